@@ -1,0 +1,33 @@
+"""The words of the house, shared by every floor: fields, sizes, requests, tasks, outcomes. Pure data."""
+
+from vidgo_mcp.models.requests import (
+    Arguments,
+    BalanceArguments,
+    EditArguments,
+    EstimateArguments,
+    GenerateArguments,
+    GetTaskArguments,
+    ImageRequest,
+    Picture,
+    ViewArguments,
+)
+from vidgo_mcp.models.size import Quality, Size, Tier, parse_size
+from vidgo_mcp.models.tasks import Task, Upload
+
+__all__ = [
+    "Arguments",
+    "BalanceArguments",
+    "EditArguments",
+    "EstimateArguments",
+    "GenerateArguments",
+    "GetTaskArguments",
+    "ImageRequest",
+    "Picture",
+    "Quality",
+    "Size",
+    "Task",
+    "Tier",
+    "Upload",
+    "ViewArguments",
+    "parse_size",
+]

@@ -1,0 +1,187 @@
+"""Each argument and result field, defined once: its type, its limits, how it is folded, and the words that describe it.
+
+The client, the tools, the command line and the documents all take a field from here. Input is read leniently
+(``"2"`` is 2, ``HIGH`` is high, one string is a list of one) because the caller is a language model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from vidgo_mcp.models.size import Quality, Tier, fold_size, parse_size
+
+PROMPT_LIMIT: Final = 4000
+MOST_REFERENCES: Final = 16
+DEFAULT_WAIT: Final = 40
+LONGEST_WAIT: Final = 600
+HIGHEST_LIMIT: Final = 1_000_000_000
+
+_TASK_PREFIXES = re.compile(r"\A(\s*task:)+", re.IGNORECASE)
+
+
+def _fold_word(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _fold_tier(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and value in {1, 2, 4}:
+        return f"{value}K"
+    if not isinstance(value, str):
+        return value
+    folded = value.strip().upper()
+    return f"{folded}K" if folded in {"1", "2", "4"} else folded
+
+
+def _fold_size(value: Any) -> Any:
+    return fold_size(value) if isinstance(value, str) else value
+
+
+def _readable_size(value: str) -> str:
+    return str(parse_size(value))
+
+
+def _fold_integer(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "a truth value is not a whole number")
+    return value.strip() if isinstance(value, str) else value
+
+
+def _fold_list(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return [text]
+    return [text]
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has half of a surrogate pair; send whole characters") from None
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it is empty")
+    return value
+
+
+def _reference(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _task_id(value: Any) -> Any:
+    return _TASK_PREFIXES.sub("", value).strip() if isinstance(value, str) else value
+
+
+def _usable_id(value: str) -> str:
+    if not value.isprintable() or any(c.isspace() for c in value) or not value.strip("."):
+        raise ValueError(f"{value[:60]!r} is no task_id, which has no spaces; copy it from an earlier result")
+    return value
+
+
+Prompt = Annotated[
+    str,
+    AfterValidator(_not_blank),
+    AfterValidator(_encodable),
+    Field(
+        max_length=PROMPT_LIMIT,
+        strict=True,
+        description=f"What the picture shows, in words; at most {PROMPT_LIMIT} characters. Sent unchanged.",
+    ),
+]
+SizeText = Annotated[
+    str,
+    BeforeValidator(_fold_size),
+    AfterValidator(_readable_size),
+    Field(
+        description="Prefer a ratio: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16 or 21:9. auto (default) lets Vidgo "
+        "choose at 1K. Exact WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of 3840."
+    ),
+]
+Resolution = Annotated[
+    Tier,
+    BeforeValidator(_fold_tier),
+    Field(description="1K, 2K or 4K; more costs more. Left out, a ratio is 1K. 4K exists for 16:9, 9:16 and 21:9."),
+]
+QualityField = Annotated[
+    Quality,
+    BeforeValidator(_fold_word),
+    Field(description="low (default), medium or high. At 1K: 2, 3, 12 credits."),
+]
+Variation = Annotated[
+    int,
+    BeforeValidator(_fold_integer),
+    Field(
+        ge=1,
+        le=1_000_000,
+        description="Which picture of this request, not how many (default 1). The same arguments return the same "
+        "picture for free; 2, 3, ... make others and cost again.",
+    ),
+]
+MaxCredits = Annotated[
+    int,
+    BeforeValidator(_fold_integer),
+    Field(
+        ge=0,
+        le=HIGHEST_LIMIT,
+        description="Refuse before spending when the price is higher. 0: only return it if already paid for.",
+    ),
+]
+WaitSeconds = Annotated[
+    int,
+    BeforeValidator(_fold_integer),
+    Field(
+        ge=0,
+        le=LONGEST_WAIT,
+        description=f"How long this call may wait for the picture, 0 to {LONGEST_WAIT} (default {DEFAULT_WAIT}); then "
+        "it answers pending with a task_id.",
+    ),
+]
+Reference = Annotated[
+    str, BeforeValidator(_reference), AfterValidator(_not_blank), AfterValidator(_encodable), Field(strict=True)
+]
+References = Annotated[
+    list[Reference],
+    BeforeValidator(_fold_list),
+    Field(
+        min_length=1,
+        max_length=MOST_REFERENCES,
+        description=f"1 to {MOST_REFERENCES} pictures to edit or combine, in order: task:<task_id> for one made here, or "
+        "an http(s) URL.",
+    ),
+]
+TaskId = Annotated[
+    str,
+    BeforeValidator(_task_id),
+    AfterValidator(_usable_id),
+    Field(max_length=200, strict=True, description="The task_id of an earlier result."),
+]
+Limit = Annotated[
+    int,
+    BeforeValidator(_fold_integer),
+    Field(ge=1, le=50, description="Without task_id: how many of the newest tasks, 1 to 50 (default 10)."),
+]
+Count = Annotated[
+    int,
+    BeforeValidator(_fold_integer),
+    Field(ge=1, le=1000, description="How many pictures to price, 1 to 1000 (default 1)."),
+]
+MaxEdge = Annotated[
+    int,
+    BeforeValidator(_fold_integer),
+    Field(ge=256, le=1024, description="Longest edge in pixels, 256 to 1024 (default 768)."),
+]
+
+Outcome = Literal["finished", "pending", "failed", "unknown"]

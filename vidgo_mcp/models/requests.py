@@ -1,0 +1,101 @@
+"""What can be asked: the arguments of each tool, and the request for a picture that the client sends."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from vidgo_mcp.models.fields import (
+    DEFAULT_WAIT,
+    Count,
+    Limit,
+    MaxCredits,
+    MaxEdge,
+    Prompt,
+    QualityField,
+    References,
+    Resolution,
+    SizeText,
+    TaskId,
+    Variation,
+    WaitSeconds,
+)
+
+ABSENT: Final = (None, "", "null")
+TEXT_TO_IMAGE: Final = "gpt-image-2"
+EDIT: Final = "gpt-image-2-edit"
+ModelName = Literal["gpt-image-2", "gpt-image-2-edit"]
+
+
+class Arguments(BaseModel):
+    """Arguments of a call: unknown ones are refused; null, "" and "null" count as absent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_absent(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        # "null" may be meant as the words of a prompt; for every other argument it is a model's way to say nothing.
+        return {k: v for k, v in raw.items() if v not in ABSENT or (k == "prompt" and v == "null")}
+
+
+class Picture(Arguments):
+    """What decides the price of one picture."""
+
+    size: SizeText = "auto"
+    resolution: Resolution | None = None
+    quality: QualityField = "low"
+
+
+class GenerateArguments(Picture):
+    """Arguments of ``generate_image``."""
+
+    prompt: Prompt
+    variation: Variation = 1
+    max_credits: MaxCredits | None = None
+    wait_seconds: WaitSeconds = DEFAULT_WAIT
+
+
+class EditArguments(GenerateArguments):
+    """Arguments of ``edit_image``."""
+
+    image_urls: References
+
+
+class GetTaskArguments(Arguments):
+    """Arguments of ``get_task``."""
+
+    task_id: TaskId | None = None
+    wait_seconds: WaitSeconds = DEFAULT_WAIT
+    limit: Limit = 10
+
+
+class EstimateArguments(Picture):
+    """Arguments of ``estimate_cost``."""
+
+    count: Count = 1
+
+
+class BalanceArguments(Arguments):
+    """Arguments of ``get_balance``: none."""
+
+
+class ViewArguments(Arguments):
+    """Arguments of ``view_image``."""
+
+    task_id: TaskId
+    max_edge: MaxEdge = 768
+
+
+class ImageRequest(Picture):
+    """One picture as the client submits it: with ``image_urls`` it is an edit, and all of them are http(s) URLs."""
+
+    prompt: Prompt
+    image_urls: References | None = None
+
+    @property
+    def model(self) -> ModelName:
+        return EDIT if self.image_urls else TEXT_TO_IMAGE

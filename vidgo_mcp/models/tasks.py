@@ -1,0 +1,42 @@
+"""Vidgo's job as it was last read: the vendor's words, in our shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TaskPhase = Literal["pending", "finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One reading of a task.
+
+    Attributes:
+        status: the vendor's word, also one that is not documented.
+        progress: 0 to 100, None when the vendor gives none.
+        file_urls: empty until the task has finished, and against expectation sometimes then too.
+        error_message: the vendor's words on a failed task.
+    """
+
+    task_id: str
+    status: str
+    progress: int | None = None
+    file_urls: tuple[str, ...] = ()
+    error_message: str | None = None
+
+    @property
+    def phase(self) -> TaskPhase:
+        """A word that is not documented counts as pending: nothing is concluded from it."""
+        if self.status == "finished":
+            return "finished"
+        return "failed" if self.status == "failed" else "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A reference picture that Vidgo keeps for 72 hours."""
+
+    file_url: str
+    file_size: int | None = None
+    mime_type: str | None = None
