@@ -1,0 +1,22 @@
+"""Vidgo's HTTP API and nothing else: usable on its own, without a server and without a journal."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client.client import DEFAULT_BASE_URL, Timeouts, VidgoClient
+    from vidgo_mcp.models.requests import ImageRequest
+
+__all__ = ["DEFAULT_BASE_URL", "ImageRequest", "Timeouts", "VidgoClient"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: the schedule and the patience are used by a server that must start before httpx is imported.
+    if name in {"DEFAULT_BASE_URL", "Timeouts", "VidgoClient"}:
+        from vidgo_mcp.client import client
+
+        return getattr(client, name)
+    if name == "ImageRequest":
+        from vidgo_mcp.models.requests import ImageRequest
+
+        return ImageRequest
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

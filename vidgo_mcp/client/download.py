@@ -1,0 +1,188 @@
+"""Fetches a picture from a URL that somebody else chose: under limits, and never from a private address.
+
+A name is resolved once, every address that it has is checked, and the connection goes to the very address that was
+checked, so a name that changes its mind between check and connection (DNS rebinding) gains nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+import httpx
+
+from vidgo_mcp import __version__
+from vidgo_mcp.client.sorting import TRANSPORT_ERRORS
+from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError
+
+USER_AGENT: Final = f"vidgo-mcp/{__version__}"
+LARGEST_DOWNLOAD: Final = 64 * 1024 * 1024
+DOWNLOAD_SECONDS: Final = 20.0
+MOST_REDIRECTS: Final = 3
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+"""Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A fetched file: its bytes, and the URL that it came from after redirects."""
+
+    content: bytes
+    url: str
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a host."""
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+async def download(
+    url: str,
+    *,
+    allow_loopback: bool = False,
+    largest: int = LARGEST_DOWNLOAD,
+    seconds: float = DOWNLOAD_SECONDS,
+    find: Resolve = resolve,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Download:
+    """Fetch a file over http(s), at most ``largest`` bytes within ``seconds``, after at most 3 redirects.
+
+    Args:
+        url: where the file is.
+        allow_loopback: also allow this machine's own addresses; for an API that itself runs on loopback.
+        largest: bytes.
+        seconds: for everything together.
+        find: resolves a host; replaced in tests.
+        transport: replaces the network; for tests.
+
+    Raises:
+        PermissionDeniedError: the address is private, or the URL is not http(s).
+        NotFoundError: the host no longer has the file.
+        UnavailableError: it could not be fetched, or is too large.
+    """
+    fetcher = _Fetcher(transport, httpx.create_ssl_context(), seconds, allow_loopback, largest, find)
+    try:
+        with anyio.fail_after(seconds):
+            for _ in range(MOST_REDIRECTS + 1):
+                answer = await fetcher.fetch(url)
+                if isinstance(answer, Download):
+                    return answer
+                url = answer
+    except TimeoutError:
+        raise UnavailableError(f"The picture could not be fetched within {seconds:.0f} s.") from None
+    except (*TRANSPORT_ERRORS, OSError) as error:
+        raise UnavailableError(f"The picture could not be fetched ({type(error).__name__}).") from None
+    raise UnavailableError(f"The picture's address redirects more than {MOST_REDIRECTS} times.", retryable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetcher:
+    transport: httpx.AsyncBaseTransport | None
+    verify: ssl.SSLContext
+    seconds: float
+    allow_loopback: bool
+    largest: int
+    find: Resolve
+
+    async def fetch(self, url: str) -> Download | str:
+        """Return the file, or the address to which it redirects."""
+        target = httpx.URL(url)
+        if target.scheme not in {"http", "https"} or not target.host:
+            raise PermissionDeniedError("Only http(s) addresses can be fetched.")
+        port = target.port or (443 if target.scheme == "https" else 80)
+        address = await _checked_address(target.host, port, self.allow_loopback, self.find)
+        direct = self.transport is not None or address.is_loopback
+        proxy = None if direct else _proxy(target.scheme, f"{target.host}:{port}")
+        async with self._connect(proxy) as http:
+            if proxy is not None and target.scheme == "https":
+                # Inside a tunnel httpcore holds the certificate against the host of the URL, so the URL keeps the name.
+                # A private host to which the name may lead by now has no certificate for it.
+                return await self._read(http, http.build_request("GET", target), url)
+            pinned = http.build_request(
+                "GET",
+                target.copy_with(host=str(address)),
+                headers={"Host": target.netloc.decode("ascii")},
+                extensions={"sni_hostname": target.raw_host.decode("ascii")},
+            )
+            return await self._read(http, pinned, url)
+
+    def _connect(self, proxy: str | None) -> httpx.AsyncClient:
+        try:
+            return httpx.AsyncClient(
+                transport=self.transport,
+                proxy=proxy,
+                verify=self.verify,
+                trust_env=False,
+                headers={"User-Agent": USER_AGENT},
+                timeout=httpx.Timeout(self.seconds, connect=min(10.0, self.seconds)),
+            )
+        except (ImportError, ValueError):
+            raise UnavailableError("The proxy that the environment names cannot be used.", retryable=False) from None
+
+    async def _read(self, http: httpx.AsyncClient, request: httpx.Request, url: str) -> Download | str:
+        response = await http.send(request, stream=True)
+        try:
+            if response.has_redirect_location:
+                return str(httpx.URL(url).join(response.headers["location"]))
+            if response.status_code in {403, 404, 410}:
+                raise NotFoundError(
+                    f"The picture is no longer at its address (HTTP {response.status_code}); URLs live for 24 hours.",
+                    http_status=response.status_code,
+                )
+            if response.status_code != 200:
+                raise UnavailableError(f"The host of the picture answered HTTP {response.status_code}.")
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > self.largest:
+                    raise UnavailableError(
+                        f"The picture is larger than {self.largest // (1024 * 1024)} MB.", retryable=False
+                    )
+            return Download(bytes(content), url)
+        finally:
+            await response.aclose()
+
+
+def _proxy(scheme: str, authority: str) -> str | None:
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(authority):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+async def _checked_address(host: str, port: int, allow_loopback: bool, find: Resolve) -> Address:
+    try:
+        addresses = [ip_address(text.partition("%")[0]) for text in await find(host.strip("[]"), port)]
+    except (OSError, UnicodeError):
+        raise UnavailableError("The host of the picture cannot be found.") from None
+    if not addresses:
+        raise UnavailableError("The host of the picture has no address.")
+    for address in addresses:
+        if not is_public(address) and not (allow_loopback and address.is_loopback):
+            raise PermissionDeniedError("The address of the picture is private; only public hosts are fetched.")
+    return addresses[0]
+
+
+def is_public(address: Address) -> bool:
+    """Return whether an address, or the IPv4 one that it wraps, belongs to the public internet."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address not in _GLOBAL_UNICAST:
+            return False
+    return address.is_global and not address.is_multicast

@@ -1,0 +1,254 @@
+"""The one translation between Vidgo's JSON and our words, in both of the forms that its documents show."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from vidgo_mcp.errors import plain_text
+from vidgo_mcp.models.requests import ImageRequest
+from vidgo_mcp.models.size import parse_size
+from vidgo_mcp.models.tasks import Task, Upload
+from vidgo_mcp.pricing import quote
+
+LARGEST_ANSWER: Final = 1_000_000
+"""Bytes; no documented answer comes near it."""
+KEY_BLOT: Final = "[key]"
+
+
+class UnreadableAnswerError(ValueError):
+    """An answer that is too large, not JSON, or JSON of the wrong shape; the message says which."""
+
+
+def submit_body(request: ImageRequest, callback_url: str | None) -> dict[str, Any]:
+    """Return the effective request: exactly what was priced, nothing left to the vendor's defaults.
+
+    Raises:
+        UnpriceableError: size and resolution do not fit each other.
+    """
+    priced = quote(parse_size(request.size), request.resolution, request.quality)
+    given: dict[str, Any] = {"prompt": request.prompt, "quality": priced.quality, "size": str(priced.size)}
+    if priced.resolution is not None:
+        given["resolution"] = priced.resolution
+    if request.image_urls:
+        given["image_urls"] = list(request.image_urls)
+    body: dict[str, Any] = {"model": request.model, "input": given}
+    if callback_url:
+        body["callback_url"] = callback_url
+    return body
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON value of a body.
+
+    Raises:
+        UnreadableAnswerError: it is too large or not JSON.
+    """
+    if len(body) > LARGEST_ANSWER:
+        raise UnreadableAnswerError("the answer is larger than 1 MB")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableAnswerError("the answer is not JSON") from None
+
+
+def without_key(body: bytes, key: str) -> bytes:
+    """Return an answer without the key in its texts, also where JSON escapes spell it; its structure stays as it is."""
+    if key.encode() not in body and b"\\" not in body and b"\x00" not in body:
+        return body
+    try:
+        return json.dumps(_blotted(read_json(body), key)).encode()
+    except (UnreadableAnswerError, RecursionError):
+        return body.replace(key.encode(), KEY_BLOT.encode())
+
+
+def _blotted(value: Any, key: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(key, KEY_BLOT)
+    if isinstance(value, list):
+        return [_blotted(item, key) for item in value]
+    if isinstance(value, dict):
+        return {name: _blotted(item, key) for name, item in value.items()}
+    return value
+
+
+def error_text(body: bytes) -> str | None:
+    """Return the vendor's words from an error in either form, or from plain text; None when there are none."""
+    try:
+        value = read_json(body)
+    except UnreadableAnswerError:
+        text = body[:4000].decode("utf-8", "replace").strip()
+        return None if not text or text.startswith(("<", "{", "[")) else plain_text(text)
+    return _words(value)
+
+
+def _words(value: Any) -> str | None:
+    if isinstance(value, str):
+        return plain_text(value) or None
+    if not isinstance(value, Mapping):
+        return None
+    detail = value.get("detail")
+    if isinstance(detail, list):
+        parts = [item["msg"] for item in detail if isinstance(item, Mapping) and isinstance(item.get("msg"), str)]
+        return plain_text("; ".join(parts)) or None
+    error = value.get("error")
+    nested = error.get("message") if isinstance(error, Mapping) else error
+    for candidate in (detail, nested, value.get("msg"), value.get("message")):
+        if isinstance(candidate, str) and candidate.strip():
+            return plain_text(candidate)
+    return None
+
+
+def envelope_code(value: Any) -> int | None:
+    """Return the code of an envelope when it is not a success; None when it is one, or has no code."""
+    code = value.get("code") if isinstance(value, Mapping) else None
+    if isinstance(code, str) and len(code) < 10 and code.strip().isdecimal():
+        code = int(code)
+    if not isinstance(code, int) or isinstance(code, bool) or 200 <= code < 300:
+        return None
+    return code
+
+
+def envelope_data(value: Any) -> Mapping[str, Any]:
+    """Return the ``data`` object of an answer.
+
+    Raises:
+        UnreadableAnswerError: there is none.
+    """
+    data = value.get("data") if isinstance(value, Mapping) else None
+    if not isinstance(data, Mapping):
+        raise UnreadableAnswerError("the answer has no data object")
+    return data
+
+
+def read_submitted(value: Any) -> Task:
+    """Return the task that a submit created; any status word is accepted.
+
+    Raises:
+        UnreadableAnswerError: the task_id is missing.
+    """
+    data = envelope_data(value)
+    task_id = data.get("task_id")
+    if isinstance(task_id, int) and not isinstance(task_id, bool):
+        task_id = str(task_id)
+    if not isinstance(task_id, str) or not task_id.strip():
+        raise UnreadableAnswerError("the answer has no task_id")
+    if any("\ud800" <= c <= "\udfff" for c in task_id):
+        # Half of a surrogate pair fits neither into a URL nor into a journal.
+        raise UnreadableAnswerError("the answer has a task_id that is no text")
+    status = data.get("status")
+    return Task(task_id.strip(), plain_text(status, 60) if isinstance(status, str) and status else "not_started")
+
+
+def read_task(value: Any, task_id: str) -> Task:
+    """Return one reading of a task.
+
+    Raises:
+        UnreadableAnswerError: the status is missing.
+    """
+    data = envelope_data(value)
+    status = data.get("status")
+    if not isinstance(status, str) or not status.strip():
+        raise UnreadableAnswerError("the answer has no status")
+    message = data.get("error_message")
+    return Task(
+        task_id=task_id,
+        status=plain_text(status, 60),
+        progress=_percent(data.get("progress")),
+        file_urls=_file_urls(data.get("files")),
+        error_message=plain_text(message) or None if isinstance(message, str) else None,
+    )
+
+
+def read_callback(value: Any) -> str | None:
+    """Return the task id of a callback in either form, None when it has none. The rest of it is not to be believed."""
+    if not isinstance(value, Mapping):
+        return None
+    data = value.get("data") if isinstance(value.get("data"), Mapping) else value
+    task_id = data.get("task_id") if isinstance(data, Mapping) else None
+    return task_id if isinstance(task_id, str) and task_id else None
+
+
+def read_upload(value: Any) -> Upload:
+    """Return an uploaded reference.
+
+    Raises:
+        UnreadableAnswerError: its URL is missing.
+    """
+    data = envelope_data(value)
+    url = data.get("file_url")
+    if not is_web_url(url):
+        raise UnreadableAnswerError("the answer has no file_url")
+    size, mime = data.get("file_size"), data.get("mime_type")
+    return Upload(
+        file_url=str(url),
+        file_size=size if isinstance(size, int) else None,
+        mime_type=mime if isinstance(mime, str) else None,
+    )
+
+
+def read_balance(value: Any) -> int | float:
+    """Return the credits of the account.
+
+    Raises:
+        UnreadableAnswerError: there is no number.
+    """
+    number = _number(envelope_data(value).get("credits_amount"))
+    if number is None:
+        raise UnreadableAnswerError("the answer has no credits_amount")
+    return int(number) if number == int(number) else number
+
+
+def retry_after(header: str | None, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for, in either of its forms; None when it has no meaning.
+
+    ``now`` is the time of day in seconds since the epoch.
+    """
+    if header is None:
+        return None
+    seconds = _number(header)
+    if seconds is not None:
+        return max(0.0, seconds)
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def is_web_url(value: Any) -> bool:
+    """Return whether a value is an http(s) URL that can be handed on."""
+    if not isinstance(value, str) or not value.isprintable() or any(c.isspace() for c in value):
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _file_urls(files: Any) -> tuple[str, ...]:
+    if not isinstance(files, list):
+        return ()
+    urls = [item.get("file_url") if isinstance(item, Mapping) else item for item in files]
+    return tuple(str(url) for url in urls if is_web_url(url))
+
+
+def _percent(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(min(100.0, max(0.0, number)))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,101 @@
+"""The interface of every keeper: atomic steps, each leaving a true record if the process dies right after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vidgo_mcp.journal.entries import Entry, Intent
+from vidgo_mcp.models.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The intent is new, and now recorded: its caller may go on to pay."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The same request is already recorded, and stands."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """The rolling 24 hours have no room for this price.
+
+    ``frees_at`` is when enough for this very price becomes free, None when it is above the whole budget.
+    """
+
+    spent: int
+    frees_at: float | None
+
+
+class Journal(Protocol):
+    """The record of paid intent. Every method is one atomic step; times come from the keeper's own clock."""
+
+    async def find(self, owner: str, fingerprint: str) -> Entry | None:
+        """Return the newest entry of this request that stands, None when it may be submitted."""
+
+    async def reserve(
+        self, intent: Intent, *, holder: str, budget: int | None = None
+    ) -> Reserved | Existing | Exhausted:
+        """Record the intent unless the same request stands or the day's budget (credits) has no room for it."""
+
+    async def mark_sent(self, entry_id: str) -> Entry:
+        """Record, before the POST, that it is about to be made: from here on its fate may be unknown."""
+
+    async def unmark_sent(self, entry_id: str) -> Entry:
+        """Record that the POST provably accepted nothing; the intent is reserved again."""
+
+    async def release(self, entry_id: str) -> None:
+        """Forget an intent for which provably nothing was spent."""
+
+    async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
+        """Record that the answer to the POST was lost."""
+
+    async def bind(self, entry_id: str, task: Task) -> Entry:
+        """Record the task that the POST created."""
+
+    async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
+        """Record a reading of the task. An end is final: later readings do not change it.
+
+        ``empty`` says that it finished without a file, and that this is now believed.
+        """
+
+    async def renew(self, holder: str) -> None:
+        """Prolong the lease of a process on all its entries."""
+
+    async def expire(self, gone: Callable[[str], bool]) -> Sequence[Entry]:
+        """Settle what dead processes left: reserved intents are released, sent ones become unknown, and are returned.
+
+        A holder is dead when its lease ran out, or when ``gone`` says so.
+        """
+
+    async def entry(self, entry_id: str) -> Entry | None:
+        """Return one entry."""
+
+    async def by_task(self, owner: str, task_id: str) -> Entry | None:
+        """Return the entry of a task."""
+
+    async def by_url(self, owner: str, url: str) -> Entry | None:
+        """Return the entry whose result a URL is."""
+
+    async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
+        """Return the newest entries of an owner, newest first."""
+
+    async def undelivered(self, owner: str) -> Sequence[Entry]:
+        """Return finished pictures whose URL is alive and which nobody has received, oldest first."""
+
+    async def mark_delivered(self, entry_ids: Collection[str]) -> None:
+        """Record that somebody received these results."""
+
+    async def variations(self, owner: str, family: str) -> frozenset[int]:
+        """Return the variations of a request that stand."""
+
+    async def spent(self, owner: str) -> int:
+        """Return the credits that count in the rolling 24 hours."""
