@@ -1,0 +1,221 @@
+"""Every fault over a real socket: what the client sees, and what the ledger says."""
+
+import email.utils
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, parse_fault
+from vidgo_mcp.sandbox.faults import FaultPlan
+
+REFUSED = {
+    "refuse": 400,
+    "unprocessable": 422,
+    "unauthorized": 401,
+    "insufficient": 400,
+    "forbidden": 403,
+    "not_found": 404,
+    "not_allowed": 405,
+    "conflict": 409,
+    "too_large": 413,
+    "unsupported": 415,
+    "blocked": 451,
+    "rate_limited": 429,
+    "rate_limited_date": 429,
+    "envelope_error": 200,
+    "redirect": 307,
+    "timeout_408": 408,
+    "error_500": 500,
+    "error_502": 502,
+    "error_503": 503,
+    "error_504": 504,
+}
+CHARGED = {
+    "charged_408": 408,
+    "charged_500": 500,
+    "charged_502": 502,
+    "charged_503": 503,
+    "charged_504": 504,
+    "html": 200,
+    "broken_json": 200,
+    "empty_body": 200,
+    "wrong_shape": 200,
+    "missing_task_id": 200,
+    "huge": 200,
+    "slow=0.01": 200,
+}
+CLOSED_BEFORE = ("drop_before", "hang_before=0.01")
+CLOSED_AFTER = ("lose_answer", "lose_half", "hang=0.01")
+
+
+def bare(fault: str) -> str:
+    return fault.partition("=")[0]
+
+
+def requests_of(client: Any) -> dict[str, Callable[[], httpx.Response]]:
+    task_id = next(iter(client.sandbox.tasks), None) or client.accepted()
+    picture = client.read(task_id)["files"][0]["file_url"]
+    png = b"\x89PNG\r\n\x1a\n"
+    return {
+        "submit": client.submit,
+        "status": lambda: client.http.get(f"/api/generate/status/{task_id}"),
+        "balance": lambda: client.http.get("/api/user/balance"),
+        "upload": lambda: client.http.post("/api/common/upload/stream", files={"file": ("a.png", png)}),
+        "file": lambda: client.http.get(picture),
+    }
+
+
+def cases(faults: Any) -> list[tuple[str, str]]:
+    served = ("submit", "status", "upload", "balance", "file")
+    pairs = itertools.product(served, faults)
+    return [(endpoint, fault) for endpoint, fault in pairs if endpoint in FAULT_ENDPOINTS[bare(fault)]]
+
+
+@pytest.mark.parametrize(("endpoint", "fault"), cases(REFUSED))
+def test_a_refusal_answers_its_status_and_moves_no_credits(client: Any, endpoint: str, fault: str) -> None:
+    request = requests_of(client)[endpoint]
+    before, tasks = client.sandbox.ledger, len(client.sandbox.tasks)
+    client.sandbox.set_faults([f"{endpoint}:{fault}*1"])
+    assert request().status_code == REFUSED[fault]
+    assert client.sandbox.requests[-1].status == REFUSED[fault]
+    assert (client.sandbox.ledger, len(client.sandbox.tasks)) == (before, tasks)
+    assert request().status_code == 200
+
+
+@pytest.mark.parametrize(("endpoint", "fault"), cases(CHARGED))
+def test_a_spoiled_answer_comes_after_the_work(client: Any, endpoint: str, fault: str) -> None:
+    request = requests_of(client)[endpoint]
+    before = client.sandbox.ledger
+    client.sandbox.set_faults([f"{endpoint}:{fault}*1"])
+    answer = request()
+    assert answer.status_code == CHARGED[fault]
+    charged = client.sandbox.ledger[len(before) :]
+    assert [(entry.kind, entry.credits) for entry in charged] == ([("charge", 2)] if endpoint == "submit" else [])
+
+
+@pytest.mark.parametrize(("endpoint", "fault"), cases([*CLOSED_BEFORE, *CLOSED_AFTER]))
+def test_a_lost_answer_is_a_closed_connection(client: Any, endpoint: str, fault: str) -> None:
+    request = requests_of(client)[endpoint]
+    before = client.sandbox.balance(SANDBOX_KEY)
+    client.sandbox.set_faults([f"{endpoint}:{fault}*1"])
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        request()
+    cost = 2 if endpoint == "submit" and fault in CLOSED_AFTER else 0
+    assert client.sandbox.balance() == before - cost
+    assert request().status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["submit:hang", "submit:hang_before"])
+def test_a_hanging_answer_never_comes(client: Any, fault: str) -> None:
+    before = client.sandbox.balance()
+    client.sandbox.set_faults([fault])
+    with pytest.raises(httpx.ReadTimeout):
+        client.http.post("/api/generate/submit", json={"model": "gpt-image-2", "input": {"prompt": "a"}}, timeout=0.1)
+    assert client.sandbox.balance() == before - (2 if fault == "submit:hang" else 0)
+
+
+def test_a_slow_answer_was_accepted_before_the_client_gave_up(client: Any) -> None:
+    before = client.sandbox.balance()
+    client.sandbox.set_faults(["submit:slow=60*1"])
+    with pytest.raises(httpx.ReadTimeout):
+        client.http.post("/api/generate/submit", json={"model": "gpt-image-2", "input": {"prompt": "a"}}, timeout=0.1)
+    assert client.sandbox.balance() == before - 2
+
+
+def test_unreadable_answers_are_unreadable_each_in_its_way(client: Any) -> None:
+    def answer(fault: str) -> httpx.Response:
+        client.sandbox.set_faults([f"submit:{fault}*1"])
+        response = client.submit()
+        assert isinstance(response, httpx.Response)
+        return response
+
+    assert answer("html").headers["content-type"].startswith("text/html")
+    assert answer("charged_408").text == answer("timeout_408").text == "Request timeout"
+    assert answer("empty_body").content == b""
+    assert answer("wrong_shape").json() == []
+    assert answer("wrong_shape=string").json() == {"code": 200, "data": "accepted"}
+    assert "task_id" not in answer("missing_task_id").json()["data"]
+    assert len(answer("huge").content) > 1024 * 1024
+    with pytest.raises(ValueError):
+        answer("broken_json").json()
+
+
+def test_refusals_carry_what_they_were_given(client: Any) -> None:
+    def answer(*faults: str) -> httpx.Response:
+        client.sandbox.set_faults([f"submit:{fault}*1" for fault in faults])
+        response = client.submit()
+        assert isinstance(response, httpx.Response)
+        return response
+
+    assert answer("refuse=No more credits.").json() == {"detail": "No more credits."}
+    assert isinstance(answer("unprocessable").json()["detail"], list)
+    assert answer("envelope_error=402").json()["code"] == 402
+    assert "retry-after" not in answer("rate_limited").headers
+    assert answer("rate_limited=3", "slow=0").headers["retry-after"] == "3"
+    dated = answer("rate_limited_date=60").headers["retry-after"]
+    assert email.utils.parsedate_to_datetime(dated).tzinfo is not None
+    moved = answer("redirect=308")
+    assert (moved.status_code, httpx.URL(moved.headers["location"]).path) == (308, "/moved/api/generate/submit")
+    assert client.http.post(moved.headers["location"]).status_code == 404
+
+
+def test_a_file_can_vanish_break_off_or_lead_in_circles(client: Any) -> None:
+    url = client.finished_url()
+    client.sandbox.set_faults(["file:error_404*1", "file:redirect_loop*1", "file:truncated*1"])
+    assert client.http.get(url).status_code == 404
+    assert client.http.get(url).headers["location"] == url
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        client.http.get(url)
+    assert client.http.get(url).headers["content-type"] == "image/png"
+
+
+def test_a_real_refusal_is_not_spoiled(client: Any) -> None:
+    client.sandbox.set_faults(["submit:lose_answer*1"])
+    assert client.submit("").json() == {"detail": "prompt is required"}
+
+
+def test_faults_take_turns_in_the_order_in_which_they_were_planned() -> None:
+    plan = FaultPlan(["submit:conflict*1", "submit:slow=1*1", "status:html", "submit:blocked*2"])
+    plan.add("submit:slow=9")
+    taken = [[str(fault.name) for fault in plan.take("submit")] for _ in range(4)]
+    assert taken == [["conflict", "slow"], ["blocked", "slow"], ["blocked", "slow"], ["slow"]]
+    assert plan.listed() == ["status:html", "submit:slow=9"]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_can_be_written_and_read_back(name: str) -> None:
+    for endpoint in FAULT_ENDPOINTS[name]:
+        assert str(parse_fault(f" {endpoint}:{name}*2 ")) == f"{endpoint}:{name}*2"
+        assert parse_fault(f"{endpoint}:{name}").times is None
+
+
+def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
+    here = {bare(each) for each in (*REFUSED, *CHARGED, *CLOSED_BEFORE, *CLOSED_AFTER)}
+    file_only = {"error_404", "truncated", "redirect_loop"}
+    elsewhere = {name for name, endpoints in FAULT_ENDPOINTS.items() if endpoints in (("task",), ("callback",))}
+    assert here | file_only | elsewhere == set(FAULTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lose_answer", "endpoint:name"),
+        ("sumbit:html", "Did you mean 'submit'?"),
+        ("submit:loose_answer", "Did you mean 'lose_answer'?"),
+        ("submit:qqqqqqqqqqq", "Known: refuse"),
+        ("file:lose_answer", "does not fit file; it fits submit, status, upload, balance"),
+        ("submit:html=3", "takes no value"),
+        ("submit:slow=fast", "a number from 0"),
+        ("submit:slow=-1", "a number from 0"),
+        ("submit:slow=inf", "a number from 0"),
+        ("submit:wrong_shape=round", "list or string"),
+        ("submit:html*0", "at least 1"),
+    ],
+)
+def test_a_fault_that_cannot_be_read_says_what_would_fit(text: str, words: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_fault(text)
+    assert words in str(caught.value)
