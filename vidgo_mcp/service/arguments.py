@@ -1,0 +1,190 @@
+"""The first gate: reads what a model sent, and names every fault of it at once, in words it can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from vidgo_mcp.errors import Fault, InvalidRequestError, plain_text
+from vidgo_mcp.models.fields import References
+from vidgo_mcp.models.references import read_reference
+from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
+from vidgo_mcp.models.size import parse_size
+from vidgo_mcp.pricing import UnpriceableError, quote
+
+A = TypeVar("A", bound=Arguments)
+
+ONE_PICTURE: Final = (
+    "one call makes one picture; for several, make several calls with variation 1, 2, 3, ... "
+    "and otherwise the same arguments"
+)
+COUNTS: Final = frozenset({"n", "count", "num_images", "number_of_images", "num_outputs", "batch_size"})
+SAME_THING: Final[Mapping[str, str]] = {
+    "aspect_ratio": "size",
+    "width": "size",
+    "height": "size",
+    "dimensions": "size",
+    "image": "image_urls",
+    "images": "image_urls",
+    "image_url": "image_urls",
+    "reference": "image_urls",
+    "timeout": "wait_seconds",
+    "wait": "wait_seconds",
+    "seed": "variation",
+    "text": "prompt",
+    "budget": "max_credits",
+    "id": "task_id",
+}
+LONGEST_ECHO: Final = 200
+EXAMPLE_PROMPT: Final = "a red fox in fresh snow, soft morning light"
+EXAMPLE_REFERENCE: Final = "https://example.com/photo.png"
+
+_REFERENCES: Final = TypeAdapter(References)
+
+
+def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
+    """Return the arguments of a call.
+
+    Raises:
+        InvalidRequestError: with every fault of the call, and a corrected example with its price.
+    """
+    given = dict(raw or {})
+    faults: list[Fault] = []
+    arguments: A | None = None
+    try:
+        arguments = model.model_validate(given)
+    except ValidationError as error:
+        faults = [_fault(model, detail) for detail in error.errors(include_url=False)]
+        faults = list({(f.field, f.message): f for f in faults}.values())
+    unreadable = {fault.field for fault in faults}
+    if issubclass(model, Picture) and not unreadable & {"size", "resolution"}:
+        faults += _price_faults(given, unreadable)
+    if issubclass(model, EditArguments) and "image_urls" not in unreadable:
+        unusable = _reference_faults(_REFERENCES.validate_python(given["image_urls"]))
+        faults += unusable
+        unreadable |= {fault.field for fault in unusable}
+    if arguments is None or faults:
+        raise InvalidRequestError.from_faults(faults, next_step=_next_step(model, given, unreadable))
+    return arguments
+
+
+def _fault(model: type[Arguments], detail: ErrorDetails) -> Fault:
+    location = [str(part) for part in detail["loc"]]
+    if not location:
+        return Fault("arguments", "the arguments must be a JSON object")
+    field, kind = location[0], detail["type"]
+    name = f"{field}[{location[1]}]" if len(location) > 1 else field
+    if kind == "extra_forbidden":
+        return Fault(plain_text(field, 60), _unknown_argument(model, field))
+    seen, context = _shown(detail["input"]), detail.get("ctx", {})
+    if kind == "missing":
+        what = model.model_fields[field].description or ""
+        return Fault(field, f"{field} is required. {what}".strip())
+    return Fault(field, _sentence(name, kind, seen, detail["input"], context))
+
+
+def _sentence(name: str, kind: str, seen: str, value: Any, context: Mapping[str, Any]) -> str:
+    if kind == "literal_error":
+        allowed = str(context.get("expected", "")).replace("'", "")
+        return f"{name} {seen} is not offered; allowed: {allowed}"
+    if kind.startswith("int_"):
+        return f"{name} {seen} is not a whole number"
+    if kind == "greater_than_equal":
+        return f"{name} {seen} is too small; at least {context['ge']} is allowed"
+    if kind == "less_than_equal":
+        return f"{name} {seen} is too large; at most {context['le']} is allowed"
+    if kind == "string_too_long" or (kind == "too_long" and isinstance(value, str)):
+        return f"{name} has {len(value):,} characters; at most {context['max_length']:,} are allowed"
+    if kind in {"string_type", "string_sub_type"}:
+        return f"{name} must be text, {seen} was given"
+    if kind == "too_long":
+        return f"{name} has {len(value)} entries; at most {context['max_length']} are allowed"
+    if kind == "too_short":
+        return f"{name} is empty; at least one is needed"
+    if kind == "list_type":
+        return f"{name} must be a list of texts, {seen} was given"
+    if kind == "value_error":
+        return f"{name}: {context['error']}"
+    return f"{name} {seen} is not allowed"
+
+
+def _unknown_argument(model: type[Arguments], field: str) -> str:
+    known = list(model.model_fields)
+    shown = plain_text(field, 60)
+    if field.lower() in COUNTS and issubclass(model, GenerateArguments):
+        return f"{shown} is no argument: {ONE_PICTURE}"
+    meant = SAME_THING.get(field.lower())
+    near = [meant] if meant in known else get_close_matches(field.lower(), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    takes = f"the arguments are {', '.join(known)}" if known else "this tool takes no arguments"
+    return f"{shown} is no argument{hint} {takes}" if hint else f"{shown} is no argument; {takes}"
+
+
+def _price_faults(given: Mapping[str, Any], unreadable: set[str]) -> list[Fault]:
+    shape = {k: v for k, v in given.items() if k in Picture.model_fields and k not in unreadable}
+    picture = Picture.model_validate(shape)
+    try:
+        quote(parse_size(picture.size), picture.resolution, picture.quality)
+    except UnpriceableError as error:
+        return [Fault(error.field, str(error))]
+    return []
+
+
+def _reference_faults(references: list[str]) -> list[Fault]:
+    faults = []
+    for index, reference in enumerate(references):
+        try:
+            read_reference(reference)
+        except ValueError as error:
+            faults.append(Fault("image_urls", f"image_urls[{index}] {_shown(reference)}: {error}"))
+    return faults
+
+
+def _next_step(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> str:
+    """Return the call again, corrected: what was right is kept, what was wrong takes its default or its replacement."""
+    kept = {k: v for k, v in given.items() if k in model.model_fields and k not in unreadable}
+    if "prompt" in model.model_fields:
+        kept.setdefault("prompt", EXAMPLE_PROMPT)
+        if len(kept["prompt"]) > LONGEST_ECHO:
+            kept["prompt"] = "<the same prompt>"
+    if "image_urls" in model.model_fields:
+        kept.setdefault("image_urls", [EXAMPLE_REFERENCE])
+        if len(str(kept["image_urls"])) > LONGEST_ECHO:
+            kept["image_urls"] = ["<the same image_urls>"]
+    if "task_id" in model.model_fields and model.model_fields["task_id"].is_required():
+        kept.setdefault("task_id", "<task_id>")
+    call = model.model_validate(kept)
+    if not isinstance(call, Picture):
+        return f"Nothing was spent. A call that works: {json.dumps(kept, ensure_ascii=False)}"
+    limit = call.max_credits if isinstance(call, GenerateArguments) else None
+    changes, price = _priceable(call, limit)
+    example = json.dumps({k: v for k, v in (kept | changes).items() if v is not None}, ensure_ascii=False)
+    if limit is not None and price > limit:
+        return (
+            f"Nothing was spent. A valid call: {example} (costs {price} credits a picture: "
+            f"max_credits {limit} refuses that, unless the picture is already paid for)"
+        )
+    return f"Nothing was spent. A call that works: {example} (costs {price} credits a picture)"
+
+
+def _priceable(picture: Picture, limit: int | None) -> tuple[dict[str, Any], int]:
+    """Return what has to change so that the picture has a price, within the limit where that can be, and the price."""
+    try:
+        return {}, quote(parse_size(picture.size), picture.resolution, picture.quality).credits
+    except UnpriceableError as error:
+        affordable = [s for s in error.suggestions if limit is None or s.credits <= limit]
+        best = (affordable or error.suggestions)[-1]
+        return {"size": best.size, "resolution": best.resolution}, best.credits
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        text = "(too long to show)"
+    return plain_text(text, 60)

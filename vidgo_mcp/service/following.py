@@ -1,0 +1,145 @@
+"""Waiting for a task: finds or starts its one watch, and tells a caller how far it is while the call may wait."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.abc
+
+from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.journal import WINDOW, Entry, Journal
+from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.service.watching import Pace, Watch
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
+Progress = Callable[[float, str], Awaitable[None]]
+"""Told how far a wait has come, above 0, below 100 and strictly rising, and what is happening, in words."""
+
+SHORTEST_WAIT_FOR_ID: Final = 20.0
+"""Seconds for which even a call that does not wait holds out for a task_id, or for a first status."""
+PROGRESS_EVERY: Final = 4.0
+
+
+class Deadline:
+    """How long one call may wait. All of it counts from the start of the call: uploads and the submit too."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        self._started = anyio.current_time()
+        self._wait = wait_seconds
+
+    def left(self) -> float:
+        """Return the seconds left for the picture; negative when they are over."""
+        return self._started + self._wait - anyio.current_time()
+
+    def left_for_id(self) -> float:
+        """Return the seconds left for what even a call with ``wait_seconds`` 0 waits for."""
+        return self._started + max(self._wait, SHORTEST_WAIT_FOR_ID) - anyio.current_time()
+
+
+class Watches:
+    """All watches of a process.
+
+    Args:
+        journal: where readings of own tasks are recorded.
+        open_client: opens the client, once.
+        on_failed: told when a task failed, which refunds it.
+        now: the time of day in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        open_client: Callable[[], Awaitable[VidgoClient]],
+        *,
+        on_failed: Callable[[], None],
+        now: Callable[[], float],
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._journal = journal
+        self._open_client = open_client
+        self._on_failed = on_failed
+        self._now = now
+        self._draw = draw
+        self._pace = Pace()
+        self._watches: dict[str, Watch] = {}
+
+    def own(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Watch:
+        """Return the watch of a task that this journal submitted; it goes on when nobody waits."""
+        assert entry.task_id is not None
+        age = self._now() - (entry.sent_at or entry.created_at)
+        return self._find(tasks, entry.task_id, entry.id, age)
+
+    def foreign(self, tasks: anyio.abc.TaskGroup, task_id: str) -> Watch:
+        """Return the watch of somebody's task; it ends when nobody waits."""
+        return self._find(tasks, task_id, None, 0.0)
+
+    def _find(self, tasks: anyio.abc.TaskGroup, task_id: str, entry_id: str | None, age: float) -> Watch:
+        if task_id in self._watches:
+            return self._watches[task_id]
+
+        async def keep(task: Task, empty: bool) -> None:
+            if task.phase == "failed":
+                self._on_failed()
+            if entry_id is not None:
+                await self._journal.record(entry_id, task, empty=empty)
+
+        watch = Watch(
+            task_id,
+            age=age,
+            lasting=WINDOW - age,
+            read=self._read,
+            keep=keep,
+            pace=self._pace,
+            unattended=entry_id is not None,
+            draw=self._draw,
+        )
+        self._watches[task_id] = watch
+        tasks.start_soon(self._run, watch)
+        return watch
+
+    async def _read(self, task_id: str) -> Task:
+        client = await self._open_client()
+        return await client.status(task_id)
+
+    async def _run(self, watch: Watch) -> None:
+        try:
+            await watch.run()
+        finally:
+            self._watches.pop(watch.task_id, None)
+
+
+async def follow(watch: Watch, deadline: Deadline, progress: Progress) -> VidgoError | None:
+    """Wait until the task has ended or the call's time is over; return the failure if it was never read meanwhile."""
+    readings = watch.readings
+    meter = _Meter(progress)
+    with watch.attended():
+        await meter.tell(watch)
+        if watch.stale():
+            watch.hurry()
+            with anyio.move_on_after(max(deadline.left(), SHORTEST_WAIT_FOR_ID)):
+                await watch.changed()
+        while not watch.ended and (left := deadline.left()) > 0:
+            with anyio.move_on_after(min(left, PROGRESS_EVERY)):
+                await watch.changed()
+            await meter.tell(watch)
+    return watch.failure if watch.readings == readings else None
+
+
+class _Meter:
+    """Turns what is known of a task into numbers that rise with every telling, whatever the vendor reports."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._shown = 0.0
+
+    async def tell(self, watch: Watch) -> None:
+        task = watch.latest
+        reported = float(task.progress or 0) if task else 0.0
+        self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
+        status = task.status if task else "accepted"
+        await self._progress(round(self._shown, 3), f"{status} for {watch.age():.0f} s, task {watch.task_id}")

@@ -1,0 +1,66 @@
+"""Scales a picture down so that a model can look at it: small enough for every client, never a decompression bomb."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageOps
+
+from vidgo_mcp.errors import UnavailableError
+
+MOST_PIXELS: Final = 50_000_000
+MOST_BYTES: Final = 300_000
+"""Some hosts cut or drop larger inline pictures."""
+_QUALITIES: Final = (85, 75, 60, 45, 30)
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture scaled for looking at. ``width`` and ``height`` are those of the original, in pixels."""
+
+    content: bytes
+    mime_type: str
+    width: int
+    height: int
+    shown_width: int
+    shown_height: int
+
+
+def scaled(content: bytes, max_edge: int) -> View:
+    """Return the picture with a longest edge of at most ``max_edge`` pixels, as WebP of at most 300 KB.
+
+    Raises:
+        UnavailableError: the bytes are no picture, a truncated one, or one with too many pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+                width, height = opened.size
+                if width * height > MOST_PIXELS:
+                    raise UnavailableError(
+                        f"The picture has {width} x {height} pixels, too many to look at here.", retryable=False
+                    )
+                opened.draft("RGB", (max_edge, max_edge))
+                picture = ImageOps.exif_transpose(opened)
+                picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
+                flat = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise UnavailableError("What the URL gave is not a readable picture.", retryable=False) from None
+    return View(_encoded(flat), "image/webp", width, height, *flat.size)
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    encoded = b""
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        picture.save(buffer, "WEBP", quality=quality, method=4)
+        encoded = buffer.getvalue()
+        if len(encoded) <= MOST_BYTES:
+            return encoded
+    smaller = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)))
+    return _encoded(smaller)
