@@ -128,6 +128,8 @@ class VidgoClient:
 
     async def submit_once(self, request: ImageRequest, *, callback_url: str | None = None) -> Task:
         """Start one picture with exactly one POST; the building block of ``submit``, which says what it raises."""
+        if callback_url and not wire.is_web_url(callback_url):
+            raise InvalidRequestError("The callback URL is not an http(s) URL.", field="callback_url")
         try:
             body = wire.submit_body(request, callback_url)
         except UnpriceableError as error:

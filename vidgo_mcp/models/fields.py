@@ -126,8 +126,8 @@ Variation = Annotated[
     Field(
         ge=1,
         le=1_000_000,
-        description="Which picture of this request, not how many (default 1). The same arguments return the same "
-        "picture for free; 2, 3, ... make others and cost again.",
+        description="Which picture of this request, not how many: one call makes one picture; for four, call four "
+        "times with 1, 2, 3, 4 (default 1). Each new number costs again.",
     ),
 ]
 MaxCredits = Annotated[
@@ -145,8 +145,8 @@ WaitSeconds = Annotated[
     Field(
         ge=0,
         le=LONGEST_WAIT,
-        description=f"How long this call may wait for the picture, 0 to {LONGEST_WAIT} (default {DEFAULT_WAIT}); then "
-        "it answers pending with a task_id.",
+        description=f"How many seconds this call may wait for the picture, 0 to {LONGEST_WAIT}; then it answers "
+        "pending with a task_id.",
     ),
 ]
 Reference = Annotated[
@@ -158,8 +158,8 @@ References = Annotated[
     Field(
         min_length=1,
         max_length=MOST_REFERENCES,
-        description=f"1 to {MOST_REFERENCES} pictures to edit or combine, in order: task:<task_id> for one made here, or "
-        "an http(s) URL.",
+        description=f"1 to {MOST_REFERENCES} pictures to edit or combine, in order: task:<task_id> for one made here, "
+        "or an http(s) URL.",
     ),
 ]
 TaskId = Annotated[

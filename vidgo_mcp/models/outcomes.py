@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -95,3 +96,15 @@ class ErrorResult(Result):
     field: str | None = None
     consent: str | None = None
     next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture scaled for looking at. ``width`` and ``height`` are those of the original, in pixels."""
+
+    content: bytes
+    mime_type: str
+    width: int
+    height: int
+    shown_width: int
+    shown_height: int

@@ -7,7 +7,6 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from vidgo_mcp.models.fields import (
-    DEFAULT_WAIT,
     Count,
     Limit,
     MaxCredits,
@@ -56,7 +55,7 @@ class GenerateArguments(Picture):
     prompt: Prompt
     variation: Variation = 1
     max_credits: MaxCredits | None = None
-    wait_seconds: WaitSeconds = DEFAULT_WAIT
+    wait_seconds: WaitSeconds | None = None
 
 
 class EditArguments(GenerateArguments):
@@ -69,7 +68,7 @@ class GetTaskArguments(Arguments):
     """Arguments of ``get_task``."""
 
     task_id: TaskId | None = None
-    wait_seconds: WaitSeconds = DEFAULT_WAIT
+    wait_seconds: WaitSeconds | None = None
     limit: Limit = 10
 
 

@@ -191,6 +191,15 @@ def age(seconds: float) -> str:
     return f"{round(seconds / 3600)} h ago"
 
 
+def list_next_step(entries: Sequence[Entry]) -> str:
+    """Return what to do with a list of tasks."""
+    if not entries:
+        return "There are no tasks yet; generate_image makes one."
+    if any(entry.state in {"accepted", "sent", "reserved"} for entry in entries):
+        return "Call get_task with the task_id of a pending one; it waits by itself."
+    return "None is pending. Give the user a URL, or edit a picture with image_urls task:<task_id>."
+
+
 def no_such_task(error: VidgoError, task_id: str, near: Sequence[str]) -> NotFoundError:
     """Return the error for an id that neither the journal nor Vidgo knows, with the nearest known one."""
     hint = f" The nearest known task_id is {near[0]}." if near else ""

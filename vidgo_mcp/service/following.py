@@ -123,7 +123,7 @@ async def follow(watch: Watch, deadline: Deadline, progress: Progress) -> VidgoE
             watch.hurry()
             with anyio.move_on_after(max(deadline.left(), SHORTEST_WAIT_FOR_ID)):
                 await watch.changed()
-        while not watch.ended and (left := deadline.left()) > 0:
+        while not watch.ended and not watch.hopeless and (left := deadline.left()) > 0:
             with anyio.move_on_after(min(left, PROGRESS_EVERY)):
                 await watch.changed()
             await meter.tell(watch)
@@ -142,4 +142,4 @@ class _Meter:
         reported = float(task.progress or 0) if task else 0.0
         self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
         status = task.status if task else "accepted"
-        await self._progress(round(self._shown, 3), f"{status} for {watch.age():.0f} s, task {watch.task_id}")
+        await self._progress(round(self._shown, 3), f"{status} after {watch.age():.0f} s, task {watch.task_id}")

@@ -24,7 +24,8 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.journal import Entry, Existing, Intent, Journal, Reserved, in_window
-from vidgo_mcp.models.outcomes import BalanceResult, Estimate, TaskList, TaskResult
+from vidgo_mcp.models.fields import DEFAULT_WAIT
+from vidgo_mcp.models.outcomes import BalanceResult, Estimate, TaskList, TaskResult, View
 from vidgo_mcp.models.references import ReferenceSource
 from vidgo_mcp.models.requests import (
     EDIT,
@@ -45,13 +46,14 @@ from vidgo_mcp.service.submitting import Flight, Flights
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
-    from vidgo_mcp.service.viewing import View
 
 Connect = Callable[[], AbstractAsyncContextManager["VidgoClient"]]
 
 BALANCE_LIFE: Final = 30.0
 SHUTDOWN_PATIENCE: Final = 10.0
 """Seconds for which a stopping process waits for the answers to its submits."""
+WARM_UP_PAUSE: Final = 0.3
+"""Seconds that leave the first answers undisturbed by imports in the background."""
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
 
@@ -69,6 +71,7 @@ class Service:
         account: whose key it is, from ``account_of``; None without a key.
         no_key: what to say to a call that needs the key, when there is none.
         callback_url: where Vidgo posts results to, if the operator wants that.
+        default_wait: seconds that a call waits when it does not say.
         holder: the name of this process in the journal.
         now: the time of day in seconds since the epoch.
         draw: a random number between 0 and 1, for jitter.
@@ -82,12 +85,14 @@ class Service:
         account: str | None,
         no_key: str = "VIDGO_API_KEY is not set.",
         callback_url: str | None = None,
+        default_wait: int = DEFAULT_WAIT,
         holder: str = "this process",
         now: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._journal = journal
         self._connect = connect
+        self.default_wait = default_wait
         self._account = account
         self._no_key = no_key
         self._holder = holder
@@ -99,6 +104,7 @@ class Service:
         self._watches = Watches(journal, self._open, on_failed=self._forget_balance, now=now, draw=draw)
         self._awaited: Counter[str] = Counter()
         self._balance: tuple[float, float] | None = None
+        self._warm = False
 
     async def __aenter__(self) -> Self:
         self._tasks: anyio.abc.TaskGroup = await anyio.create_task_group().__aenter__()
@@ -141,7 +147,7 @@ class Service:
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
-        deadline = Deadline(arguments.wait_seconds)
+        deadline = Deadline(self.default_wait if arguments.wait_seconds is None else arguments.wait_seconds)
         priced = _priced(arguments)
         sources = references.sources_of(arguments)
         owner = self._owner(caller)
@@ -265,7 +271,7 @@ class Service:
         return references.url_of_result(answers.entry_result(entry, self._now()))
 
     async def task(
-        self, task_id: str, *, wait_seconds: float = 0, caller: str = "", progress: Progress = silence
+        self, task_id: str, *, wait_seconds: float | None = None, caller: str = "", progress: Progress = silence
     ) -> TaskResult:
         """Return one task, waiting for its end.
 
@@ -273,7 +279,7 @@ class Service:
             NotFoundError: neither the journal nor Vidgo knows it.
             VidgoError: its status could not be read.
         """
-        deadline = Deadline(wait_seconds)
+        deadline = Deadline(self.default_wait if wait_seconds is None else wait_seconds)
         owner = self._owner(caller)
         entry = await self._journal.by_task(owner, task_id)
         if entry is None:
@@ -298,9 +304,7 @@ class Service:
         await self._journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
         return TaskList(
             tasks=[answers.entry_result(entry, now) for entry in entries],
-            next_step="Call get_task with the task_id of a pending one to wait for it."
-            if entries
-            else "There are no tasks yet; generate_image makes one.",
+            next_step=answers.list_next_step(entries),
         )
 
     async def _foreign(self, owner: str, task_id: str, deadline: Deadline, progress: Progress) -> TaskResult:
@@ -345,11 +349,26 @@ class Service:
         Raises:
             VidgoError: there is nothing to look at, or not yet.
         """
-        result = await self.task(arguments.task_id, caller=caller)
+        result = await self.task(arguments.task_id, wait_seconds=0, caller=caller)
         url = answers.viewable_url(result)
         client = await self._open()
         content = await client.download(url)
         return result, await anyio.to_thread.run_sync(_scaled, content, arguments.max_edge)
+
+    def warm_up(self) -> None:
+        """Open the client in the background, once: the first paid call need not wait for imports."""
+        if self._warm or self._account is None:
+            return
+        self._warm = True
+        self._tasks.start_soon(self._open_soon)
+
+    async def _open_soon(self) -> None:
+        await anyio.sleep(WARM_UP_PAUSE)
+        try:
+            await self._open()
+        except VidgoError:
+            # The call that needs the client will say why it cannot be opened.
+            return
 
     def _owner(self, caller: str) -> str:
         if self._account is None:
@@ -385,9 +404,13 @@ def _check_max_credits(max_credits: int | None, priced: Quote) -> None:
     raise BudgetError(
         f"This picture costs {priced.credits} credits and max_credits is {max_credits}; nothing was sent.",
         field="max_credits",
-        next_step=f"Raise max_credits to {priced.credits} if the user agrees, or ask for a cheaper picture: low at 1K "
-        f"costs {PRICES['low']['1K']}.",
+        next_step=f"Raise max_credits to {priced.credits} if the user agrees{_cheaper(priced)}.",
     )
+
+
+def _cheaper(priced: Quote) -> str:
+    least = PRICES["low"]["1K"]
+    return f", or ask for a cheaper picture: quality low at 1K costs {least}" if priced.credits > least else ""
 
 
 def _scaled(content: bytes, max_edge: int) -> View:

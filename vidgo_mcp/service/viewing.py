@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image, ImageOps
 
 from vidgo_mcp.errors import UnavailableError
+from vidgo_mcp.models.outcomes import View
 
 MOST_PIXELS: Final = 50_000_000
 MOST_BYTES: Final = 300_000
 """Some hosts cut or drop larger inline pictures."""
 _QUALITIES: Final = (85, 75, 60, 45, 30)
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A picture scaled for looking at. ``width`` and ``height`` are those of the original, in pixels."""
-
-    content: bytes
-    mime_type: str
-    width: int
-    height: int
-    shown_width: int
-    shown_height: int
 
 
 def scaled(content: bytes, max_edge: int) -> View:

@@ -83,10 +83,10 @@ class Watch:
         self._draw = draw
         self._misses = 0
         self._empty_since: float | None = None
-        # The answer to the submit counts as a read.
-        self._last_read = self._started
+        # The answer to our own submit counts as a read; of somebody else's task nothing is known yet.
+        self._last_read = self._started if unattended else -math.inf
         self._not_before = self._started
-        self._due = self._started + schedule.next_read(age)
+        self._due = self._started + schedule.next_read(age) if unattended else now
         self._changed = anyio.Event()
         self._hurried = anyio.Event()
 
@@ -102,6 +102,11 @@ class Watch:
     async def changed(self) -> None:
         """Wait for the next reading, or the next failure to read."""
         await self._changed.wait()
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether Vidgo refuses to tell about a task that was not submitted here, so that waiting is in vain."""
+        return not self._unattended and self.failure is not None and not self.failure.retryable
 
     def age(self) -> float:
         """Return the seconds since the task was submitted, or since it was first asked for."""

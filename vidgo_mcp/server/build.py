@@ -1,0 +1,146 @@
+"""Builds the MCP server around a service, on the SDK's low-level server, whose contracts are exact.
+
+The SDK's higher level ignores unknown arguments, so that a typo would cost money, and lets the text of a validation
+library through to the model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from mcp.server import ServerRequestContext
+from mcp.server.caching import CacheHint
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+)
+
+from vidgo_mcp import __version__
+from vidgo_mcp.errors import InternalError, VidgoError
+from vidgo_mcp.server import results
+from vidgo_mcp.server.tools import Call, tool_entries
+from vidgo_mcp.service import Progress, Service
+
+NAME: Final = "vidgo-mcp"
+LINKS_SINCE: Final = "2026-07-28"
+"""The first protocol version whose clients take resource links in results."""
+RESOURCE_NOT_FOUND: Final = -32002
+"""What the protocol asked for before 2026-07-28; since then it is INVALID_PARAMS."""
+AN_HOUR: Final = CacheHint(3_600_000, "public")
+
+INSTRUCTIONS: Final = (
+    "Makes and edits pictures with Vidgo; each costs credits. Price first (estimate_cost, free), then generate_image "
+    "or edit_image. If a call timed out, repeat it with exactly the same arguments, or call get_task without task_id; "
+    "do not reword the prompt: the same arguments are never paid for twice, other words are. On outcome pending call "
+    "get_task, which waits by itself.\n\n"
+    'To edit a picture made here, give edit_image image_urls ["task:<task_id>"]. Pictures pasted into the chat cannot '
+    "be reached: ask the user for a URL or a file path. To look at a result yourself use view_image. Give the user the "
+    "URL; it dies after 24 hours. For more pictures of one request raise variation. max_credits limits the price of a "
+    "call. Tell the user the price before an expensive picture (high, 2K, 4K), and after outcome_unknown never raise "
+    "variation without asking."
+)
+
+Context = ServerRequestContext[Any, Any]
+CallerOf = Callable[[Context], str]
+
+log = logging.getLogger(__name__)
+
+
+def build_server(service: Service, *, caller_of: CallerOf = lambda ctx: "") -> Server[Any]:
+    """Return the server; the service must be entered by whoever runs it.
+
+    Args:
+        service: the paid workflow.
+        caller_of: who makes a request, for owners; empty on stdio.
+    """
+    entries = tool_entries(service.default_wait)
+    listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
+
+    async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        service.warm_up()
+        return listing
+
+    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        entry = entries.get(params.name)
+        if entry is None:
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
+        call = Call(
+            service=service,
+            progress=_progress(ctx),
+            links=ctx.protocol_version >= LINKS_SINCE,
+            caller=caller_of(ctx),
+        )
+        try:
+            return await entry.run(call, params.arguments)
+        except VidgoError as error:
+            return results.error_result(error)
+        except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
+            log.exception("%s failed in an unexpected way", params.name)
+            return results.error_result(
+                InternalError(
+                    f"{params.name} failed inside vidgo-mcp; the server's log on stderr has the details.",
+                    money="unknown" if entry.spends else "nothing_spent",
+                    next_step="Repeat this exact call once; what was already paid for is found again, not paid twice."
+                    if entry.spends
+                    else None,
+                )
+            )
+
+    async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        return ListResourcesResult(resources=[])
+
+    async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult(resource_templates=[])
+
+    async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        code = INVALID_PARAMS if ctx.protocol_version >= LINKS_SINCE else RESOURCE_NOT_FOUND
+        raise MCPError(code, "Resource not found", data={"uri": str(params.uri)})
+
+    async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
+        return ListPromptsResult(prompts=[])
+
+    return Server(
+        NAME,
+        version=__version__,
+        title="Vidgo images",
+        instructions=INSTRUCTIONS,
+        cache_hints={
+            "tools/list": AN_HOUR,
+            "prompts/list": AN_HOUR,
+            "resources/templates/list": AN_HOUR,
+            "server/discover": AN_HOUR,
+            "resources/list": CacheHint(0, "private"),
+            "resources/read": CacheHint(0, "private"),
+        },
+        get_tool_input_schema=lambda name: entries[name].tool.input_schema if name in entries else None,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+        on_list_prompts=list_prompts,
+    )
+
+
+def _progress(ctx: Context) -> Progress:
+    async def report(progress: float, message: str) -> None:
+        try:
+            await ctx.session.report_progress(progress, 100.0, message)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            # Nobody listens any more; the call itself goes on until it is cancelled.
+            log.debug("progress could not be delivered")
+
+    return report

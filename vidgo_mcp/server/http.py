@@ -1,0 +1,113 @@
+"""The HTTP application: Streamable HTTP at /mcp for both eras, and a health check that tells no secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from vidgo_mcp.models.addresses import is_loopback_host
+from vidgo_mcp.service import Service
+
+LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
+GRACE: Final = 10
+
+
+class NotLoopbackError(ValueError):
+    """The server was asked to listen where other machines can reach it; the message gives the reason."""
+
+
+def http_app(server: Server[Any], host: str = "127.0.0.1") -> Starlette:
+    """Return the ASGI application. It answers only requests that are addressed to this machine by name.
+
+    Raises:
+        NotLoopbackError: the host is not loopback.
+    """
+    if not is_loopback_host(host):
+        raise NotLoopbackError(
+            f"--host {host} would let every machine that can reach this one spend your credits: there is no "
+            "authentication yet. Use 127.0.0.1."
+        )
+    names = [*LOOPBACK_HOSTS, *([host] if host not in LOOPBACK_HOSTS and ":" not in host else [])]
+    return server.streamable_http_app(
+        stateless_http=True,
+        host=host,
+        transport_security=TransportSecuritySettings(
+            allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
+            allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
+        ),
+        custom_starlette_routes=[Route("/healthz", _healthz, methods=["GET"])],
+    )
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handling: it would kill the process before the last submits are answered."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready(self.servers[0].sockets[0].getsockname()[1])
+
+
+async def serve_http(
+    server: Server[Any], service: Service, *, host: str, port: int, on_ready: Callable[[int], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; running calls and submits under way get 10 s each.
+
+    Args:
+        server: from ``build_server``.
+        service: entered and left here.
+        host: a loopback address.
+        port: 0 takes a free one.
+        on_ready: told the port once connections are accepted.
+
+    Raises:
+        NotLoopbackError: the host is not loopback.
+    """
+    config = uvicorn.Config(
+        http_app(server, host),
+        host=host.strip("[]"),
+        port=port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE,
+        server_header=False,
+    )
+    listener = _Uvicorn(config, on_ready)
+    async with service, anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, listener)
+        await listener.serve()
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(listener: uvicorn.Server) -> None:
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                if listener.should_exit:
+                    listener.force_exit = True
+                listener.should_exit = True
+    except NotImplementedError:
+        return

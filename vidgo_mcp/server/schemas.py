@@ -1,0 +1,70 @@
+"""JSON schemas that every client can read, derived from the shared models: flat, without references, unions or nulls.
+
+Some hosts reject a tool, or all tools, over ``$ref``, ``anyOf``, ``format`` or a null type, so what goes on the wire is
+less than pydantic can say; the models check the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from vidgo_mcp.models.requests import Arguments
+
+KEPT: Final = frozenset(
+    {
+        "type",
+        "description",
+        "enum",
+        "default",
+        "items",
+        "minimum",
+        "maximum",
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+    }
+)
+
+
+def input_schema(model: type[Arguments]) -> dict[str, Any]:
+    """Return the schema of a tool's arguments; optional means not required, never null."""
+    described = model.model_json_schema()
+    schema: dict[str, Any] = {"type": "object", "properties": _flat_properties(described)}
+    if described.get("required"):
+        schema["required"] = described["required"]
+    return schema
+
+
+def output_schema(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a tool's results: all fields of the models together, none of them required.
+
+    Nothing is required because the TypeScript SDK v1 checks errors against this schema too, and hides one that misses.
+    """
+    properties: dict[str, Any] = {}
+    for model in models:
+        for name, field in _flat_properties(model.model_json_schema()).items():
+            properties.setdefault(
+                name, {k: v for k, v in field.items() if k in {"type", "description", "enum", "items"}}
+            )
+    return {"type": "object", "properties": properties}
+
+
+def _flat_properties(described: dict[str, Any]) -> dict[str, Any]:
+    return {name: _flat(field) for name, field in described.get("properties", {}).items()}
+
+
+def _flat(field: dict[str, Any]) -> dict[str, Any]:
+    options = [option for option in field.get("anyOf", ()) if option.get("type") != "null"]
+    if options:
+        # An integer is a number: of the two the wider one is left.
+        chosen = next((option for option in options if option.get("type") == "number"), options[0])
+        field = {**chosen, **{k: v for k, v in field.items() if k != "anyOf"}}
+    if "$ref" in field:
+        return {"type": "object"}
+    flat = {key: value for key, value in field.items() if key in KEPT and value is not None}
+    if "items" in flat:
+        flat["items"] = {"type": flat["items"].get("type", "object")}
+    return flat

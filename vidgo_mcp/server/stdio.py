@@ -1,0 +1,48 @@
+"""Serves one client over stdin and stdout, and ends in good order when stdin closes or a signal comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.abc
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+
+from vidgo_mcp.service import Service
+
+
+async def serve_stdio(server: Server[Any], service: Service, *, leave: Callable[[int], Any] = os._exit) -> None:
+    """Serve until stdin closes or SIGINT or SIGTERM comes; submits under way get 10 s for their answers.
+
+    Args:
+        server: from ``build_server``.
+        service: entered and left here.
+        leave: ends the process after a signal; a thread that reads stdin could otherwise keep it for ever.
+    """
+    async with stdio_server() as (read_stream, write_stream):
+        received: list[int] = []
+        async with service, anyio.create_task_group() as tasks:
+            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
+            await server.run(read_stream, write_stream, server.create_initialization_options())
+            tasks.cancel_scope.cancel()
+        if received:
+            sys.stderr.flush()
+            leave(128 + received[0])
+
+
+async def cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
+    """Cancel the scope at the first SIGINT or SIGTERM, and say which it was."""
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                received.append(number)
+                scope.cancel()
+                return
+    except NotImplementedError:
+        # Windows has no such signals: there the end of stdin, or KeyboardInterrupt, stops the server.
+        return

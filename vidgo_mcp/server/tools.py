@@ -1,0 +1,184 @@
+"""The six tools: their words, their schemas, their hints, and which part of the service each one calls."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mcp_types import CallToolResult, Tool, ToolAnnotations
+
+from vidgo_mcp.models.outcomes import BalanceResult, Estimate, TaskList, TaskResult
+from vidgo_mcp.models.requests import (
+    Arguments,
+    BalanceArguments,
+    EditArguments,
+    EstimateArguments,
+    GenerateArguments,
+    GetTaskArguments,
+    ViewArguments,
+)
+from vidgo_mcp.server import results
+from vidgo_mcp.server.schemas import input_schema, output_schema
+from vidgo_mcp.service import Progress, Service, read_arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who calls, and what the calling client can take."""
+
+    service: Service
+    progress: Progress
+    links: bool
+    caller: str = ""
+
+
+Run = Callable[[Call, Mapping[str, Any] | None], Awaitable[CallToolResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEntry:
+    """One tool as it is listed, and what runs it. ``spends`` says whether a bug in it can have cost credits."""
+
+    tool: Tool
+    run: Run
+    spends: bool
+
+
+async def _generate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+    arguments = read_arguments(GenerateArguments, raw)
+    made = await call.service.make(arguments, caller=call.caller, progress=call.progress)
+    return results.task_result(made, links=call.links)
+
+
+async def _edit(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+    arguments = read_arguments(EditArguments, raw)
+    made = await call.service.make(arguments, caller=call.caller, progress=call.progress)
+    return results.task_result(made, links=call.links)
+
+
+async def _get_task(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+    arguments = read_arguments(GetTaskArguments, raw)
+    if arguments.task_id is None:
+        return results.list_result(await call.service.tasks(arguments, caller=call.caller))
+    found = await call.service.task(
+        arguments.task_id, wait_seconds=arguments.wait_seconds, caller=call.caller, progress=call.progress
+    )
+    return results.task_result(found, links=call.links)
+
+
+async def _estimate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+    return results.estimate_result(call.service.estimate(read_arguments(EstimateArguments, raw)))
+
+
+async def _balance(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+    read_arguments(BalanceArguments, raw)
+    return results.balance_result(await call.service.balance(caller=call.caller))
+
+
+async def _view(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+    found, view = await call.service.view(read_arguments(ViewArguments, raw), caller=call.caller)
+    return results.view_result(found, view)
+
+
+def _entry(
+    name: str,
+    title: str,
+    description: str,
+    run: Run,
+    arguments: type[Arguments],
+    *outcomes: type[TaskResult | TaskList | Estimate | BalanceResult],
+    spends: bool = False,
+    open_world: bool = True,
+) -> ToolEntry:
+    tool = Tool(
+        name=name,
+        title=title,
+        description=description,
+        input_schema=input_schema(arguments),
+        output_schema=output_schema(*outcomes) if outcomes else None,
+        annotations=ToolAnnotations(
+            title=title,
+            read_only_hint=not spends,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=open_world,
+        ),
+    )
+    return ToolEntry(tool, run, spends)
+
+
+SAME_AGAIN: Final = (
+    "One call makes one picture; for several, call once for each with variation 1, 2, 3, ... Repeating a call with the "
+    "same arguments, for example after a time-out, returns the picture already paid for, free, for 24 hours. "
+    "Answers finished with a URL, pending with a task_id for get_task, or failed (refunded)."
+)
+
+
+def tool_entries(default_wait: int) -> dict[str, ToolEntry]:
+    """Return all tools by name, in the order in which they are listed.
+
+    ``default_wait`` is how many seconds a call waits when it does not say: the operator's setting.
+    """
+    entries = (
+        _entry(
+            "generate_image",
+            "Generate image",
+            f"Make one picture from words. Spends credits. {SAME_AGAIN}",
+            _generate,
+            GenerateArguments,
+            TaskResult,
+            spends=True,
+        ),
+        _entry(
+            "edit_image",
+            "Edit image",
+            f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
+            "A picture pasted into the chat cannot be reached: ask for its URL.",
+            _edit,
+            EditArguments,
+            TaskResult,
+            spends=True,
+        ),
+        _entry(
+            "get_task",
+            "Get task",
+            "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
+            "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
+            _get_task,
+            GetTaskArguments,
+            TaskResult,
+            TaskList,
+        ),
+        _entry(
+            "estimate_cost",
+            "Estimate cost",
+            "Return the exact price of a picture in credits before it is made. Free. Works without key and network.",
+            _estimate,
+            EstimateArguments,
+            Estimate,
+            open_world=False,
+        ),
+        _entry(
+            "get_balance",
+            "Get balance",
+            "Return the credits left in the Vidgo account and how many pictures they buy. Free.",
+            _balance,
+            BalanceArguments,
+            BalanceResult,
+        ),
+        _entry(
+            "view_image",
+            "View image",
+            "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
+            "its URL instead.",
+            _view,
+            ViewArguments,
+        ),
+    )
+    for entry in entries:
+        wait = entry.tool.input_schema["properties"].get("wait_seconds")
+        if wait is not None:
+            wait["default"] = default_wait
+            wait["description"] += f" Default {default_wait}."
+    return {entry.tool.name: entry for entry in entries}

@@ -1,0 +1,155 @@
+"""The only reader of the environment: every setting, its variable, its default, and what it is for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from vidgo_mcp.models.addresses import checked_base_url
+from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
+
+PREFIX: Final = "VIDGO_"
+UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%")
+SECRETS: Final = ("api_key",)
+LONGEST_CALLBACK_URL: Final = 2048
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; each sentence names its variable."""
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("it has spaces or characters that no key has; copy it again")
+    return key
+
+
+def _checked_callback(url: str) -> str:
+    if len(url) > LONGEST_CALLBACK_URL:
+        raise ValueError(f"it is longer than {LONGEST_CALLBACK_URL} characters")
+    return checked_base_url(url) if "?" not in url else url
+
+
+class Settings(BaseSettings):
+    """All settings, from environment variables with the prefix ``VIDGO_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    api_key: Annotated[
+        SecretStr | None,
+        AfterValidator(lambda key: key if key is None else _checked_key(key)),
+        Field(description="Your Vidgo API key. Also read from the file that `VIDGO_API_KEY_FILE` names."),
+    ] = None
+    base_url: Annotated[
+        str,
+        AfterValidator(checked_base_url),
+        Field(description="Where Vidgo's API is; https, or plain http on this machine."),
+    ] = "https://api.vidgo.ai"
+    sandbox: Annotated[bool, Field(description="`1` runs against a sandbox inside the process: no key, no cost.")] = (
+        False
+    )
+    wait_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=LONGEST_WAIT,
+            description="Seconds a call waits for its picture when the model does not say; many clients give up at 45.",
+        ),
+    ] = DEFAULT_WAIT
+    callback_url: Annotated[
+        str | None,
+        AfterValidator(lambda url: url if url is None else _checked_callback(url)),
+        Field(description="A URL that Vidgo posts every result to."),
+    ] = None
+    journal: Annotated[
+        Literal["memory"],
+        Field(description="Where paid tasks are recorded. `memory` is the only one yet: it ends with the process."),
+    ] = "memory"
+    log_level: Annotated[
+        LogLevel, Field(description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+    ] = "WARNING"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # Only what `load` hands in: the environment is cleaned of empty and unexpanded values first.
+        return (init_settings,)
+
+    @property
+    def key(self) -> str | None:
+        """The API key as text, for the one place that sends it."""
+        return None if self.api_key is None else self.api_key.get_secret_value()
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Return the settings of an environment; empty and unexpanded values count as unset.
+
+    Args:
+        environment: the process's own by default.
+        overrides: settings from the command line, which win.
+
+    Raises:
+        SettingsError: a value cannot be used; all of them are named.
+    """
+    environ = os.environ if environment is None else environment
+    given: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        value = environ.get(f"{PREFIX}{name.upper()}", "").strip()
+        if value and not UNEXPANDED.fullmatch(value):
+            given[name] = value
+    for name in SECRETS:
+        path = environ.get(f"{PREFIX}{name.upper()}_FILE", "").strip()
+        if name not in given and path and not UNEXPANDED.search(path):
+            given[name] = _read_secret(name, Path(path))
+    if "log_level" in given:
+        given["log_level"] = given["log_level"].upper()
+    try:
+        return Settings(**(given | overrides))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(dict(item)) for item in error.errors(include_url=False))) from None
+
+
+def missing_key_reason(environment: Mapping[str, str] | None = None) -> str:
+    """Return why there is no key, for the call that needs it."""
+    environ = os.environ if environment is None else environment
+    variable = f"{PREFIX}API_KEY"
+    if UNEXPANDED.fullmatch(environ.get(variable, "").strip()):
+        return (
+            f"{variable} was passed on without being filled in: the client's configuration names a variable that it "
+            "did not expand. Write the key itself there, or set the variable where the client starts."
+        )
+    if environ.get(variable) is not None:
+        return f"{variable} is set but empty."
+    return f"{variable} is not set."
+
+
+def _read_secret(name: str, path: Path) -> str:
+    variable = f"{PREFIX}{name.upper()}_FILE"
+    try:
+        text = path.expanduser().read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable} names a file that cannot be read ({type(error).__name__}).") from None
+    if not text:
+        raise SettingsError(f"{variable} names an empty file.")
+    return text
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    variable = f"{PREFIX}{str(item['loc'][0]).upper()}" if item["loc"] else "The settings"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{variable} cannot be used: {message}."
