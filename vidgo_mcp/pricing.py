@@ -90,8 +90,8 @@ def quote(size: Size, resolution: Tier | None, quality: Quality) -> Quote:
 
 def _quote_ratio(size: Size, resolution: Tier | None, quality: Quality) -> Quote:
     if resolution is None or resolution == "1K":
-        asked = "a ratio without resolution" if resolution is None else "a ratio with resolution 1K"
-        return _quote(size, "1K", quality, "1K", f"{asked} is rendered and billed as 1K")
+        asked = "without resolution" if resolution is None else "with resolution 1K"
+        return _quote(size, "1K", quality, "1K", f"{size} {asked} is rendered and billed as 1K")
     if resolution == "4K" and str(size) not in FULL_4K_RATIOS:
         return _quote(
             size,
@@ -101,7 +101,13 @@ def _quote_ratio(size: Size, resolution: Tier | None, quality: Quality) -> Quote
             f"4K exists only for {', '.join(sorted(FULL_4K_RATIOS))}; {size} is rendered and billed as 2K",
             (f"4K is billed as 2K at {size}; ask 2K for the same picture",),
         )
-    return _quote(size, resolution, quality, resolution, f"a ratio with resolution {resolution} is {resolution}")
+    return _quote(
+        size,
+        resolution,
+        quality,
+        resolution,
+        f"{size} with resolution {resolution} is rendered and billed as {resolution}",
+    )
 
 
 def _quote_custom(size: Size, resolution: Tier | None, quality: Quality) -> Quote:

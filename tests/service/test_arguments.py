@@ -148,7 +148,7 @@ def test_all_faults_of_one_call_are_reported_together() -> None:
         ({"prompt": ["a fox"]}, r'prompt must be text, \["a fox"\] was given'),
         ({"prompt": " "}, r"prompt: it is empty"),
         ({"prompt": "\ud83e"}, r"prompt: it has half of a surrogate pair; send whole characters"),
-        ({"prompt": None}, r"prompt is required\. What the picture shows, .*"),
+        ({"prompt": None}, r"prompt is required: What the picture shows, .*"),
         ({"quality": "x" * 5000}, r'quality "x{40,60}\.\.\. is not offered; allowed: low, medium or high'),
         ({"quality": "a\u202e\nb"}, r'quality "a \\nb" is not offered; .*'),
     ],
@@ -171,7 +171,7 @@ def test_a_bad_value_is_named_with_its_field_and_what_is_allowed(arguments: dict
         ({"url": "a.png"}, r'image_urls must be a list of texts, \{"url": "a.png"\} was given'),
         ("ftp://h/a.png", r'image_urls\[0\] "ftp://h/a.png": ftp: addresses are not supported; use .*'),
         (["a.png", "task:"], r'image_urls\[1\] "task:": write task:<task_id>, with the task_id of an earlier result'),
-        (None, r"image_urls is required\. 1 to 16 pictures .*"),
+        (None, r"image_urls is required: 1 to 16 pictures .*"),
     ],
 )
 def test_a_bad_reference_is_named_with_its_place_in_the_list(references: Any, message: str) -> None:
@@ -222,11 +222,22 @@ def test_an_unknown_argument_unlike_any_other_is_refused_with_the_known_names() 
     assert all(name in error.message for name in GenerateArguments.model_fields)
 
 
-def test_a_name_that_another_tool_has_is_not_suggested() -> None:
+def test_references_given_to_generate_image_are_pointed_to_edit_image() -> None:
     error = generate_refused(images=["a.png"])
 
     assert "did you mean" not in error.message
+    assert "call edit_image" in error.message
     assert "did you mean image_urls?" in refused(EditArguments, prompt="a fox", images=["a.png"]).message
+
+
+def test_a_count_of_pictures_to_price_is_called_count() -> None:
+    assert "did you mean count?" in refused(EstimateArguments, n=4).message
+
+
+def test_a_password_in_a_reference_is_not_repeated() -> None:
+    error = refused(EditArguments, prompt="a fox", image_urls=["https://me:hunter2@example.com/a.png"])
+
+    assert "hunter2" not in f"{error.message} {error.next_step}"
 
 
 def test_a_tool_without_arguments_says_so() -> None:
@@ -260,14 +271,14 @@ def test_a_name_that_no_json_can_carry_is_refused_like_any_other_fault() -> None
     assert_helpful(GenerateArguments, generate_refused(**{"\ud800": 1}))
 
 
-def test_a_size_without_price_is_answered_with_both_ways_out_and_the_exact_one_is_kept() -> None:
+def test_a_size_without_price_is_answered_with_both_ways_out_and_the_cheaper_one_is_shown() -> None:
     error = generate_refused(size="1920x1080")
 
     assert error.message == (
         "1920x1080: 1080 is not a multiple of 16. Instead: 16:9 costs 2; 1920x1088 with resolution 2K costs 4 credits."
     )
-    assert corrected(error) == {"prompt": "a fox", "size": "1920x1088", "resolution": "2K"}
-    assert error.next_step.endswith("(costs 4 credits a picture)")
+    assert corrected(error) == {"prompt": "a fox", "size": "16:9"}
+    assert error.next_step.endswith("(costs 2 credits a picture)")
 
 
 def test_the_corrected_call_keeps_what_was_right() -> None:

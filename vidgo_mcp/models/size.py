@@ -23,7 +23,7 @@ GREATEST_ASPECT: Final = 3
 FEWEST_PIXELS: Final = 655_360
 MOST_PIXELS: Final = 8_294_400
 
-_RATIO = re.compile(r"\d{1,2}:\d{1,2}")
+_RATIO = re.compile(r"\d{1,6}:\d{1,6}")
 _CUSTOM = re.compile(r"\d{1,6}x\d{1,6}")
 _PAIR = re.compile(r"(\d+)\s*([:/x*×]|\s+by\s+)\s*(\d+)", re.IGNORECASE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
@@ -41,8 +42,9 @@ SAME_THING: Final[Mapping[str, str]] = {
     "id": "task_id",
 }
 LONGEST_ECHO: Final = 200
-EXAMPLE_PROMPT: Final = "a red fox in fresh snow, soft morning light"
-EXAMPLE_REFERENCE: Final = "https://example.com/photo.png"
+EXAMPLE_PROMPT: Final = "<your prompt>"
+EXAMPLE_REFERENCE: Final = "task:<task_id>"
+"""Placeholders, not examples: a model may copy them, and a picture that nobody asked for costs credits."""
 
 _REFERENCES: Final = TypeAdapter(References)
 
@@ -83,8 +85,7 @@ def _fault(model: type[Arguments], detail: ErrorDetails) -> Fault:
         return Fault(plain_text(field, 60), _unknown_argument(model, field))
     seen, context = _shown(detail["input"]), detail.get("ctx", {})
     if kind == "missing":
-        what = model.model_fields[field].description or ""
-        return Fault(field, f"{field} is required. {what}".strip())
+        return Fault(field, f"{field} is required: {model.model_fields[field].description}")
     return Fault(field, _sentence(name, kind, seen, detail["input"], context))
 
 
@@ -116,13 +117,17 @@ def _sentence(name: str, kind: str, seen: str, value: Any, context: Mapping[str,
 def _unknown_argument(model: type[Arguments], field: str) -> str:
     known = list(model.model_fields)
     shown = plain_text(field, 60)
-    if field.lower() in COUNTS and issubclass(model, GenerateArguments):
+    lowered = field.lower()
+    if lowered in COUNTS and issubclass(model, GenerateArguments):
         return f"{shown} is no argument: {ONE_PICTURE}"
-    meant = SAME_THING.get(field.lower())
-    near = [meant] if meant in known else get_close_matches(field.lower(), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    meant = "count" if lowered in COUNTS and "count" in known else SAME_THING.get(lowered, lowered)
+    if meant == "image_urls" and model is GenerateArguments:
+        return f"{shown} is no argument of generate_image: to change or combine pictures call edit_image"
+    near = [meant] if meant in known else get_close_matches(lowered, known, n=1, cutoff=0.5)
+    if near:
+        return f"{shown} is no argument; did you mean {near[0]}?"
     takes = f"the arguments are {', '.join(known)}" if known else "this tool takes no arguments"
-    return f"{shown} is no argument{hint} {takes}" if hint else f"{shown} is no argument; {takes}"
+    return f"{shown} is no argument; {takes}"
 
 
 def _price_faults(given: Mapping[str, Any], unreadable: set[str]) -> list[Fault]:
@@ -141,7 +146,9 @@ def _reference_faults(references: list[str]) -> list[Fault]:
         try:
             read_reference(reference)
         except ValueError as error:
-            faults.append(Fault("image_urls", f"image_urls[{index}] {_shown(reference)}: {error}"))
+            # What stands before an @ may be a password, and errors are logged by clients.
+            shown = _shown(re.sub(r"//[^/]*@", "//...@", reference))
+            faults.append(Fault("image_urls", f"image_urls[{index}] {shown}: {error}"))
     return faults
 
 
@@ -178,7 +185,7 @@ def _priceable(picture: Picture, limit: int | None) -> tuple[dict[str, Any], int
         return {}, quote(parse_size(picture.size), picture.resolution, picture.quality).credits
     except UnpriceableError as error:
         affordable = [s for s in error.suggestions if limit is None or s.credits <= limit]
-        best = (affordable or error.suggestions)[-1]
+        best = min(affordable or error.suggestions, key=lambda suggestion: suggestion.credits)
         return {"size": best.size, "resolution": best.resolution}, best.credits
 
 
