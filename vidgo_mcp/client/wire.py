@@ -19,6 +19,8 @@ from vidgo_mcp.pricing import quote
 LARGEST_ANSWER: Final = 1_000_000
 """Bytes; no documented answer comes near it."""
 KEY_BLOT: Final = "[key]"
+SHORTEST_KEY: Final = 8
+"""Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
 
 
 class UnreadableAnswerError(ValueError):
@@ -59,7 +61,7 @@ def read_json(body: bytes) -> Any:
 
 def without_key(body: bytes, key: str) -> bytes:
     """Return an answer without the key in its texts, also where JSON escapes spell it; its structure stays as it is."""
-    if key.encode() not in body and b"\\" not in body and b"\x00" not in body:
+    if len(key) < SHORTEST_KEY or (key.encode() not in body and b"\\" not in body and b"\x00" not in body):
         return body
     try:
         return json.dumps(_blotted(read_json(body), key)).encode()

@@ -1,0 +1,551 @@
+"""A picture is fetched from where it lies, and from nowhere private, however the address is dressed up."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.client.download import LARGEST_DOWNLOAD, USER_AGENT, Download, download, is_public, resolve
+from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
+
+KEY = "vk-live-0123456789"
+PUBLIC = "93.184.216.34"
+LONGEST = 5.0
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+Find = Callable[[str, int], Awaitable[Sequence[str]]]
+Handle = Callable[[httpx.Request], httpx.Response]
+
+
+def names(**known: list[str]) -> Find:
+    """Return a resolver that knows these names (``_`` for a dot), and literal addresses."""
+
+    async def find(host: str, port: int) -> Sequence[str]:
+        table = {name.replace("_", "."): found for name, found in known.items()}
+        if host in table:
+            return table[host]
+        try:
+            return [str(ipaddress.ip_address(host))]
+        except ValueError:
+            raise socket.gaierror("unknown") from None
+
+    return find
+
+
+def network(*answers: httpx.Response) -> tuple[httpx.MockTransport, list[httpx.Request]]:
+    requests: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return answers[min(len(requests), len(answers)) - 1]
+
+    return httpx.MockTransport(handle), requests
+
+
+PICTURE = httpx.Response(200, content=b"PNG")
+
+PRIVATE = [
+    "10.1.2.3",
+    "127.0.0.1",
+    "127.255.255.254",
+    "169.254.169.254",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "0.0.0.0",
+    "0.1.2.3",
+    "198.18.0.1",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fc00::1",
+    "fd12:3456::1",
+    "fec0::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:0:10.0.0.1",
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::a00:1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+    "2001:db8::1",
+]
+OPEN = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+async def test_a_name_that_leads_to_a_private_address_is_refused(address: str) -> None:
+    transport, requests = network(PICTURE)
+    for found in ([address], [PUBLIC, address], [address, PUBLIC]):
+        with pytest.raises(PermissionDeniedError):
+            await download("https://a.example/c.png", find=names(a_example=found), transport=transport)
+    assert requests == []
+
+
+@pytest.mark.parametrize("address", OPEN)
+async def test_a_name_that_leads_to_public_addresses_is_fetched(address: str) -> None:
+    transport, requests = network(PICTURE)
+    got = await download("https://a.example/c.png", find=names(a_example=[address, PUBLIC]), transport=transport)
+    assert got == Download(b"PNG", "https://a.example/c.png")
+    assert ipaddress.ip_address(requests[0].url.host) == ipaddress.ip_address(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/c",
+        "http://[::1]/c",
+        "http://[::ffff:10.0.0.1]/c",
+        "http://192.168.0.1:8080/c",
+        "http://user:pass@10.0.0.1/c",
+        "http://169.254.169.254/latest/meta-data",
+    ],
+)
+async def test_a_private_address_as_such_is_refused(url: str) -> None:
+    transport, requests = network(PICTURE)
+    with pytest.raises(PermissionDeniedError):
+        await download(url, find=names(), transport=transport)
+    assert requests == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f.1", "0177.0.0.1"])
+async def test_every_spelling_of_loopback_is_refused_by_the_real_resolver(host: str) -> None:
+    transport, requests = network(PICTURE)
+    with anyio.fail_after(LONGEST), pytest.raises((PermissionDeniedError, UnavailableError)):
+        await download(f"http://{host}/c", transport=transport)
+    assert requests == []
+
+
+async def test_loopback_is_fetched_only_where_it_is_allowed_and_other_private_addresses_never() -> None:
+    transport, requests = network(PICTURE)
+    for url in ("http://127.0.0.1:8000/c", "http://[::1]:8000/c"):
+        got = await download(url, allow_loopback=True, find=names(), transport=transport)
+        assert got.content == b"PNG"
+    for url in ("http://10.0.0.1/c", "http://169.254.169.254/c", "http://0.0.0.0/c"):
+        with pytest.raises(PermissionDeniedError):
+            await download(url, allow_loopback=True, find=names(), transport=transport)
+    assert [request.headers["host"] for request in requests] == ["127.0.0.1:8000", "[::1]:8000"]
+
+
+async def test_the_client_allows_loopback_only_with_the_api_on_loopback() -> None:
+    transport, requests = network(PICTURE)
+    async with VidgoClient(KEY, base_url="http://127.0.0.1:9", transport=transport) as client:
+        assert await client.download("http://127.0.0.1:9/c") == b"PNG"
+    async with VidgoClient(KEY, transport=transport) as client:
+        with pytest.raises(PermissionDeniedError):
+            await client.download("http://127.0.0.1:9/c")
+    assert len(requests) == 1
+    assert "authorization" not in requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a.example/c", "file:///etc/passwd", "data:image/png;base64,AA", "/c", "", "javascript:1", "http://"]
+)
+async def test_only_http_addresses_are_fetched(url: str) -> None:
+    transport, requests = network(PICTURE)
+    with pytest.raises(PermissionDeniedError):
+        await download(url, find=names(), transport=transport)
+    assert requests == []
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a b/", "http://a.example:99999/", "http://\x00/", "http://*/"])
+async def test_an_address_that_cannot_be_read_is_a_clear_error(url: str) -> None:
+    transport, _ = network(PICTURE)
+    with pytest.raises(VidgoError):
+        await download(url, find=names(), transport=transport)
+
+
+@settings(max_examples=40, deadline=None)
+@given(url=st.text(max_size=30) | st.from_regex(r"https?://[\x20-\x7e]{0,30}", fullmatch=True), location=st.text())
+def test_any_address_and_any_redirect_is_a_picture_or_a_clear_error(url: str, location: str) -> None:
+    moved = httpx.Response(302, headers=[(b"location", location.encode("utf-8", "replace"))])
+    transport, _ = network(moved, PICTURE)
+
+    async def main() -> None:
+        for address in (url, "http://a.example/"):
+            with contextlib.suppress(VidgoError):
+                await download(address, find=names(a_example=[PUBLIC]), transport=transport)
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://a.example/c.png?sig=%2F+x", "a.example"),
+        ("http://a.example:8080/c.png", "a.example:8080"),
+        ("https://A.Example:443/c.png", "a.example"),
+        ("https://bücher.example/c", "xn--bcher-kva.example"),
+    ],
+)
+async def test_the_request_goes_to_the_checked_address_under_the_name(url: str, host: str) -> None:
+    transport, requests = network(PICTURE)
+    known = {"a.example": [PUBLIC], "bücher.example": [PUBLIC], "xn--bcher-kva.example": [PUBLIC]}
+
+    async def find(name: str, _: int) -> Sequence[str]:
+        return known[name]
+
+    await download(url, find=find, transport=transport)
+    (request,) = requests
+    assert request.url.host == PUBLIC
+    assert request.headers.get_list("host") == [host]
+    assert request.extensions["sni_hostname"] == host.partition(":")[0]
+    assert request.headers.get_list("user-agent") == [USER_AGENT]
+    assert request.url.raw_path == httpx.URL(url).raw_path
+
+
+async def test_up_to_three_redirects_are_followed_and_each_is_checked() -> None:
+    def moved(to: str) -> httpx.Response:
+        return httpx.Response(302, headers={"Location": to})
+
+    known = names(a_example=[PUBLIC], b_example=["8.8.8.8"], c_example=["10.0.0.1"])
+    transport, requests = network(moved("/2"), moved("//b.example/3"), moved("https://a.example/4"), PICTURE)
+    got = await download("https://a.example/1", find=known, transport=transport)
+    assert got == Download(b"PNG", "https://a.example/4")
+    assert [request.url.host for request in requests] == [PUBLIC, PUBLIC, "8.8.8.8", PUBLIC]
+    assert [request.headers["host"] for request in requests] == ["a.example", "a.example", "b.example", "a.example"]
+
+    transport, requests = network(moved("/again"))
+    with pytest.raises(UnavailableError, match="more than 3 times") as caught:
+        await download("https://a.example/1", find=known, transport=transport)
+    assert caught.value.retryable is False
+    assert len(requests) == 4
+
+    for private in ("https://c.example/", "http://127.0.0.1/", "file:///etc/passwd"):
+        transport, requests = network(moved(private), PICTURE)
+        with pytest.raises(PermissionDeniedError):
+            await download("https://a.example/1", find=known, transport=transport)
+        assert len(requests) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "//[", "http://a b/", None])
+async def test_a_redirect_to_nowhere_is_a_clear_error(location: str | None) -> None:
+    transport, _ = network(httpx.Response(302, headers={"Location": location} if location else {}))
+    with pytest.raises(VidgoError):
+        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (403, NotFoundError),
+        (404, NotFoundError),
+        (410, NotFoundError),
+        (204, UnavailableError),
+        (206, UnavailableError),
+        (304, UnavailableError),
+        (429, UnavailableError),
+        (500, UnavailableError),
+    ],
+)
+async def test_an_answer_without_the_picture_is_an_error(status: int, kind: type[VidgoError]) -> None:
+    transport, _ = network(httpx.Response(status))
+    with pytest.raises(kind) as caught:
+        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
+    assert caught.value.money == "nothing_spent"
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body that never ends, and counts what was taken of it."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.taken = 0
+        self.pause = pause
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.taken += 100
+            yield b"x" * 100
+            await anyio.sleep(self.pause)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "1000000000"}])
+async def test_a_picture_that_is_too_large_is_not_read_to_its_end(headers: dict[str, str]) -> None:
+    body = Endless()
+    transport, _ = network(httpx.Response(200, headers=headers, stream=body))
+    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="larger") as caught:
+        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
+    assert body.taken <= 1100
+    assert caught.value.retryable is False
+
+
+async def test_a_picture_of_exactly_the_limit_is_fetched() -> None:
+    transport, _ = network(httpx.Response(200, content=b"x" * 1000))
+    got = await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
+    assert len(got.content) == 1000
+    assert LARGEST_DOWNLOAD >= 3840 * 2160 * 4
+
+
+async def test_a_dripping_picture_ends_at_the_deadline() -> None:
+    body = Endless(pause=0.01)
+    transport, _ = network(httpx.Response(200, stream=body))
+    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="within"):
+        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, seconds=0.1)
+
+
+async def test_a_resolver_that_hangs_ends_at_the_deadline() -> None:
+    async def find(host: str, port: int) -> Sequence[str]:
+        await anyio.sleep_forever()
+        return []
+
+    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="within"):
+        await download("https://a.example/1", find=find, seconds=0.05)
+
+
+@pytest.mark.parametrize("failure", [socket.gaierror("x"), UnicodeError("x"), OSError("x"), None])
+async def test_a_host_that_cannot_be_found_is_unavailable(failure: Exception | None) -> None:
+    async def find(host: str, port: int) -> Sequence[str]:
+        if failure is not None:
+            raise failure
+        return []
+
+    with pytest.raises(UnavailableError, match="host of the picture"):
+        await download("https://a.example/1", find=find)
+
+
+async def test_a_failing_transport_is_unavailable() -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("x")
+
+    transport = httpx.MockTransport(fail)
+    with pytest.raises(UnavailableError, match="could not be fetched"):
+        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
+
+
+async def test_the_resolver_gives_the_addresses_of_a_host() -> None:
+    assert "127.0.0.1" in await resolve("127.0.0.1", 80)
+
+
+@given(st.ip_addresses(v=4))
+def test_an_ipv4_address_is_as_public_as_each_form_that_wraps_it(address: ipaddress.IPv4Address) -> None:
+    inner = int(address)
+    forms = [0xFFFF << 32 | inner, 0x64FF9B << 96 | inner, 0x2002 << 112 | inner << 80]
+    assert [is_public(ipaddress.IPv6Address(form)) for form in forms] == [is_public(address)] * 3
+    assert not is_public(ipaddress.IPv6Address(inner))
+
+
+class Host(ThreadingHTTPServer):
+    """A real server of pictures that keeps the headers it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Page)
+        self.heads: list[tuple[str, dict[str, str]]] = []
+        self.sni: list[str | None] = []
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients that end early are the point."""
+
+
+class Page(BaseHTTPRequestHandler):
+    timeout = LONGEST
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Host)
+        self.server.heads.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"PNG")
+
+    def do_CONNECT(self) -> None:
+        assert isinstance(self.server, Host)
+        self.server.heads.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.send_error(403)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
+        """Keep quiet."""
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with Host() as server:
+        yield from serving(server)
+
+
+def serving(server: Host) -> Iterator[Host]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join(LONGEST)
+
+
+def rebinding(*answers: list[str]) -> tuple[Find, list[str]]:
+    asked: list[str] = []
+
+    async def find(name: str, _: int) -> Sequence[str]:
+        asked.append(name)
+        return answers[min(len(asked), len(answers)) - 1]
+
+    return find, asked
+
+
+async def test_a_name_is_resolved_once_and_the_connection_goes_to_the_checked_address(host: Host) -> None:
+    find, asked = rebinding(["127.0.0.1"], ["10.0.0.1"])
+    url = f"http://rebound.invalid:{host.port}/c.png?sig=1"
+    with anyio.fail_after(LONGEST):
+        got = await download(url, find=find, allow_loopback=True)
+    assert got == Download(b"PNG", url)
+    assert asked == ["rebound.invalid"]
+    ((path, head),) = host.heads
+    assert path == "/c.png?sig=1"
+    assert head["host"] == f"rebound.invalid:{host.port}"
+    assert "authorization" not in head
+
+
+async def test_the_certificate_must_fit_the_name_although_the_connection_goes_to_an_address(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = write_certificate(tmp_path, "pictures.invalid")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def keep_name(_: ssl.SSLObject | ssl.SSLSocket, name: str | None, __: ssl.SSLContext) -> None:
+        host.sni.append(name)
+
+    context.sni_callback = keep_name
+    host.socket = context.wrap_socket(host.socket, server_side=True)
+    find, _ = rebinding(["127.0.0.1"])
+    with anyio.fail_after(LONGEST):
+        got = await download(f"https://pictures.invalid:{host.port}/c", find=find, allow_loopback=True)
+        assert got.content == b"PNG"
+        with pytest.raises(UnavailableError):
+            await download(f"https://others.invalid:{host.port}/c", find=find, allow_loopback=True)
+    assert host.sni == ["pictures.invalid", "others.invalid"]
+    assert len(host.heads) == 1
+
+
+def write_certificate(folder: Path, name: str) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+async def test_a_proxy_of_the_environment_is_given_the_checked_address_of_a_plain_picture(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{host.port}")
+    find, _ = rebinding([PUBLIC])
+    with anyio.fail_after(LONGEST):
+        assert (await download("http://pictures.invalid/c", find=find)).content == b"PNG"
+    ((path, head),) = host.heads
+    assert path == f"http://{PUBLIC}/c"
+    assert head["host"] == "pictures.invalid"
+
+
+async def test_a_proxy_of_the_environment_is_given_the_name_for_tls_because_the_certificate_is_for_the_name(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{host.port}")
+    find, _ = rebinding([PUBLIC])
+    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError):
+        await download("https://pictures.invalid/c", find=find)
+    assert [path for path, _ in host.heads] == ["pictures.invalid:443"]
+
+
+async def test_a_private_address_is_refused_behind_a_proxy_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{host.port}")
+    find, _ = rebinding(["10.0.0.1"])
+    for scheme in ("http", "https"):
+        with pytest.raises(PermissionDeniedError):
+            await download(f"{scheme}://pictures.invalid/c", find=find)
+    assert host.heads == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
+async def test_loopback_pictures_need_no_proxy(address: str, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with anyio.fail_after(LONGEST):
+        got = await download(f"http://{address}:{host.port}/c", allow_loopback=True, find=rebinding(["127.0.0.1"])[0])
+    assert got.content == b"PNG"
+
+
+async def test_a_host_that_is_excepted_from_the_proxy_is_connected_directly(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidgo_mcp.client.download import _proxy
+
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "pictures.invalid,other.invalid:8443")
+    assert _proxy("https", "a.invalid:443") == "http://127.0.0.1:1"
+    assert _proxy("https", "pictures.invalid:443") is None
+    assert _proxy("https", "cdn.pictures.invalid:443") is None
+    assert _proxy("https", "other.invalid:8443") is None
+    assert _proxy("https", "other.invalid:443") == "http://127.0.0.1:1"
+    assert _proxy("http", "a.invalid:80") is None
+
+
+@pytest.mark.parametrize("proxy", ["gopher://127.0.0.1:1", "socks5://127.0.0.1:1"])
+async def test_a_proxy_that_cannot_be_used_is_a_clear_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    find, _ = rebinding([PUBLIC])
+    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError):
+        await download("http://pictures.invalid/c", find=find, seconds=1)

@@ -1,0 +1,385 @@
+"""No answer of the vendor, however odd, raises anything but a clear error, and nothing odd is taken for a result."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vidgo_mcp.client import ImageRequest, VidgoClient, wire
+from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.models.tasks import Task, Upload
+
+KEY = "vk-live-0123456789"
+BASE = "http://127.0.0.1:9"
+BOAT = ImageRequest(prompt="a boat")
+MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+Call = Callable[[VidgoClient], Awaitable[Any]]
+CALLS: dict[str, Call] = {
+    "submit": lambda client: client.submit_once(BOAT),
+    "status": lambda client: client.status("task-1"),
+    "balance": lambda client: client.balance(),
+    "upload": lambda client: client.upload(b"x", file_name="a.png", mime_type="image/png"),
+}
+
+
+def ask(call: str, answer: httpx.Response) -> Any:
+    """Make one call that meets one answer, in an event loop of its own."""
+
+    async def main() -> Any:
+        transport = httpx.MockTransport(lambda _: answer)
+        async with VidgoClient(KEY, base_url=BASE, transport=transport) as client:
+            return await CALLS[call](client)
+
+    return anyio.run(main)
+
+
+def check_tolerated(call: str, answer: httpx.Response) -> None:
+    try:
+        result = ask(call, answer)
+    except VidgoError:
+        return
+    assert 200 <= answer.status_code < 300
+    if isinstance(result, Task):
+        assert result.task_id.encode()
+        assert result.progress is None or 0 <= result.progress <= 100
+        assert all(wire.is_web_url(url) for url in result.file_urls)
+    elif isinstance(result, Upload):
+        assert wire.is_web_url(result.file_url)
+    else:
+        assert math.isfinite(result)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("http://a.b/c.png"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = [
+    "task_id",
+    "status",
+    "files",
+    "file_url",
+    "progress",
+    "error_message",
+    "credits_amount",
+    "file_size",
+    "mime_type",
+    "created_time",
+]
+files = st.lists(st.fixed_dictionaries({}, optional={"file_url": json_values, "file_type": json_values}), max_size=3)
+near_misses = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": st.sampled_from([200, "200", 400, 429, 500]) | json_values,
+        "detail": json_values,
+        "error": json_values | st.fixed_dictionaries({"message": json_values}),
+        "msg": json_values,
+        "data": json_values
+        | st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, json_values | files))
+        | st.fixed_dictionaries({"task_id": st.text(), "status": st.text(), "file_url": st.just("https://a.b/c")}),
+    },
+)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@MANY
+@given(status=st.sampled_from([200, 201, 204, 400, 422, 429, 500, 302]), value=json_values | near_misses)
+def test_any_json_value_is_a_result_or_a_clear_error(call: str, status: int, value: Any) -> None:
+    check_tolerated(call, httpx.Response(status, content=json.dumps(value).encode()))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@MANY
+@given(
+    status=st.sampled_from([200, 400, 404, 408, 429, 503]),
+    body=st.binary(max_size=200),
+    retry_after=st.none() | st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=30),
+    encoding=st.sampled_from([None, None, "gzip", "deflate", "who-knows"]),
+)
+def test_any_bytes_are_a_clear_error(
+    call: str, status: int, body: bytes, retry_after: str | None, encoding: str | None
+) -> None:
+    headers = [(b"retry-after", retry_after.encode("latin-1"))] if retry_after is not None else []
+    if encoding is not None:
+        headers.append((b"content-encoding", encoding.encode()))
+    stream = httpx.ByteStream(body)
+    check_tolerated(call, httpx.Response(status, headers=headers, stream=stream))
+
+
+ODD = {
+    "more than a megabyte": b'{"code": 200, "data": {"task_id": "t", "status": "running", "pad": "'
+    + b"x" * 10**6
+    + b'"}}',
+    "not JSON": b"it works",
+    "cut short": b'{"code": 200, "data": {"task_id": "task-1", "sta',
+    "nothing": b"",
+    "deeply nested lists": b"[" * 200_000 + b"]" * 200_000,
+    "deeply nested objects": b'{"data":' * 100_000 + b"1" + b"}" * 100_000,
+    "NaN": b"NaN",
+    "a huge number": b"9" * 100_000,
+    "a list": b"[]",
+    "a string": b'"done"',
+    "null": b"null",
+    "no data": b'{"code": 200}',
+    "data null": b'{"code": 200, "data": null}',
+    "data a list": b'{"code": 200, "data": ["task-1"]}',
+    "data a string": b'{"code": 200, "data": "task-1"}',
+    "data empty": b'{"code": 200, "data": {}}',
+    "null everywhere": json.dumps({"code": None, "data": dict.fromkeys(FIELDS)}).encode(),
+    "lists everywhere": json.dumps({"code": 200, "data": {name: [[]] for name in FIELDS}}).encode(),
+    "blank text everywhere": json.dumps({"code": 200, "data": dict.fromkeys(FIELDS, "  ")}).encode(),
+    "truth everywhere": json.dumps({"code": 200, "data": dict.fromkeys(FIELDS, True)}).encode(),
+    "half a surrogate pair": b'{"code": 200, "data": {"task_id": "\\ud800"}}',
+    "broken UTF-8": b'{"code": 200, "data": {"task_id": "\xff"}}',
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_unreadable_answer_to_a_submit_leaves_the_outcome_unknown(what: str) -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        ask("submit", httpx.Response(200, content=ODD[what]))
+    assert (caught.value.money, caught.value.retryable, caught.value.http_status) == ("unknown", False, 200)
+
+
+@pytest.mark.parametrize("call", ["status", "balance", "upload"])
+@pytest.mark.parametrize("what", ODD)
+def test_an_unreadable_answer_to_a_read_is_unavailable_and_can_be_asked_again(what: str, call: str) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        ask(call, httpx.Response(200, content=ODD[what]))
+    assert caught.value.retryable is True
+    assert caught.value.http_status == 200
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_that_unpacks_to_more_than_a_megabyte_is_not_read_to_its_end(call: str) -> None:
+    packed = gzip.compress(b" " * 50_000_000)
+    read = 0
+
+    class Chunks(httpx.AsyncByteStream):
+        async def __aiter__(self) -> Any:
+            nonlocal read
+            for start in range(0, len(packed), 1024):
+                read += 1
+                yield packed[start : start + 1024]
+
+    with pytest.raises(VidgoError, match="larger than 1 MB"):
+        ask(call, httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Chunks()))
+    assert read < 10
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_error_of_more_than_a_megabyte_is_sorted_by_its_status(call: str) -> None:
+    with pytest.raises(VidgoError) as caught:
+        ask(call, httpx.Response(401, content=b"n" * 1_500_000))
+    assert caught.value.category == "authentication"
+    assert len(caught.value.vendor_text or "") == 300
+
+
+def read(**data: Any) -> Task:
+    task = ask("status", httpx.Response(200, json={"code": 200, "data": {"status": "running", **data}}))
+    assert isinstance(task, Task)
+    return task
+
+
+def test_a_whole_reading_is_translated_field_by_field() -> None:
+    task = read(
+        task_id="another",
+        status="finished",
+        files=[{"file_url": "https://storage.vidgo.ai/a.png", "file_type": "image"}],
+        created_time="2026-04-27T10:30:00",
+        progress=100,
+        error_message=None,
+        credits_amount=2,
+        brand_new={"field": []},
+    )
+    assert task == Task("task-1", "finished", 100, ("https://storage.vidgo.ai/a.png",), None)
+
+
+@pytest.mark.parametrize(
+    ("given_progress", "progress"),
+    [
+        (0, 0),
+        (55, 55),
+        (55.9, 55),
+        ("55", 55),
+        ("55.5", 55),
+        (-3, 0),
+        (250, 100),
+        (10**400, None),
+        ("many", None),
+        ("", None),
+        (None, None),
+        (True, None),
+        ([50], None),
+        ({"percent": 50}, None),
+        ("NaN", None),
+        ("inf", None),
+    ],
+)
+def test_progress_is_a_whole_percentage_or_absent(given_progress: Any, progress: int | None) -> None:
+    assert read(progress=given_progress).progress == progress
+
+
+def test_progress_that_is_not_a_number_by_json_is_absent() -> None:
+    for word in (b"NaN", b"Infinity", b"-Infinity", b"1e999"):
+        body = b'{"code": 200, "data": {"status": "running", "progress": ' + word + b"}}"
+        assert ask("status", httpx.Response(200, content=body)) == Task("task-1", "running")
+
+
+@pytest.mark.parametrize(
+    ("files_given", "urls"),
+    [
+        (None, ()),
+        ({}, ()),
+        ("https://a.b/c", ()),
+        ([], ()),
+        ([None, 5, {}, {"file_url": None}, {"file_url": ""}], ()),
+        ([{"file_url": "ftp://a.b/c"}, {"file_url": "/relative"}, {"file_url": "javascript:alert(1)"}], ()),
+        ([{"file_url": "https://a.b/c d"}, {"file_url": "https://a.b/\nc"}, {"file_url": "http://[::1"}], ()),
+        ([{"file_url": "https://a.b/1"}, {"file_url": "oops"}, {"file_url": "http://c.d/2"}],
+         ("https://a.b/1", "http://c.d/2")),
+        (["https://a.b/flat"], ("https://a.b/flat",)),
+    ],
+)  # fmt: skip
+def test_only_web_addresses_count_as_files(files_given: Any, urls: tuple[str, ...]) -> None:
+    assert read(status="finished", files=files_given).file_urls == urls
+
+
+@pytest.mark.parametrize("word", ["reviewing", "FINISHED", "cancelled", "完成", "x" * 500])
+def test_an_unknown_status_word_is_pending(word: str) -> None:
+    task = read(status=word)
+    assert task.phase == "pending"
+    assert task.status == (word if len(word) <= 60 else "x" * 57 + "...")
+
+
+@pytest.mark.parametrize("message", ["", " ", None, 5, ["no"], "\u200b"])
+def test_an_error_message_without_words_is_absent(message: Any) -> None:
+    assert read(status="failed", error_message=message) == Task("task-1", "failed")
+
+
+def test_an_error_message_is_one_clean_line() -> None:
+    assert read(status="failed", error_message="content\npolicy\u202e\x00").error_message == "content policy"
+
+
+@pytest.mark.parametrize(
+    ("data", "task"),
+    [
+        ({"task_id": "task-1"}, Task("task-1", "not_started")),
+        ({"task_id": " task-1 ", "status": None}, Task("task-1", "not_started")),
+        ({"task_id": 17, "status": "queued"}, Task("17", "queued")),
+        ({"task_id": "タスク", "status": "finished", "files": [1]}, Task("タスク", "finished")),
+        ({"task_id": "a/b?c", "status": 5, "extra": {}}, Task("a/b?c", "not_started")),
+    ],
+)
+def test_a_submitted_task_needs_only_its_id(data: dict[str, Any], task: Task) -> None:
+    assert ask("submit", httpx.Response(200, json={"code": 200, "data": data})) == task
+    assert ask("submit", httpx.Response(201, json={"data": data})) == task
+
+
+@pytest.mark.parametrize(
+    ("given_number", "number"),
+    [(17276, 17276), ("17276", 17276), (12.0, 12), (12.5, 12.5), (0, 0), (-3, -3), ("1e3", 1000)],
+)
+def test_a_balance_is_a_number_also_when_it_is_written_as_text(given_number: Any, number: float) -> None:
+    balance = ask("balance", httpx.Response(200, json={"code": 200, "data": {"credits_amount": given_number}}))
+    assert balance == number
+    assert isinstance(balance, type(number))
+
+
+@pytest.mark.parametrize("oddity", [None, "many", True, [], {}, "NaN", 10**400])
+def test_a_balance_that_is_no_number_is_unavailable(oddity: Any) -> None:
+    with pytest.raises(UnavailableError, match="credits_amount"):
+        ask("balance", httpx.Response(200, json={"code": 200, "data": {"credits_amount": oddity}}))
+
+
+def test_an_upload_is_its_url_and_what_is_known_of_it() -> None:
+    def uploaded(**data: Any) -> Any:
+        return ask("upload", httpx.Response(200, json={"success": True, "code": 200, "msg": "ok", "data": data}))
+
+    assert uploaded(file_url="https://a.b/c.png", file_size=3, mime_type="image/png") == Upload(
+        "https://a.b/c.png", 3, "image/png"
+    )
+    assert uploaded(file_url="https://a.b/c.png", file_size="3", mime_type=None) == Upload("https://a.b/c.png")
+    with pytest.raises(UnavailableError, match="file_url"):
+        uploaded(file_url="file:///etc/passwd")
+
+
+@MANY
+@given(st.text(max_size=40) | st.from_regex(r"\w{3}, \d{1,5} \w{3} \d{1,6} \d+:\d+:\d+ ([+-]\d{1,9}|\w+)"))
+def test_any_retry_after_is_seconds_from_now_or_nothing(header: str) -> None:
+    seconds = wire.retry_after(header, 1_000_000.0)
+    assert seconds is None or (seconds >= 0 and math.isfinite(seconds))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("7", 7),
+        (" 7 ", 7),
+        ("1.5", 1.5),
+        ("-4", 0),
+        ("inf", None),
+        ("soon", None),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
+        ("Sun, 06 Nov 1994 08:49:47 -0000", 10),
+        ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
+        ("Sun, 06 Nov 1994 08:49:07 GMT", 0),
+        ("Sun, 06 Nov 1994 99:49:07 GMT", None),
+    ],
+)
+def test_retry_after_is_read_in_both_of_its_forms(header: str | None, seconds: float | None) -> None:
+    assert wire.retry_after(header, 784_111_777.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("callback", "task_id"),
+    [
+        ({"task_id": "task-1", "status": "finished", "files": []}, "task-1"),
+        ({"code": 200, "data": {"task_id": "task-1"}}, "task-1"),
+        ({"code": 200, "data": None, "task_id": "task-1"}, "task-1"),
+        ({"task_id": ""}, None),
+        ({"task_id": 5}, None),
+        ({}, None),
+        ([], None),
+        ("task-1", None),
+        (None, None),
+    ],
+)
+def test_a_callback_gives_its_task_id_in_both_forms(callback: Any, task_id: str | None) -> None:
+    assert wire.read_callback(callback) == task_id
+
+
+@given(json_values | near_misses)
+def test_any_callback_is_a_task_id_or_nothing(value: Any) -> None:
+    task_id = wire.read_callback(value)
+    assert task_id is None or task_id
+
+
+def test_a_submit_that_cannot_be_priced_is_refused_before_anything_is_sent() -> None:
+    impossible = ImageRequest(prompt="a boat", size="1024x1024")
+
+    async def main() -> None:
+        def never(_: httpx.Request) -> httpx.Response:
+            raise AssertionError("nothing may be sent")
+
+        async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(never)) as client:
+            with pytest.raises(InvalidRequestError) as caught:
+                await client.submit(impossible)
+            assert caught.value.field == "resolution"
+            for callback in ("not a url", "ftp://a.b/c", "https://a b/", "\ud800"):
+                with pytest.raises(InvalidRequestError) as caught:
+                    await client.submit(BOAT, callback_url=callback)
+                assert caught.value.field == "callback_url"
+
+    anyio.run(main)
