@@ -98,7 +98,7 @@ def submit_error(status: int, text: str | None, retry_after: float | None = None
             vendor_text=text,
         )
     if status == 429:
-        return _slow_down(text, retry_after)
+        return _slow_down("Vidgo asks to slow down; nothing was accepted.", text, retry_after)
     return OutcomeUnknownError(
         f"Vidgo answered the submit with HTTP {status}, which leaves open whether a picture was started and paid. "
         f"{_spoken(text, '')}".strip(),
@@ -118,7 +118,7 @@ def read_error(status: int, text: str | None, retry_after: float | None = None, 
             f"Vidgo knows no such {what}. {_spoken(text, '')}".strip(), http_status=status, vendor_text=text
         )
     if status == 429:
-        return _slow_down(text, retry_after)
+        return _slow_down("Vidgo asks to slow down.", text, retry_after)
     return UnavailableError(
         f"Vidgo could not answer (HTTP {status}). {_spoken(text, '')}".strip(),
         http_status=status,
@@ -168,10 +168,10 @@ def _not_allowed(text: str | None) -> VidgoError:
     )
 
 
-def _slow_down(text: str | None, retry_after: float | None) -> VidgoError:
+def _slow_down(sentence: str, text: str | None, retry_after: float | None) -> VidgoError:
     wait = f"in {math.ceil(retry_after)} s" if retry_after is not None else "later"
     return RateLimitedError(
-        f"Vidgo asks to slow down; nothing was accepted. {_spoken(text, '')}".strip(),
+        f"{sentence} {_spoken(text, '')}".strip(),
         next_step=f"Repeat this exact call {wait}.",
         http_status=429,
         vendor_text=text,
