@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -16,6 +18,7 @@ from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
 
 PREFIX: Final = "VIDGO_"
 UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%")
+BRACED: Final = re.compile(r"\$\{[^}]*\}")
 SECRETS: Final = ("api_key",)
 LONGEST_CALLBACK_URL: Final = 2048
 
@@ -34,9 +37,17 @@ def _checked_key(key: SecretStr) -> SecretStr:
 
 
 def _checked_callback(url: str) -> str:
+    # Kept as it was written: a slash at its end, or a query with a token, is part of it. The key never goes there.
     if len(url) > LONGEST_CALLBACK_URL:
         raise ValueError(f"it is longer than {LONGEST_CALLBACK_URL} characters")
-    return checked_base_url(url) if "?" not in url else url
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("it is not a valid URL") from None
+    if parts.scheme not in {"http", "https"} or not host or any(c.isspace() for c in url) or not url.isprintable():
+        raise ValueError("it is not an http(s) URL")
+    return url
 
 
 class Settings(BaseSettings):
@@ -128,14 +139,37 @@ def missing_key_reason(environment: Mapping[str, str] | None = None) -> str:
     """Return why there is no key, for the call that needs it."""
     environ = os.environ if environment is None else environment
     variable = f"{PREFIX}API_KEY"
-    if UNEXPANDED.fullmatch(environ.get(variable, "").strip()):
-        return (
-            f"{variable} was passed on without being filled in: the client's configuration names a variable that it "
-            "did not expand. Write the key itself there, or set the variable where the client starts."
-        )
+    for name in (variable, f"{variable}_FILE"):
+        if UNEXPANDED.search(environ.get(name, "")) and (
+            name != variable or UNEXPANDED.fullmatch(environ[name].strip())
+        ):
+            return (
+                f"{name} was passed on without being filled in: the client's configuration names a variable that it "
+                "did not expand. Write the value itself there, or set the variable where the client starts."
+            )
     if environ.get(variable) is not None:
         return f"{variable} is set but empty."
     return f"{variable} is not set."
+
+
+def ignored_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return a sentence for each variable with our prefix that has no effect: unknown, or passed on unexpanded."""
+    environ = os.environ if environment is None else environment
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    known += [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
+    sentences = []
+    for variable in sorted(name for name in environ if name.upper().startswith(PREFIX)):
+        value = environ[variable].strip()
+        if variable not in known:
+            near = get_close_matches(variable.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+            sentences.append(f"{variable} is not known and has no effect; {hint}")
+        elif UNEXPANDED.fullmatch(value) or BRACED.search(value):
+            sentences.append(
+                f"{variable} was passed on without being filled in: it still has a placeholder. "
+                "Write the value itself there, or set the variable where the client starts."
+            )
+    return sentences
 
 
 def _read_secret(name: str, path: Path) -> str:

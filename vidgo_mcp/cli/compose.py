@@ -49,6 +49,11 @@ def build_service(settings: Settings) -> Service:
     )
 
 
+def journal_lasts(settings: Settings) -> bool:
+    """Return whether what was paid for is still known to the next process."""
+    return settings.journal != "memory"
+
+
 @asynccontextmanager
 async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]:
     if key is None:

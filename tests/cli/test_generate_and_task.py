@@ -1,0 +1,217 @@
+"""Pictures from the command line: what is printed, what is charged, and what the exit code says."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from vidgo_mcp.models.outcomes import ErrorResult, TaskResult
+from vidgo_mcp.sandbox import SANDBOX_KEY
+
+NEVER = (600.0, 600.0)
+
+
+def test_a_picture_and_its_edit_are_two_charges_and_two_urls(world: Callable[..., Any]) -> None:
+    here = world()
+    made = here.vidgo.run("generate", "a red fox", "--size", "16x9", "--quality", "HIGH")
+    task_id = here.task_id()
+    url = next(line for line in made.stdout.splitlines() if line.startswith("http"))
+    assert httpx.get(url).headers["content-type"] == "image/png"
+    assert made.stdout.startswith("Finished. 12 credits.")
+    assert f"--image task:{task_id}" in made.stdout
+    assert made.stderr == f"accepted after 0 s, task {task_id}\n"
+    assert made.returncode == 0
+
+    edited = here.vidgo.run("generate", "the same at night", "--image", f"task:{task_id}", "--json")
+    result = TaskResult.model_validate_json(edited.stdout)
+    assert json.loads(edited.stdout) == result.to_json()
+    assert (result.outcome, result.model, result.credits_charged) == ("finished", "gpt-image-2-edit", 2)
+    assert edited.returncode == 0
+    assert here.movements() == [("charge", 12), ("charge", 2)]
+    sent = [record.body["input"] for record in here.sandbox.requests if record.method == "POST"]
+    assert sent[0] == {"prompt": "a red fox", "size": "16:9", "resolution": "1K", "quality": "high"}
+    assert sent[1]["image_urls"] == [url]
+
+
+def test_a_picture_that_is_not_ready_is_fetched_later_by_its_id(world: Callable[..., Any]) -> None:
+    here = world(seconds=(60, 60))
+    started = here.vidgo.run("generate", "a red fox", "--wait-seconds", "0")
+    task_id = here.task_id()
+    assert started.returncode == 4
+    assert f"vidgo-mcp task {task_id}" in started.stdout
+    assert "would pay again" in started.stdout
+
+    waiting = here.vidgo.run("task", task_id, "--wait-seconds", "0", "--json")
+    assert (waiting.returncode, json.loads(waiting.stdout)["outcome"]) == (4, "pending")
+    here.sandbox.advance(60)
+    fetched = here.vidgo.run("task", f"task:{task_id}")
+    assert fetched.returncode == 0
+    assert any(line.startswith(here.url) for line in fetched.stdout.splitlines())
+    assert here.movements() == [("charge", 2)]
+
+
+def test_a_failed_task_says_why_and_that_it_was_refunded(world: Callable[..., Any]) -> None:
+    here = world("task:failed=no foxes today")
+    made = here.vidgo.run("generate", "a red fox")
+    assert made.returncode == 3
+    assert made.stdout.startswith("Failed: no foxes today The credits were refunded.")
+    assert here.movements() == [("charge", 2), ("refund", 2)]
+
+
+def test_a_lost_answer_is_told_apart_from_a_refusal(world: Callable[..., Any]) -> None:
+    here = world("submit:lose_answer")
+    made = here.vidgo.run("generate", "a red fox", "--json")
+    error = ErrorResult.model_validate_json(made.stdout)
+    assert (error.category, error.money, made.returncode) == ("outcome_unknown", "unknown", 5)
+    again = here.vidgo.run("generate", "a red fox")
+    assert again.returncode == 5
+    assert again.stdout == ""
+    assert "vidgo-mcp doctor" in again.stderr
+    assert "would pay again" in again.stderr
+    assert here.movements() == [("charge", 2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "category", "says"),
+    [
+        (["generate", "a fox", "--max-credits", "1"], "budget", "costs 2 credits"),
+        (["generate", "a fox", "--size", "1920x1080"], "invalid_request", "1920x1088 with resolution 2K costs 4"),
+        (["generate", ""], "invalid_request", "prompt is required"),
+        (["generate", "a fox", "--quality", "best"], "invalid_request", "allowed: low, medium or high"),
+        (["generate", "a fox", "--image", "ftp://host/a.png"], "invalid_request", "ftp: addresses are not supported"),
+        (["task", "task-unknown"], "not_found", "No task task-unknown"),
+        (["task", "two words"], "invalid_request", "is no task_id"),
+        (["price", "--count", "0"], "invalid_request", "at least 1"),
+    ],
+)
+def test_a_refusal_is_the_tools_own_error_and_spends_nothing(
+    world: Callable[..., Any], invoke: Callable[..., Any], arguments: list[str], category: str, says: str
+) -> None:
+    here = world()
+    variables = {"VIDGO_BASE_URL": here.url, "VIDGO_API_KEY": SANDBOX_KEY}
+    plain = invoke(arguments, **variables)
+    assert (plain.exit_code, plain.stdout) == (1, "")
+    assert says in plain.stderr
+    assert "othing was spent" in plain.stderr
+    as_json = invoke([*arguments, "--json"], **variables)
+    error = ErrorResult.model_validate_json(as_json.stdout)
+    assert (as_json.exit_code, error.category, error.money) == (1, category, "nothing_spent")
+    assert says in error.message
+    assert here.movements() == []
+
+
+def test_a_corrected_example_has_only_what_was_typed(invoke: Callable[..., Any]) -> None:
+    said = invoke(["generate", "a fox", "--size", "1920x1080"], VIDGO_API_KEY="key").stderr
+    assert '{"prompt": "a fox", "size": "16:9"}' in said or '{"size": "16:9", "prompt": "a fox"}' in said
+
+
+def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any]) -> None:
+    for arguments in (["generate", "a fox"], ["task"], ["task", "task-1"]):
+        refused = invoke(arguments)
+        assert refused.exit_code == 1
+        assert "VIDGO_API_KEY is not set." in refused.stderr
+        assert "--sandbox" in refused.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_named_and_is_a_mistake_of_the_start(invoke: Callable[..., Any]) -> None:
+    for arguments in (["generate", "a fox"], ["task"], ["price"]):
+        refused = invoke(arguments, VIDGO_WAIT_SECONDS="soon", VIDGO_BASE_URL="http://example.com")
+        assert refused.exit_code == 2
+        assert refused.stderr.count("cannot be used") == 2
+        assert "VIDGO_WAIT_SECONDS" in refused.stderr
+        assert "VIDGO_BASE_URL" in refused.stderr
+
+
+def test_an_empty_list_says_truthfully_why_it_is_empty(invoke: Callable[..., Any]) -> None:
+    listed = invoke(["task", "--sandbox"])
+    assert (listed.exit_code, listed.stderr) == (0, "")
+    assert "The journal is in memory" in listed.stdout
+    as_json = json.loads(invoke(["--sandbox", "task", "--json", "--limit", "3"]).stdout)
+    assert as_json["tasks"] == []
+
+
+def test_a_picture_of_the_sandbox_inside_the_process_says_that_it_ends_with_it(invoke: Callable[..., Any]) -> None:
+    made = invoke(["generate", "a fox", "--sandbox", "--wait-seconds", "0"])
+    assert made.exit_code == 4
+    assert "The sandbox ended with this command" in made.stdout
+    assert "vidgo-mcp task " not in made.stdout
+
+
+def test_a_bug_is_never_taken_for_a_refusal(invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("vidgo_mcp.service.Service.make", broken)
+    made = invoke(["generate", "a fox", "--sandbox"])
+    assert made.exit_code == 5
+    assert "It is not known whether credits were spent." in made.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_a_wait_says_which_task_goes_on_and_how_to_fetch_it(
+    world: Callable[..., Any], number: int, code: int
+) -> None:
+    here = world(seconds=NEVER)
+    with here.vidgo.start("generate", "a red fox", "--json") as running:
+        running.until("accepted")
+        ended, said = running.stop(number)
+        assert running.popen.stdout.read() == ""
+    assert ended == code
+    assert f"Task {here.task_id()} was accepted (2 credits) and goes on." in said
+    assert f"vidgo-mcp task {here.task_id()}" in said
+    assert "Traceback" not in said
+    assert here.movements() == [("charge", 2)]
+
+
+def test_ctrl_c_while_the_submit_is_under_way_still_learns_the_task(world: Callable[..., Any]) -> None:
+    here = world("submit:slow=2", seconds=NEVER)
+    with here.vidgo.start("generate", "a red fox") as running:
+        _until(lambda: here.sandbox.tasks)
+        ended, said = running.stop()
+    assert ended == 130
+    assert f"Task {here.task_id()} was accepted" in said
+
+
+def test_ctrl_c_before_the_submit_spends_nothing(world: Callable[..., Any]) -> None:
+    here = world(seconds=NEVER)
+    here.vidgo.run("generate", "a red fox", "--wait-seconds", "0")
+    with here.vidgo.start("generate", "at night", "--image", f"task:{here.task_id()}") as running:
+        _until(lambda: len([record for record in here.sandbox.requests if record.method == "GET"]))
+        ended, said = running.stop()
+    assert (ended, said) == (130, "Stopped before anything was sent; nothing was spent.\n")
+    assert here.movements() == [("charge", 2)]
+
+
+def test_ctrl_c_while_the_answer_gets_lost_says_that_it_may_be_paid_for(world: Callable[..., Any]) -> None:
+    here = world("submit:slow=2", "submit:broken_json", seconds=NEVER)
+    with here.vidgo.start("generate", "a red fox") as running:
+        _until(lambda: here.sandbox.tasks)
+        ended, said = running.stop()
+    assert ended == 130
+    assert "It is not known whether credits were spent." in said
+    assert here.movements() == [("charge", 2)]
+
+
+def test_ctrl_c_while_waiting_for_a_task_says_that_it_goes_on(world: Callable[..., Any]) -> None:
+    here = world(seconds=NEVER)
+    here.vidgo.run("generate", "a red fox", "--wait-seconds", "0")
+    with here.vidgo.start("task", here.task_id()) as running:
+        running.until("task")
+        ended, said = running.stop()
+    assert ended == 130
+    assert f"vidgo-mcp task {here.task_id()}" in said
+
+
+def _until(happened: Callable[[], Any]) -> None:
+    tick = threading.Event()
+    for _ in range(2000):
+        if happened():
+            return
+        tick.wait(0.01)
+    raise AssertionError("it did not happen")

@@ -1,0 +1,185 @@
+"""Settings: each has its variable, a bad value is named by it, and the key is never shown."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidgo_mcp.settings import (
+    LONGEST_CALLBACK_URL,
+    PREFIX,
+    Settings,
+    SettingsError,
+    ignored_variables,
+    load,
+    missing_key_reason,
+)
+
+KEY = "vidgo-very-secret-key"
+UNEXPANDED = ["${VIDGO_API_KEY}", "${env:VIDGO_API_KEY}", "${input:key}", "$VIDGO_API_KEY", "%VIDGO_API_KEY%"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("base_url", "https://proxy.example.com/vidgo/", "https://proxy.example.com/vidgo"),
+        ("base_url", "http://127.0.0.1:8787", "http://127.0.0.1:8787"),
+        ("base_url", "http://[::1]:8787", "http://[::1]:8787"),
+        ("sandbox", "1", True),
+        ("sandbox", "false", False),
+        ("wait_seconds", "0", 0),
+        ("wait_seconds", " 600 ", 600),
+        ("callback_url", "https://example.com/hook/", "https://example.com/hook/"),
+        ("callback_url", "http://example.com/hook?token=a", "http://example.com/hook?token=a"),
+        ("journal", "memory", "memory"),
+        ("log_level", "debug", "DEBUG"),
+    ],
+)
+def test_a_setting_is_read_from_its_variable(name: str, text: str, value: Any) -> None:
+    assert getattr(load({f"{PREFIX}{name.upper()}": text}), name) == value
+
+
+def test_the_key_is_read_from_its_variable() -> None:
+    assert load({"VIDGO_API_KEY": f" {KEY}\n"}).key == KEY
+
+
+def test_every_setting_has_a_default_and_a_description() -> None:
+    settings = load({})
+    assert (settings.key, settings.base_url, settings.sandbox) == (None, "https://api.vidgo.ai", False)
+    assert (settings.wait_seconds, settings.callback_url, settings.log_level) == (40, None, "WARNING")
+    for name, field in Settings.model_fields.items():
+        assert not field.is_required(), name
+        assert field.description, name
+
+
+@pytest.mark.parametrize("value", ["", "  ", *UNEXPANDED])
+def test_an_empty_or_unexpanded_value_counts_as_unset(value: str) -> None:
+    environment = {f"{PREFIX}{name.upper()}": value for name in Settings.model_fields}
+    assert load(environment | {"VIDGO_API_KEY_FILE": value}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("VIDGO_BASE_URL", "http://example.com", "would send the key unencrypted"),
+        ("VIDGO_BASE_URL", "http://127.0.0.1.example.com", "would send the key unencrypted"),
+        ("VIDGO_BASE_URL", "ftp://127.0.0.1", "not an http(s) URL"),
+        ("VIDGO_BASE_URL", "api.vidgo.ai", "not an http(s) URL"),
+        ("VIDGO_BASE_URL", f"https://{KEY}@api.vidgo.ai", "no user name"),
+        ("VIDGO_BASE_URL", f"https://api.vidgo.ai?key={KEY}", "no user name, query"),
+        ("VIDGO_BASE_URL", "https://api.vidgo.ai:port", "not a valid URL"),
+        ("VIDGO_API_KEY", f"{KEY} ", None),
+        ("VIDGO_API_KEY", f"Bearer {KEY}", "copy it again"),
+        ("VIDGO_API_KEY", f"{KEY}\N{BULLET}", "copy it again"),
+        ("VIDGO_API_KEY", f"{KEY}\x00", "copy it again"),
+        ("VIDGO_SANDBOX", "perhaps", "boolean"),
+        ("VIDGO_WAIT_SECONDS", "-1", "greater than or equal to 0"),
+        ("VIDGO_WAIT_SECONDS", "601", "less than or equal to 600"),
+        ("VIDGO_WAIT_SECONDS", "1.5", "integer"),
+        ("VIDGO_CALLBACK_URL", "ftp://example.com/hook?token=a", "not an http(s) URL"),
+        ("VIDGO_CALLBACK_URL", "https://", "not an http(s) URL"),
+        ("VIDGO_CALLBACK_URL", "https://example.com/a b", "not an http(s) URL"),
+        ("VIDGO_CALLBACK_URL", "https://example.com:port/", "not a valid URL"),
+        ("VIDGO_CALLBACK_URL", f"https://example.com/{'a' * LONGEST_CALLBACK_URL}", "longer than 2048"),
+        ("VIDGO_LOG_LEVEL", "LOUD", "'WARNING'"),
+    ],
+)
+def test_a_bad_value_is_named_by_its_variable_and_not_shown_when_it_may_be_secret(
+    variable: str, value: str, says: str | None
+) -> None:
+    if says is None:
+        assert load({variable: value}).key == KEY
+        return
+    with pytest.raises(SettingsError) as failure:
+        load({variable: value})
+    assert str(failure.value).startswith(f"{variable} cannot be used: ")
+    assert says in str(failure.value)
+    assert KEY not in "".join(traceback.format_exception(failure.value))
+
+
+def test_all_bad_values_are_named_together() -> None:
+    with pytest.raises(SettingsError) as failure:
+        load({"VIDGO_WAIT_SECONDS": "soon", "VIDGO_LOG_LEVEL": "LOUD", "VIDGO_BASE_URL": "nowhere"})
+    named = [line.split()[0] for line in str(failure.value).splitlines()]
+    assert sorted(named) == ["VIDGO_BASE_URL", "VIDGO_LOG_LEVEL", "VIDGO_WAIT_SECONDS"]
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    settings = load({"VIDGO_SANDBOX": "0", "VIDGO_WAIT_SECONDS": "5"}, sandbox=True)
+    assert (settings.sandbox, settings.wait_seconds) == (True, 5)
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"\xef\xbb\xbf" + KEY.encode() + b"\r\n")
+    assert load({"VIDGO_API_KEY_FILE": str(path)}).key == KEY
+    assert load({"VIDGO_API_KEY_FILE": str(path), "VIDGO_API_KEY": "${KEY}"}).key == KEY
+    assert load({"VIDGO_API_KEY_FILE": str(path), "VIDGO_API_KEY": "another"}).key == "another"
+
+
+def test_a_secrets_file_that_cannot_be_used_is_named_by_its_variable(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.write_text("\n")
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, says in (
+        (empty, "empty file"),
+        (binary, "cannot be read"),
+        (tmp_path, "cannot be read"),
+        (tmp_path / "none", "cannot be read"),
+    ):
+        with pytest.raises(SettingsError, match=f"^VIDGO_API_KEY_FILE names .*{says}"):
+            load({"VIDGO_API_KEY_FILE": str(path)})
+
+
+def test_the_key_is_never_shown() -> None:
+    settings = load({"VIDGO_API_KEY": KEY})
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
+        assert KEY not in shown
+    assert settings.key == KEY
+
+
+def test_settings_do_not_change() -> None:
+    settings = load({})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.sandbox = True
+
+
+def test_only_what_is_handed_in_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDGO_SANDBOX", "1")
+    assert load({}).sandbox is False
+    assert load().sandbox is True
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({}, "VIDGO_API_KEY is not set."),
+        ({"VIDGO_API_KEY": " "}, "VIDGO_API_KEY is set but empty."),
+        *(({"VIDGO_API_KEY": text}, "VIDGO_API_KEY was passed on without being filled in") for text in UNEXPANDED),
+        ({"VIDGO_API_KEY_FILE": "${HOME}/key"}, "VIDGO_API_KEY_FILE was passed on without being filled in"),
+    ],
+)
+def test_why_there_is_no_key_is_said_exactly(environment: dict[str, str], says: str) -> None:
+    assert load(environment).key is None
+    assert missing_key_reason(environment).startswith(says)
+
+
+def test_variables_that_have_no_effect_are_named() -> None:
+    known = {f"{PREFIX}{name.upper()}": "1" for name in Settings.model_fields}
+    assert ignored_variables(known | {"VIDGO_API_KEY_FILE": "/key", "PATH": "${PATH}", "VIDGOT": "1"}) == []
+    said = ignored_variables(
+        {"VIDGO_BASEURL": "x", "vidgo_api_key": "x", "VIDGO_ZZZ": "x", "VIDGO_JOURNAL": "${DATA}/journal"}
+    )
+    assert [sentence.split()[0] for sentence in said] == [
+        "VIDGO_BASEURL",
+        "VIDGO_JOURNAL",
+        "VIDGO_ZZZ",
+        "vidgo_api_key",
+    ]
+    assert "did you mean VIDGO_BASE_URL?" in said[0]
+    assert "placeholder" in said[1]
+    assert "known are VIDGO_API_KEY, " in said[2]
+    assert "did you mean VIDGO_API_KEY?" in said[3]

@@ -1,0 +1,188 @@
+"""Pictures for a person, without a model: the same service, and exit codes that tell what became of the money."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from enum import IntEnum
+from typing import Any, Final
+
+import anyio
+import click
+
+from vidgo_mcp.cli import words
+from vidgo_mcp.cli.compose import build_service, configure_logging
+from vidgo_mcp.cli.terminal import echo_json, shown_wait
+from vidgo_mcp.errors import BudgetError, InternalError, Money, VidgoError
+from vidgo_mcp.models.outcomes import Result, TaskList, TaskResult
+from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
+from vidgo_mcp.service import Progress, Service, read_arguments
+from vidgo_mcp.settings import Settings
+
+PATIENCE: Final = 300
+"""Seconds for which a person who watches waits, when neither they nor VIDGO_WAIT_SECONDS says."""
+LAST_LOOK: Final = 10.0
+"""Seconds for finding out, after Ctrl-C, what became of a submit."""
+
+Work = Callable[[Service, Progress], Awaitable[Result]]
+Stop = Callable[[Service], Awaitable[str]]
+
+log = logging.getLogger(__name__)
+
+
+class ExitCode(IntEnum):
+    """What a script branches on; 2 is click's own code for a command that was typed wrongly."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    FAILED = 3
+    PENDING = 4
+    UNKNOWN = 5
+
+
+_BY_MONEY: Final[Mapping[Money, ExitCode]] = {
+    "nothing_spent": ExitCode.REFUSED,
+    "accepted": ExitCode.PENDING,
+    "unknown": ExitCode.UNKNOWN,
+}
+
+
+def generate(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """Make a picture, or edit the ones that are given; return the exit code."""
+    model = EditArguments if given.get("image_urls") else GenerateArguments
+    raw = {name: value for name, value in given.items() if value not in (None, ())}
+    if model is EditArguments:
+        raw["image_urls"] = list(raw["image_urls"])
+    last_words = ""
+
+    async def make(service: Service, progress: Progress) -> Result:
+        async def remembered(value: float, message: str) -> None:
+            nonlocal last_words
+            last_words = message
+            await progress(value, message)
+
+        return await service.make(read_arguments(model, raw), progress=remembered)
+
+    async def stopped(service: Service) -> str:
+        # The same request that may only be reused: it says what is known of the task, and can spend nothing.
+        again = read_arguments(model, raw | {"max_credits": 0, "wait_seconds": 0})
+        with anyio.move_on_after(LAST_LOOK):
+            try:
+                found = await service.make(again)
+            except BudgetError:
+                return "Stopped before anything was sent; nothing was spent."
+            except VidgoError as error:
+                return words.of_error(error, settings)
+            return words.of_stopped(found, settings)
+        return f"Stopped; what became of it could not be read in time. Last known: {last_words or 'nothing'}."
+
+    return _run(settings, make, stopped, as_json=as_json)
+
+
+def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """Wait for a task and show it, or list the newest ones; return the exit code."""
+    raw = {name: value for name, value in given.items() if value is not None}
+
+    async def find(service: Service, progress: Progress) -> Result:
+        arguments = read_arguments(GetTaskArguments, raw)
+        if arguments.task_id is None:
+            return await service.tasks(arguments)
+        return await service.task(arguments.task_id, wait_seconds=arguments.wait_seconds, progress=progress)
+
+    async def stopped(service: Service) -> str:
+        return f"Stopped waiting; the task goes on. Fetch it with: vidgo-mcp task {given.get('task_id') or ''}".strip()
+
+    return _run(settings, find, stopped, as_json=as_json)
+
+
+def price(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """Show the exact price of a picture; return the exit code."""
+    raw = {name: value for name, value in given.items() if value is not None}
+    try:
+        estimate = build_service(settings).estimate(read_arguments(EstimateArguments, raw))
+    except VidgoError as error:
+        return _tell_error(error, settings, as_json)
+    if as_json:
+        echo_json(estimate.to_json())
+    else:
+        click.echo(words.of_estimate(estimate, table=not raw))
+    return ExitCode.DONE
+
+
+def _run(settings: Settings, work: Work, stopped: Stop, *, as_json: bool) -> int:
+    configure_logging(settings.log_level)
+    if "wait_seconds" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"wait_seconds": PATIENCE})
+    found = anyio.run(_attended, settings, work, stopped)
+    if isinstance(found, VidgoError):
+        return _tell_error(found, settings, as_json)
+    if isinstance(found, int):
+        return found
+    if as_json:
+        echo_json(found.to_json())
+    elif isinstance(found, TaskList):
+        click.echo(words.of_list(found, settings))
+    elif isinstance(found, TaskResult):
+        click.echo(words.of_task(found, settings))
+    return _exit_code(found) if isinstance(found, TaskResult) else ExitCode.DONE
+
+
+def _exit_code(result: TaskResult) -> ExitCode:
+    if result.outcome == "finished":
+        return ExitCode.DONE
+    if result.outcome == "failed":
+        return ExitCode.FAILED
+    # Without an id the process ends before the answer came, so nobody will learn it any more.
+    return ExitCode.PENDING if result.outcome == "pending" and result.task_id else ExitCode.UNKNOWN
+
+
+async def _attended(settings: Settings, work: Work, stopped: Stop) -> Result | VidgoError | int:
+    """Return what came of the work, or the exit code of a command that a signal stopped."""
+    found: Result | VidgoError | None = None
+    received: list[int] = []
+    # The service outside: a signal cancels the wait, and the service still finds out what became of the submit.
+    async with build_service(settings) as service, anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
+        try:
+            with shown_wait() as progress:
+                found = await work(service, progress)
+        except VidgoError as error:
+            found = error
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                click.echo(await stopped(service), err=True)
+            raise
+        except Exception as error:  # the outermost edge: what a bug may have cost must not look like a refusal
+            log.exception("the command failed in an unexpected way (%s)", type(error).__name__)
+            found = InternalError(
+                "vidgo-mcp failed; the lines above have the details.",
+                money="unknown",
+                next_step="Compare the balance (vidgo-mcp doctor) before you make it again.",
+            )
+        tasks.cancel_scope.cancel()
+    return found if found is not None else 128 + received[0]
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                received.append(number)
+                scope.cancel()
+                return
+    except NotImplementedError:
+        # Windows: Ctrl-C cancels the main task, which takes the same way and ends in KeyboardInterrupt.
+        return
+
+
+def _tell_error(error: VidgoError, settings: Settings, as_json: bool) -> int:
+    if as_json:
+        # Imported here: the very structure that a tool answers with, which needs the SDK.
+        from vidgo_mcp.server.results import error_result
+
+        echo_json(error_result(error).structured_content or {})
+    else:
+        click.echo(words.of_error(error, settings), err=True)
+    return _BY_MONEY[error.money]

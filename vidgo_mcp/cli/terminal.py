@@ -1,0 +1,92 @@
+"""How the command line speaks: streams that take any letter, JSON for scripts, and a bar for whoever watches a wait."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from vidgo_mcp.service import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def use_utf8() -> None:
+    """Write UTF-8 whatever the locale says; what cannot be written at all is spelled out instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person is at a stream; a windowed program has none."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def echo_json(value: dict[str, Any]) -> None:
+    """Write one JSON document to stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def plain_reason(error: OSError) -> str:
+    """Return why the system refused, without the details that some libraries add to its words."""
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
+
+
+@contextmanager
+def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Progress]:
+    """Show how far a wait is: a bar on a terminal, elsewhere one line as soon as the task has an id.
+
+    Whoever is killed while waiting can still find the task by that line.
+
+    Args:
+        console: where the bar goes; stderr by default, which leaves stdout to the result.
+        say: where the line goes; stderr by default.
+    """
+    if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
+        yield _FirstLine(say or partial(click.echo, err=True))
+        return
+    # Imported here: a server, a script and a price do without Rich.
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console or Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        wait = bar.add_task("sending", total=100)
+
+        async def show(progress: float, message: str) -> None:
+            bar.update(wait, completed=progress, description=message)
+
+        yield show
+
+
+class _FirstLine:
+    """Says only once how far a wait is."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = False
+
+    async def __call__(self, progress: float, message: str) -> None:
+        if not self._said:
+            self._said = True
+            self._say(message)
