@@ -123,12 +123,19 @@ def _headline(result: TaskResult) -> str:
         return f"Finished. {price}" if result.image_urls else f"Finished, but its URL has died. {price}"
     if result.outcome == "failed":
         refund = "The credits were refunded." if result.refunded else price
-        return f"Failed: {result.error} {refund}"
+        return f"Failed: {_sentence(result.error or '')} {refund}"
     if result.outcome == "unknown":
         return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
     progress = f", {result.progress} %" if result.progress is not None else ""
-    known = f"({result.status}{progress})" if result.task_id else "(no task_id yet)"
-    return f"Pending {known}. {price}"
+    if not result.task_id:
+        # Vidgo has not answered the submit, and may still refuse it.
+        return f"Pending (no task_id yet). It costs {result.credits} credits if Vidgo accepts it."
+    return f"Pending ({result.status}{progress}). {price}"
+
+
+def _sentence(text: str) -> str:
+    """Vidgo's words often end without a full stop, and would run into ours."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _price(result: TaskResult) -> str:

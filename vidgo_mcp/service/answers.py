@@ -200,13 +200,14 @@ def list_next_step(entries: Sequence[Entry]) -> str:
     return "None is pending. Give the user a URL, or edit a picture with image_urls task:<task_id>."
 
 
-def no_such_task(error: VidgoError, task_id: str, near: Sequence[str]) -> NotFoundError:
+def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: str) -> NotFoundError:
     """Return the error for an id that neither the journal nor Vidgo knows, with the nearest known one."""
     hint = f" The nearest known task_id is {near[0]}." if near else ""
+    use = "Call get_task with task_id " if field == "task_id" else "If that picture was meant, use task:"
     return NotFoundError(
         f"No task {task_id} belongs to this key.{hint}",
-        field="task_id",
-        next_step=f"Call get_task with task_id {near[0]}." if near else None,
+        field=field,
+        next_step=f"{use}{near[0]}." if near else None,
         http_status=error.http_status,
         vendor_text=error.vendor_text,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.abc
 
+from vidgo_mcp.client import schedule
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.journal import WINDOW, Entry, Journal
 from vidgo_mcp.models.tasks import Task
@@ -16,6 +19,8 @@ from vidgo_mcp.service.watching import Pace, Watch
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], Awaitable[None]]
 """Told how far a wait has come, above 0, below 100 and strictly rising, and what is happening, in words."""
@@ -67,6 +72,7 @@ class Watches:
         self._draw = draw
         self._pace = Pace()
         self._watches: dict[str, Watch] = {}
+        self._read_at: dict[str, float] = {}
 
     def own(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Watch:
         """Return the watch of a task that this journal submitted; it goes on when nobody waits."""
@@ -79,15 +85,17 @@ class Watches:
         return self._find(tasks, task_id, None, 0.0)
 
     def _find(self, tasks: anyio.abc.TaskGroup, task_id: str, entry_id: str | None, age: float) -> Watch:
-        if task_id in self._watches:
-            return self._watches[task_id]
-
         async def keep(task: Task, empty: bool) -> None:
             if task.phase == "failed":
                 self._on_failed()
             if entry_id is not None:
                 await self._journal.record(entry_id, task, empty=empty)
 
+        if task_id in self._watches:
+            known = self._watches[task_id]
+            if entry_id is not None:
+                known.adopt(keep)
+            return known
         watch = Watch(
             task_id,
             age=age,
@@ -96,6 +104,7 @@ class Watches:
             keep=keep,
             pace=self._pace,
             unattended=entry_id is not None,
+            last_read=self._read_at.get(task_id, -math.inf),
             draw=self._draw,
         )
         self._watches[task_id] = watch
@@ -104,26 +113,39 @@ class Watches:
 
     async def _read(self, task_id: str) -> Task:
         client = await self._open_client()
-        return await client.status(task_id)
+        try:
+            return await client.status(task_id)
+        finally:
+            now = anyio.current_time()
+            recent = {other: at for other, at in self._read_at.items() if now - at < schedule.CLOSEST_READS}
+            self._read_at = {**recent, task_id: now}
 
     async def _run(self, watch: Watch) -> None:
         try:
             await watch.run()
+        except Exception:  # the edge of a background task: what goes wrong with one task must not end all other calls
+            log.exception("the watch of task %s failed", watch.task_id)
+            watch.give_up()
         finally:
             self._watches.pop(watch.task_id, None)
 
 
-async def follow(watch: Watch, deadline: Deadline, progress: Progress) -> VidgoError | None:
-    """Wait until the task has ended or the call's time is over; return the failure if it was never read meanwhile."""
+async def follow(watch: Watch, deadline: Deadline, progress: Progress, *, look: bool = True) -> VidgoError | None:
+    """Wait until the task has ended or the call's time is over; return the failure if it was never read meanwhile.
+
+    ``look`` asks for a reading that is at most 2 s old, and waits for it as long as for a task_id.
+    """
     readings = watch.readings
     meter = _Meter(progress)
     with watch.attended():
         await meter.tell(watch)
-        if watch.stale():
+        if look and watch.stale():
             watch.hurry()
-            with anyio.move_on_after(max(deadline.left(), SHORTEST_WAIT_FOR_ID)):
-                await watch.changed()
-        while not watch.ended and not watch.hopeless and (left := deadline.left()) > 0:
+        while not watch.ended and not watch.hopeless:
+            look = look and watch.stale()
+            left = deadline.left_for_id() if look else deadline.left()
+            if left <= 0:
+                break
             with anyio.move_on_after(min(left, PROGRESS_EVERY)):
                 await watch.changed()
             await meter.tell(watch)
@@ -142,4 +164,5 @@ class _Meter:
         reported = float(task.progress or 0) if task else 0.0
         self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
         status = task.status if task else "accepted"
-        await self._progress(round(self._shown, 3), f"{status} after {watch.age():.0f} s, task {watch.task_id}")
+        # Not rounded: after many tellings the steps are so small that rounded numbers would stand still.
+        await self._progress(self._shown, f"{status} after {watch.age():.0f} s, task {watch.task_id}")

@@ -104,6 +104,7 @@ class Service:
         self._watches = Watches(journal, self._open, on_failed=self._forget_balance, now=now, draw=draw)
         self._awaited: Counter[str] = Counter()
         self._balance: tuple[float, float] | None = None
+        self._balance_changes = 0
         self._warm = False
 
     async def __aenter__(self) -> Self:
@@ -115,6 +116,7 @@ class Service:
     ) -> None:
         """Let submits that are under way end, for up to 10 s: an answer that comes then is not lost."""
         with anyio.CancelScope(shield=True):
+            await self._flights.drop_unstarted()
             with anyio.move_on_after(SHUTDOWN_PATIENCE):
                 await self._flights.all_landed()
             self._flights.cut()
@@ -185,7 +187,6 @@ class Service:
             assert isinstance(reservation, Reserved)
             entry = reservation.entry
             flight = self._flights.announce(entry)
-        ready = False
         try:
             urls = [await self._reference_url(intent.owner, source, deadline) for source in sources]
             request = ImageRequest.model_validate(
@@ -197,12 +198,15 @@ class Service:
                     "image_urls": urls or None,
                 }
             )
-            ready = True
+            if flight.error is not None:
+                # The service was left meanwhile.
+                raise flight.error
+            self._tasks.start_soon(self._fly, flight, client, request)
+            flight.started = True
         finally:
-            if not ready:
+            if not flight.started:
                 await self._flights.abandon(flight)
         self._forget_balance()
-        self._tasks.start_soon(self._fly, flight, client, request)
         return entry, True
 
     async def _fly(self, flight: Flight, client: VidgoClient, request: ImageRequest) -> None:
@@ -236,7 +240,7 @@ class Service:
         self, entry: Entry, charged: bool, notes: list[str], deadline: Deadline, progress: Progress
     ) -> TaskResult:
         if entry.state == "accepted":
-            entry, failure = await self._await_end(entry, deadline, progress)
+            entry, failure = await self._await_end(entry, deadline, progress, look=not charged)
             if failure is not None:
                 notes.append(f"Its status could not be read just now. {failure.message}")
         if entry.state == "unknown":
@@ -265,7 +269,13 @@ class Service:
             return source.value
         entry = await self._journal.by_task(owner, source.value)
         if entry is None:
-            return references.url_of_result(await self._foreign(owner, source.value, deadline, silence))
+            try:
+                result = await self._foreign(owner, source.value, deadline, silence, field="image_urls")
+            except VidgoError as error:
+                # It speaks of the reference; of the picture that was asked for, nothing was sent.
+                error.money, error.field = "nothing_spent", "image_urls"
+                raise
+            return references.url_of_result(result)
         if entry.state == "accepted":
             entry, _ = await self._await_end(entry, deadline, silence)
         return references.url_of_result(answers.entry_result(entry, self._now()))
@@ -279,6 +289,11 @@ class Service:
             NotFoundError: neither the journal nor Vidgo knows it.
             VidgoError: its status could not be read.
         """
+        return await self._task(task_id, wait_seconds, caller, progress, delivers=True)
+
+    async def _task(
+        self, task_id: str, wait_seconds: float | None, caller: str, progress: Progress, *, delivers: bool
+    ) -> TaskResult:
         deadline = Deadline(self.default_wait if wait_seconds is None else wait_seconds)
         owner = self._owner(caller)
         entry = await self._journal.by_task(owner, task_id)
@@ -293,6 +308,8 @@ class Service:
                     notes.append(f"It was accepted and paid for, but its status cannot be read. {failure.message}")
                 elif failure is not None:
                     raise failure
+            if not delivers:
+                return answers.entry_result(entry, self._now(), notes=notes)
             return await self._delivered(entry, charged=None, notes=notes)
         finally:
             self._awaited[entry.id] -= 1
@@ -307,24 +324,30 @@ class Service:
             next_step=answers.list_next_step(entries),
         )
 
-    async def _foreign(self, owner: str, task_id: str, deadline: Deadline, progress: Progress) -> TaskResult:
+    async def _foreign(
+        self, owner: str, task_id: str, deadline: Deadline, progress: Progress, *, field: str = "task_id"
+    ) -> TaskResult:
         """Return a task that the journal does not know, as Vidgo describes it to this key."""
         await self._open()
         watch = self._watches.foreign(self._tasks, task_id)
         failure = await follow(watch, deadline, progress)
         if isinstance(failure, NotFoundError | PermissionDeniedError):
             known = [entry.task_id for entry in await self._journal.newest(owner, 200) if entry.task_id]
-            raise answers.no_such_task(failure, task_id, get_close_matches(task_id, known, n=1)) from None
+            raise answers.no_such_task(failure, task_id, get_close_matches(task_id, known, n=1), field) from None
         if failure is not None:
             raise failure
         if watch.latest is None:
-            raise UnavailableError(f"The status of {task_id} could not be read in time.", task_id=task_id)
+            raise UnavailableError(
+                f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
+            )
         return answers.foreign_result(watch.latest, empty=watch.empty, notes=await self._news(owner))
 
-    async def _await_end(self, entry: Entry, deadline: Deadline, progress: Progress) -> tuple[Entry, VidgoError | None]:
+    async def _await_end(
+        self, entry: Entry, deadline: Deadline, progress: Progress, *, look: bool = True
+    ) -> tuple[Entry, VidgoError | None]:
         """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
         await self._open()
-        failure = await follow(self._watches.own(self._tasks, entry), deadline, progress)
+        failure = await follow(self._watches.own(self._tasks, entry), deadline, progress, look=look)
         return await self._journal.entry(entry.id) or entry, failure
 
     async def balance(self, *, caller: str = "") -> BalanceResult:
@@ -335,9 +358,13 @@ class Service:
         """
         self._owner(caller)
         client = await self._open()
-        if self._balance is None or anyio.current_time() - self._balance[1] > BALANCE_LIFE:
-            self._balance = (await client.balance(), anyio.current_time())
-        left = self._balance[0]
+        if self._balance is not None and anyio.current_time() - self._balance[1] <= BALANCE_LIFE:
+            left = self._balance[0]
+        else:
+            changes = self._balance_changes
+            left = await client.balance()
+            if changes == self._balance_changes:
+                self._balance = (left, anyio.current_time())
         buys = {quality: max(0, int(left // prices["1K"])) for quality, prices in PRICES.items()}
         return BalanceResult(
             credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
@@ -349,7 +376,8 @@ class Service:
         Raises:
             VidgoError: there is nothing to look at, or not yet.
         """
-        result = await self.task(arguments.task_id, wait_seconds=0, caller=caller)
+        # A look does not hand over the URL, so the picture is still announced to whoever waits for it.
+        result = await self._task(arguments.task_id, 0, caller, silence, delivers=False)
         url = answers.viewable_url(result)
         client = await self._open()
         content = await client.download(url)
@@ -377,6 +405,7 @@ class Service:
 
     def _forget_balance(self) -> None:
         self._balance = None
+        self._balance_changes += 1
 
     async def _open(self) -> VidgoClient:
         async with self._opening:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from vidgo_mcp.client.patience import Patience
 from vidgo_mcp.errors import InternalError, Money, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.requests import ImageRequest
+from vidgo_mcp.models.tasks import Task
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -25,11 +27,15 @@ log = logging.getLogger(__name__)
 
 
 class Flight:
-    """A reserved intent on its way: ``landed`` is set when its fate is known, ``error`` says why it failed."""
+    """A reserved intent on its way: ``landed`` is set when its fate is known, ``error`` says why it failed.
+
+    It has ``started`` once nothing is missing any more, references for instance, and it is about to be sent.
+    """
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.landed = anyio.Event()
+        self.started = False
         self.error: VidgoError | None = None
         self.scope = anyio.CancelScope(shield=True)
 
@@ -67,6 +73,7 @@ class Flights:
             with flight.scope:
                 tries = Patience(draw=self._draw)
                 while True:
+                    await anyio.lowlevel.checkpoint_if_cancelled()
                     await self._journal.mark_sent(flight.entry.id)
                     sent = True
                     try:
@@ -77,9 +84,8 @@ class Flights:
                             sent = False
                         await tries.pause(error)
                     else:
-                        with anyio.CancelScope(shield=True):
-                            return await self._journal.bind(flight.entry.id, task)
-            await self._fail(flight, _stopped(sent), sent=sent)
+                        return await self._bind(flight, task)
+            await self._fail(flight, _stopped(sent=sent), sent=sent)
         except VidgoError as error:
             await self._fail(flight, error, sent=sent)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
@@ -90,10 +96,31 @@ class Flights:
             self._land(flight)
         return None
 
+    async def _bind(self, flight: Flight, task: Task) -> Entry:
+        entry = flight.entry
+        try:
+            with anyio.CancelScope(shield=True):
+                entry = await self._journal.bind(entry.id, task)
+        except Exception:  # whatever keeps a journal from writing: the id of what was paid for goes to the caller
+            log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
+            raise InternalError(
+                "Vidgo accepted this picture, but vidgo-mcp could not record it.",
+                money="accepted",
+                task_id=task.task_id,
+                next_step="Call get_task with this task_id, and tell the user to look into the server's log on stderr.",
+            ) from None
+        return entry
+
     async def all_landed(self) -> None:
         """Wait until no submit is under way."""
         for flight in list(self._under_way.values()):
             await flight.landed.wait()
+
+    async def drop_unstarted(self) -> None:
+        """Release what was reserved and still waits for something; its callers are told that nothing was spent."""
+        for flight in [flight for flight in self._under_way.values() if not flight.started]:
+            await self._fail(flight, _stopped(sent=False), sent=False)
+            self._land(flight)
 
     def cut(self) -> None:
         """End what is still under way; what was sent and not answered becomes unknown."""
@@ -102,18 +129,22 @@ class Flights:
 
     async def _fail(self, flight: Flight, error: VidgoError, *, sent: bool) -> None:
         flight.error = error
-        with anyio.CancelScope(shield=True):
-            if sent:
-                await self._journal.mark_unknown(flight.entry.id, error.message)
-            else:
-                await self._journal.release(flight.entry.id)
+        try:
+            with anyio.CancelScope(shield=True):
+                if sent:
+                    await self._journal.mark_unknown(flight.entry.id, error.message)
+                else:
+                    await self._journal.release(flight.entry.id)
+        except Exception:
+            # The entry stays as it is, so nothing is sent again; the journal's trouble must not end all other calls.
+            log.exception("the journal could not record how a submit failed")
 
     def _land(self, flight: Flight) -> None:
         self._under_way.pop(flight.entry.id, None)
         flight.landed.set()
 
 
-def _stopped(sent: bool) -> VidgoError:
+def _stopped(*, sent: bool) -> VidgoError:
     if sent:
         return OutcomeUnknownError("The server was stopped before Vidgo answered the submit.")
     return UnavailableError("The server was stopped before the submit was sent; nothing was spent.")

@@ -39,16 +39,16 @@ def scaled(content: bytes, max_edge: int) -> View:
                 flat = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise UnavailableError("What the URL gave is not a readable picture.", retryable=False) from None
-    return View(_encoded(flat), "image/webp", width, height, *flat.size)
+    shown, shown_size = _encoded(flat)
+    return View(shown, "image/webp", width, height, *shown_size)
 
 
-def _encoded(picture: Image.Image) -> bytes:
-    encoded = b""
+def _encoded(picture: Image.Image) -> tuple[bytes, tuple[int, int]]:
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "WEBP", quality=quality, method=4)
         encoded = buffer.getvalue()
         if len(encoded) <= MOST_BYTES:
-            return encoded
+            return encoded, picture.size
     smaller = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)))
     return _encoded(smaller)

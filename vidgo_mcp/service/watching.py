@@ -30,16 +30,21 @@ class Pace:
     def __init__(self, spacing: float = READ_SPACING) -> None:
         self._spacing = spacing
         self._next = -math.inf
+        self._held_until = -math.inf
 
     async def turn(self) -> None:
         """Wait until it is this read's turn."""
-        slot = max(anyio.current_time(), self._next)
-        self._next = slot + self._spacing
-        await anyio.sleep_until(slot)
+        while True:
+            slot = max(anyio.current_time(), self._next, self._held_until)
+            self._next = slot + self._spacing
+            await anyio.sleep_until(slot)
+            # Whoever was waiting for a turn when Vidgo asked for a pause waits on.
+            if anyio.current_time() >= self._held_until:
+                return
 
     def hold(self, seconds: float) -> None:
         """Let nobody read for a while, because Vidgo asked for it."""
-        self._next = max(self._next, anyio.current_time() + seconds)
+        self._held_until = max(self._held_until, anyio.current_time() + seconds)
 
 
 class Watch:
@@ -52,6 +57,7 @@ class Watch:
         read: makes one status read.
         keep: records a reading; the second argument says that a finish without files is now believed.
         unattended: it goes on when nobody waits, because the task was paid for here.
+        last_read: when an earlier watch read somebody else's task.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class Watch:
         keep: Keep,
         pace: Pace,
         unattended: bool,
+        last_read: float = -math.inf,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.task_id = task_id
@@ -84,9 +91,10 @@ class Watch:
         self._misses = 0
         self._empty_since: float | None = None
         # The answer to our own submit counts as a read; of somebody else's task nothing is known yet.
-        self._last_read = self._started if unattended else -math.inf
+        self._last_read = self._started if unattended else last_read
         self._not_before = self._started
-        self._due = self._started + schedule.next_read(age) if unattended else now
+        soonest = max(now, last_read + schedule.CLOSEST_READS)
+        self._due = self._started + schedule.next_read(age) if unattended else soonest
         self._changed = anyio.Event()
         self._hurried = anyio.Event()
 
@@ -95,9 +103,15 @@ class Watch:
         self._due = min(self._due, max(self._last_read + schedule.CLOSEST_READS, self._not_before))
         self._hurried.set()
 
+    def adopt(self, keep: Keep) -> None:
+        """Record readings from now on, and go on when nobody waits: the task turned out to be paid for here."""
+        self._keep = keep
+        self._unattended = True
+
     def stale(self) -> bool:
-        """Return whether the last read is so old that an asking call should read again."""
-        return anyio.current_time() - self._last_read >= schedule.CLOSEST_READS
+        """Return whether nothing is known, or the last read is so old that an asking call should read again."""
+        unread = self.latest is None and self.failure is None and not self._unattended
+        return unread or anyio.current_time() - self._last_read >= schedule.CLOSEST_READS
 
     async def changed(self) -> None:
         """Wait for the next reading, or the next failure to read."""
@@ -128,6 +142,10 @@ class Watch:
         while await self._due_and_wanted():
             await self._pace.turn()
             await self._once()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Read no more, and let nobody wait any longer."""
         self.ended = True
         self._announce()
 

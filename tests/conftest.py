@@ -1,0 +1,196 @@
+"""What all tests share: a clean environment, no network beyond loopback, and a world on a virtual clock.
+
+A ``World`` is the whole workflow without a socket: the service, its journal, the real client, and the sandbox as Vidgo,
+all on trio's clock, so that a wait of ten minutes takes none. It needs an ``anyio_backend`` that has such a clock.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.models.outcomes import TaskList, TaskResult
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
+from vidgo_mcp.service import Progress, Service, account_of
+from vidgo_mcp.service.service import silence
+
+BASE = "http://127.0.0.1:8787"
+NOON = 1_780_000_000.0
+"""The time of day at which a virtual clock starts, in seconds since the epoch."""
+DAY = 24 * 3600.0
+
+Hook = Callable[[httpx.Request], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Start each test without settings, without proxies, and in a home of its own."""
+    for name in list(os.environ):
+        if name.upper().startswith("VIDGO_") or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave this machine."""
+    for name in ("connect", "connect_ex"):
+        original = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, address: Any, original: Callable[..., Any] = original) -> Any:
+            if self.family in {socket.AF_INET, socket.AF_INET6}:
+                host = str(address[0])
+                if host != "localhost" and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+                    raise AssertionError(f"a test tried to connect to {address}")
+            return original(self, address)
+
+        monkeypatch.setattr(socket.socket, name, guarded)
+
+
+def virtual_backend() -> tuple[str, dict[str, Any]]:
+    """Return the ``anyio_backend`` on which waiting takes no time. No threads may wait under it."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+def virtual_now() -> float:
+    """Return the time of day on the virtual clock."""
+    return NOON + trio.current_time()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request as it left the client, at a second of the virtual clock."""
+
+    at: float
+    method: str
+    path: str
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the sandbox: it writes down when a request was made, and lets a test come between.
+
+    ``before`` and ``after`` are awaited on each side of the sandbox, and may raise what a socket raises.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._inner = httpx.ASGITransport(create_app(sandbox))
+        self.seen: list[Seen] = []
+        self.before: Hook | None = None
+        self.after: Hook | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(Seen(trio.current_time(), request.method, request.url.path))
+        if self.before is not None:
+            await self.before(request)
+        response = await self._inner.handle_async_request(request)
+        if self.after is not None:
+            await self.after(request)
+        return response
+
+
+class World:
+    """Use it as an async context manager, inside a test that has the virtual clock."""
+
+    def __init__(
+        self,
+        *,
+        faults: Sequence[str] = (),
+        seconds: float = 20.0,
+        funds: int = 1000,
+        key: str | None = SANDBOX_KEY,
+        journal: Journal | None = None,
+        sandbox: Sandbox | None = None,
+        callback_url: str | None = None,
+    ) -> None:
+        self.sandbox = sandbox or Sandbox(
+            accounts={SANDBOX_KEY: funds, "another-key": funds},
+            faults=faults,
+            seconds=(seconds, seconds),
+            clock=trio.current_time,
+            now=lambda: datetime.fromtimestamp(virtual_now(), UTC),
+            inline_render=True,
+            strict=True,
+        )
+        self.wire = Wire(self.sandbox)
+        self.journal: Journal = journal or MemoryJournal(virtual_now)
+        self.opened = 0
+        self.service = Service(
+            journal=self.journal,
+            connect=lambda: self._connect(key or ""),
+            account=None if key is None else account_of(key, BASE),
+            callback_url=callback_url,
+            now=virtual_now,
+            draw=lambda: 1.0,
+        )
+
+    @asynccontextmanager
+    async def _connect(self, key: str) -> AsyncGenerator[VidgoClient]:
+        self.opened += 1
+        client = VidgoClient(key, base_url=BASE, transport=self.wire, now=virtual_now, draw=lambda: 1.0)
+        async with client:
+            yield client
+
+    async def __aenter__(self) -> Self:
+        await self.service.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.service.__aexit__(kind, error, trace)
+
+    async def make(self, *, caller: str = "", progress: Progress = silence, **arguments: Any) -> TaskResult:
+        """Make a picture, by default a fox that may take ten minutes."""
+        model = EditArguments if "image_urls" in arguments else GenerateArguments
+        given = model.model_validate({"prompt": "a fox", "wait_seconds": 600, **arguments})
+        return await self.service.make(given, caller=caller, progress=progress)
+
+    async def finished(self, **arguments: Any) -> TaskResult:
+        """Make a picture that is expected to be finished."""
+        result = await self.make(**arguments)
+        assert result.outcome == "finished", result
+        return result
+
+    async def pending(self, **arguments: Any) -> str:
+        """Start a picture without waiting for it, and return its task id."""
+        result = await self.make(**{"wait_seconds": 0, **arguments})
+        assert result.outcome == "pending", result
+        assert result.task_id is not None
+        return result.task_id
+
+    async def listed(self, caller: str = "") -> TaskList:
+        """Return the newest tasks."""
+        return await self.service.tasks(GetTaskArguments(), caller=caller)
+
+    def movements(self) -> list[tuple[str, int]]:
+        """Return every charge and refund, oldest first."""
+        return [(entry.kind, entry.credits) for entry in self.sandbox.ledger]
+
+    def submits(self) -> list[float]:
+        """Return the seconds at which a submit was posted."""
+        return [seen.at for seen in self.wire.seen if seen.method == "POST"]
+
+    def reads(self, task_id: str = "") -> list[float]:
+        """Return the seconds at which a status was read."""
+        return [seen.at for seen in self.wire.seen if seen.path.startswith(f"/api/generate/status/{task_id}")]

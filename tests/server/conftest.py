@@ -1,0 +1,147 @@
+"""What the tests of the server share: clients of both eras in memory on a virtual clock, and what all answers keep."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jsonschema
+import pytest
+from mcp import Client
+from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
+
+from tests.conftest import World, virtual_backend
+from vidgo_mcp.sandbox import SANDBOX_KEY
+from vidgo_mcp.server import build_server
+
+MODERN = "2026-07-28"
+ERAS = ("auto", "legacy")
+MONEY_WORDS = {
+    "accepted": "A task exists",
+    "unknown": "not known whether credits were spent",
+    "nothing_spent": "othing was spent",
+}
+FOREIGN_WORDS = re.compile(
+    r"[A-Za-z](Error|Exception|Result|Arguments)\b|[Pp]ydantic|Traceback|errors\.pydantic|input_value|NoneType"
+)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return virtual_backend()
+
+
+class Caller:
+    """A client that holds each answer against what all answers keep."""
+
+    def __init__(self, client: Client, schemas: dict[str, Any]) -> None:
+        self.client = client
+        self.schemas = schemas
+        self.modern = client.protocol_version >= MODERN
+
+    async def call(self, tool: str, **arguments: Any) -> CallToolResult:
+        """Call a tool and check its answer."""
+        result = await self.client.call_tool(tool, arguments)
+        check_answer(result, tool, self.schemas.get(tool), modern=self.modern)
+        return result
+
+    async def data(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Return the structured content of a result that is no error."""
+        result = await self.call(tool, **arguments)
+        assert not result.is_error, result
+        assert isinstance(result.structured_content, dict)
+        return result.structured_content
+
+    async def error(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Return the structured content of an error."""
+        result = await self.call(tool, **arguments)
+        assert result.is_error, result
+        assert isinstance(result.structured_content, dict)
+        return result.structured_content
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the text of an answer, which is one block."""
+    [block] = [block for block in result.content if isinstance(block, TextContent)]
+    return block.text
+
+
+def check_answer(result: CallToolResult, tool: str, schema: dict[str, Any] | None, *, modern: bool) -> None:
+    """Hold an answer against the rules of "What comes back"."""
+    wire = json.loads(result.model_dump_json(by_alias=True, exclude_unset=True))
+    everything = json.dumps(wire, ensure_ascii=False)
+    assert SANDBOX_KEY not in everything
+    assert not FOREIGN_WORDS.search(everything.replace('"isError"', "")), everything
+    text = text_of(result)
+    structured = result.structured_content
+    if structured is not None:
+        assert_no_null(structured)
+    links = [block for block in result.content if isinstance(block, ResourceLink)]
+    images = [block for block in result.content if isinstance(block, ImageContent)]
+    if result.is_error:
+        assert isinstance(structured, dict)
+        assert {"category", "message", "retryable", "money", "next_step"} <= set(structured)
+        assert {"category", "message", "retryable", "money", "next_step", "task_id", "field", "consent"} >= set(
+            structured
+        )
+        if schema is not None:
+            jsonschema.validate(structured, schema)
+        assert structured["message"] in text
+        assert structured["category"] in text
+        assert structured["next_step"] in text
+        assert MONEY_WORDS[structured["money"]] in text
+        assert structured.get("task_id", "") in text
+        assert (links, images) == ([], [])
+        return
+    if tool == "view_image":
+        assert (structured, schema, links, len(images)) == (None, None, [], 1)
+        return
+    assert isinstance(structured, dict)
+    assert schema is not None
+    jsonschema.validate(structured, schema)
+    assert images == []
+    assert structured.get("next_step", "") in text
+    for note in structured.get("notes", ()):
+        assert note in text
+    tasks = structured.get("tasks", [structured] if "outcome" in structured else [])
+    for task in tasks:
+        check_task_text(task, text)
+    urls = structured.get("image_urls", []) if modern else []
+    assert [link.uri for link in links] == urls
+
+
+def check_task_text(task: dict[str, Any], text: str) -> None:
+    """The text alone says what the structure says."""
+    words = {"finished": "Finished", "pending": "Pending", "failed": "Failed", "unknown": "Unknown"}
+    assert words[task["outcome"]] in text
+    assert (task["outcome"] == "finished" and "image_urls" in task) <= (len(task.get("image_urls", ())) == 1)
+    for url in task.get("image_urls", ()):
+        assert url in text.splitlines()
+    assert task.get("task_id", "") in text
+    if "credits" in task and not task.get("refunded"):
+        assert f"{task['credits']} credits" in text
+    assert task.get("error", "") in text
+    assert ("credits_charged" in task) == ("reused" in task)
+
+
+def assert_no_null(value: Any) -> None:
+    """Nothing that is unknown may be there as null."""
+    if isinstance(value, dict):
+        assert None not in value.values()
+        for item in value.values():
+            assert_no_null(item)
+    if isinstance(value, list):
+        assert None not in value
+        for item in value:
+            assert_no_null(item)
+
+
+@asynccontextmanager
+async def calling(world: World, era: str) -> AsyncGenerator[Caller]:
+    """Connect a client of an era to a server in memory."""
+    async with Client(build_server(world.service), mode=era) as client:
+        listed = await client.list_tools()
+        yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})

@@ -1,0 +1,268 @@
+"""Over HTTP, on a real socket: both eras, several clients at once, and nobody who came by a foreign name."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import uvicorn
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from tests.conftest import World
+from tests.server.conftest import ERAS, Caller, text_of
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.server import build, build_server, http
+from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
+from vidgo_mcp.service import Service, account_of
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+PATIENCE = 30
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox(seconds=(0.5, 0.5))
+
+
+@pytest.fixture
+def service(sandbox: Sandbox) -> Iterator[Service]:
+    with running(sandbox) as url:
+
+        @asynccontextmanager
+        async def connect() -> AsyncGenerator[VidgoClient]:
+            async with VidgoClient(SANDBOX_KEY, base_url=url) as client:
+                yield client
+
+        yield Service(journal=MemoryJournal(), connect=connect, account=account_of(SANDBOX_KEY, url))
+
+
+@asynccontextmanager
+async def served(service: Service) -> AsyncGenerator[str]:
+    """Serve on a free port until the signal that a supervisor sends."""
+    ready = anyio.Event()
+    ports: list[int] = []
+
+    def on_ready(port: int) -> None:
+        ports.append(port)
+        ready.set()
+
+    async def serve() -> None:
+        await serve_http(build_server(service), service, host="127.0.0.1", port=0, on_ready=on_ready)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        with anyio.fail_after(PATIENCE):
+            await ready.wait()
+            yield f"http://127.0.0.1:{ports[0]}"
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def until(met: Callable[[], Any]) -> None:
+    """Wait for what another process or thread does, for a bounded time."""
+    with anyio.fail_after(PATIENCE):
+        while not met():  # noqa: ASYNC110 - nobody could set an event
+            await anyio.sleep(0.01)
+
+
+def charges(sandbox: Sandbox) -> list[tuple[str, int]]:
+    return [(entry.kind, entry.credits) for entry in sandbox.ledger]
+
+
+async def test_both_eras_get_their_picture_with_progress_and_twenty_clients_pay_once(
+    service: Service, sandbox: Sandbox
+) -> None:
+    told: dict[str, list[float]] = {era: [] for era in ERAS}
+    made: list[dict[str, Any]] = []
+
+    async with served(service) as base:
+
+        async def with_progress(era: str) -> None:
+            async def listen(progress: float, total: float | None, message: str | None) -> None:
+                told[era].append(progress)
+
+            async with Client(f"{base}/mcp", mode=era) as client:
+                result = await client.call_tool("generate_image", {"prompt": era}, progress_callback=listen)
+                assert "Finished." in text_of(result)
+
+        async def same(era: str) -> None:
+            async with Client(f"{base}/mcp", mode=era) as client:
+                schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+                made.append(await Caller(client, schemas).data("generate_image", prompt="the same"))
+
+        async with anyio.create_task_group() as tasks:
+            for era in ERAS:
+                tasks.start_soon(with_progress, era)
+                for _ in range(10):
+                    tasks.start_soon(same, era)
+    for era in ERAS:
+        assert told[era]
+        assert told[era] == sorted(set(told[era]))
+        assert told[era][-1] < 100
+    assert len({result["image_urls"][0] for result in made}) == 1
+    assert sorted(result["credits_charged"] for result in made) == [0] * 19 + [LOW]
+    assert charges(sandbox) == [("charge", LOW)] * 3
+
+
+async def test_a_signal_lets_a_running_call_get_its_answer(service: Service, sandbox: Sandbox) -> None:
+    sandbox.set_faults(["submit:slow=1.5"])
+    answers: list[str] = []
+    async with anyio.create_task_group() as tasks, served(service) as base:
+
+        async def call() -> None:
+            async with Client(f"{base}/mcp", mode="legacy") as client:
+                await client.list_tools()  # or the client asks for it after the call, of a server that is gone
+                result = await client.call_tool("generate_image", {"prompt": "a fox", "wait_seconds": 0})
+                answers.append(text_of(result))
+
+        tasks.start_soon(call)
+        await until(lambda: [record for record in sandbox.requests if record.method == "POST"])
+    [answer] = answers
+    assert "task-unified-" in answer
+    assert charges(sandbox) == [("charge", LOW)]
+
+
+async def test_the_health_check_answers_everybody_and_tells_nothing(service: Service) -> None:
+    async with served(service) as base, httpx.AsyncClient() as client:
+        answer = await client.get(f"{base}/healthz", headers={"Host": "evil.example"})
+        assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+@asynccontextmanager
+async def posting() -> AsyncGenerator[Callable[..., Any]]:
+    async with World(key=None) as world:
+        app = http_app(build_server(world.service))
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+        async with app.router.lifespan_context(app), client:
+
+            async def post(**headers: str) -> httpx.Response:
+                return await client.post(
+                    "/mcp",
+                    json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+                    headers={
+                        "Accept": "application/json, text/event-stream",
+                        "MCP-Protocol-Version": "2025-11-25",
+                        **headers,
+                    },
+                )
+
+            yield post
+
+
+class OnVirtualClock:
+    """These need no socket."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "trio"
+
+
+class TestNames(OnVirtualClock):
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:1", "[::1]", "[::1]:8000"])
+    async def test_this_machine_may_be_called_by_each_of_its_names(self, host: str) -> None:
+        async with posting() as post:
+            assert (await post(Host=host)).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "0.0.0.0"]
+    )
+    async def test_another_host_name_is_refused(self, host: str) -> None:
+        async with posting() as post:
+            assert (await post(Host=host)).status_code == 421
+
+    @pytest.mark.parametrize("origin", ["http://localhost:6274", "http://127.0.0.1", "http://[::1]:5173"])
+    async def test_a_page_of_this_machine_may_call(self, origin: str) -> None:
+        async with posting() as post:
+            assert (await post(Origin=origin)).status_code == 200
+
+    @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost.evil.example", "null"])
+    async def test_a_page_from_elsewhere_may_not(self, origin: str) -> None:
+        async with posting() as post:
+            assert (await post(Origin=origin)).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
+async def test_a_bind_that_others_can_reach_is_refused(host: str, service: Service) -> None:
+    with pytest.raises(NotLoopbackError) as refused:
+        http_app(build_server(service), host)
+    assert "127.0.0.1" in str(refused.value)
+    with pytest.raises(NotLoopbackError):
+        await serve_http(build_server(service), service, host=host, port=0, on_ready=lambda port: None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.2"])
+async def test_every_name_of_loopback_can_be_bound(host: str, service: Service) -> None:
+    assert http_app(build_server(service), host).routes
+
+
+async def test_unknown_things_are_protocol_errors_over_http_too(service: Service) -> None:
+    async with served(service) as base:
+        for era, missing in zip(ERAS, (-32602, -32002), strict=True):
+            async with Client(f"{base}/mcp", mode=era) as client:
+                with pytest.raises(MCPError) as caught:
+                    await client.call_tool("make_image", {})
+                assert caught.value.error.code == -32602
+                with pytest.raises(MCPError) as caught:
+                    await client.read_resource("vidgo://nothing")
+                assert caught.value.error.code == missing
+
+
+class Gone:
+    """The session of a client that has left."""
+
+    async def report_progress(self, progress: float, total: float, message: str) -> None:
+        raise anyio.ClosedResourceError
+
+
+async def test_progress_for_a_client_that_has_left_does_not_hurt_the_call() -> None:
+    context: Any = SimpleNamespace(session=Gone())
+    await build._progress(context)(5.0, "running")
+
+
+class Listener(uvicorn.Server):
+    """A server of which only the wish to stop is of interest."""
+
+    def __init__(self) -> None:
+        super().__init__(uvicorn.Config(lambda scope: None))
+
+
+async def test_a_second_signal_does_not_wait_any_longer() -> None:
+    listener = Listener()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(http._stop_on_signal, listener)
+        await anyio.wait_all_tasks_blocked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await until(lambda: listener.should_exit)
+        assert not listener.force_exit
+        os.kill(os.getpid(), signal.SIGINT)
+        await until(lambda: listener.force_exit)
+        tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def no_signals(*signals: int) -> Iterator[None]:
+    raise NotImplementedError
+    yield
+
+
+async def test_where_there_are_no_signals_the_server_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
+    listener = Listener()
+    await http._stop_on_signal(listener)
+    assert not listener.should_exit

@@ -1,0 +1,342 @@
+"""Over stdio: a process that keeps stdout for the protocol, and that ends without losing what it paid for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+from tests.server.conftest import ERAS, Caller
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.server import build_server, stdio
+from vidgo_mcp.server.stdio import serve_stdio
+from vidgo_mcp.service import Service, account_of
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+PATIENCE = 30
+COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
+INITIALIZE = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox(seconds=(0.5, 0.5))
+
+
+@pytest.fixture
+def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
+    with running(sandbox) as url:
+        yield url
+
+
+async def until(met: Callable[[], Any]) -> None:
+    """Wait for what another process or thread does, for a bounded time."""
+    with anyio.fail_after(PATIENCE):
+        while not met():  # noqa: ASYNC110 - nobody could set an event
+            await anyio.sleep(0.01)
+
+
+def charges(sandbox: Sandbox) -> list[tuple[str, int]]:
+    return [(entry.kind, entry.credits) for entry in sandbox.ledger]
+
+
+def submitted(sandbox: Sandbox) -> bool:
+    return any(record.method == "POST" for record in sandbox.requests)
+
+
+def environment(url: str, **more: str) -> dict[str, str]:
+    return {**os.environ, "VIDGO_API_KEY": SANDBOX_KEY, "VIDGO_BASE_URL": url, **more}
+
+
+class Server:
+    """A child process, spoken to line by line, so that nothing on its stdout goes unseen."""
+
+    def __init__(self, process: anyio.abc.Process) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self._stdout = BufferedByteReceiveStream(process.stdout)
+        self.lines: list[dict[str, Any]] = []
+
+    async def send(self, method: str, params: dict[str, Any], number: int | None = None) -> None:
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
+        if number is not None:
+            message["id"] = number
+        assert self.process.stdin is not None
+        await self.process.stdin.send(json.dumps(message).encode() + b"\n")
+
+    async def line(self) -> dict[str, Any]:
+        with anyio.fail_after(PATIENCE):
+            message = json.loads(await self._stdout.receive_until(b"\n", 1_000_000))
+        assert isinstance(message, dict)
+        assert message["jsonrpc"] == "2.0"
+        self.lines.append(message)
+        return message
+
+    async def answer(self, number: int) -> dict[str, Any]:
+        while (message := await self.line()).get("id") != number:
+            pass
+        result = message["result"]
+        assert isinstance(result, dict)
+        return result
+
+    async def generate(self, number: int, prompt: str = "a fox") -> None:
+        """Ask for a picture, with progress."""
+        await self.send(
+            "tools/call",
+            {"name": "generate_image", "arguments": {"prompt": prompt}, "_meta": {"progressToken": number}},
+            number,
+        )
+
+    async def end(self) -> tuple[int, str]:
+        """Wait for the end of the process; return its code, and all of its stderr."""
+        assert self.process.stderr is not None
+        stderr = bytearray()
+        with anyio.fail_after(PATIENCE):
+            try:
+                while True:
+                    await self.line()
+            except (anyio.EndOfStream, anyio.IncompleteRead):
+                pass
+            async for chunk in self.process.stderr:
+                stderr += chunk
+            return await self.process.wait(), stderr.decode()
+
+
+@asynccontextmanager
+async def started(url: str, **more: str) -> AsyncGenerator[Server]:
+    process = await anyio.open_process(
+        [COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(url, **more)
+    )
+    async with process:
+        try:
+            server = Server(process)
+            await server.send("initialize", INITIALIZE, 0)
+            assert (await server.answer(0))["serverInfo"]["name"] == "vidgo-mcp"
+            await server.send("notifications/initialized", {})
+            yield server
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def test_both_eras_get_the_same_picture_through_the_sdks_client(sandbox: Sandbox, sandbox_url: str) -> None:
+    made: list[dict[str, Any]] = []
+    parameters = StdioServerParameters(command=COMMAND, env=environment(sandbox_url))
+
+    async def one(era: str) -> None:
+        async with Client(parameters, mode=era) as client:
+            schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+            caller = Caller(client, schemas)
+            assert caller.modern == (era == "auto")
+            made.append(await caller.data("generate_image", prompt=f"a fox for {era}"))
+            assert (await caller.data("get_balance"))["credits"] <= 998
+            assert (await caller.error("generate_image", prompt="a fox", n=2))["field"] == "n"
+            view = await caller.call("view_image", task_id=made[-1]["task_id"])
+            assert not view.is_error
+
+    with anyio.fail_after(2 * PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            for era in ERAS:
+                tasks.start_soon(one, era)
+    assert [result["outcome"] for result in made] == ["finished", "finished"]
+    assert charges(sandbox) == [("charge", LOW)] * 2
+
+
+async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_order(
+    sandbox: Sandbox, sandbox_url: str
+) -> None:
+    sandbox.set_faults(["task:stuck"])
+    async with started(sandbox_url, VIDGO_LOG_LEVEL="DEBUG") as server:
+        await server.send("tools/list", {}, 1)
+        await server.answer(1)
+        await server.generate(2)
+        progress = await server.line()
+        assert progress["method"] == "notifications/progress"
+        assert server.process.stdin is not None
+        await server.process.stdin.aclose()
+        code, stderr = await server.end()
+    assert code == 0
+    assert "Traceback" not in stderr
+    assert SANDBOX_KEY not in stderr
+    assert "sig=" not in stderr
+    assert charges(sandbox) == [("charge", LOW)]
+    assert sandbox.balance() == 998
+
+
+async def test_stdin_that_closes_while_a_submit_is_under_way_waits_for_its_answer(
+    sandbox: Sandbox, sandbox_url: str
+) -> None:
+    sandbox.set_faults(["submit:slow=1"])
+    async with started(sandbox_url) as server:
+        await server.generate(1)
+        await until(lambda: submitted(sandbox))
+        assert server.process.stdin is not None
+        await server.process.stdin.aclose()
+        code, stderr = await server.end()
+    assert (code, stderr) == (0, "")
+    assert [record.status for record in sandbox.requests] == [200]
+    assert charges(sandbox) == [("charge", LOW)]
+
+
+async def test_a_signal_while_a_submit_is_under_way_waits_for_its_answer(sandbox: Sandbox, sandbox_url: str) -> None:
+    sandbox.set_faults(["submit:slow=2"])
+    async with started(sandbox_url) as server:
+        await server.generate(1)
+        await until(lambda: submitted(sandbox))
+        server.process.send_signal(signal.SIGTERM)
+        code, stderr = await server.end()
+    assert code == 128 + signal.SIGTERM
+    assert stderr == ""
+    assert [record.status for record in sandbox.requests] == [200]
+    assert charges(sandbox) == [("charge", LOW)]
+    assert sandbox.balance() == 998
+
+
+async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
+    sandbox: Sandbox, sandbox_url: str
+) -> None:
+    async with started(sandbox_url, VIDGO_LOG_LEVEL="DEBUG") as server:
+        await server.generate(1)
+        result = await server.answer(1)
+        assert "?sig=" in result["structuredContent"]["image_urls"][0]
+        sandbox.set_faults([f"submit:refuse=no {SANDBOX_KEY}", "file:error_500"])
+        await server.send(
+            "tools/call",
+            {"name": "view_image", "arguments": {"task_id": result["structuredContent"]["task_id"]}},
+            2,
+        )
+        assert (await server.answer(2))["isError"]
+        await server.generate(3, "a hare")
+        assert (await server.answer(3))["isError"]
+        assert server.process.stdin is not None
+        await server.process.stdin.aclose()
+        code, stderr = await server.end()
+    assert code == 0
+    assert "DEBUG" in stderr
+    assert SANDBOX_KEY not in stderr
+    assert "sig=" not in stderr
+    assert SANDBOX_KEY not in json.dumps(server.lines)
+
+
+class Pipes:
+    """Stdin and stdout of a server that runs inside the test; entered there, because pytest sets its own before it."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        stdin, self._write = os.pipe()
+        self._heard, stdout = os.pipe()
+        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
+        self._stack.callback(os.close, self._heard)
+        self._stack.callback(self.close)
+        for name, number, mode in (("stdin", stdin, "r"), ("stdout", stdout, "w")):
+            patch.setattr(sys, name, self._stack.enter_context(os.fdopen(number, mode)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def say(self, *messages: dict[str, Any]) -> None:
+        for message in messages:
+            os.write(self._write, json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def close(self) -> None:
+        """End stdin."""
+        if self._write >= 0:
+            os.close(self._write)
+            self._write = -1
+
+    def heard(self) -> str:
+        return os.read(self._heard, 100_000).decode()
+
+
+CALL = (
+    {"method": "initialize", "id": 0, "params": INITIALIZE},
+    {"method": "notifications/initialized"},
+    {"method": "tools/call", "id": 1, "params": {"name": "generate_image", "arguments": {"prompt": "a fox"}}},
+)
+
+
+@pytest.mark.parametrize("end", ["stdin", "signal"])
+async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_ends(
+    end: str, sandbox: Sandbox, sandbox_url: str
+) -> None:
+    @asynccontextmanager
+    async def connect() -> AsyncGenerator[VidgoClient]:
+        async with VidgoClient(SANDBOX_KEY, base_url=sandbox_url) as client:
+            yield client
+
+    sandbox.set_faults(["submit:slow=1"])
+    journal = MemoryJournal()
+    service = Service(journal=journal, connect=connect, account=account_of(SANDBOX_KEY, sandbox_url))
+    left: list[int] = []
+    with Pipes() as pipes, anyio.fail_after(PATIENCE):
+
+        def leave(code: int) -> None:
+            left.append(code)
+            pipes.close()
+
+        async def serve() -> None:
+            await serve_stdio(build_server(service), service, leave=leave)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            pipes.say(*CALL)
+            await until(lambda: submitted(sandbox))
+            if end == "stdin":
+                pipes.close()
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert '"vidgo-mcp"' in pipes.heard()
+    assert left == ([] if end == "stdin" else [128 + signal.SIGTERM])
+    [entry] = await journal.newest(f"{account_of(SANDBOX_KEY, sandbox_url)}/", 10)
+    assert entry.state == "accepted"
+    assert [entry.task_id] == list(sandbox.tasks)
+    assert charges(sandbox) == [("charge", LOW)]
+
+
+@contextmanager
+def no_signals(*signals: int) -> Iterator[None]:
+    raise NotImplementedError
+    yield
+
+
+async def test_where_there_are_no_signals_the_end_of_stdin_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
+    received: list[int] = []
+    with anyio.CancelScope() as scope:
+        await stdio.cancel_on_signal(scope, received)
+        await anyio.lowlevel.checkpoint()
+    assert (received, scope.cancel_called) == ([], False)

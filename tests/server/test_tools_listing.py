@@ -1,0 +1,256 @@
+"""The list of tools is small, the same as the committed one, and made only of what every client can read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+
+from tests.conftest import World
+from tests.server.conftest import ERAS
+from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import INSTRUCTIONS
+from vidgo_mcp.server.http import http_app
+
+SNAPSHOT = Path(__file__).with_name("tools_list.json")
+KB = 1024
+SCHEMA_WORDS = {
+    "type",
+    "properties",
+    "required",
+    "description",
+    "enum",
+    "default",
+    "items",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+}
+PLAIN_TYPES = {"string", "integer", "number", "boolean", "array", "object"}
+HINTS = {
+    "generate_image": (False, False, True, True),
+    "edit_image": (False, False, True, True),
+    "get_task": (True, False, True, True),
+    "estimate_cost": (True, False, True, False),
+    "get_balance": (True, False, True, True),
+    "view_image": (True, False, True, True),
+}
+ARGUMENTS = {
+    "generate_image": "prompt size resolution quality variation max_credits wait_seconds",
+    "edit_image": "prompt size resolution quality variation max_credits wait_seconds image_urls",
+    "get_task": "task_id wait_seconds limit",
+    "estimate_cost": "size resolution quality count",
+    "get_balance": "",
+    "view_image": "task_id max_edge",
+}
+REQUIRED = {"generate_image": {"prompt"}, "edit_image": {"prompt", "image_urls"}, "view_image": {"task_id"}}
+SPENDING = {"generate_image", "edit_image"}
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def posting() -> AsyncGenerator[httpx.AsyncClient]:
+    async with World(key=None) as world:
+        app = http_app(build_server(world.service))
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+                yield http
+
+
+async def wire_bytes(era: str) -> bytes:
+    """Return the answer to tools/list as it goes over HTTP to a client of an era."""
+    version = "2025-11-25" if era == "legacy" else "2026-07-28"
+    params: dict[str, Any] = {}
+    if era != "legacy":
+        params["_meta"] = {
+            "io.modelcontextprotocol/protocolVersion": version,
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+    async with posting() as http:
+        answer = await http.post(
+            "/mcp",
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params},
+            headers={
+                "Accept": "application/json, text/event-stream",
+                "MCP-Protocol-Version": version,
+                "MCP-Method": "tools/list",
+            },
+        )
+    assert answer.status_code == 200, answer.text
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        [data] = [line[6:] for line in answer.content.splitlines() if line.startswith(b"data: {")]
+        return data
+    return answer.content
+
+
+async def listed(era: str) -> dict[str, Any]:
+    result = json.loads(await wire_bytes(era))["result"]
+    assert isinstance(result, dict)
+    return result
+
+
+def size(value: Any) -> int:
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+async def test_both_eras_see_the_same_tools_in_the_same_order() -> None:
+    modern, legacy = await listed("auto"), await listed("legacy")
+    assert modern["tools"] == legacy["tools"]
+    assert [tool["name"] for tool in modern["tools"]] == list(HINTS)
+
+
+async def test_the_list_is_the_committed_one() -> None:
+    """Set UPDATE_SNAPSHOTS=1 to write it anew, and read the difference before committing it."""
+    tools = (await listed("auto"))["tools"]
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(json.dumps(tools, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert tools == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_list_is_small(era: str) -> None:
+    body = await wire_bytes(era)
+    result = json.loads(body)["result"]
+    assert len(body) <= 12 * KB
+    told = [
+        {name: tool[name] for name in ("name", "title", "description", "annotations", "inputSchema")}
+        for tool in result["tools"]
+    ]
+    assert size(told) <= 8 * KB
+    for tool in result["tools"]:
+        assert len(tool["description"].encode()) < KB
+        assert body.isascii()
+
+
+async def test_descriptions_say_first_what_the_tool_does_and_whether_it_spends() -> None:
+    for tool in (await listed("auto"))["tools"]:
+        said = "Spends credits." if tool["name"] in SPENDING else "Free."
+        assert said in tool["description"]
+        assert tool["description"].index(said) < 160
+        shouted = {word.strip(".,;:()") for word in tool["description"].split() if word.isupper()} - {"URL", "A"}
+        assert not {word for word in shouted if word.isalpha()}
+
+
+async def test_all_four_hints_and_a_title_are_set() -> None:
+    for tool in (await listed("auto"))["tools"]:
+        hints = tool["annotations"]
+        assert HINTS[tool["name"]] == (
+            hints["readOnlyHint"],
+            hints["destructiveHint"],
+            hints["idempotentHint"],
+            hints["openWorldHint"],
+        )
+        assert tool["title"]
+        assert hints["title"] == tool["title"]
+
+
+async def test_the_arguments_are_those_of_the_design() -> None:
+    for tool in (await listed("auto"))["tools"]:
+        schema = tool["inputSchema"]
+        assert set(schema["properties"]) == set(ARGUMENTS[tool["name"]].split())
+        assert set(schema.get("required", ())) == REQUIRED.get(tool["name"], set())
+
+
+def lint_schema(schema: Any, where: str) -> None:
+    assert isinstance(schema, dict), where
+    assert set(schema) <= SCHEMA_WORDS, f"{where}: {set(schema) - SCHEMA_WORDS}"
+    assert isinstance(schema.get("type"), str), f"{where} has no one plain type"
+    assert schema["type"] in PLAIN_TYPES, where
+    if "enum" in schema:
+        assert schema["type"] == "string", where
+        assert all(isinstance(value, str) for value in schema["enum"]), where
+    assert schema.get("default", 0) is not None, where
+    if schema["type"] == "array":
+        assert set(schema["items"]) == {"type"}, where
+        assert schema["items"]["type"] in PLAIN_TYPES, where
+    for name, field in schema.get("properties", {}).items():
+        lint_schema(field, f"{where}.{name}")
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_every_schema_is_flat_and_plain(era: str) -> None:
+    for tool in (await listed(era))["tools"]:
+        for kind in ("inputSchema", "outputSchema"):
+            if kind not in tool:
+                assert (tool["name"], kind) == ("view_image", "outputSchema")
+                continue
+            schema = tool[kind]
+            where = f"{tool['name']}.{kind}"
+            assert schema["type"] == "object", where
+            assert set(schema) <= {"type", "properties", "required"}, where
+            lint_schema(schema, where)
+        assert "required" not in tool.get("outputSchema", {})
+        for name, field in tool["inputSchema"]["properties"].items():
+            assert field.get("description"), f"{tool['name']}.{name} has no description"
+            if "default" in field:
+                assert str(field["default"]) in field["description"], f"{tool['name']}.{name}: the default is not said"
+
+
+async def test_a_field_that_results_and_errors_share_has_one_type() -> None:
+    error = {
+        "category": "string",
+        "message": "string",
+        "retryable": "boolean",
+        "money": "string",
+        "task_id": "string",
+        "field": "string",
+        "consent": "string",
+        "next_step": "string",
+    }
+    for tool in (await listed("auto"))["tools"]:
+        for name, field in tool.get("outputSchema", {}).get("properties", {}).items():
+            assert field["type"] == error.get(name, field["type"])
+
+
+def test_the_instructions_are_short_and_begin_with_the_essentials() -> None:
+    assert INSTRUCTIONS.isascii()
+    assert len(INSTRUCTIONS) < 2 * KB
+    first = INSTRUCTIONS[:512]
+    for essential in (
+        "estimate_cost",
+        "generate_image",
+        "repeat it with exactly the same arguments",
+        "get_task without task_id",
+        "do not reword the prompt",
+    ):
+        assert essential in first
+    for further in ("task:<task_id>", "pasted into the chat", "URL or a file path"):
+        assert further in INSTRUCTIONS
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_what_the_server_says_of_itself(era: str) -> None:
+    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+        assert client.instructions == INSTRUCTIONS
+        assert client.server_info is not None
+        assert client.server_info.name == "vidgo-mcp"
+        assert client.server_capabilities.tools is not None
+
+
+async def test_the_operators_waiting_time_is_the_default_that_is_listed() -> None:
+    async with World(key=None) as world:
+        world.service.default_wait = 25
+        async with Client(build_server(world.service)) as client:
+            for tool in (await client.list_tools()).tools:
+                wait = tool.input_schema["properties"].get("wait_seconds")
+                if wait is not None:
+                    assert wait["default"] == 25
+                    assert "Default 25." in wait["description"]
+
+
+async def test_caching_is_hinted_where_the_answer_is_the_same_for_everybody() -> None:
+    result = await listed("auto")
+    assert (result["ttlMs"], result["cacheScope"]) == (3_600_000, "public")

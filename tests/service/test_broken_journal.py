@@ -1,0 +1,105 @@
+"""A journal that cannot write, on a full disk for instance: nothing is lost, paid for twice, or in others' way."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.conftest import World, virtual_now
+from vidgo_mcp.errors import InternalError, OutcomeUnknownError
+from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.models.tasks import Task
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+
+
+class Full(MemoryJournal):
+    """Fails at one step, as often as it is told."""
+
+    def __init__(self, step: str, times: int = 1) -> None:
+        super().__init__(virtual_now)
+        self._step = step
+        self._times = times
+
+    def _fail(self, step: str) -> None:
+        if step == self._step and self._times > 0:
+            self._times -= 1
+            raise OSError(28, "No space left on device")
+
+    async def mark_sent(self, entry_id: str) -> Entry:
+        self._fail("mark_sent")
+        return await super().mark_sent(entry_id)
+
+    async def bind(self, entry_id: str, task: Task) -> Entry:
+        self._fail("bind")
+        return await super().bind(entry_id, task)
+
+    async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
+        self._fail("mark_unknown")
+        return await super().mark_unknown(entry_id, reason)
+
+    async def release(self, entry_id: str) -> None:
+        self._fail("release")
+        await super().release(entry_id)
+
+    async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
+        self._fail("record")
+        return await super().record(entry_id, task, empty=empty)
+
+
+async def test_a_task_that_cannot_be_recorded_is_handed_to_the_caller_and_not_paid_for_again() -> None:
+    async with World(journal=Full("bind")) as world:
+        with pytest.raises(InternalError) as caught:
+            await world.make()
+        assert caught.value.money == "accepted"
+        assert [caught.value.task_id] == list(world.sandbox.tasks)
+        assert "get_task" in caught.value.next_step
+        with pytest.raises(OutcomeUnknownError):
+            await world.make()
+        found = await world.service.task(caught.value.task_id or "")
+        assert found.outcome == "finished"
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_what_cannot_be_marked_as_sent_is_not_sent() -> None:
+    async with World(journal=Full("mark_sent")) as world:
+        with pytest.raises(InternalError) as caught:
+            await world.make()
+        assert caught.value.money == "nothing_spent"
+        assert world.submits() == []
+        assert (await world.finished()).credits_charged == LOW
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_lost_answer_that_cannot_be_recorded_is_still_never_sent_again() -> None:
+    async with World(faults=["submit:lose_answer*1"], journal=Full("mark_unknown")) as world:
+        with pytest.raises(OutcomeUnknownError):
+            await world.make()
+        again = await world.make(wait_seconds=0)
+        assert (again.outcome, again.task_id, again.credits_charged) == ("pending", None, 0)
+        assert len(world.submits()) == 1
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_a_refusal_that_cannot_be_recorded_does_not_end_other_calls() -> None:
+    async with World(faults=["submit:refuse*1"], journal=Full("release")) as world:
+        with pytest.raises(Exception, match="Vidgo refused"):
+            await world.make()
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_reading_that_cannot_be_recorded_is_read_again_by_the_next_look() -> None:
+    async with World(journal=Full("record")) as world:
+        made = await world.make()
+        assert (made.outcome, made.credits_charged) == ("pending", LOW)
+        assert made.task_id is not None
+        other = await world.finished(prompt="a hare", variation=2)
+        assert other.credits_charged == LOW
+        await anyio.sleep(5)
+        assert (await world.service.task(made.task_id, wait_seconds=60)).outcome == "finished"
+        assert world.movements() == [("charge", LOW)] * 2

@@ -1,0 +1,266 @@
+"""A cancelled call stops waiting, never the bookkeeping; a service that is left lets its submits land."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tests.conftest import World
+from vidgo_mcp.errors import OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.requests import ViewArguments
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+
+
+async def cancelled_at(world: World, seconds: float) -> None:
+    with anyio.move_on_after(seconds) as scope:
+        await world.make()
+    assert scope.cancelled_caught
+
+
+@pytest.mark.parametrize("at", [0.0, 0.5, 1.0, 4.999, 5.0, 5.001, 8.0, 9.0, 12.0, 19.9, 20.0, 20.5])
+async def test_a_call_cancelled_at_any_time_is_paid_for_once_announced_and_found(at: float) -> None:
+    async with World(faults=["submit:slow=5*1"]) as world:
+        await cancelled_at(world, at)
+        await anyio.sleep(60)
+        sent = at > 0
+        assert world.movements() == ([("charge", LOW)] if sent else [])
+        other = await world.finished(prompt="a hare")
+        if sent:
+            assert other.notes is not None
+            assert "never shown" in other.notes[0]
+            [unseen] = [task for task in world.sandbox.tasks if task in other.notes[0]]
+            again = await world.finished()
+            assert (again.task_id, again.reused, again.credits_charged) == (unseen, True, 0)
+            assert again.notes is None
+            assert len(world.submits()) == 2
+        else:
+            assert other.notes is None
+
+
+@pytest.mark.parametrize("count", range(40))
+async def test_a_call_cancelled_at_any_await_never_pays_twice_and_never_forgets(count: int) -> None:
+    """The loop's turns before the first second are as many places to be cancelled at, which no clock tells apart."""
+    async with World(seconds=5) as world:
+        async with anyio.create_task_group() as tasks:
+
+            async def call() -> None:
+                await world.make()
+
+            tasks.start_soon(call)
+            for _ in range(count):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        await anyio.sleep(30)
+        charged = world.movements()
+        assert charged in ([], [("charge", LOW)])
+        listed = (await world.service._journal.newest(world.service._owner(""), 10)) if charged else []
+        assert [entry.state for entry in listed] == ["finished"] * len(charged)
+        made = await world.finished()
+        assert made.reused == bool(charged)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_picture_is_announced_in_every_answer_until_somebody_has_it() -> None:
+    async with World(seconds=5) as world:
+        await cancelled_at(world, 2)
+        await anyio.sleep(30)
+        [unseen] = list(world.sandbox.tasks)
+        for prompt in ("a hare", "a hound"):
+            other = await world.finished(prompt=prompt)
+            assert other.notes is not None
+            assert f"{unseen} ('a fox')" in other.notes[0]
+        assert (await world.finished(prompt="somebody else's", caller="bob")).notes is None
+        looked = await world.service.task(unseen)
+        assert looked.notes is None
+        assert (await world.finished(prompt="a horse")).notes is None
+
+
+async def test_a_list_delivers_what_it_shows() -> None:
+    async with World(seconds=5) as world:
+        await cancelled_at(world, 2)
+        await anyio.sleep(30)
+        [listed] = (await world.listed()).tasks
+        assert listed.image_urls
+        assert (await world.finished(prompt="a hare")).notes is None
+
+
+async def test_at_most_three_are_announced_at_once() -> None:
+    async with World(seconds=5) as world:
+        for number in range(5):
+            await world.pending(prompt=f"fox {number}")
+        await anyio.sleep(60)
+        other = await world.finished(prompt="a hare")
+        assert other.notes is not None
+        assert ["fox 0" in other.notes[0], "fox 1" in other.notes[1], "fox 2" in other.notes[2]] == [True] * 3
+        assert len(other.notes) == 3
+
+
+async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others() -> None:
+    async with World(seconds=5) as world, anyio.create_task_group() as tasks:
+        results: list[TaskResult] = []
+
+        async def slow_listener(progress: float, message: str) -> None:
+            await anyio.sleep(30)
+
+        async def call() -> None:
+            results.append(await world.make(progress=slow_listener))
+
+        tasks.start_soon(call)
+        await anyio.sleep(20)
+        [entry] = await world.journal.undelivered(world.service._owner(""))
+        assert (entry.state, results) == ("finished", [])
+        assert (await world.finished(prompt="a hare")).notes is None
+        await anyio.sleep(60)
+        [result] = results
+        assert (result.outcome, result.notes) == ("finished", None)
+
+
+async def test_a_picture_that_could_not_be_looked_at_is_still_announced() -> None:
+    async with World(seconds=5, faults=["file:error_500"]) as world:
+        task_id = await world.pending()
+        await anyio.sleep(30)
+        with pytest.raises(UnavailableError):
+            await world.service.view(ViewArguments(task_id=task_id))
+        other = await world.finished(prompt="a hare")
+        assert other.notes is not None
+        assert task_id in other.notes[0]
+
+
+async def test_leaving_lets_a_submit_under_way_get_its_answer() -> None:
+    async with World(faults=["submit:slow=9"]) as world:
+        await cancelled_at(world, 1)
+        left = anyio.current_time()
+    assert anyio.current_time() - left == 8
+    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
+        found = await next_process.finished()
+        assert (found.reused, found.credits_charged) == (True, 0)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_process_that_is_stopped_from_outside_still_lets_its_submit_land() -> None:
+    with anyio.move_on_after(1) as scope:
+        async with World(faults=["submit:slow=9"]) as world:
+            await world.make()
+    assert scope.cancelled_caught
+    assert anyio.current_time() == 9
+    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
+        found = await next_process.finished()
+        assert (found.reused, found.credits_charged) == (True, 0)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_leaving_gives_up_on_a_hanging_submit_after_ten_seconds_and_it_is_unknown() -> None:
+    async with World(faults=["submit:hang"]) as world:
+        await cancelled_at(world, 1)
+        left = anyio.current_time()
+    assert anyio.current_time() - left == 10
+    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
+        [listed] = (await next_process.listed()).tasks
+        assert listed.outcome == "unknown"
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await next_process.make()
+        assert "stopped before Vidgo answered" in caught.value.message
+        assert next_process.submits() == []
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_call_that_still_waits_when_the_service_gives_up_is_told() -> None:
+    errors: list[VidgoError] = []
+    async with anyio.create_task_group() as tasks, World(faults=["submit:hang"]) as world:
+
+        async def call() -> None:
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await world.make()
+            errors.append(caught.value)
+
+        tasks.start_soon(call)
+        await anyio.sleep(1)
+    assert [error.money for error in errors] == ["unknown"]
+
+
+async def test_leaving_while_a_refused_submit_waits_to_be_sent_again_releases_it() -> None:
+    async with World(faults=["submit:rate_limited=19"]) as world:
+        await cancelled_at(world, 1)
+    assert anyio.current_time() == 11
+    assert world.movements() == []
+    world.sandbox.clear_faults()
+    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
+        assert (await next_process.listed()).tasks == []
+        assert (await next_process.finished()).credits_charged == LOW
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_leaving_while_a_call_still_waits_for_its_reference_sends_nothing(cancelled: bool) -> None:
+    async with anyio.create_task_group() as tasks, World(faults=["task:stuck"]) as world:
+        task_id = await world.pending()
+
+        async def call() -> None:
+            with pytest.raises(VidgoError) if not cancelled else anyio.CancelScope():
+                await world.make(image_urls=[f"task:{task_id}"])
+
+        tasks.start_soon(call)
+        await anyio.sleep(5)
+        if cancelled:
+            tasks.cancel_scope.cancel()
+    assert anyio.current_time() <= 30 if cancelled else anyio.current_time() <= 700
+    assert world.movements() == [("charge", LOW)]
+    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
+        assert [task.task_id for task in (await next_process.listed()).tasks] == [task_id]
+
+
+async def test_a_call_whose_reference_comes_while_the_service_is_left_sends_nothing() -> None:
+    errors: list[VidgoError] = []
+    async with anyio.create_task_group() as tasks, World(seconds=6) as world:
+        reference = await world.pending()
+
+        async def call() -> None:
+            with pytest.raises(UnavailableError) as caught:
+                await world.make(image_urls=[f"task:{reference}"])
+            errors.append(caught.value)
+
+        tasks.start_soon(call)
+        world.sandbox.add_fault("submit:hang")
+        with anyio.move_on_after(1):
+            await world.make(prompt="a hare")
+        assert errors == []
+    assert anyio.current_time() == 11
+    assert [error.money for error in errors] == ["nothing_spent"]
+    assert len(world.submits()) == 2
+    assert world.movements() == [("charge", LOW)] * 2
+    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
+        assert [task.outcome for task in (await next_process.listed()).tasks] == ["unknown", "finished"]
+
+
+async def test_a_joined_call_takes_over_when_the_first_is_cancelled_before_it_was_sent() -> None:
+    async with World() as world:
+        reference = await world.pending(prompt="a hare")
+        results: list[TaskResult] = []
+        first = anyio.CancelScope()
+
+        async def doomed() -> None:
+            with first:
+                await world.make(image_urls=[f"task:{reference}"])
+
+        async def call() -> None:
+            results.append(await world.make(image_urls=[f"task:{reference}"]))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(doomed)
+            await anyio.sleep(1)
+            tasks.start_soon(call)
+            await anyio.sleep(1)
+            first.cancel()
+        [result] = results
+        assert (result.outcome, result.reused, result.credits_charged) == ("finished", False, LOW)
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_an_error_inside_the_service_stays_itself() -> None:
+    with pytest.raises(LookupError):
+        async with World():
+            raise LookupError("of the caller")

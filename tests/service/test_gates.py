@@ -1,0 +1,90 @@
+"""The gates stand in their order: a bad call costs nothing, and what is already paid for passes every one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import World
+from vidgo_mcp.errors import AuthenticationError, BudgetError, InvalidRequestError
+from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_picture_that_is_paid_for_passes_max_credits_zero() -> None:
+    async with World(seconds=1) as world:
+        with pytest.raises(BudgetError) as refused:
+            await world.make(max_credits=0)
+        assert "would cost 2 credits" in refused.value.message
+        assert world.wire.seen == []
+        made = await world.finished()
+        assert (await world.finished(max_credits=0)).image_urls == made.image_urls
+
+
+@pytest.mark.parametrize(("arguments", "limit", "price"), [({}, 1, 2), ({"quality": "high", "size": "1:1"}, 11, 12)])
+async def test_a_price_above_max_credits_is_refused_before_anything_is_sent(
+    arguments: dict[str, Any], limit: int, price: int
+) -> None:
+    async with World() as world:
+        with pytest.raises(BudgetError) as refused:
+            await world.make(**arguments, max_credits=limit)
+        error = refused.value
+        assert (error.category, error.money, error.field) == ("budget", "nothing_spent", "max_credits")
+        assert f"costs {price} credits" in error.message
+        assert f"max_credits to {price}" in error.next_step
+        assert ("quality low at 1K costs 2" in error.next_step) == (price > 2)
+        assert (world.wire.seen, world.opened) == ([], 0)
+        assert (await world.listed()).tasks == []
+        assert (await world.finished(**arguments, max_credits=price)).credits_charged == price
+
+
+async def test_a_picture_that_is_being_made_for_somebody_passes_max_credits_zero() -> None:
+    async with World() as world:
+        task_id = await world.pending()
+        assert (await world.finished(max_credits=0)).task_id == task_id
+
+
+async def test_a_bad_argument_is_found_before_the_missing_key() -> None:
+    async with World(key=None) as world:
+        with pytest.raises(InvalidRequestError):
+            await world.make(image_urls=["/home/me/cat.png"])
+        with pytest.raises(InvalidRequestError) as refused:
+            await world.service.make(GenerateArguments(prompt="a fox", size="1024x1024"))
+        assert refused.value.field == "resolution"
+
+
+async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_set() -> None:
+    async with World(key=None) as world:
+        estimate = world.service.estimate(EstimateArguments(size="16:9", resolution="4K", quality="high", count=3))
+        assert (estimate.credits, estimate.total_credits, estimate.tier) == (48, 144, "4K")
+        for call in (
+            world.make(),
+            world.service.task("task-1"),
+            world.service.tasks(GetTaskArguments()),
+            world.service.balance(),
+            world.service.view(ViewArguments(task_id="task-1")),
+        ):
+            with pytest.raises(AuthenticationError) as refused:
+                await call
+            assert (refused.value.category, refused.value.money) == ("authentication", "nothing_spent")
+            assert "VIDGO_API_KEY" in refused.value.message
+        world.service.warm_up()
+        assert (world.opened, world.wire.seen) == (0, [])
+
+
+async def test_an_estimate_says_which_rule_decided_and_what_to_ask_instead() -> None:
+    async with World(key=None) as world:
+        estimate = world.service.estimate(EstimateArguments(size="1:1", resolution="4K"))
+        assert (estimate.credits, estimate.tier) == (4, "2K")
+        assert estimate.notes == ["4K is billed as 2K at 1:1; ask 2K for the same picture"]
+        with pytest.raises(InvalidRequestError):
+            world.service.estimate(EstimateArguments(size="1024x1024"))
+        assert world.opened == 0
+
+
+async def test_the_notes_of_the_price_come_with_the_picture() -> None:
+    async with World(seconds=1) as world:
+        made = await world.finished(size="auto", resolution="4K")
+        assert made.notes == ["auto ignores resolution 4K: it is 1K"]

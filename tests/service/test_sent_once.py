@@ -1,0 +1,236 @@
+"""A submit is sent once: for each way in which Vidgo can answer it, what was charged is what the result says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import anyio
+import httpx
+import pytest
+
+from tests.conftest import DAY, World
+from vidgo_mcp.errors import (
+    Category,
+    OutcomeUnknownError,
+    RateLimitedError,
+    UnavailableError,
+    VidgoError,
+)
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What a fault must lead to: our category, and whether Vidgo took the credits all the same."""
+
+    category: Category
+    charged: bool = False
+
+
+REFUSED = {
+    "refuse": Fate("invalid_request"),
+    "refuse=Not enough credits": Fate("insufficient_credits"),
+    "unprocessable": Fate("invalid_request"),
+    "unauthorized": Fate("authentication"),
+    "insufficient": Fate("insufficient_credits"),
+    "forbidden": Fate("permission"),
+    "not_found": Fate("unavailable"),
+    "not_allowed": Fate("invalid_request"),
+    "conflict": Fate("invalid_request"),
+    "too_large": Fate("invalid_request"),
+    "unsupported": Fate("invalid_request"),
+    "blocked": Fate("invalid_request"),
+    "rate_limited=21": Fate("rate_limited"),
+    "rate_limited_date=25": Fate("rate_limited"),
+    "envelope_error=400": Fate("invalid_request"),
+    "envelope_error=401": Fate("authentication"),
+    "envelope_error=402": Fate("insufficient_credits"),
+}
+UNKNOWN = {
+    "envelope_error": Fate("outcome_unknown"),
+    "redirect": Fate("outcome_unknown"),
+    "redirect=302": Fate("outcome_unknown"),
+    "drop_before": Fate("outcome_unknown"),
+    "hang_before": Fate("outcome_unknown"),
+    "timeout_408": Fate("outcome_unknown"),
+    "error_500": Fate("outcome_unknown"),
+    "error_502": Fate("outcome_unknown"),
+    "error_503": Fate("outcome_unknown"),
+    "error_504": Fate("outcome_unknown"),
+    "charged_408": Fate("outcome_unknown", True),
+    "charged_500": Fate("outcome_unknown", True),
+    "charged_502": Fate("outcome_unknown", True),
+    "charged_503": Fate("outcome_unknown", True),
+    "charged_504": Fate("outcome_unknown", True),
+    "lose_answer": Fate("outcome_unknown", True),
+    "lose_half": Fate("outcome_unknown", True),
+    "hang": Fate("outcome_unknown", True),
+    "html": Fate("outcome_unknown", True),
+    "broken_json": Fate("outcome_unknown", True),
+    "empty_body": Fate("outcome_unknown", True),
+    "wrong_shape=list": Fate("outcome_unknown", True),
+    "wrong_shape=string": Fate("outcome_unknown", True),
+    "missing_task_id": Fate("outcome_unknown", True),
+    "huge": Fate("outcome_unknown", True),
+}
+HARMLESS = ("slow", "slow=119", "rate_limited", "rate_limited=3", "rate_limited_date=3")
+
+
+def test_every_fault_of_a_submit_has_its_fate_here() -> None:
+    met = {name.partition("=")[0] for name in (*REFUSED, *UNKNOWN, *HARMLESS)}
+    assert met == {name for name, endpoints in FAULT_ENDPOINTS.items() if "submit" in endpoints}
+    assert {fate.category for fate in (REFUSED | UNKNOWN).values()} <= set(get_args(Category))
+
+
+async def failure(world: World, **arguments: Any) -> VidgoError:
+    with pytest.raises(VidgoError) as caught:
+        await world.make(**arguments)
+    return caught.value
+
+
+@pytest.mark.parametrize(("fault", "fate"), REFUSED.items(), ids=str)
+async def test_a_refusal_costs_nothing_and_leaves_nothing_so_that_a_repeat_is_sent_anew(fault: str, fate: Fate) -> None:
+    async with World(faults=[f"submit:{fault}*1"]) as world:
+        error = await failure(world)
+        assert (error.category, error.money) == (fate.category, "nothing_spent")
+        assert error.next_step
+        assert len(world.submits()) == 1
+        assert world.movements() == []
+        assert (await world.listed()).tasks == []
+        again = await world.finished()
+        assert (again.reused, again.credits_charged) == (False, LOW)
+        assert len(world.submits()) == 2
+        assert world.movements() == [("charge", LOW)]
+
+
+# The client stops reading an answer that is too large, which leaves httpx's generators to trio.
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+@pytest.mark.parametrize(("fault", "fate"), UNKNOWN.items(), ids=str)
+async def test_a_lost_answer_is_unknown_and_only_a_raised_variation_pays_again(fault: str, fate: Fate) -> None:
+    lost = [("charge", LOW)] if fate.charged else []
+    async with World(faults=[f"submit:{fault}*1"]) as world:
+        error = await failure(world)
+        assert (error.category, error.money, error.retryable) == (fate.category, "unknown", False)
+        assert "variation" in error.next_step
+        assert world.movements() == lost
+        again = await failure(world)
+        assert (again.category, again.money) == ("outcome_unknown", "unknown")
+        assert len(world.submits()) == 1
+        assert world.movements() == lost
+        raised = await world.finished(variation=2)
+        assert (raised.reused, raised.credits_charged) == (False, LOW)
+        assert len(world.submits()) == 2
+        assert world.movements() == [*lost, ("charge", LOW)]
+        await anyio.sleep(DAY - 3600)
+        assert (await failure(world)).category == "outcome_unknown"
+        assert len(world.submits()) == 2
+        await anyio.sleep(3600)
+        assert (await world.finished()).credits_charged == LOW
+        assert world.movements() == [*lost, *[("charge", LOW)] * 2]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_what_proves_that_nothing_was_accepted_is_tried_again_and_paid_for_once(fault: str) -> None:
+    async with World(faults=[f"submit:{fault}*1"]) as world:
+        made = await world.finished()
+        assert (made.reused, made.credits_charged) == (False, LOW)
+        assert world.movements() == [("charge", LOW)]
+        assert len(world.submits()) == (2 if "limited" in fault else 1)
+
+
+async def test_a_submit_waits_as_long_as_retry_after_says_and_gives_up_when_that_is_too_long() -> None:
+    async with World(faults=["submit:rate_limited=7*2"]) as world:
+        await world.finished()
+        assert world.submits() == [0.0, 7.0, 14.0]
+    async with World(faults=["submit:rate_limited=7"]) as world:
+        started = anyio.current_time()
+        error = await failure(world, prompt="a hare")
+        assert isinstance(error, RateLimitedError)
+        assert (error.retryable, error.retry_after) == (True, 7.0)
+        assert "7 s" in error.next_step
+        assert [at - started for at in world.submits()] == [0.0, 7.0, 14.0]
+        assert world.movements() == []
+    async with World(faults=["submit:rate_limited=90"]) as world:
+        started = anyio.current_time()
+        error = await failure(world)
+        assert "90 s" in error.next_step
+        assert anyio.current_time() == started
+
+
+async def test_a_refused_connection_is_tried_again_for_twenty_seconds_and_then_costs_nothing() -> None:
+    async with World() as world:
+
+        async def refuse(request: httpx.Request) -> None:
+            raise httpx.ConnectError("refused", request=request)
+
+        world.wire.before = refuse
+        error = await failure(world)
+        assert isinstance(error, UnavailableError)
+        assert (error.money, error.retryable) == ("nothing_spent", True)
+        posted = world.submits()
+        assert len(posted) > 3
+        assert posted[-1] <= 20
+        assert (await world.listed()).tasks == []
+        world.wire.before = None
+        assert (await world.finished()).credits_charged == LOW
+        assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError])
+async def test_a_connection_that_breaks_after_the_submit_is_unknown(error: type[httpx.TransportError]) -> None:
+    async with World() as world:
+
+        async def drop(request: httpx.Request) -> None:
+            if request.method == "POST":
+                raise error("dropped", request=request)
+
+        world.wire.after = drop
+        assert isinstance(await failure(world), OutcomeUnknownError)
+        world.wire.after = None
+        assert isinstance(await failure(world), OutcomeUnknownError)
+        assert len(world.submits()) == 1
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_failure_of_our_own_after_the_post_is_unknown_and_not_sent_again() -> None:
+    async with World() as world:
+
+        async def stumble(request: httpx.Request) -> None:
+            if request.method == "POST":
+                raise LookupError("a bug")
+
+        world.wire.after = stumble
+        error = await failure(world)
+        assert (error.category, error.money) == ("internal", "unknown")
+        world.wire.after = None
+        assert isinstance(await failure(world), OutcomeUnknownError)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_all_who_wait_for_a_submit_that_is_refused_are_told_and_nobody_sends_it_again() -> None:
+    async with World(faults=["submit:slow=3", "submit:refuse*1"]) as world:
+        errors: list[VidgoError] = []
+
+        async def call() -> None:
+            errors.append(await failure(world))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(call)
+        assert {error.category for error in errors} == {"invalid_request"}
+        assert len(errors) == 5
+        assert len(world.submits()) == 1
+        assert world.movements() == []
+
+
+async def test_a_gap_in_the_account_is_said_in_time_for_the_first_picture_that_cannot_be_paid() -> None:
+    async with World(funds=3) as world:
+        await world.finished()
+        assert (await failure(world, prompt="a hare")).category == "insufficient_credits"
+        assert (await world.finished()).reused
+        assert world.movements() == [("charge", LOW)]

@@ -1,0 +1,403 @@
+"""How long a call waits, when the status is read, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from functools import partial
+from typing import Any, NoReturn
+
+import anyio
+import httpx
+import pytest
+
+from tests.conftest import World
+from vidgo_mcp.errors import AuthenticationError, NotFoundError, VidgoError
+from vidgo_mcp.models.outcomes import TaskResult
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
+
+
+class Telling:
+    """Keeps what a call tells of its progress, and when."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        self.values: list[float] = []
+        self.messages: list[str] = []
+
+    async def __call__(self, value: float, message: str) -> None:
+        self.at.append(anyio.current_time())
+        self.values.append(value)
+        self.messages.append(message)
+
+
+async def timed(world: World, **arguments: Any) -> tuple[TaskResult, float]:
+    started = anyio.current_time()
+    result = await world.make(**arguments)
+    return result, anyio.current_time() - started
+
+
+@pytest.mark.parametrize("wait", [5, 40, 600])
+async def test_wait_seconds_runs_from_the_start_of_the_call_and_its_end_is_no_error(wait: int) -> None:
+    async with World(faults=["task:stuck", "submit:slow=3"]) as world:
+        result, seconds = await timed(world, wait_seconds=wait)
+        assert (result.outcome, seconds) == ("pending", wait)
+        assert result.next_step is not None
+        assert "get_task" in result.next_step
+        assert result.task_id is not None
+        started = anyio.current_time()
+        looked = await world.service.task(result.task_id, wait_seconds=wait)
+        assert (looked.outcome, anyio.current_time() - started) == ("pending", wait)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_call_that_does_not_say_waits_for_forty_seconds() -> None:
+    async with World(faults=["task:stuck"]) as world:
+        result, seconds = await timed(world, wait_seconds=None)
+        assert (result.outcome, seconds) == ("pending", 40)
+        assert result.task_id is not None
+        await world.service.task(result.task_id)
+        assert anyio.current_time() == 80
+
+
+@pytest.mark.parametrize("slow", [0, 3, 19])
+async def test_a_call_that_does_not_wait_still_holds_out_for_the_task_id(slow: int) -> None:
+    async with World(faults=[f"submit:slow={slow}"]) as world:
+        result, seconds = await timed(world, wait_seconds=0)
+        assert (result.outcome, result.credits_charged, seconds) == ("pending", LOW, slow)
+        assert result.task_id is not None
+
+
+@pytest.mark.parametrize("wait", [0, 15, 30])
+async def test_a_submit_that_is_slower_than_the_call_is_pending_without_an_id_and_found_by_the_repeat(
+    wait: int,
+) -> None:
+    async with World(faults=["submit:slow=60"]) as world:
+        result, seconds = await timed(world, wait_seconds=wait)
+        assert (result.outcome, result.task_id, seconds) == ("pending", None, max(wait, 20))
+        assert (result.reused, result.credits_charged) == (False, LOW)
+        assert result.next_step is not None
+        assert "Repeat this exact call" in result.next_step
+        found, _ = await timed(world, wait_seconds=600)
+        assert (found.outcome, found.reused, found.credits_charged) == ("finished", True, 0)
+        assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize("slow", [0, 1, 3])
+async def test_the_first_read_comes_four_seconds_after_the_submit(slow: int) -> None:
+    async with World(faults=[f"submit:slow={slow}"]) as world:
+        result = await world.make()
+        assert result.task_id is not None
+        assert world.reads()[0] == 4
+        assert min(gaps(world.reads())) >= 2
+
+
+@pytest.mark.parametrize("fault", ["status:slow=10", "status:error_503", "status:rate_limited=5", "status:hang=3"])
+async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) -> None:
+    async with World(faults=[fault, "task:stuck"]) as world:
+        task_id = await world.pending()
+        async with anyio.create_task_group() as tasks:
+
+            async def look() -> None:
+                with suppress(VidgoError):
+                    await world.service.task(task_id, wait_seconds=0)
+
+            for _ in range(30):
+                tasks.start_soon(look)
+                await anyio.sleep(1)
+        assert min(gaps(world.reads())) >= (5 if "=5" in fault else 2)
+
+
+async def test_a_look_reads_at_once_when_the_last_read_is_old_and_never_sooner_than_two_seconds() -> None:
+    async with World(faults=["task:stuck"]) as world:
+        task_id = await world.pending()
+        await anyio.sleep(300)
+        await world.service.task(task_id, wait_seconds=0)
+        last = world.reads()[-1]
+        assert anyio.current_time() - last <= 2
+        await anyio.sleep_until(world.reads()[-1] + 2)
+        reads = len(world.reads())
+        now = anyio.current_time()
+        await world.service.task(task_id, wait_seconds=0)
+        assert world.reads()[reads:] == [now]
+        await anyio.sleep(1)
+        await world.service.task(task_id, wait_seconds=0)
+        assert len(world.reads()) == reads + 1, "the answer is younger than two seconds"
+        assert min(gaps(world.reads())) >= 2
+
+
+async def test_one_watch_serves_all_who_wait() -> None:
+    async with World(faults=["task:stuck"]) as alone:
+        await alone.make(wait_seconds=100)
+        expected = alone.reads()
+    async with World(faults=["task:stuck"]) as world:
+        started = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(lambda: world.make(wait_seconds=100))
+            await anyio.sleep(0.5)
+            [listed] = (await world.listed()).tasks
+            for _ in range(10):
+                tasks.start_soon(lambda: world.service.task(listed.task_id or "", wait_seconds=99))
+        assert [at - started for at in world.reads()] == expected
+
+
+async def test_all_watches_of_a_key_share_one_rate() -> None:
+    async with World(seconds=30) as world:
+        for number in range(10):
+            await world.pending(prompt=f"fox {number}")
+        await anyio.sleep(100)
+        assert min(gaps(world.reads())) >= 0.05
+        assert all(task.outcome == "finished" for task in (await world.listed()).tasks)
+
+
+async def test_vidgo_asking_one_watch_to_slow_down_holds_all_of_them() -> None:
+    async with World(faults=["status:rate_limited=30*1"], seconds=5) as world:
+        for number in range(3):
+            await world.pending(prompt=f"fox {number}")
+        await anyio.sleep(60)
+        assert world.reads()[0] == 4
+        assert all(at >= 34 for at in world.reads()[1:])
+
+
+async def test_a_finish_without_files_is_read_again_until_the_files_come() -> None:
+    async with World(faults=["task:late_files=4"]) as world:
+        made = await world.finished()
+        assert made.credits_charged == LOW
+        assert sum(at >= 20 for at in world.reads()) == 5
+
+
+async def test_a_finish_without_files_yet_says_so() -> None:
+    async with World(faults=["task:no_files"]) as world:
+        made = await world.make(wait_seconds=40)
+        assert (made.outcome, made.status) == ("pending", "finished")
+        assert made.notes
+        assert "no file yet" in made.notes[0]
+
+
+@pytest.mark.parametrize("fault", ["no_progress", "null_progress", "extra_fields", "strange_status"])
+async def test_what_vidgo_leaves_out_or_adds_is_tolerated(fault: str) -> None:
+    async with World(faults=[f"task:{fault}"]) as world:
+        made = await world.finished()
+        assert made.progress == 100
+
+
+STATUS_FAULTS = (
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "refuse",
+    "unprocessable",
+    "rate_limited",
+    "rate_limited=3",
+    "rate_limited_date",
+    "envelope_error",
+    "redirect",
+    "drop_before",
+    "hang_before",
+    "timeout_408",
+    "error_500",
+    "error_502",
+    "error_503",
+    "error_504",
+    "lose_answer",
+    "lose_half",
+    "hang",
+    "html",
+    "broken_json",
+    "empty_body",
+    "wrong_shape=list",
+    "wrong_shape=string",
+    "huge",
+)
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+@pytest.mark.parametrize("fault", STATUS_FAULTS)
+async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> None:
+    async with World(faults=[f"status:{fault}"], seconds=5) as world:
+        made = await world.make(wait_seconds=100)
+        assert (made.outcome, made.credits_charged) == ("pending", LOW)
+        assert made.task_id is not None
+        assert made.notes
+        assert "could not be read" in made.notes[0]
+        if fault in {"forbidden", "not_found"}:
+            assert (await world.service.task(made.task_id, wait_seconds=50)).outcome == "pending"
+        else:
+            with pytest.raises(VidgoError) as caught:
+                await world.service.task(made.task_id, wait_seconds=50)
+            assert (caught.value.money, caught.value.task_id) == ("accepted", made.task_id)
+            assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
+        world.sandbox.clear_faults()
+        found = await world.finished()
+        assert (found.task_id, found.reused) == (made.task_id, True)
+        assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:error_500",)],
+    ids=str,
+)
+async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises(faults: tuple[str, ...]) -> None:
+    async with World(faults=faults, seconds=120) as world:
+        telling = Telling()
+        await world.make(progress=telling, wait_seconds=100)
+        assert telling.at[0] == (7 if "submit:slow=7" in faults else 0)
+        assert max(gaps([*telling.at, 100.0])) <= 5
+        assert min(gaps(telling.values)) > 0
+        assert telling.values[0] > 0
+        assert telling.values[-1] < 100
+        task_id = (await world.listed()).tasks[0].task_id
+        assert all(str(task_id) in message for message in telling.messages)
+
+
+@pytest.mark.parametrize("faults", [("task:stuck",), ("task:stuck", "task:no_progress")], ids=str)
+async def test_progress_still_rises_at_the_end_of_ten_minutes_with_many_waiting(faults: tuple[str, ...]) -> None:
+    async with World(faults=faults) as world:
+        tellings = [Telling() for _ in range(4)]
+        async with anyio.create_task_group() as tasks:
+            for telling in tellings:
+                tasks.start_soon(partial(world.make, progress=telling, wait_seconds=600))
+            for _ in range(100):
+                await anyio.sleep(5)
+                [listed] = (await world.listed()).tasks
+                await world.service.task(listed.task_id or "", wait_seconds=0)
+        for telling in tellings:
+            assert min(gaps(telling.values)) >= 0
+            assert len(set(telling.values)) == len(telling.values)
+            assert telling.values[-1] < 100
+
+
+async def test_a_late_look_tells_its_progress_even_while_the_read_is_slow() -> None:
+    async with World(faults=["task:stuck"]) as world:
+        task_id = await world.pending()
+        await anyio.sleep(300)
+        world.sandbox.add_fault("status:slow=15")
+        telling = Telling()
+        started = anyio.current_time()
+        await world.service.task(task_id, wait_seconds=40, progress=telling)
+        assert max(gaps([*telling.at, started + 40])) <= 5
+
+
+async def test_a_read_that_hangs_does_not_hold_a_call_beyond_its_time() -> None:
+    async with World(faults=["task:stuck", "submit:slow=35"]) as world:
+        world.sandbox.add_fault("status:hang")
+        result, seconds = await timed(world, wait_seconds=40)
+        assert (result.outcome, seconds) == ("pending", 40)
+
+
+async def test_a_task_of_this_key_that_the_journal_does_not_know_is_asked_at_vidgo() -> None:
+    async with World(seconds=20) as world:
+        task_id = await world.pending()
+        async with World(sandbox=world.sandbox) as other:
+            looked = await other.service.task(task_id, wait_seconds=0)
+            assert (looked.outcome, looked.task_id, looked.expires_at) == ("pending", task_id, None)
+            found = await other.service.task(task_id, wait_seconds=60)
+            assert found.outcome == "finished"
+            assert found.image_urls == (await world.finished()).image_urls
+            assert (await other.listed()).tasks == []
+            reads = len(other.wire.seen)
+            await anyio.sleep(600)
+            assert len(other.wire.seen) == reads, "nobody waits, so nothing is read"
+
+
+async def test_somebody_elses_task_is_not_read_twice_within_two_seconds() -> None:
+    async with World(seconds=20) as world:
+        task_id = await world.pending()
+        async with World(sandbox=world.sandbox) as other:
+            for _ in range(5):
+                await other.service.task(task_id, wait_seconds=0)
+                await anyio.sleep(0.5)
+            await anyio.sleep(30)
+            for _ in range(3):
+                assert (await other.service.task(task_id, wait_seconds=0)).outcome == "finished"
+            assert min(gaps(other.reads())) >= 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "refunded"),
+    [("failed", "failed", True), ("no_files", "failed", None), ("strange_status", "pending", None)],
+)
+async def test_a_foreign_task_is_told_as_vidgo_describes_it(fault: str, outcome: str, refunded: bool | None) -> None:
+    async with World(faults=[f"task:{fault}"], seconds=20) as world:
+        task_id = await world.pending()
+        await anyio.sleep(10)
+        async with World(sandbox=world.sandbox) as other:
+            looked = await other.service.task(task_id, wait_seconds=0 if fault == "strange_status" else 200)
+            assert (looked.outcome, looked.refunded) == (outcome, refunded)
+            assert bool(looked.error) == (outcome == "failed")
+            assert bool(looked.notes) == (fault == "strange_status")
+
+
+async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known_one() -> None:
+    async with World(seconds=1) as world:
+        known = (await world.finished()).task_id
+        assert known is not None
+        for task_id in (known[:-1] + "!", f"{known}x"):
+            with pytest.raises(NotFoundError) as caught:
+                await world.service.task(task_id)
+            assert known in caught.value.message
+            assert known in caught.value.next_step
+            assert caught.value.field == "task_id"
+        with pytest.raises(NotFoundError) as caught:
+            await world.service.task("nothing like it", caller="bob")
+        assert known not in caught.value.message
+        async with World(key="another-key", sandbox=world.sandbox) as other:
+            with pytest.raises(NotFoundError):
+                await other.service.task(known)
+
+
+@pytest.mark.parametrize("fault", ["error_500", "rate_limited", "unauthorized", "hang_before"])
+async def test_a_foreign_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
+    async with World(faults=[f"status:{fault}"]) as world:
+        with pytest.raises(VidgoError) as caught:
+            await world.service.task("task-1", wait_seconds=0)
+        assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
+        assert caught.value.task_id == "task-1"
+
+
+async def test_the_client_is_opened_soon_after_the_first_answer_and_only_once() -> None:
+    async with World() as world:
+        world.service.warm_up()
+        assert world.opened == 0
+        await anyio.sleep(1)
+        world.service.warm_up()
+        await world.pending()
+        assert world.opened == 1
+
+
+async def test_a_client_that_cannot_be_opened_early_is_reported_by_the_call_that_needs_it() -> None:
+    async with World() as world:
+
+        def refuse(key: str) -> NoReturn:
+            raise AuthenticationError("the key is gone")
+
+        world._connect = refuse  # type: ignore[method-assign]
+        world.service.warm_up()
+        await anyio.sleep(1)
+        with pytest.raises(AuthenticationError):
+            await world.make()
+        assert world.submits() == []
+        assert (await world.listed()).tasks == []
+
+
+async def test_a_transport_that_stumbles_on_one_read_does_not_end_the_watch() -> None:
+    async with World() as world:
+        missed: list[float] = []
+
+        async def stumble(request: httpx.Request) -> None:
+            if "status" in request.url.path and not missed:
+                missed.append(anyio.current_time())
+                raise httpx.ReadError("dropped", request=request)
+
+        world.wire.before = stumble
+        assert (await world.finished()).credits_charged == LOW
+        assert missed == [4]
