@@ -27,7 +27,7 @@ from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.models.outcomes import TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
-from vidgo_mcp.service import Progress, Service, account_of
+from vidgo_mcp.service import Limits, Progress, Service, account_of
 from vidgo_mcp.service.service import silence
 
 BASE = "http://127.0.0.1:8787"
@@ -109,6 +109,11 @@ class Wire(httpx.AsyncBaseTransport):
         return response
 
 
+def news(result: TaskResult) -> list[str]:
+    """Return the notes without the receipt, which every call that pays has."""
+    return [note for note in result.notes or () if not note.startswith("The last 24 hours cost")]
+
+
 class World:
     """Use it as an async context manager, inside a test that has the virtual clock."""
 
@@ -122,6 +127,7 @@ class World:
         journal: Journal | None = None,
         sandbox: Sandbox | None = None,
         callback_url: str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.sandbox = sandbox or Sandbox(
             accounts={SANDBOX_KEY: funds, "another-key": funds},
@@ -139,6 +145,7 @@ class World:
             journal=self.journal,
             connect=lambda: self._connect(key or ""),
             account=None if key is None else account_of(key, BASE),
+            limits=limits,
             callback_url=callback_url,
             now=virtual_now,
             draw=lambda: 1.0,

@@ -10,7 +10,8 @@
     ├── NotFoundError             no such task
     ├── PermissionDeniedError     not yours, or not allowed here
     ├── UnavailableError          Vidgo cannot be used right now
-    │   └── NotSentError          the request never left: refused connection, DNS, TLS
+    │   ├── NotSentError          the request never left: refused connection, DNS, TLS
+    │   └── JournalError          what is paid for could not be recorded, so nothing is sent
     ├── OutcomeUnknownError       a submit whose answer was lost: a task may exist and be paid for
     └── InternalError             a bug in vidgo-mcp
 
@@ -40,6 +41,9 @@ Category = Literal[
 
 Money = Literal["nothing_spent", "accepted", "unknown"]
 """``accepted``: a task exists, so do not submit again. ``unknown``: the answer to a submit was lost."""
+
+Consent = Literal["declined", "dismissed", "no_answer", "cannot_ask"]
+"""How asking the person ended, when not in an acceptance."""
 
 VENDOR_TEXT_LIMIT = 300
 
@@ -152,6 +156,10 @@ class DeclinedError(VidgoError):
     category = "declined"
     default_next_step = "Do not try again unless the user asks for it."
 
+    def __init__(self, message: str, *, consent: Consent = "declined", next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.consent = consent
+
 
 class RateLimitedError(VidgoError):
     """Vidgo asks to slow down; nothing was accepted."""
@@ -185,6 +193,16 @@ class UnavailableError(VidgoError):
 
 class NotSentError(UnavailableError):
     """The request never left this machine, so nothing was accepted."""
+
+
+class JournalError(UnavailableError):
+    """The journal cannot be used, so nothing that costs credits is sent."""
+
+    default_retryable = False
+    default_next_step = (
+        "Tell the user: VIDGO_JOURNAL names another file, or memory for a journal that ends with this process. "
+        "Prices and tasks by task_id still work."
+    )
 
 
 class OutcomeUnknownError(VidgoError):

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vidgo_mcp.models.addresses import checked_base_url
@@ -50,6 +50,14 @@ def _checked_callback(url: str) -> str:
     return url
 
 
+def _checked_journal(place: str) -> str:
+    if place.lower() == "memory":
+        return "memory"
+    if place.lower().startswith(("postgres:", "postgresql:")):
+        raise ValueError("PostgreSQL is not supported yet; name a file, or memory")
+    return place
+
+
 class Settings(BaseSettings):
     """All settings, from environment variables with the prefix ``VIDGO_``."""
 
@@ -82,9 +90,31 @@ class Settings(BaseSettings):
         Field(description="A URL that Vidgo posts every result to."),
     ] = None
     journal: Annotated[
-        Literal["memory"],
-        Field(description="Where paid tasks are recorded. `memory` is the only one yet: it ends with the process."),
-    ] = "memory"
+        str | None,
+        AfterValidator(lambda place: place if place is None else _checked_journal(place)),
+        Field(
+            description="The file that records what was paid for (SQLite), by default in your data folder; several "
+            "clients may share it. `memory` ends with the process."
+        ),
+    ] = None
+    journal_days: Annotated[
+        int, Field(ge=1, le=3650, description="How many days an ended task is kept in the journal.")
+    ] = 90
+    budget_per_call: Annotated[
+        int | None, Field(ge=0, description="The most credits that one picture may cost; the model cannot raise it.")
+    ] = None
+    budget_per_day: Annotated[
+        int | None,
+        Field(ge=0, description="The most credits that any 24 hours may cost, over all clients and restarts."),
+    ] = None
+    budget_mode: Annotated[
+        Literal["off", "warn", "enforce"] | None,
+        Field(description="`enforce` (when a budget is set) refuses, `warn` only says so, `off` ignores the budgets."),
+    ] = None
+    confirm_above: Annotated[
+        int | None,
+        Field(ge=0, description="Ask you before a picture that costs more credits; refused where a client cannot ask."),
+    ] = None
     log_level: Annotated[
         LogLevel, Field(description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`.")
     ] = "WARNING"
@@ -100,6 +130,22 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # Only what `load` hands in: the environment is cleaned of empty and unexpanded values first.
         return (init_settings,)
+
+    @model_validator(mode="after")
+    def _mode_needs_a_number(self) -> Self:
+        if self.budget_mode in {"warn", "enforce"} and self.budget_per_call is None and self.budget_per_day is None:
+            raise ValueError(
+                f"VIDGO_BUDGET_MODE is {self.budget_mode}, but neither VIDGO_BUDGET_PER_CALL nor "
+                "VIDGO_BUDGET_PER_DAY is set"
+            )
+        return self
+
+    @property
+    def effective_budget_mode(self) -> Literal["off", "warn", "enforce"]:
+        """A budget without a mode binds."""
+        if self.budget_mode is not None:
+            return self.budget_mode
+        return "off" if self.budget_per_call is None and self.budget_per_day is None else "enforce"
 
     @property
     def key(self) -> str | None:

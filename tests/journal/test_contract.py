@@ -1,4 +1,4 @@
-"""What every keeper of the journal must do. A new keeper is one more branch of the fixture ``keeper``."""
+"""What every keeper of the journal must do: the states of an entry, and how entries are found."""
 
 from __future__ import annotations
 
@@ -9,111 +9,26 @@ import anyio
 import pytest
 import trio.testing
 
-from vidgo_mcp.journal import (
-    LEASE,
-    RENEWAL,
-    WINDOW,
-    Entry,
-    Exhausted,
-    Existing,
-    Intent,
-    Journal,
-    MemoryJournal,
-    Reserved,
-    Standing,
-    standing,
+from tests.journal.conftest import (
+    EMPTY,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    START,
+    URL,
+    Clock,
+    accepted,
+    ended,
+    in_state,
+    intent,
+    reserved,
+    sent,
 )
+from vidgo_mcp.journal import WINDOW, Entry, Existing, Journal, MemoryJournal, Reserved, Standing, standing
 from vidgo_mcp.journal.entries import counts
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
-
-START = 1_800_000_000.0
-URL = "https://storage.vidgo.ai/a.png"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-class Clock:
-    """A time of day that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def __call__(self) -> float:
-        return self.at
-
-    def move(self, seconds: float) -> None:
-        self.at += seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["memory"])
-async def keeper(request: pytest.FixtureRequest, clock: Clock) -> Journal:
-    assert request.param == "memory"
-    return MemoryJournal(now=clock)
-
-
-def intent(fingerprint: str = "f", **changes: Any) -> Intent:
-    whole = Intent(
-        owner="me",
-        fingerprint=fingerprint,
-        family="family",
-        variation=1,
-        model="gpt-image-2",
-        prompt="a boat",
-        size="1:1",
-        tier="1K",
-        quality="low",
-        credits=2,
-    )
-    return dataclasses.replace(whole, **changes)
-
-
-RUNNING = Task("task-1", "running", 40)
-FINISHED = Task("task-1", "finished", 100, (URL,))
-EMPTY = Task("task-1", "finished", 100)
-FAILED = Task("task-1", "failed", 0, (), "content policy")
-
-
-async def reserved(keeper: Journal, given: Intent | None = None, *, holder: str = "p1") -> Entry:
-    found = await keeper.reserve(given or intent(), holder=holder)
-    assert isinstance(found, Reserved)
-    return found.entry
-
-
-async def sent(keeper: Journal, given: Intent | None = None, *, holder: str = "p1") -> Entry:
-    return await keeper.mark_sent((await reserved(keeper, given, holder=holder)).id)
-
-
-async def accepted(keeper: Journal, given: Intent | None = None, task: Task = RUNNING) -> Entry:
-    return await keeper.bind((await sent(keeper, given)).id, Task(task.task_id, "not_started"))
-
-
-async def ended(keeper: Journal, task: Task, given: Intent | None = None, *, empty: bool = False) -> Entry:
-    return await keeper.record((await accepted(keeper, given, task)).id, task, empty=empty)
-
-
-async def in_state(keeper: Journal, state: str, given: Intent | None = None) -> Entry:
-    """Bring a new intent into a state by the steps that lead there."""
-    if state == "reserved":
-        return await reserved(keeper, given)
-    if state == "sent":
-        return await sent(keeper, given)
-    if state == "unknown":
-        return await keeper.mark_unknown((await sent(keeper, given)).id, "the answer was lost")
-    if state == "accepted":
-        return await accepted(keeper, given)
-    if state == "empty":
-        return await ended(keeper, EMPTY, given, empty=True)
-    return await ended(keeper, FINISHED if state == "finished" else FAILED, given)
 
 
 async def test_a_new_intent_is_reserved_with_all_that_is_known(keeper: Journal) -> None:
@@ -148,20 +63,6 @@ async def test_of_a_hundred_identical_reserves_at_once_one_wins(keeper: Journal)
     assert len(winners) == 1
     assert [found for found in results if found != Existing(winners[0].entry)] == winners
     assert await keeper.spent("me") == 2
-
-
-async def test_of_twelve_pictures_at_once_only_what_the_budget_allows_is_reserved(keeper: Journal) -> None:
-    results: list[Any] = []
-
-    async def one(number: int) -> None:
-        results.append(await keeper.reserve(intent(f"f{number}"), holder="p1", budget=10))
-
-    async with anyio.create_task_group() as group:
-        for number in range(12):
-            group.start_soon(one, number)
-    assert sum(isinstance(found, Reserved) for found in results) == 5
-    assert sum(found == Exhausted(10, START + WINDOW) for found in results) == 7
-    assert await keeper.spent("me") == 10
 
 
 async def test_a_submit_goes_from_reserved_over_sent_to_finished(keeper: Journal, clock: Clock) -> None:
@@ -364,134 +265,6 @@ async def test_the_variations_of_a_family_are_those_that_stand(keeper: Journal) 
         await in_state(keeper, state, intent(f"f{variation}", variation=variation))
     await reserved(keeper, intent("other", family="another", variation=9))
     assert await keeper.variations("me", "family") == frozenset({1, 2, 3, 4, 5, 6})
-
-
-async def test_a_lease_runs_out_after_thirty_seconds_without_renewal(keeper: Journal, clock: Clock) -> None:
-    assert (LEASE, RENEWAL) == (30, 5)
-    waiting = await reserved(keeper, intent("a"), holder="p1")
-    lost = await sent(keeper, intent("b"), holder="p1")
-    alive = await sent(keeper, intent("c"), holder="p2")
-    bound = await keeper.bind((await sent(keeper, intent("d"), holder="p1")).id, RUNNING)
-    clock.move(LEASE - 1)
-    await keeper.renew("p2")
-    assert list(await keeper.expire(lambda _: False)) == []
-    clock.move(1)
-    expired = await keeper.expire(lambda _: False)
-    assert [entry.id for entry in expired] == [lost.id]
-    assert (expired[0].state, expired[0].sent_at, bool(expired[0].error)) == ("unknown", START, True)
-    assert await keeper.entry(lost.id) == expired[0]
-    assert await keeper.entry(waiting.id) is None
-    assert await keeper.entry(alive.id) == alive
-    assert await keeper.entry(bound.id) == bound
-    assert list(await keeper.expire(lambda _: False)) == []
-    assert await keeper.spent("me") == 6
-
-
-async def test_a_holder_that_is_gone_is_dead_at_once(keeper: Journal) -> None:
-    await reserved(keeper, intent("a"), holder="gone")
-    lost = await sent(keeper, intent("b"), holder="gone")
-    alive = await sent(keeper, intent("c"), holder="here")
-    expired = await keeper.expire(lambda holder: holder == "gone")
-    assert [entry.id for entry in expired] == [lost.id]
-    assert await keeper.entry(alive.id) == alive
-    assert isinstance(await keeper.reserve(intent("a"), holder="here"), Reserved)
-    assert isinstance(await keeper.reserve(intent("b"), holder="here"), Existing)
-
-
-async def test_renewal_keeps_a_lease_for_as_long_as_it_goes_on(keeper: Journal, clock: Clock) -> None:
-    entry = await sent(keeper)
-    for _ in range(20):
-        clock.move(RENEWAL)
-        await keeper.renew("p1")
-        assert list(await keeper.expire(lambda _: False)) == []
-    assert await keeper.entry(entry.id) == entry
-
-
-async def test_a_new_reserve_renews_the_lease_of_its_holder(keeper: Journal, clock: Clock) -> None:
-    first = await sent(keeper, intent("a"))
-    clock.move(LEASE - 1)
-    await reserved(keeper, intent("b"))
-    clock.move(LEASE - 1)
-    assert list(await keeper.expire(lambda _: False)) == []
-    assert await keeper.entry(first.id) == first
-
-
-async def test_an_answer_that_comes_after_its_process_was_given_up_is_still_recorded(
-    keeper: Journal, clock: Clock
-) -> None:
-    entry = await sent(keeper)
-    clock.move(LEASE)
-    await keeper.expire(lambda _: False)
-    late = await keeper.bind(entry.id, RUNNING)
-    assert (late.state, late.task_id, late.error) == ("accepted", "task-1", None)
-
-
-async def test_expiry_settles_the_entries_of_every_owner(keeper: Journal) -> None:
-    await sent(keeper, intent(owner="me"))
-    await sent(keeper, intent(owner="you"))
-    assert {entry.intent.owner for entry in await keeper.expire(lambda _: True)} == {"me", "you"}
-
-
-async def test_enough_for_this_price_frees_when_the_oldest_that_suffice_leave_the_window(
-    keeper: Journal, clock: Clock
-) -> None:
-    for fingerprint, price in (("a", 2), ("b", 4), ("c", 4)):
-        await ended(keeper, FINISHED, intent(fingerprint, credits=price))
-        clock.move(100)
-
-    async def frees(price: int) -> float | None:
-        met = await keeper.reserve(intent("new", credits=price), holder="p1", budget=10)
-        assert isinstance(met, Exhausted)
-        assert met.spent == 10
-        return met.frees_at
-
-    assert await frees(1) == await frees(2) == START + WINDOW
-    assert await frees(3) == await frees(6) == START + 100 + WINDOW
-    assert await frees(7) == await frees(10) == START + 200 + WINDOW
-    assert await frees(11) is None
-    clock.at = START + WINDOW
-    assert isinstance(await keeper.reserve(intent("new", credits=2), holder="p1", budget=10), Reserved)
-
-
-async def test_a_price_above_the_whole_budget_never_frees(keeper: Journal) -> None:
-    assert await keeper.reserve(intent(credits=3), holder="p1", budget=2) == Exhausted(0, None)
-    assert await keeper.reserve(intent(), holder="p1", budget=0) == Exhausted(0, None)
-    assert await keeper.newest("me", 5) == []
-
-
-async def test_a_budget_may_be_used_up_exactly(keeper: Journal) -> None:
-    assert isinstance(await keeper.reserve(intent("a", credits=8), holder="p1", budget=10), Reserved)
-    assert isinstance(await keeper.reserve(intent("b", credits=2), holder="p1", budget=10), Reserved)
-    assert isinstance(await keeper.reserve(intent("c", credits=1), holder="p1", budget=10), Exhausted)
-
-
-async def test_failed_and_old_tasks_leave_room_in_the_budget(keeper: Journal, clock: Clock) -> None:
-    await ended(keeper, FAILED, intent("a"))
-    await ended(keeper, FINISHED, intent("b"))
-    await accepted(keeper, intent("c"))
-    await in_state(keeper, "unknown", intent("d"))
-    assert await keeper.spent("me") == 6
-    assert await keeper.reserve(intent("e"), holder="p1", budget=7) == Exhausted(6, START + WINDOW)
-    clock.move(WINDOW)
-    assert await keeper.spent("me") == 0
-    assert isinstance(await keeper.reserve(intent("e"), holder="p1", budget=2), Reserved)
-
-
-async def test_what_is_not_sent_yet_frees_a_window_from_now_at_the_latest(keeper: Journal, clock: Clock) -> None:
-    await reserved(keeper)
-    clock.move(50)
-    assert await keeper.reserve(intent("b"), holder="p1", budget=2) == Exhausted(2, START + 50 + WINDOW)
-
-
-async def test_the_window_starts_when_it_is_sent_not_when_it_is_reserved(keeper: Journal, clock: Clock) -> None:
-    first = await reserved(keeper)
-    clock.move(3600)
-    await keeper.mark_sent(first.id)
-    await keeper.bind(first.id, RUNNING)
-    clock.move(WINDOW - 1)
-    assert await keeper.spent("me") == 2
-    clock.move(1)
-    assert await keeper.spent("me") == 0
 
 
 @pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])

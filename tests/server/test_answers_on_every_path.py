@@ -57,6 +57,7 @@ async def test_a_finished_picture(era: str) -> None:
             "credits": 4,
             "credits_charged": 4,
             "reused": False,
+            "notes": ["The last 24 hours cost 4 credits."],
             "next_step": f"Show the user this URL. To change the picture: edit_image with image_urls task:{task_id}.",
         }
         text = text_of(result)

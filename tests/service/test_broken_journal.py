@@ -50,7 +50,7 @@ class Full(MemoryJournal):
 
 
 async def test_a_task_that_cannot_be_recorded_is_handed_to_the_caller_and_not_paid_for_again() -> None:
-    async with World(journal=Full("bind")) as world:
+    async with World(journal=Full("bind", times=4)) as world:
         with pytest.raises(InternalError) as caught:
             await world.make()
         assert caught.value.money == "accepted"

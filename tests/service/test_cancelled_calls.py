@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.conftest import World
+from tests.conftest import World, news
 from vidgo_mcp.errors import OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import ViewArguments
@@ -36,10 +36,10 @@ async def test_a_call_cancelled_at_any_time_is_paid_for_once_announced_and_found
             [unseen] = [task for task in world.sandbox.tasks if task in other.notes[0]]
             again = await world.finished()
             assert (again.task_id, again.reused, again.credits_charged) == (unseen, True, 0)
-            assert again.notes is None
+            assert not news(again)
             assert len(world.submits()) == 2
         else:
-            assert other.notes is None
+            assert not news(other)
 
 
 @pytest.mark.parametrize("count", range(40))
@@ -58,7 +58,7 @@ async def test_a_call_cancelled_at_any_await_never_pays_twice_and_never_forgets(
         await anyio.sleep(30)
         charged = world.movements()
         assert charged in ([], [("charge", LOW)])
-        listed = (await world.service._journal.newest(world.service._owner(""), 10)) if charged else []
+        listed = (await world.journal.newest(world.service._workshop.owner(""), 10)) if charged else []
         assert [entry.state for entry in listed] == ["finished"] * len(charged)
         made = await world.finished()
         assert made.reused == bool(charged)
@@ -74,10 +74,10 @@ async def test_a_picture_is_announced_in_every_answer_until_somebody_has_it() ->
             other = await world.finished(prompt=prompt)
             assert other.notes is not None
             assert f"{unseen} ('a fox')" in other.notes[0]
-        assert (await world.finished(prompt="somebody else's", caller="bob")).notes is None
+        assert not news(await world.finished(prompt="somebody else's", caller="bob"))
         looked = await world.service.task(unseen)
-        assert looked.notes is None
-        assert (await world.finished(prompt="a horse")).notes is None
+        assert not news(looked)
+        assert not news(await world.finished(prompt="a horse"))
 
 
 async def test_a_list_delivers_what_it_shows() -> None:
@@ -86,7 +86,7 @@ async def test_a_list_delivers_what_it_shows() -> None:
         await anyio.sleep(30)
         [listed] = (await world.listed()).tasks
         assert listed.image_urls
-        assert (await world.finished(prompt="a hare")).notes is None
+        assert not news(await world.finished(prompt="a hare"))
 
 
 async def test_at_most_three_are_announced_at_once() -> None:
@@ -97,7 +97,7 @@ async def test_at_most_three_are_announced_at_once() -> None:
         other = await world.finished(prompt="a hare")
         assert other.notes is not None
         assert ["fox 0" in other.notes[0], "fox 1" in other.notes[1], "fox 2" in other.notes[2]] == [True] * 3
-        assert len(other.notes) == 3
+        assert len(news(other)) == 3
 
 
 async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others() -> None:
@@ -112,12 +112,12 @@ async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others
 
         tasks.start_soon(call)
         await anyio.sleep(20)
-        [entry] = await world.journal.undelivered(world.service._owner(""))
+        [entry] = await world.journal.undelivered(world.service._workshop.owner(""))
         assert (entry.state, results) == ("finished", [])
-        assert (await world.finished(prompt="a hare")).notes is None
+        assert not news(await world.finished(prompt="a hare"))
         await anyio.sleep(60)
         [result] = results
-        assert (result.outcome, result.notes) == ("finished", None)
+        assert (result.outcome, news(result)) == ("finished", [])
 
 
 async def test_a_picture_that_could_not_be_looked_at_is_still_announced() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import World
+from tests.conftest import World, news
 from vidgo_mcp.errors import AuthenticationError, BudgetError, InvalidRequestError
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
 
@@ -57,7 +57,9 @@ async def test_a_bad_argument_is_found_before_the_missing_key() -> None:
 
 async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_set() -> None:
     async with World(key=None) as world:
-        estimate = world.service.estimate(EstimateArguments(size="16:9", resolution="4K", quality="high", count=3))
+        estimate = await world.service.estimate(
+            EstimateArguments(size="16:9", resolution="4K", quality="high", count=3)
+        )
         assert (estimate.credits, estimate.total_credits, estimate.tier) == (48, 144, "4K")
         for call in (
             world.make(),
@@ -76,15 +78,15 @@ async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_se
 
 async def test_an_estimate_says_which_rule_decided_and_what_to_ask_instead() -> None:
     async with World(key=None) as world:
-        estimate = world.service.estimate(EstimateArguments(size="1:1", resolution="4K"))
+        estimate = await world.service.estimate(EstimateArguments(size="1:1", resolution="4K"))
         assert (estimate.credits, estimate.tier) == (4, "2K")
         assert estimate.notes == ["4K is billed as 2K at 1:1; ask 2K for the same picture"]
         with pytest.raises(InvalidRequestError):
-            world.service.estimate(EstimateArguments(size="1024x1024"))
+            await world.service.estimate(EstimateArguments(size="1024x1024"))
         assert world.opened == 0
 
 
 async def test_the_notes_of_the_price_come_with_the_picture() -> None:
     async with World(seconds=1) as world:
         made = await world.finished(size="auto", resolution="4K")
-        assert made.notes == ["auto ignores resolution 4K: it is 1K"]
+        assert news(made) == ["auto ignores resolution 4K: it is 1K"]

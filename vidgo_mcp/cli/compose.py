@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
-import os
-import platform
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.journal import MemoryJournal
-from vidgo_mcp.service import Service, account_of
+from vidgo_mcp.journal.holders import current_holder, is_gone
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.service import Budget, Limits, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
 
-SANDBOX_ACCOUNT = account_of("sandbox", "sandbox")
+SANDBOX_ACCOUNT: Final = account_of("sandbox", "sandbox")
+DAY: Final = 24 * 3600.0
 
 
 def configure_logging(level: str) -> None:
@@ -38,20 +42,42 @@ def build_service(settings: Settings) -> Service:
         return _sandbox_client() if settings.sandbox else _client(key, settings.base_url)
 
     account = SANDBOX_ACCOUNT if settings.sandbox else account_of(key, settings.base_url) if key else None
+    path = journal_path(settings)
     return Service(
-        journal=MemoryJournal(),
+        journal=MemoryJournal() if path is None else SqliteJournal(path, retention=settings.journal_days * DAY),
         connect=connect,
         account=account,
         no_key=missing_key_reason(),
+        limits=Limits(
+            Budget(settings.budget_per_call, settings.budget_per_day, settings.effective_budget_mode),
+            settings.confirm_above,
+        ),
         callback_url=settings.callback_url,
-        holder=f"{platform.node()}:{os.getpid()}",
         default_wait=settings.wait_seconds,
+        holder=current_holder(),
+        gone=is_gone,
     )
 
 
-def journal_lasts(settings: Settings) -> bool:
-    """Return whether what was paid for is still known to the next process."""
-    return settings.journal != "memory"
+def journal_path(settings: Settings) -> Path | None:
+    """Return the file that records what was paid for, None when it is kept in memory.
+
+    A sandbox inside the process always has one in memory: its tasks end with it.
+    """
+    if settings.sandbox or settings.journal == "memory":
+        return None
+    if settings.journal is not None:
+        return Path(settings.journal).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("vidgo-mcp", appauthor=False) / "journal.db"
+
+
+def state_key(settings: Settings) -> bytes | None:
+    """Return what seals questions to the person: the same in every process with this key, which it does not reveal."""
+    if settings.key is None:
+        return None
+    return hmac.new(settings.key.encode(), b"vidgo-mcp: questions to the person", hashlib.sha256).digest()
 
 
 @asynccontextmanager

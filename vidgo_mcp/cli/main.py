@@ -122,7 +122,7 @@ def cli(context: click.Context, sandbox: bool) -> None:
 
 
 def _run_stdio(settings: Settings) -> None:
-    from vidgo_mcp.cli.compose import build_service, configure_logging
+    from vidgo_mcp.cli.compose import build_service, configure_logging, state_key
     from vidgo_mcp.server import build_server
     from vidgo_mcp.server.stdio import serve_stdio
 
@@ -130,7 +130,7 @@ def _run_stdio(settings: Settings) -> None:
     if is_terminal(sys.stdin):
         click.echo(AT_A_TERMINAL, err=True)
     service = build_service(settings)
-    anyio.run(serve_stdio, build_server(service), service)
+    anyio.run(serve_stdio, build_server(service, state_key=state_key(settings)), service)
 
 
 @cli.command()

@@ -15,7 +15,7 @@ from vidgo_mcp.cli import words
 from vidgo_mcp.cli.compose import build_service, configure_logging
 from vidgo_mcp.cli.terminal import echo_json, shown_wait
 from vidgo_mcp.errors import BudgetError, InternalError, Money, VidgoError
-from vidgo_mcp.models.outcomes import Result, TaskList, TaskResult
+from vidgo_mcp.models.outcomes import Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.service import Progress, Service, read_arguments
 from vidgo_mcp.settings import Settings
@@ -97,11 +97,16 @@ def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
     return _run(settings, find, stopped, as_json=as_json)
 
 
+async def _estimated(settings: Settings, arguments: EstimateArguments) -> Estimate:
+    async with build_service(settings) as service:
+        return await service.estimate(arguments)
+
+
 def price(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
     """Show the exact price of a picture; return the exit code."""
     raw = {name: value for name, value in given.items() if value is not None}
     try:
-        estimate = build_service(settings).estimate(read_arguments(EstimateArguments, raw))
+        estimate = anyio.run(_estimated, settings, read_arguments(EstimateArguments, raw))
     except VidgoError as error:
         return _tell_error(error, settings, as_json)
     if as_json:

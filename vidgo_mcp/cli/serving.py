@@ -7,7 +7,7 @@ import socket
 import anyio
 import click
 
-from vidgo_mcp.cli.compose import build_service, configure_logging
+from vidgo_mcp.cli.compose import build_service, configure_logging, state_key
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.models.addresses import is_loopback_host
 from vidgo_mcp.server import build_server
@@ -26,7 +26,9 @@ def run(settings: Settings, *, host: str, port: int) -> None:
         click.echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True)
 
     async def serving() -> None:
-        await serve_http(build_server(service), service, host=host, port=port, on_ready=ready)
+        await serve_http(
+            build_server(service, state_key=state_key(settings)), service, host=host, port=port, on_ready=ready
+        )
 
     try:
         anyio.run(serving)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from vidgo_mcp.cli.compose import journal_lasts
+from vidgo_mcp.cli.compose import journal_path
 from vidgo_mcp.errors import Category, VidgoError
 from vidgo_mcp.models.outcomes import Estimate, TaskList, TaskResult
 from vidgo_mcp.pricing import price_table
@@ -56,7 +56,9 @@ def of_list(result: TaskList, settings: Settings) -> str:
     """Return the newest tasks, two lines each."""
     if result.tasks:
         return "\n".join(_entry(task) for task in result.tasks)
-    why = f" {MEMORY}; `vidgo-mcp task ID` asks Vidgo for any task of your key." if not journal_lasts(settings) else ""
+    why = (
+        f" {MEMORY}; `vidgo-mcp task ID` asks Vidgo for any task of your key." if journal_path(settings) is None else ""
+    )
     return f"No tasks are recorded here.{why}"
 
 
@@ -124,7 +126,7 @@ def _go_on(result: TaskResult, settings: Settings) -> list[str]:
 
 
 def _memory(settings: Settings) -> str:
-    return "" if journal_lasts(settings) else PAYS_AGAIN
+    return "" if journal_path(settings) is not None else PAYS_AGAIN
 
 
 def _notes(notes: list[str] | None) -> list[str]:

@@ -184,12 +184,13 @@ class VidgoClient:
         Raises:
             VidgoError: the task could not be read at all, not even once.
         """
+        plan = schedule.Plan()
         started = anyio.current_time()
         empty_since: float | None = None
         latest: Task | None = None
         misses = 0
         # The soonest that the next read may come, and when it should.
-        allowed, due = 0.0, min(schedule.next_read(0.0), timeout)
+        allowed, due = 0.0, min(plan.next_read(0.0), timeout)
         while True:
             await anyio.sleep_until(started + due)
             try:
@@ -211,7 +212,7 @@ class VidgoClient:
                     empty_since = elapsed if empty_since is None else empty_since
                     if elapsed - empty_since >= schedule.EMPTY_FILES_PATIENCE:
                         return latest
-                allowed, due = elapsed + schedule.CLOSEST_READS, schedule.next_read(elapsed)
+                allowed, due = elapsed + schedule.CLOSEST_READS, plan.next_read(elapsed, latest.progress)
             if due > timeout:
                 due = timeout
             if latest is not None and allowed > timeout:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vidgo_mcp.journal.entries import Entry, Intent
+from vidgo_mcp.models.size import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
 
@@ -35,31 +36,73 @@ class Exhausted:
     frees_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class ConsentUsed:
+    """The person's answer has already let one intent through, and never lets a second one."""
+
+    used_at: float
+
+
+Reservation = Reserved | Existing | Exhausted | ConsentUsed
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What pictures of one quality and tier cost together, failed ones left out."""
+
+    quality: Quality
+    tier: Tier
+    pictures: int
+    credits: int
+
+
 class Journal(Protocol):
-    """The record of paid intent. Every method is one atomic step; times come from the keeper's own clock."""
+    """The record of paid intent. Every method is one atomic step; times come from the keeper's own clock.
+
+    A step that does not fit the entry's state, or whose entry is gone because its lease lapsed, raises JournalError,
+    and so does every step of a keeper that cannot write. Its ``money`` and ``task_id`` say what is at stake.
+    """
+
+    async def aclose(self) -> None:
+        """Close what the keeper holds open; a later step opens it again."""
 
     async def find(self, owner: str, fingerprint: str) -> Entry | None:
         """Return the newest entry of this request that stands, None when it may be submitted."""
 
     async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None
-    ) -> Reserved | Existing | Exhausted:
-        """Record the intent unless the same request stands or the day's budget (credits) has no room for it."""
+        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+    ) -> Reservation:
+        """Record the intent unless the same request stands or the day's budget (credits) has no room for it.
+
+        ``consent`` names the person's answer that allows it. It lets one intent of this owner through, and is refused
+        for 24 hours from then on, also when that intent was released or its task failed.
+        """
 
     async def mark_sent(self, entry_id: str) -> Entry:
-        """Record, before the POST, that it is about to be made: from here on its fate may be unknown."""
+        """Record, before the POST, that it is about to be made: from here on its fate may be unknown.
+
+        Raises:
+            JournalError: it is not reserved any more, so it must not be sent.
+        """
 
     async def unmark_sent(self, entry_id: str) -> Entry:
         """Record that the POST provably accepted nothing; the intent is reserved again."""
 
     async def release(self, entry_id: str) -> None:
-        """Forget an intent for which provably nothing was spent."""
+        """Forget a reserved intent, for which provably nothing was spent; one that is gone already is no error."""
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        """Record that the answer to the POST was lost."""
+        """Record that the answer to the POST was lost, unless its task is known meanwhile."""
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
-        """Record the task that the POST created."""
+        """Record the task that the POST created, also when the submit had been given up as unknown."""
+
+    async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
+        """Settle an unknown submit by hand: its task makes it accepted, None says not charged and forgets it.
+
+        Raises:
+            JournalError: it is not unknown.
+        """
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         """Record a reading of the task. An end is final: later readings do not change it.
@@ -73,7 +116,7 @@ class Journal(Protocol):
     async def expire(self, gone: Callable[[str], bool]) -> Sequence[Entry]:
         """Settle what dead processes left: reserved intents are released, sent ones become unknown, and are returned.
 
-        A holder is dead when its lease ran out, or when ``gone`` says so.
+        A holder is dead when its lease ran out, or when ``gone`` says so. What is too old to matter is dropped too.
         """
 
     async def entry(self, entry_id: str) -> Entry | None:
@@ -99,3 +142,15 @@ class Journal(Protocol):
 
     async def spent(self, owner: str) -> int:
         """Return the credits that count in the rolling 24 hours."""
+
+    async def spending(self, owner: str, since: float) -> Sequence[Spending]:
+        """Return the credits that went out after a moment, by quality and tier in the order of the price table.
+
+        Counted as in ``spent``, which is the sum of the last 24 hours: what is still reserved counts, failed does not.
+        """
+
+    async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
+        """Return the seconds from *sent* to the end of the newest finished tasks of all owners, newest first."""
+
+    async def unfinished(self) -> Sequence[Entry]:
+        """Return the accepted entries of all owners that are in their window, oldest first: to be read again."""

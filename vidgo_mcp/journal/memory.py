@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from uuid import uuid4
 
-from vidgo_mcp.journal.entries import LEASE, Entry, Intent, counts, in_window, standing
-from vidgo_mcp.journal.journal import Exhausted, Existing, Reserved
-from vidgo_mcp.journal.rules import exhausted, recorded
+from vidgo_mcp.journal import rules
+from vidgo_mcp.journal.entries import LEASE, WINDOW, Entry, Intent, in_window, standing
+from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
+from vidgo_mcp.models.size import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
 
@@ -26,61 +28,76 @@ class MemoryJournal:
         self._now = now
         self._entries: dict[str, Entry] = {}
         self._leases: dict[str, float] = {}
+        self._consents: dict[tuple[str, str], float] = {}
+
+    async def aclose(self) -> None:
+        """Keep everything: it ends with the process."""
 
     async def find(self, owner: str, fingerprint: str) -> Entry | None:
         return self._standing(owner, fingerprint)
 
     async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None
-    ) -> Reserved | Existing | Exhausted:
+        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+    ) -> Reservation:
         found = self._standing(intent.owner, intent.fingerprint)
         if found is not None:
             return Existing(found)
-        if budget is not None and (full := exhausted(self._of(intent.owner), intent.credits, budget, self._now())):
-            return full
         now = self._now()
+        used_at = None if consent is None else self._consents.get((intent.owner, consent))
+        if used_at is not None and now < used_at + WINDOW:
+            return ConsentUsed(used_at)
+        if budget is not None and rules.spent(self._of(intent.owner), now) + intent.credits > budget:
+            return rules.exhausted(self._of(intent.owner), intent.credits, budget, now)
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", holder=holder, created_at=now)
         self._entries[entry.id] = entry
         self._leases[holder] = now + LEASE
+        if consent is not None:
+            self._consents[intent.owner, consent] = now
         return Reserved(entry)
 
     async def mark_sent(self, entry_id: str) -> Entry:
-        return self._change(entry_id, state="sent", sent_at=self._now())
+        return self._put(rules.sending(self._entries.get(entry_id), self._now()))
 
     async def unmark_sent(self, entry_id: str) -> Entry:
-        return self._change(entry_id, state="reserved", sent_at=None)
+        return self._put(rules.taken_back(self._entries.get(entry_id)))
 
     async def release(self, entry_id: str) -> None:
-        self._entries.pop(entry_id, None)
+        if rules.forgettable(self._entries.get(entry_id)):
+            del self._entries[entry_id]
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        return self._change(entry_id, state="unknown", error=reason)
+        return self._put(rules.lost(self._entries.get(entry_id), reason, self._now()))
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
-        return self._change(entry_id, state="accepted", task_id=task.task_id, status=task.status, error=None)
+        return self._put(rules.binding(self._entries.get(entry_id), task))
+
+    async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
+        after = rules.resolved(self._entries.get(entry_id), task)
+        if after is None:
+            del self._entries[entry_id]
+            return None
+        return self._put(after)
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
-        return self._put(recorded(self._entries[entry_id], task, empty=empty, now=self._now()))
+        return self._put(rules.recorded(self._entries.get(entry_id), task, empty=empty, now=self._now()))
 
     async def renew(self, holder: str) -> None:
         self._leases[holder] = self._now() + LEASE
 
     async def expire(self, gone: Callable[[str], bool]) -> Sequence[Entry]:
         now = self._now()
+        # A clock that was set back would keep leases for long: from now on they last what a renewal gives.
+        self._leases = {holder: min(until, now + LEASE) for holder, until in self._leases.items() if until > now}
         orphans = [
             entry
             for entry in self._entries.values()
-            if entry.state in {"reserved", "sent"}
-            and (self._leases.get(entry.holder, 0.0) <= now or gone(entry.holder))
+            if entry.state in {"reserved", "sent"} and (entry.holder not in self._leases or gone(entry.holder))
         ]
         for entry in orphans:
             if entry.state == "reserved":
                 del self._entries[entry.id]
-        return [
-            self._change(entry.id, state="unknown", error="the process that sent it ended before the answer came")
-            for entry in orphans
-            if entry.state == "sent"
-        ]
+        self._consents = {key: used_at for key, used_at in self._consents.items() if now < used_at + WINDOW}
+        return [self._put(rules.lost(entry, rules.ORPHANED, now)) for entry in orphans if entry.state == "sent"]
 
     async def entry(self, entry_id: str) -> Entry | None:
         return self._entries.get(entry_id)
@@ -102,7 +119,7 @@ class MemoryJournal:
     async def mark_delivered(self, entry_ids: Collection[str]) -> None:
         for entry_id in entry_ids:
             if entry_id in self._entries:
-                self._change(entry_id, delivered=True)
+                self._put(replace(self._entries[entry_id], delivered=True))
 
     async def variations(self, owner: str, family: str) -> frozenset[int]:
         now = self._now()
@@ -113,8 +130,30 @@ class MemoryJournal:
         )
 
     async def spent(self, owner: str) -> int:
+        return rules.spent(self._of(owner), self._now())
+
+    async def spending(self, owner: str, since: float) -> Sequence[Spending]:
+        sums: dict[tuple[Quality, Tier], Spending] = {}
+        for entry in self._of(owner):
+            if entry.state != "failed" and (entry.sent_at is None or entry.sent_at > since):
+                key = (entry.intent.quality, entry.intent.tier)
+                before = sums.get(key, Spending(*key, 0, 0))
+                sums[key] = Spending(*key, before.pictures + 1, before.credits + entry.intent.credits)
+        return rules.in_table_order(sums.values())
+
+    async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
+        lasted = (
+            entry.ended_at - entry.sent_at
+            for entry in reversed(self._entries.values())
+            if entry.state == "finished" and (entry.intent.quality, entry.intent.tier) == (quality, tier)
+            # A clock that was set back between the two tells nothing.
+            if entry.sent_at is not None and entry.ended_at is not None and entry.ended_at >= entry.sent_at
+        )
+        return list(islice(lasted, limit))
+
+    async def unfinished(self) -> Sequence[Entry]:
         now = self._now()
-        return sum(entry.intent.credits for entry in self._of(owner) if counts(entry, now))
+        return [entry for entry in self._entries.values() if entry.state == "accepted" and in_window(entry, now)]
 
     def _of(self, owner: str) -> Iterable[Entry]:
         return (entry for entry in reversed(self._entries.values()) if entry.intent.owner == owner)
@@ -124,9 +163,6 @@ class MemoryJournal:
         return next(
             (e for e in self._of(owner) if e.intent.fingerprint == fingerprint and standing(e, now) != "again"), None
         )
-
-    def _change(self, entry_id: str, **changes: object) -> Entry:
-        return self._put(replace(self._entries[entry_id], **changes))  # type: ignore[arg-type]  # names are checked by replace
 
     def _put(self, entry: Entry) -> Entry:
         self._entries[entry.id] = entry

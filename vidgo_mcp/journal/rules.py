@@ -1,17 +1,81 @@
-"""How a reading changes an entry, and how a rolling budget refuses: pure rules that every keeper shares."""
+"""How each step changes an entry, and how a rolling budget refuses: pure rules that every keeper shares.
+
+    reserved ──sending──▶ sent ──binding──▶ accepted ──recorded──▶ finished, empty, failed
+        ◀──taken_back────── │                  ▲
+                            └─lost─▶ unknown ──┘  binding: a late answer, or a person who knows
+
+A rule gets None for an entry that is gone, and raises JournalError where the step must not be taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
+from vidgo_mcp.errors import JournalError, Money
 from vidgo_mcp.journal.entries import WINDOW, Entry, counts
-from vidgo_mcp.journal.journal import Exhausted
+from vidgo_mcp.journal.journal import Exhausted, Spending
+from vidgo_mcp.models.size import QUALITIES, TIERS
 from vidgo_mcp.models.tasks import Task
 
+GONE: Final = "it is no longer in the journal"
+REPEAT: Final = "Repeat this exact call; it finds what stands in the journal."
+KEEP: Final = "Keep this task_id and do not submit again; get_task reads it at Vidgo."
+LIST: Final = "List the journal: only a submit whose outcome is unknown can be settled by hand, and only once."
+ORPHANED: Final = "the process that sent it ended before the answer came"
 
-def recorded(entry: Entry, task: Task, *, empty: bool, now: float) -> Entry:
+
+def sending(entry: Entry | None, now: float) -> Entry:
+    """Return the entry as it is while its POST is made; only what is reserved may be sent."""
+    if entry is None or entry.state != "reserved":
+        raise _refusal("The picture was not sent", entry, next_step=REPEAT, retryable=True)
+    return replace(entry, state="sent", sent_at=now)
+
+
+def taken_back(entry: Entry | None) -> Entry:
+    """Return the entry after a POST that accepted nothing, also when its process had been given up meanwhile."""
+    if entry is None or entry.state not in {"sent", "unknown"}:
+        raise _refusal("The refused submit could not be taken back", entry, next_step=REPEAT, retryable=True)
+    return replace(entry, state="reserved", sent_at=None, error=None)
+
+
+def forgettable(entry: Entry | None) -> bool:
+    """Return whether a release has something to forget; what may have been paid for is never forgotten."""
+    if entry is not None and entry.state != "reserved":
+        raise _refusal("The picture was not released", entry, money="unknown", next_step=REPEAT)
+    return entry is not None
+
+
+def lost(entry: Entry | None, reason: str, now: float) -> Entry:
+    """Return the entry after an answer that was lost. A task that is known meanwhile stays known."""
+    if entry is None:
+        raise _refusal("That the answer to the submit was lost could not be recorded", entry, money="unknown")
+    if entry.task_id is not None:
+        return entry
+    return replace(entry, state="unknown", sent_at=now if entry.sent_at is None else entry.sent_at, error=reason)
+
+
+def binding(entry: Entry | None, task: Task) -> Entry:
+    """Return the entry with the task that its POST created; the same answer may come twice."""
+    if entry is not None and entry.task_id == task.task_id:
+        return entry
+    if entry is None or entry.state not in {"sent", "unknown"}:
+        raise _refusal(f"Vidgo accepted the task {task.task_id}, but it could not be recorded", entry, task=task)
+    return replace(entry, state="accepted", task_id=task.task_id, status=task.status, error=None)
+
+
+def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
+    """Return the entry as a person settled it, None when it is to be forgotten."""
+    if entry is None or entry.state != "unknown":
+        raise _refusal("The submit was not settled", entry, next_step=LIST)
+    return None if task is None else binding(entry, task)
+
+
+def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Entry:
     """Return the entry after a reading of its task. An end is final."""
+    if entry is None or entry.task_id is None:
+        raise _refusal(f"What Vidgo says of the task {task.task_id} could not be recorded", entry, task=task)
     if entry.state in {"finished", "failed", "empty"}:
         return entry
     seen = replace(entry, status=task.status, progress=task.progress)
@@ -21,18 +85,41 @@ def recorded(entry: Entry, task: Task, *, empty: bool, now: float) -> Entry:
         return replace(seen, state="finished", image_urls=task.file_urls, progress=100, ended_at=now)
     if task.phase == "finished" and empty:
         return replace(seen, state="empty", ended_at=now)
-    return replace(seen, state="accepted")
+    return seen
 
 
-def exhausted(entries: Iterable[Entry], price: int, budget: int, now: float) -> Exhausted | None:
-    """Return how a rolling budget refuses a price, None when there is room."""
+def spent(entries: Iterable[Entry], now: float) -> int:
+    """Return the credits that count in the rolling 24 hours."""
+    return sum(entry.intent.credits for entry in entries if counts(entry, now))
+
+
+def exhausted(entries: Iterable[Entry], price: int, budget: int, now: float) -> Exhausted:
+    """Return what a rolling budget that has no room for a price answers."""
     counted = sorted((e.dies_at or now + WINDOW, e.intent.credits) for e in entries if counts(e, now))
-    spent = sum(paid for _, paid in counted)
-    if spent + price <= budget:
-        return None
-    left = spent
+    left = total = sum(paid for _, paid in counted)
     for dies_at, freed in counted:
         left -= freed
         if left + price <= budget:
-            return Exhausted(spent, dies_at)
-    return Exhausted(spent, None)
+            return Exhausted(total, dies_at)
+    return Exhausted(total, None)
+
+
+def in_table_order(found: Iterable[Spending]) -> list[Spending]:
+    """Return what was spent in the order of the price table."""
+    return sorted(found, key=lambda one: (QUALITIES.index(one.quality), TIERS.index(one.tier)))
+
+
+def _refusal(
+    what: str,
+    entry: Entry | None,
+    *,
+    money: Money = "nothing_spent",
+    next_step: str | None = None,
+    retryable: bool = False,
+    task: Task | None = None,
+) -> JournalError:
+    why = GONE if entry is None else f"in the journal it is {entry.state}"
+    task_id = task.task_id if task is not None else entry.task_id if entry is not None else None
+    if task_id is not None:
+        return JournalError(f"{what}: {why}.", money="accepted", next_step=next_step or KEEP, task_id=task_id)
+    return JournalError(f"{what}: {why}.", money=money, next_step=next_step or REPEAT, retryable=retryable)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vidgo_mcp.errors import Category, Money
+from vidgo_mcp.errors import Category, Consent, Money
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.size import Quality, Tier
 
@@ -94,7 +94,7 @@ class ErrorResult(Result):
     money: Money
     task_id: str | None = None
     field: str | None = None
-    consent: str | None = None
+    consent: Consent | None = None
     next_step: str
 
 

@@ -14,11 +14,13 @@ import anyio
 from mcp.server import ServerRequestContext
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -31,12 +33,13 @@ from mcp_types import (
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, VidgoError
 from vidgo_mcp.server import results
+from vidgo_mcp.server.asking import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
 from vidgo_mcp.service import Progress, Service
 
 NAME: Final = "vidgo-mcp"
-LINKS_SINCE: Final = "2026-07-28"
-"""The first protocol version whose clients take resource links in results."""
+MODERN_SINCE: Final = "2026-07-28"
+"""The first stateless version: its clients take resource links in results, and are asked by answering."""
 RESOURCE_NOT_FOUND: Final = -32002
 """What the protocol asked for before 2026-07-28; since then it is INVALID_PARAMS."""
 AN_HOUR: Final = CacheHint(3_600_000, "public")
@@ -59,12 +62,15 @@ CallerOf = Callable[[Context], str]
 log = logging.getLogger(__name__)
 
 
-def build_server(service: Service, *, caller_of: CallerOf = lambda ctx: "") -> Server[Any]:
+def build_server(
+    service: Service, *, caller_of: CallerOf = lambda ctx: "", state_key: bytes | None = None
+) -> Server[Any]:
     """Return the server; the service must be entered by whoever runs it.
 
     Args:
         service: the paid workflow.
         caller_of: who makes a request, for owners; empty on stdio.
+        state_key: seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait)
     listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
@@ -73,18 +79,22 @@ def build_server(service: Service, *, caller_of: CallerOf = lambda ctx: "") -> S
         service.warm_up()
         return listing
 
-    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         entry = entries.get(params.name)
         if entry is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
+        modern = ctx.protocol_version >= MODERN_SINCE
         call = Call(
             service=service,
             progress=_progress(ctx),
-            links=ctx.protocol_version >= LINKS_SINCE,
+            links=modern,
+            ask=asker(ctx, params, modern=modern),
             caller=caller_of(ctx),
         )
         try:
             return await entry.run(call, params.arguments)
+        except QuestionForClient as question:
+            return question.result
         except VidgoError as error:
             return results.error_result(error)
         except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
@@ -106,13 +116,13 @@ def build_server(service: Service, *, caller_of: CallerOf = lambda ctx: "") -> S
         return ListResourceTemplatesResult(resource_templates=[])
 
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-        code = INVALID_PARAMS if ctx.protocol_version >= LINKS_SINCE else RESOURCE_NOT_FOUND
+        code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
         raise MCPError(code, "Resource not found", data={"uri": str(params.uri)})
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
         return ListPromptsResult(prompts=[])
 
-    return Server(
+    server: Server[Any] = Server(
         NAME,
         version=__version__,
         title="Vidgo images",
@@ -133,6 +143,13 @@ def build_server(service: Service, *, caller_of: CallerOf = lambda ctx: "") -> S
         on_read_resource=read_resource,
         on_list_prompts=list_prompts,
     )
+    security = (
+        RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
+        if state_key is None
+        else RequestStateSecurity(keys=[state_key], ttl=ANSWER_SECONDS)
+    )
+    server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
+    return server
 
 
 def _progress(ctx: Context) -> Progress:

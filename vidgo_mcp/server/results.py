@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
-from vidgo_mcp.errors import Money, VidgoError
+from vidgo_mcp.errors import DeclinedError, Money, VidgoError
 from vidgo_mcp.models.outcomes import BalanceResult, ErrorResult, Estimate, Result, TaskList, TaskResult, View
 
 MONEY: Final[dict[Money, str]] = {
@@ -84,6 +84,7 @@ def error_result(error: VidgoError) -> CallToolResult:
         money=error.money,
         task_id=error.task_id,
         field=error.field,
+        consent=error.consent if isinstance(error, DeclinedError) else None,
         next_step=error.next_step,
     )
     lines = [f"Error ({error.category}): {error.message}"]

@@ -21,6 +21,7 @@ from vidgo_mcp.models.requests import (
 from vidgo_mcp.server import results
 from vidgo_mcp.server.schemas import input_schema, output_schema
 from vidgo_mcp.service import Progress, Service, read_arguments
+from vidgo_mcp.service.consent import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Call:
     service: Service
     progress: Progress
     links: bool
+    ask: Ask
     caller: str = ""
 
 
@@ -47,13 +49,13 @@ class ToolEntry:
 
 async def _generate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     arguments = read_arguments(GenerateArguments, raw)
-    made = await call.service.make(arguments, caller=call.caller, progress=call.progress)
+    made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
     return results.task_result(made, links=call.links)
 
 
 async def _edit(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     arguments = read_arguments(EditArguments, raw)
-    made = await call.service.make(arguments, caller=call.caller, progress=call.progress)
+    made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
     return results.task_result(made, links=call.links)
 
 
@@ -68,7 +70,8 @@ async def _get_task(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult
 
 
 async def _estimate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
-    return results.estimate_result(call.service.estimate(read_arguments(EstimateArguments, raw)))
+    arguments = read_arguments(EstimateArguments, raw)
+    return results.estimate_result(await call.service.estimate(arguments, caller=call.caller))
 
 
 async def _balance(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:

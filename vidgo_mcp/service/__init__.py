@@ -1,8 +1,11 @@
 """The paid workflow. No HTTP words, no MCP words."""
 
 from vidgo_mcp.service.arguments import read_arguments
+from vidgo_mcp.service.budget import Budget
 from vidgo_mcp.service.following import Progress
 from vidgo_mcp.service.identity import account_of
-from vidgo_mcp.service.service import Connect, Service
+from vidgo_mcp.service.making import Limits
+from vidgo_mcp.service.service import Service
+from vidgo_mcp.service.workshop import Connect
 
-__all__ = ["Connect", "Progress", "Service", "account_of", "read_arguments"]
+__all__ = ["Budget", "Connect", "Limits", "Progress", "Service", "account_of", "read_arguments"]

@@ -32,6 +32,7 @@ def entry_result(
     charged: bool | None = None,
     another: int | None = None,
     notes: Sequence[str] = (),
+    receipt: Sequence[str] = (),
 ) -> TaskResult:
     """Return one task as results show it.
 
@@ -41,6 +42,7 @@ def entry_result(
         charged: whether this very call caused the submit; None in answers of get_task.
         another: the lowest unused variation, for a picture that was reused.
         notes: what else there is to say.
+        receipt: what the day has cost by now, said last.
     """
     intent = entry.intent
     size = parse_size(intent.size)
@@ -80,7 +82,7 @@ def entry_result(
             "reused": None if charged is None else not charged,
             "refunded": True if failed else None,
             "error": _reason(entry) if failed or empty else None,
-            "notes": said or None,
+            "notes": [*said, *receipt] or None,
             "next_step": _next_step(entry, now, charged, another),
         }
     )

@@ -12,15 +12,15 @@ import anyio
 import anyio.abc
 
 from vidgo_mcp.client import schedule
-from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.client.schedule import Plan
+from vidgo_mcp.errors import JournalError, VidgoError
 from vidgo_mcp.journal import WINDOW, Entry, Journal
+from vidgo_mcp.models.size import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.service.watching import Pace, Watch
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], Awaitable[None]]
 """Told how far a wait has come, above 0, below 100 and strictly rising, and what is happening, in words."""
@@ -28,6 +28,11 @@ Progress = Callable[[float, str], Awaitable[None]]
 SHORTEST_WAIT_FOR_ID: Final = 20.0
 """Seconds for which even a call that does not wait holds out for a task_id, or for a first status."""
 PROGRESS_EVERY: Final = 4.0
+LEARNED_FROM: Final = 200
+"""How many of the newest tasks of a kind tell how long such tasks take."""
+PLAN_LIFE: Final = 600.0
+
+log = logging.getLogger(__name__)
 
 
 class Deadline:
@@ -72,24 +77,43 @@ class Watches:
         self._draw = draw
         self._pace = Pace()
         self._watches: dict[str, Watch] = {}
+        self._plans: dict[tuple[Quality, Tier], tuple[Plan, float]] = {}
         self._read_at: dict[str, float] = {}
 
-    def own(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Watch:
+    async def own(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Watch:
         """Return the watch of a task that this journal submitted; it goes on when nobody waits."""
         assert entry.task_id is not None
+        plan = await self._plan(entry)
         age = self._now() - (entry.sent_at or entry.created_at)
-        return self._find(tasks, entry.task_id, entry.id, age)
+        return self._find(tasks, entry.task_id, entry.id, age, plan)
+
+    async def _plan(self, entry: Entry) -> Plan:
+        """Return when to read such a task, learned from how long the newest ones took."""
+        kind = (entry.intent.quality, entry.intent.tier)
+        learned = self._plans.get(kind)
+        if learned is None or anyio.current_time() - learned[1] > PLAN_LIFE:
+            try:
+                durations = await self._journal.durations(*kind, LEARNED_FROM)
+            except JournalError:
+                durations = ()
+            learned = self._plans[kind] = (Plan(durations), anyio.current_time())
+        return learned[0]
 
     def foreign(self, tasks: anyio.abc.TaskGroup, task_id: str) -> Watch:
         """Return the watch of somebody's task; it ends when nobody waits."""
-        return self._find(tasks, task_id, None, 0.0)
+        return self._find(tasks, task_id, None, 0.0, Plan())
 
-    def _find(self, tasks: anyio.abc.TaskGroup, task_id: str, entry_id: str | None, age: float) -> Watch:
+    def _find(self, tasks: anyio.abc.TaskGroup, task_id: str, entry_id: str | None, age: float, plan: Plan) -> Watch:
         async def keep(task: Task, empty: bool) -> None:
             if task.phase == "failed":
                 self._on_failed()
-            if entry_id is not None:
+            if entry_id is None:
+                return
+            try:
                 await self._journal.record(entry_id, task, empty=empty)
+            except JournalError as error:
+                # Whoever waits still gets the picture, and it will be read again from Vidgo.
+                log.warning("%s", error.message)
 
         if task_id in self._watches:
             known = self._watches[task_id]
@@ -103,6 +127,7 @@ class Watches:
             read=self._read,
             keep=keep,
             pace=self._pace,
+            plan=plan,
             unattended=entry_id is not None,
             last_read=self._read_at.get(task_id, -math.inf),
             draw=self._draw,

@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
 
 from vidgo_mcp.client.patience import Patience
-from vidgo_mcp.errors import InternalError, Money, OutcomeUnknownError, UnavailableError, VidgoError
-from vidgo_mcp.journal import Entry, Journal
+from vidgo_mcp.errors import InternalError, JournalError, Money, OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.journal import RENEWAL, Entry, Journal
 from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
+
+BIND_PAUSES: Final = (0.1, 0.5, 2.0)
+"""Seconds between attempts to record a task that Vidgo has accepted."""
 
 log = logging.getLogger(__name__)
 
@@ -97,19 +100,32 @@ class Flights:
         return None
 
     async def _bind(self, flight: Flight, task: Task) -> Entry:
-        entry = flight.entry
-        try:
-            with anyio.CancelScope(shield=True):
-                entry = await self._journal.bind(entry.id, task)
-        except Exception:  # whatever keeps a journal from writing: the id of what was paid for goes to the caller
-            log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
-            raise InternalError(
-                "Vidgo accepted this picture, but vidgo-mcp could not record it.",
-                money="accepted",
-                task_id=task.task_id,
-                next_step="Call get_task with this task_id, and tell the user to look into the server's log on stderr.",
-            ) from None
-        return entry
+        """Record the task, trying again for a while: what is lost here was paid for."""
+        for pause in (*BIND_PAUSES, None):
+            try:
+                with anyio.CancelScope(shield=True):
+                    return await self._journal.bind(flight.entry.id, task)
+            except Exception:  # whatever keeps a journal from writing: the id of what was paid for goes to the caller
+                log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
+            if pause is not None:
+                await anyio.sleep(pause)
+        raise InternalError(
+            "Vidgo accepted this picture, but vidgo-mcp could not record it.",
+            money="accepted",
+            task_id=task.task_id,
+            next_step="Call get_task with this task_id, and tell the user to look into the server's log on stderr.",
+        )
+
+    async def keep_alive(self, flight: Flight, holder: str) -> None:
+        """Renew the lease of this process while a flight is under way, so that no other process settles it."""
+        while not flight.landed.is_set():
+            with anyio.move_on_after(RENEWAL):
+                await flight.landed.wait()
+                return
+            try:
+                await self._journal.renew(holder)
+            except JournalError as error:
+                log.warning("the lease of a submit could not be renewed: %s", error.message)
 
     async def all_landed(self) -> None:
         """Wait until no submit is under way."""
@@ -129,15 +145,18 @@ class Flights:
 
     async def _fail(self, flight: Flight, error: VidgoError, *, sent: bool) -> None:
         flight.error = error
-        try:
-            with anyio.CancelScope(shield=True):
+        if error.money == "accepted":
+            return
+        with anyio.CancelScope(shield=True):
+            try:
                 if sent:
                     await self._journal.mark_unknown(flight.entry.id, error.message)
                 else:
                     await self._journal.release(flight.entry.id)
-        except Exception:
-            # The entry stays as it is, so nothing is sent again; the journal's trouble must not end all other calls.
-            log.exception("the journal could not record how a submit failed")
+            except Exception:
+                # Once the lease has run out it is settled all the same: sent becomes unknown, reserved is freed.
+                # The journal's trouble must not end all other calls.
+                log.exception("the journal could not record how a submit failed")
 
     def _land(self, flight: Flight) -> None:
         self._under_way.pop(flight.entry.id, None)

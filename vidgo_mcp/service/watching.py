@@ -12,6 +12,7 @@ import anyio.lowlevel
 
 from vidgo_mcp.client import schedule
 from vidgo_mcp.client.patience import backoff
+from vidgo_mcp.client.schedule import Plan
 from vidgo_mcp.errors import RateLimitedError, VidgoError
 from vidgo_mcp.models.tasks import Task
 
@@ -56,6 +57,7 @@ class Watch:
         lasting: seconds after which to stop although it has not ended.
         read: makes one status read.
         keep: records a reading; the second argument says that a finish without files is now believed.
+        plan: when such tasks are read.
         unattended: it goes on when nobody waits, because the task was paid for here.
         last_read: when an earlier watch read somebody else's task.
     """
@@ -69,6 +71,7 @@ class Watch:
         read: Read,
         keep: Keep,
         pace: Pace,
+        plan: Plan,
         unattended: bool,
         last_read: float = -math.inf,
         draw: Callable[[], float] = random.random,
@@ -86,6 +89,7 @@ class Watch:
         self._read = read
         self._keep = keep
         self._pace = pace
+        self._plan = plan
         self._unattended = unattended
         self._draw = draw
         self._misses = 0
@@ -94,7 +98,7 @@ class Watch:
         self._last_read = self._started if unattended else last_read
         self._not_before = self._started
         soonest = max(now, last_read + schedule.CLOSEST_READS)
-        self._due = self._started + schedule.next_read(age) if unattended else soonest
+        self._due = self._started + plan.next_read(age) if unattended else soonest
         self._changed = anyio.Event()
         self._hurried = anyio.Event()
 
@@ -178,7 +182,7 @@ class Watch:
         self.readings += 1
         self.ended = task.phase == "failed" or bool(task.file_urls) or self.empty
         self._not_before = now
-        self._due = self._started + schedule.next_read(now - self._started)
+        self._due = self._started + self._plan.next_read(now - self._started, task.progress)
         if self._empty_since is not None:
             believed = self._empty_since + schedule.EMPTY_FILES_PATIENCE
             self._due = min(self._due, max(now + schedule.CLOSEST_READS, believed))

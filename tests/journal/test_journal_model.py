@@ -1,15 +1,21 @@
-"""The memory journal compared, step by step, with a model so simple that it can be read at a glance."""
+"""Every keeper of the journal compared, step by step, with a model so simple that it can be read at a glance."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Coroutine
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from vidgo_mcp.journal import LEASE, WINDOW, Exhausted, Existing, Intent, MemoryJournal, Reserved
+from vidgo_mcp.journal import LEASE, WINDOW, ConsentUsed, Exhausted, Existing, Intent, Journal, MemoryJournal, Reserved
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 OWNERS = st.sampled_from(["me", "you"])
@@ -24,15 +30,6 @@ READINGS = st.sampled_from(
         Task("", "failed", 0, (), "no"),
     ]
 )
-
-
-def done(step: Coroutine[Any, Any, Any]) -> Any:
-    """Run a step that awaits nothing to its end."""
-    try:
-        step.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("a step of the memory journal gave up control, so it is not atomic")
 
 
 class Row:
@@ -54,12 +51,20 @@ class Row:
 class JournalMachine(RuleBasedStateMachine):
     """Take any step at any time; the journal and the model must agree on all that can be seen."""
 
+    @abstractmethod
+    def opened(self) -> Journal: ...
+
+    @abstractmethod
+    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
+        """Run a step to its end."""
+
     @initialize()
     def begin(self) -> None:
         self.now = 1_800_000_000.0
-        self.journal = MemoryJournal(now=lambda: self.now)
+        self.journal = self.opened()
         self.rows: list[Row] = []
         self.leases: dict[str, float] = {}
+        self.answers: dict[tuple[str, str], float] = {}
 
     def pick(self, data: st.DataObject, *states: str) -> Row | None:
         fitting = [row for row in self.rows if row.state in states]
@@ -77,8 +82,11 @@ class JournalMachine(RuleBasedStateMachine):
         price=st.sampled_from([2, 4, 48]),
         holder=HOLDERS,
         budget=st.none() | st.integers(0, 60),
+        consent=st.none() | st.sampled_from(["yes-1", "yes-2"]),
     )
-    def reserve(self, owner: str, fingerprint: str, price: int, holder: str, budget: int | None) -> None:
+    def reserve(
+        self, owner: str, fingerprint: str, price: int, holder: str, budget: int | None, consent: str | None
+    ) -> None:
         given = Intent(
             owner=owner,
             fingerprint=fingerprint,
@@ -91,11 +99,13 @@ class JournalMachine(RuleBasedStateMachine):
             quality="low",
             credits=price,
         )
-        met = done(self.journal.reserve(given, holder=holder, budget=budget))
+        met = self.done(self.journal.reserve(given, holder=holder, budget=budget, consent=consent))
         standing = [row for row in self.mine(owner) if row.fingerprint == fingerprint and row.stands(self.now)]
         if standing:
             assert isinstance(met, Existing)
             assert met.entry.id == standing[-1].key
+        elif consent and self.now - self.answers.get((owner, consent), -WINDOW) < WINDOW:
+            assert met == ConsentUsed(self.answers[owner, consent])
         elif budget is not None and self.spent(owner) + price > budget:
             assert isinstance(met, Exhausted)
             assert met.spent == self.spent(owner)
@@ -104,6 +114,8 @@ class JournalMachine(RuleBasedStateMachine):
             assert isinstance(met, Reserved)
             self.rows.append(Row(met.entry.id, owner, fingerprint, price, holder))
             self.leases[holder] = self.now + LEASE
+            if consent:
+                self.answers[owner, consent] = self.now
 
     def first_moment_with_room(self, owner: str, price: int, budget: int) -> float | None:
         """Try every moment at which something leaves the window, in order."""
@@ -119,32 +131,42 @@ class JournalMachine(RuleBasedStateMachine):
     def send(self, data: st.DataObject) -> None:
         if row := self.pick(data, "reserved"):
             row.state, row.sent_at = "sent", self.now
-            assert done(self.journal.mark_sent(row.key)).sent_at == self.now
+            assert self.done(self.journal.mark_sent(row.key)).sent_at == self.now
 
     @rule(data=st.data())
     def take_back(self, data: st.DataObject) -> None:
-        if row := self.pick(data, "sent"):
+        if row := self.pick(data, "sent", "unknown"):
             row.state, row.sent_at = "reserved", None
-            done(self.journal.unmark_sent(row.key))
+            self.done(self.journal.unmark_sent(row.key))
 
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         if row := self.pick(data, "reserved"):
             self.rows.remove(row)
-            done(self.journal.release(row.key))
+            self.done(self.journal.release(row.key))
 
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
         if row := self.pick(data, "sent"):
             row.state = "unknown"
-            done(self.journal.mark_unknown(row.key, "lost"))
+            self.done(self.journal.mark_unknown(row.key, "lost"))
 
     @rule(data=st.data())
     def bind(self, data: st.DataObject) -> None:
         if row := self.pick(data, "sent", "unknown"):
             row.state = "accepted"
-            done(self.journal.bind(row.key, Task(f"task-{row.key}", "not_started")))
-            assert done(self.journal.by_task(row.owner, f"task-{row.key}")).id == row.key
+            self.done(self.journal.bind(row.key, Task(f"task-{row.key}", "not_started")))
+            assert self.done(self.journal.by_task(row.owner, f"task-{row.key}")).id == row.key
+
+    @rule(data=st.data(), charged=st.booleans())
+    def resolve(self, data: st.DataObject, charged: bool) -> None:
+        if row := self.pick(data, "unknown"):
+            found = self.done(self.journal.resolve(row.key, task=Task("by hand", "running") if charged else None))
+            if charged:
+                row.state = "accepted"
+                assert found.task_id == "by hand"
+            else:
+                self.rows.remove(row)
 
     @rule(data=st.data(), reading=READINGS, empty=st.booleans())
     def record(self, data: st.DataObject, reading: Task, empty: bool) -> None:
@@ -154,18 +176,18 @@ class JournalMachine(RuleBasedStateMachine):
                     row.state = "failed"
                 elif reading.status == "finished" and (reading.file_urls or empty):
                     row.state = "finished" if reading.file_urls else "empty"
-            assert done(self.journal.record(row.key, reading, empty=empty)).state == row.state
+            assert self.done(self.journal.record(row.key, reading, empty=empty)).state == row.state
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
         if row := self.pick(data, "finished"):
             row.delivered = True
-            done(self.journal.mark_delivered([row.key]))
+            self.done(self.journal.mark_delivered([row.key]))
 
     @rule(holder=HOLDERS)
     def renew(self, holder: str) -> None:
         self.leases[holder] = self.now + LEASE
-        done(self.journal.renew(holder))
+        self.done(self.journal.renew(holder))
 
     @rule(gone=st.none() | HOLDERS)
     def expire(self, gone: str | None) -> None:
@@ -177,7 +199,7 @@ class JournalMachine(RuleBasedStateMachine):
             elif dead and row.state == "sent":
                 row.state = "unknown"
                 lost.append(row.key)
-        settled = done(self.journal.expire(lambda holder: holder == gone))
+        settled = self.done(self.journal.expire(lambda holder: holder == gone))
         assert sorted(entry.id for entry in settled) == sorted(lost)
 
     @rule(seconds=st.sampled_from([0.0, 1.0, LEASE - 1, LEASE, WINDOW / 2, WINDOW - LEASE, WINDOW]))
@@ -188,20 +210,64 @@ class JournalMachine(RuleBasedStateMachine):
     def agree(self) -> None:
         for owner in ("me", "you"):
             rows = self.mine(owner)
-            entries = done(self.journal.newest(owner, 1000))
+            entries = self.done(self.journal.newest(owner, 1000))
             seen = [(entry.id, entry.state, entry.sent_at, entry.delivered) for entry in entries]
             assert seen == [(row.key, row.state, row.sent_at, row.delivered) for row in reversed(rows)]
-            assert done(self.journal.spent(owner)) == self.spent(owner)
+            assert self.done(self.journal.spent(owner)) == self.spent(owner)
+            last_day = self.done(self.journal.spending(owner, self.now - WINDOW))
+            assert sum(one.credits for one in last_day) == self.spent(owner)
             waiting = [
                 row.key for row in rows if row.state == "finished" and not row.delivered and row.stands(self.now)
             ]
-            assert [entry.id for entry in done(self.journal.undelivered(owner))] == waiting
+            assert [entry.id for entry in self.done(self.journal.undelivered(owner))] == waiting
             standing = {row.fingerprint: row.key for row in rows if row.stands(self.now)}
-            assert done(self.journal.variations(owner, "family")) == {int(name[1]) for name in standing}
+            assert self.done(self.journal.variations(owner, "family")) == {int(name[1]) for name in standing}
             for fingerprint in ("f1", "f2", "f3"):
-                found = done(self.journal.find(owner, fingerprint))
+                found = self.done(self.journal.find(owner, fingerprint))
                 assert (found.id if found else None) == standing.get(fingerprint)
 
+        unfinished = [row.key for row in self.rows if row.state == "accepted" and row.stands(self.now)]
+        assert [entry.id for entry in self.done(self.journal.unfinished())] == unfinished
 
-TestMemoryJournal = JournalMachine.TestCase
+
+class MemoryMachine(JournalMachine):
+    def opened(self) -> Journal:
+        return MemoryJournal(now=lambda: self.now)
+
+    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            step.send(None)
+        except StopIteration as stop:
+            return stop.value
+        raise AssertionError("a step of the memory journal gave up control, so it is not atomic")
+
+
+class SqliteMachine(JournalMachine):
+    """Every step may also be the last of a process: what comes after it finds all that was there."""
+
+    def opened(self) -> Journal:
+        self.around = ExitStack()
+        folder = Path(self.around.enter_context(TemporaryDirectory()))
+        self.loop = self.around.enter_context(start_blocking_portal())
+        self.file = SqliteJournal(folder / "journal.db", now=lambda: self.now)
+        return self.file
+
+    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.call(lambda: step)
+
+    @rule()
+    def start_anew(self) -> None:
+        self.done(self.file.aclose())
+        self.journal = self.file = SqliteJournal(self.file.path, now=lambda: self.now)
+
+    def teardown(self) -> None:
+        if hasattr(self, "file"):
+            self.done(self.file.aclose())
+            self.around.close()
+
+
+TestMemoryJournal = MemoryMachine.TestCase
 TestMemoryJournal.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+TestSqliteJournal = SqliteMachine.TestCase
+TestSqliteJournal.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

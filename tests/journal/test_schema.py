@@ -1,0 +1,173 @@
+"""How an older journal becomes a newer one, and how a newer or a foreign file is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.journal.conftest import START, URL, Clock, intent, reserved
+from vidgo_mcp.errors import JournalError
+from vidgo_mcp.journal import ConsentUsed, Entry, schema
+from vidgo_mcp.journal.sqlite import SqliteJournal
+
+pytestmark = pytest.mark.anyio
+
+VERSION_1 = Path(__file__).with_name("version_1.sql")
+"""A journal as version 1 wrote it. It is never changed: such files are on people's disks."""
+
+
+def written(path: Path, *statements: str) -> Path:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.executescript(statement)
+    return path
+
+
+def version_1(path: Path) -> Path:
+    return written(path, VERSION_1.read_text(encoding="utf-8"))
+
+
+def number(path: Path, query: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchone()[0]
+
+
+def tables(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: " ".join(sql.split()) for name, sql in found}
+
+
+def contents(paths: Iterable[Path]) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in paths}
+
+
+async def test_a_journal_of_version_1_is_read_in_full(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(version_1(tmp_path / "journal.db"), now=clock)
+    newest = await kept.newest("me", 10)
+    assert [(entry.id, entry.state) for entry in newest] == [("e3", "reserved"), ("e2", "unknown"), ("e1", "finished")]
+    assert newest[2] == Entry(
+        id="e1",
+        intent=intent("f1", prompt="a boat, ünder\nsail", references=("sha256:1", "task:t0")),
+        state="finished",
+        holder="host:1:2",
+        created_at=START - 100,
+        sent_at=START - 99,
+        task_id="t1",
+        status="finished",
+        progress=100,
+        image_urls=(URL,),
+        ended_at=START - 60,
+        delivered=True,
+    )
+    assert await kept.reserve(intent("f9"), holder="p", consent="yes-1") == ConsentUsed(START - 100)
+    assert await kept.spent("me") == 6
+    await kept.aclose()
+
+
+def test_the_oldest_version_is_still_what_version_1_wrote(tmp_path: Path) -> None:
+    made = written(tmp_path / "made.db", *schema.MIGRATIONS[0])
+    assert tables(made) == tables(version_1(tmp_path / "journal.db"))
+
+
+async def test_an_older_journal_migrates_by_itself_and_keeps_all(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = version_1(tmp_path / "journal.db")
+    before = SqliteJournal(path, now=clock)
+    entries = await before.newest("me", 10)
+    later = (
+        *schema.MIGRATIONS,
+        ("ALTER TABLE entries ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'", "CREATE TABLE more (x)"),
+        ("UPDATE entries SET colour = 'blue' WHERE id = 'e2'", "INSERT INTO more VALUES (1)"),
+    )
+    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    after = SqliteJournal(path, now=clock)
+    assert await after.newest("me", 10) == entries
+    assert (number(path, "PRAGMA user_version"), number(path, "SELECT count(*) FROM more")) == (len(later), 1)
+    assert number(path, "SELECT group_concat(colour) FROM (SELECT colour FROM entries ORDER BY id)") == "red,blue,red"
+    await after.aclose()
+    await after.check()
+    assert number(path, "SELECT count(*) FROM more") == 1
+    # A process that was there before, and knows only the older version, stops.
+    monkeypatch.setattr(schema, "MIGRATIONS", later[:1])
+    with pytest.raises(JournalError, match="a newer vidgo-mcp wrote it: it has version 3, this one knows 1"):
+        await before.reserve(intent("new"), holder="p1")
+    assert number(path, "SELECT count(*) FROM entries") == 3
+    await before.aclose()
+    await after.aclose()
+
+
+async def test_a_migration_that_fails_leaves_the_older_journal(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = version_1(tmp_path / "journal.db")
+    kept = SqliteJournal(path, now=clock)
+    good = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", (*good, ("CREATE TABLE more (x)", "INSERT INTO nowhere VALUES (1)")))
+    with pytest.raises(JournalError, match="no such table: nowhere"):
+        await kept.check()
+    assert number(path, "PRAGMA user_version") == 1
+    assert number(path, "SELECT count(*) FROM sqlite_master WHERE name = 'more'") == 0
+    monkeypatch.setattr(schema, "MIGRATIONS", good)
+    assert len(await kept.newest("me", 10)) == 3
+    await kept.aclose()
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+async def test_a_newer_journal_is_refused_and_not_a_byte_is_changed(mode: str, tmp_path: Path) -> None:
+    path = version_1(tmp_path / "journal.db")
+    written(path, f"PRAGMA journal_mode = {mode}", "PRAGMA user_version = 7")
+    path.chmod(0o640)
+    before = path.read_bytes()
+    kept = SqliteJournal(path)
+    for _ in range(2):
+        with pytest.raises(JournalError, match="it has version 7, this one knows 1; it is left as it is") as caught:
+            await kept.check()
+        assert str(path) in caught.value.message
+    await kept.aclose()
+    assert path.read_bytes() == before
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o640
+
+
+async def test_a_newer_journal_whose_process_was_killed_keeps_its_log(tmp_path: Path) -> None:
+    path = version_1(tmp_path / "journal.db")
+    script = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "c.execute('PRAGMA journal_mode = WAL'); c.execute('PRAGMA user_version = 7'); os._exit(0)"
+    )
+    with anyio.fail_after(30):
+        await anyio.run_process([sys.executable, "-c", script, str(path)])
+    files = (path, tmp_path / "journal.db-wal")
+    before = contents(files)
+    assert before["journal.db-wal"]
+    with pytest.raises(JournalError, match="it has version 7"):
+        await SqliteJournal(path).check()
+    assert contents(files) == before
+
+
+@pytest.mark.parametrize("mark", ["", "PRAGMA user_version = 1", "PRAGMA application_id = 5"])
+async def test_the_database_of_another_program_is_left_alone(mark: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "journal.db", "CREATE TABLE cookies (name)", mark)
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="it is a database of another program"):
+        await SqliteJournal(path).check()
+    assert path.read_bytes() == before
+
+
+async def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").touch(mode=0o644)
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await reserved(kept)
+    await kept.aclose()
+    assert number(kept.path, "PRAGMA user_version") == len(schema.MIGRATIONS)
+    assert json.loads(str(number(kept.path, "SELECT reference_ids FROM entries"))) == []

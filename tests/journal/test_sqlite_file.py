@@ -1,0 +1,238 @@
+"""The file under the durable journal: it survives, it is private, and each step is whole and apart from the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.journal.conftest import FINISHED, START, Clock, ended, in_state, intent, reserved, sent
+from vidgo_mcp.errors import JournalError
+from vidgo_mcp.journal import WINDOW, ConsentUsed, Reserved, opening
+from vidgo_mcp.journal.sqlite import SqliteJournal
+
+pytestmark = pytest.mark.anyio
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="this system has no file modes")
+
+
+PRIVATE = dict.fromkeys(("journal.db", "journal.db-wal", "journal.db-shm"), 0o600)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in folder.glob("journal*")}
+
+
+def held(path: Path) -> sqlite3.Connection:
+    """Return a connection of somebody who takes the right to write, and keeps it."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+async def test_all_that_was_written_is_there_after_closing(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+    for state in ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"):
+        await in_state(kept, state, intent(state, prompt=f"é 🚢 {state}", references=("a", "b")))
+    await kept.reserve(intent("consented"), holder="p1", consent="yes")
+    before = await kept.newest("me", 10)
+    await kept.aclose()
+    await kept.aclose()
+    assert list(modes(tmp_path)) == ["journal.db"]
+    again = SqliteJournal(kept.path, now=clock)
+    assert await again.newest("me", 10) == before
+    assert await again.reserve(intent("more"), holder="p1", consent="yes") == ConsentUsed(START)
+    assert list(await again.expire(lambda _: False)) == []
+    assert await kept.newest("me", 10) == before  # a closed keeper opens again
+    await again.aclose()
+    await kept.aclose()
+
+
+async def test_every_commit_reaches_the_disk(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await kept.check()
+    assert kept._connection is not None
+
+    def setting(name: str) -> object:
+        assert kept._connection is not None
+        return kept._connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert (setting("journal_mode"), setting("synchronous"), setting("fullfsync")) == ("wal", 2, 1)
+    await kept.aclose()
+
+
+@POSIX
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+async def test_nobody_else_can_read_it(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        kept = SqliteJournal(tmp_path / "folder" / "journal.db")
+        await reserved(kept)
+    finally:
+        os.umask(before)
+    assert modes(kept.path.parent) == PRIVATE
+    assert kept.path.parent.stat().st_mode & 0o777 == 0o700
+    await kept.aclose()
+
+
+@POSIX
+async def test_a_file_that_came_with_wider_modes_is_closed_to_others(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    entry = await reserved(kept)
+    await kept.aclose()
+    kept.path.chmod(0o644)
+    assert await kept.entry(entry.id) == entry
+    assert modes(tmp_path) == PRIVATE
+    await kept.aclose()
+
+
+async def test_a_step_waits_for_another_process_while_the_loop_goes_on(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await kept.check()
+    other = held(kept.path)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(reserved, kept, intent())
+            await anyio.wait_all_tasks_blocked()
+            # Would the step hold the loop, this line would be reached only after it had given up.
+            other.execute("COMMIT")
+    assert await kept.spent("me") == 2
+    other.close()
+    await kept.aclose()
+
+
+async def test_a_step_gives_up_after_its_time_and_the_next_one_goes_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await kept.check()
+    other = held(kept.path)
+    with pytest.raises(JournalError, match=r"another process has held it for 0\.05 s") as caught:
+        await reserved(kept)
+    assert str(kept.path) in caught.value.message
+    assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
+    other.execute("COMMIT")
+    other.close()
+    await reserved(kept)
+    await kept.aclose()
+
+
+async def test_a_cancelled_step_is_whole_and_leaves_no_transaction(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await kept.check()
+    other = held(kept.path)
+    async with anyio.create_task_group() as group:
+        group.start_soon(reserved, kept, intent("under way"))
+        group.start_soon(reserved, kept, intent("waits for its turn"))
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+        other.execute("COMMIT")
+    assert [entry.intent.fingerprint for entry in await kept.newest("me", 5)] == ["under way"]
+    assert kept._connection is not None
+    assert not kept._connection.in_transaction
+    other.close()
+    await kept.aclose()
+
+
+async def test_a_step_that_asyncio_tears_by_force_does_not_mix_with_the_next(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    entry = await sent(kept, intent("a"))
+    inside, go_on = threading.Event(), threading.Event()
+
+    def gone(holder: str) -> bool:
+        inside.set()
+        return go_on.wait(timeout=60)
+
+    torn = asyncio.ensure_future(kept.expire(gone))
+    assert await asyncio.to_thread(inside.wait, 60)
+    torn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await torn
+    later = asyncio.ensure_future(kept.reserve(intent("b"), holder="p1"))
+    await anyio.wait_all_tasks_blocked()
+    go_on.set()
+    with anyio.fail_after(60):
+        assert isinstance(await later, Reserved)
+    found = await kept.entry(entry.id)
+    assert found is not None
+    assert found.state == "unknown"
+    await kept.aclose()
+
+
+async def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await sent(kept, intent("a"))
+
+    def gone(holder: str) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await kept.expire(gone)
+    await reserved(kept, intent("b"))
+    assert [entry.state for entry in await kept.newest("me", 5)] == ["reserved", "sent"]
+    await kept.aclose()
+
+
+async def test_a_file_that_was_removed_under_a_running_process_is_made_anew(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    old = await reserved(kept)
+    kept.path.unlink()
+    with pytest.raises(JournalError, match="no longer in the journal"):
+        await kept.mark_sent(old.id)
+    fresh = await reserved(kept)
+    other = SqliteJournal(kept.path)
+    assert await other.newest("me", 5) == [fresh]
+    await other.aclose()
+    await kept.aclose()
+
+
+async def test_only_what_is_old_and_settled_is_pruned(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db", now=clock, retention=0)
+    for state in ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"):
+        await in_state(kept, state, intent(state))
+    late = await reserved(kept, intent("sent late"))
+    clock.move(WINDOW)
+    await kept.renew("p1")
+    await kept.mark_sent(late.id)
+    await kept.mark_unknown(late.id, "lost")
+    assert list(await kept.expire(lambda _: False)) == []
+    assert len(await kept.newest("me", 10)) == 8
+    clock.move(1)
+    assert list(await kept.expire(lambda _: False)) == []
+    left = [entry.intent.fingerprint for entry in await kept.newest("me", 10)]
+    assert left == ["sent late", "sent", "reserved"]
+    clock.move(WINDOW)
+    await kept.expire(lambda _: False)
+    await kept.expire(lambda _: False)
+    assert [entry.state for entry in await kept.newest("me", 10)] == []
+    await kept.aclose()
+
+
+async def test_a_settled_entry_is_kept_for_ninety_days(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+    entry = await ended(kept, FINISHED)
+    clock.move(90 * WINDOW)
+    await kept.expire(lambda _: True)
+    assert await kept.entry(entry.id) == entry
+    clock.move(1)
+    await kept.expire(lambda _: True)
+    assert await kept.entry(entry.id) is None
+    await kept.aclose()
+
+
+async def test_the_marks_beside_the_entries_do_not_pile_up(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+    for number in range(50):
+        await kept.reserve(intent(f"f{number}"), holder=f"p{number}", consent=f"yes-{number}")
+        clock.move(WINDOW / 10)
+        await kept.expire(lambda _: False)
+    assert kept._connection is not None
+    count = [kept._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("leases", "consents")]
+    assert count == [0, 9]
+    await kept.aclose()

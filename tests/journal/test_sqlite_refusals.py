@@ -1,0 +1,190 @@
+"""Places that cannot keep a journal: each is a sentence with the path and the reason, and heals by itself."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journal.conftest import intent, reserved, sent
+from vidgo_mcp.errors import JournalError
+from vidgo_mcp.journal import Reserved, opening
+from vidgo_mcp.journal.places import network_folder
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.models.tasks import Task
+
+pytestmark = pytest.mark.anyio
+
+TASK = Task("task-1", "running")
+
+
+async def refused(path: Path, reason: str) -> SqliteJournal:
+    """Expect that no step can be taken, and that each says why; return the keeper."""
+    kept = SqliteJournal(path)
+    for step in (kept.check, lambda: reserved(kept), lambda: kept.newest("me", 5)):
+        with pytest.raises(JournalError) as caught:
+            await step()
+        assert str(path) in caught.value.message
+        assert reason in caught.value.message
+        assert (caught.value.category, caught.value.money) == ("unavailable", "nothing_spent")
+        assert "VIDGO_JOURNAL" in caught.value.next_step
+    return kept
+
+
+async def heals(kept: SqliteJournal) -> None:
+    entry = await reserved(kept)
+    assert await kept.newest("me", 5) == [entry]
+    await kept.aclose()
+
+
+async def test_a_folder_is_not_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.mkdir()
+    kept = await refused(path, "it is a folder, not a file")
+    path.rmdir()
+    await heals(kept)
+
+
+@pytest.mark.parametrize("below", ["journal.db", "deeper/journal.db"])
+async def test_a_journal_below_a_file_has_no_folder(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    kept = await refused(tmp_path / "file" / below, "is not a folder")
+    (tmp_path / "file").unlink()
+    await heals(kept)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+async def test_a_pipe_is_not_a_journal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal.db")
+    await refused(tmp_path / "journal.db", "it is not a regular file")
+
+
+async def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"Dear diary, " * 1000)
+    kept = await refused(path, "file is not a database")
+    assert path.read_bytes() == b"Dear diary, " * 1000
+    path.unlink()
+    await heals(kept)
+
+
+@pytest.mark.parametrize("place", [0.25, 0.5, 0.9])
+async def test_a_damaged_journal_is_refused_before_anything_is_paid(place: float, tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    kept = SqliteJournal(path)
+    for number in range(60):
+        await reserved(kept, intent(f"f{number}", prompt="x" * 500))
+    await kept.aclose()
+    whole = path.read_bytes()
+    page = int(len(whole) / 4096 * place) * 4096
+    path.write_bytes(whole[:page] + os.urandom(4096) + whole[page + 4096 :])
+    kept = await refused(path, "(")
+    path.write_bytes(whole)
+    assert len(await kept.newest("me", 100)) == 60
+    await kept.aclose()
+
+
+async def test_a_damaged_row_is_a_sentence_too(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    entry = await reserved(kept)
+    with closing(sqlite3.connect(kept.path, isolation_level=None)) as other:
+        other.execute("UPDATE entries SET image_urls = '[broken'")
+    with pytest.raises(JournalError, match=r"journal\.db cannot be used"):
+        await kept.entry(entry.id)
+    await kept.aclose()
+
+
+async def test_a_network_folder_is_refused_also_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    (tmp_path / "near").symlink_to(far, target_is_directory=True)
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/x {far} nfs4 rw 0 0\n", encoding="utf-8")
+    monkeypatch.setattr("vidgo_mcp.journal.opening.network_folder", lambda path: network_folder(path, mounts))
+    for folder in ("far", "near"):
+        await refused(
+            tmp_path / folder / "journal.db", "it is on a network folder (nfs4), where locks cannot be trusted"
+        )
+    assert list(far.iterdir()) == []
+    mounts.write_text("", encoding="utf-8")
+    await heals(SqliteJournal(tmp_path / "near" / "journal.db"))
+
+
+async def test_a_place_without_shared_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn(sqlite3.Connection):
+        def execute(self, query: str, values: object = ()) -> sqlite3.Cursor:
+            return super().execute("SELECT 'delete'" if query.startswith("PRAGMA journal_mode") else query)
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Stubborn))
+    kept = await refused(tmp_path / "journal.db", "does not let several processes share a file")
+    monkeypatch.undo()
+    await heals(kept)
+
+
+async def test_a_start_that_meets_a_lock_tries_again_until_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    class Locked(sqlite3.Connection):
+        def execute(self, query: str, values: object = ()) -> sqlite3.Cursor:
+            if query.startswith("PRAGMA journal_mode"):
+                tries.append(query)
+                if len(tries) != 4:
+                    raise sqlite3.OperationalError("database is locked")
+            return super().execute(query)
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Locked))
+    kept = SqliteJournal(tmp_path / "journal.db")
+    await kept.check()
+    assert len(tries) == 4
+    await kept.aclose()
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
+    with pytest.raises(JournalError, match=r"another process has held it for 0\.05 s"):
+        await kept.check()
+    assert len(tries) > 5
+
+
+async def test_a_full_disk_keeps_the_intent_from_being_sent(tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    entry = await reserved(kept, intent("a"))
+    assert kept._connection is not None
+    (pages,) = kept._connection.execute("PRAGMA page_count").fetchone()
+    kept._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(JournalError, match=r"journal\.db cannot be used \(database or disk is full\)") as caught:
+        await kept.reserve(intent("b", prompt="x" * 100_000), holder="p1", consent="yes")
+    assert caught.value.money == "nothing_spent"
+    assert await kept.newest("me", 5) == [entry]
+    assert isinstance(await kept.reserve(intent("b"), holder="p1", consent="yes"), Reserved)
+    await kept.aclose()
+
+
+@pytest.mark.parametrize(
+    ("name", "money", "task_id"),
+    [("mark_sent", "nothing_spent", None), ("mark_unknown", "unknown", None), ("bind", "accepted", "task-1")],
+)
+async def test_what_is_at_stake_is_said_when_a_step_cannot_be_written(
+    name: str, money: str, task_id: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    entry = await (reserved if name == "mark_sent" else sent)(kept)
+
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    given: dict[str, list[Any]] = {"mark_sent": [], "mark_unknown": ["lost"], "bind": [TASK]}
+    step = functools.partial(getattr(kept, name), entry.id, *given[name])
+    monkeypatch.setattr("vidgo_mcp.journal.sqlite.save", failing)
+    with pytest.raises(JournalError, match="disk I/O error") as caught:
+        await step()
+    monkeypatch.undo()
+    assert str(kept.path) in caught.value.message
+    assert (caught.value.money, caught.value.task_id) == (money, task_id)
+    assert await kept.entry(entry.id) == entry
+    assert (await step()).state != entry.state
+    await kept.aclose()

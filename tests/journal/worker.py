@@ -1,0 +1,74 @@
+"""One process of several that share a journal: takes a step for each line of JSON on stdin, and answers on stdout.
+
+A line is a list of lists: the path, then steps, each a name and its arguments. ``stall`` names a function of the
+keeper that is replaced by one that says so and waits, inside the transaction, to be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from vidgo_mcp.errors import JournalError
+from vidgo_mcp.journal import Intent, sqlite
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.models.tasks import Task
+
+HOLDER = "worker:1:1"
+
+
+def say(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def intent(fingerprint: str, credits: int = 2) -> Intent:  # noqa: A002  # the journal's word
+    return Intent("me", fingerprint, "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", credits)
+
+
+async def take(keeper: SqliteJournal, name: str, *given: Any) -> object:
+    if name == "reserve":
+        fingerprint, budget = given
+        met = await keeper.reserve(intent(fingerprint), holder=HOLDER, budget=budget)
+        return [type(met).__name__, met.entry.id if hasattr(met, "entry") else ""]
+    if name == "stall":
+
+        def stalled(*_: Any, **__: Any) -> None:
+            say("stalled")
+            sys.stdin.read()
+
+        setattr(sqlite, given[0], stalled)
+        return None
+    # Pays until it is killed, and says each step that is on the disk.
+    for number in range(10_000):
+        met = await keeper.reserve(intent(f"f{number}"), holder=HOLDER)
+        key = met.entry.id  # type: ignore[union-attr]  # each fingerprint is new
+        say([key, "reserved"])
+        await keeper.mark_sent(key)
+        say([key, "sent"])
+        await keeper.bind(key, Task(f"task of {key}", "running"))
+        say([key, "accepted"])
+        await keeper.record(key, Task(f"task of {key}", "finished", 100, ("https://a.example/1.png",)))
+        say([key, "finished"])
+    return None
+
+
+async def main() -> None:
+    keepers: dict[str, SqliteJournal] = {}
+    say("ready")
+    for line in sys.stdin:
+        path, *steps = json.loads(line)
+        keeper = keepers.setdefault(path, SqliteJournal(Path(path)))
+        try:
+            say([await take(keeper, *step) for step in steps])
+        except JournalError as error:
+            say(f"error: {error.message}")
+    for keeper in keepers.values():
+        await keeper.aclose()
+
+
+anyio.run(main)

@@ -1,0 +1,277 @@
+"""Keeps the journal in a SQLite file that several processes share and that survives each of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
+
+from vidgo_mcp.errors import JournalError, Money
+from vidgo_mcp.journal import rules
+from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, standing
+from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
+from vidgo_mcp.journal.ledger import consent_used_at, counted, lasted, living, paid, prolong, prune, sums, use_consent
+from vidgo_mcp.journal.opening import identity, opened, unusable
+from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, save, transaction
+from vidgo_mcp.journal.schema import StrangeFileError, prove_writable, recognise
+from vidgo_mcp.models.size import Quality, Tier
+from vidgo_mcp.models.tasks import Task
+
+T = TypeVar("T")
+
+RETENTION: Final = 90 * 24 * 3600.0
+
+
+class SqliteJournal:
+    """A journal in a file. Every step is one transaction, on the disk before it returns.
+
+    The file is opened at the first step, so that a server whose journal is broken still starts; after a failure the
+    next step opens it anew, so that it heals when the disk does. A step runs in a worker thread, and is not torn when
+    its caller is cancelled.
+
+    Args:
+        path: the file; its folder is made when it is missing.
+        now: the time of day in seconds since the epoch.
+        retention: seconds after which an entry is forgotten, at least the window.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time, retention: float = RETENTION) -> None:
+        self.path = path
+        self._now = now
+        self._retention = max(retention, WINDOW)
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+        # The limiter ends with its waiter, also when asyncio cancels that by force; the thread goes on until its end.
+        self._lock = threading.Lock()
+
+    async def aclose(self) -> None:
+        """Close the file; a later step opens it again."""
+
+        def close() -> None:
+            with self._lock:
+                self._drop()
+
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(close, limiter=self._one_at_a_time)
+
+    async def check(self) -> None:
+        """Open the file, and prove that it can be written.
+
+        Raises:
+            JournalError: it cannot be used; the message names the path and the reason.
+        """
+        await self._step(prove_writable)
+
+    async def find(self, owner: str, fingerprint: str) -> Entry | None:
+        return await self._step(lambda rows: self._standing(rows, owner, fingerprint))
+
+    async def reserve(
+        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+    ) -> Reservation:
+        def step(rows: sqlite3.Connection) -> Reservation:
+            found = self._standing(rows, intent.owner, intent.fingerprint)
+            if found is not None:
+                return Existing(found)
+            now = self._now()
+            used_at = None if consent is None else consent_used_at(rows, intent.owner, consent)
+            if used_at is not None and now < used_at + WINDOW:
+                return ConsentUsed(used_at)
+            if budget is not None and paid(rows, intent.owner, now) + intent.credits > budget:
+                return rules.exhausted(counted(rows, intent.owner, now), intent.credits, budget, now)
+            entry = Entry(id=uuid4().hex, intent=intent, state="reserved", holder=holder, created_at=now)
+            insert(rows, entry)
+            prolong(rows, holder, now)
+            if consent is not None:
+                use_consent(rows, intent.owner, consent, now)
+            return Reserved(entry)
+
+        return await self._step(step)
+
+    async def mark_sent(self, entry_id: str) -> Entry:
+        return await self._change(entry_id, lambda entry: rules.sending(entry, self._now()))
+
+    async def unmark_sent(self, entry_id: str) -> Entry:
+        return await self._change(entry_id, rules.taken_back)
+
+    async def release(self, entry_id: str) -> None:
+        def step(rows: sqlite3.Connection) -> None:
+            if rules.forgettable(first_where(rows, "id = :id", id=entry_id)):
+                forget(rows, entry_id)
+
+        await self._step(step)
+
+    async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
+        return await self._change(entry_id, lambda entry: rules.lost(entry, reason, self._now()), money="unknown")
+
+    async def bind(self, entry_id: str, task: Task) -> Entry:
+        return await self._change(entry_id, lambda entry: rules.binding(entry, task), task_id=task.task_id)
+
+    async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
+        def step(rows: sqlite3.Connection) -> Entry | None:
+            after = rules.resolved(first_where(rows, "id = :id", id=entry_id), task)
+            if after is None:
+                forget(rows, entry_id)
+            else:
+                save(rows, after)
+            return after
+
+        return await self._step(step)
+
+    async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
+        def rule(entry: Entry | None) -> Entry:
+            return rules.recorded(entry, task, empty=empty, now=self._now())
+
+        return await self._change(entry_id, rule, task_id=task.task_id)
+
+    async def renew(self, holder: str) -> None:
+        await self._step(lambda rows: prolong(rows, holder, self._now()))
+
+    async def expire(self, gone: Callable[[str], bool]) -> Sequence[Entry]:
+        def step(rows: sqlite3.Connection) -> Sequence[Entry]:
+            now = self._now()
+            alive = living(rows, now)
+            orphans = [
+                entry
+                for entry in reversed(entries_where(rows, "state IN ('reserved', 'sent')"))
+                if entry.holder not in alive or gone(entry.holder)
+            ]
+            lost = [rules.lost(entry, rules.ORPHANED, now) for entry in orphans if entry.state == "sent"]
+            for entry in orphans:
+                if entry.state == "reserved":
+                    forget(rows, entry.id)
+            for entry in lost:
+                save(rows, entry)
+            prune(rows, now, self._retention)
+            return lost
+
+        return await self._step(step)
+
+    async def entry(self, entry_id: str) -> Entry | None:
+        return await self._step(lambda rows: first_where(rows, "id = :id", id=entry_id))
+
+    async def by_task(self, owner: str, task_id: str) -> Entry | None:
+        return await self._step(
+            lambda rows: first_where(rows, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)
+        )
+
+    async def by_url(self, owner: str, url: str) -> Entry | None:
+        def step(rows: sqlite3.Connection) -> Entry | None:
+            named = "SELECT number FROM entries WHERE owner = :owner AND image_urls != '[]' AND instr(image_urls, :url)"
+            found = entries_where(rows, f"number IN ({named})", owner=owner, url=json.dumps(url))
+            return next((entry for entry in found if url in entry.image_urls), None)
+
+        return await self._step(step)
+
+    async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
+        return await self._step(lambda rows: entries_where(rows, "owner = :owner", owner=owner, limit=limit))
+
+    async def undelivered(self, owner: str) -> Sequence[Entry]:
+        def step(rows: sqlite3.Connection) -> Sequence[Entry]:
+            now = self._now()
+            found = entries_where(
+                rows,
+                "owner = :owner AND state = 'finished' AND delivered = 0 AND sent_at > :since",
+                owner=owner,
+                since=now - WINDOW - 1,
+            )
+            return [entry for entry in reversed(found) if in_window(entry, now)]
+
+        return await self._step(step)
+
+    async def mark_delivered(self, entry_ids: Collection[str]) -> None:
+        if not entry_ids:
+            return
+
+        def step(rows: sqlite3.Connection) -> None:
+            rows.executemany("UPDATE entries SET delivered = 1 WHERE id = ?", [(entry_id,) for entry_id in entry_ids])
+
+        await self._step(step)
+
+    async def variations(self, owner: str, family: str) -> frozenset[int]:
+        def step(rows: sqlite3.Connection) -> frozenset[int]:
+            now = self._now()
+            found = entries_where(rows, "owner = :owner AND family = :family", owner=owner, family=family)
+            return frozenset(entry.intent.variation for entry in found if standing(entry, now) != "again")
+
+        return await self._step(step)
+
+    async def spent(self, owner: str) -> int:
+        return await self._step(lambda rows: paid(rows, owner, self._now()))
+
+    async def spending(self, owner: str, since: float) -> Sequence[Spending]:
+        return await self._step(lambda rows: rules.in_table_order(sums(rows, owner, since)))
+
+    async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
+        return await self._step(lambda rows: lasted(rows, quality, tier, limit))
+
+    async def unfinished(self) -> Sequence[Entry]:
+        def step(rows: sqlite3.Connection) -> Sequence[Entry]:
+            now = self._now()
+            return [entry for entry in reversed(entries_where(rows, "state = 'accepted'")) if in_window(entry, now)]
+
+        return await self._step(step)
+
+    def _standing(self, rows: sqlite3.Connection, owner: str, fingerprint: str) -> Entry | None:
+        now = self._now()
+        found = entries_where(rows, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
+        return next((entry for entry in found if standing(entry, now) != "again"), None)
+
+    async def _change(
+        self,
+        entry_id: str,
+        rule: Callable[[Entry | None], Entry],
+        *,
+        money: Money = "nothing_spent",
+        task_id: str | None = None,
+    ) -> Entry:
+        def step(rows: sqlite3.Connection) -> Entry:
+            before = first_where(rows, "id = :id", id=entry_id)
+            after = rule(before)
+            if after != before:
+                save(rows, after)
+            return after
+
+        return await self._step(step, money=money, task_id=task_id)
+
+    async def _step(
+        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
+    ) -> T:
+        def run() -> T:
+            with self._lock:
+                return self._transact(step)
+
+        try:
+            return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
+        except (sqlite3.Error, OSError, ValueError, StrangeFileError) as error:
+            raise unusable(self.path, error, money=money, task_id=task_id) from None
+
+    def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is not None and self._identity != identity(self.path):
+            # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
+            self._drop()
+        try:
+            if self._connection is None:
+                self._connection = opened(self.path)
+                self._identity = identity(self.path)
+            with transaction(self._connection):
+                recognise(self._connection)
+                return step(self._connection)
+        except JournalError:
+            raise
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,107 @@
+"""Puts the service's question to the person, in the words of both eras of the protocol.
+
+The handshake era asks in the middle of a call. The stateless era answers the call with a question; the client calls
+again with the answer and with our state, which the SDK's boundary has sealed and bound to the same arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from uuid import uuid4
+
+import anyio
+from mcp.server import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestedSchema,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+
+from vidgo_mcp.service.consent import Answer, Ask, Question, Verdict
+
+ANSWER_SECONDS: Final = 300.0
+"""How long a person may think; the sealed state of the stateless era lives as long."""
+FIELD: Final = "confirm"
+SCHEMA: Final[ElicitRequestedSchema] = {
+    "type": "object",
+    "properties": {
+        FIELD: {"type": "boolean", "title": "Spend the credits", "description": "Tick to make this picture."}
+    },
+    "required": [FIELD],
+}
+
+Context = ServerRequestContext[Any, Any]
+
+
+class QuestionForClient(Exception):  # noqa: N818  # not an error: it carries the question out of the workflow
+    """The stateless era asks by answering: this carries that answer past the service, which has recorded nothing."""
+
+    def __init__(self, question: str, ticket: str) -> None:
+        super().__init__(question)
+        self.result = InputRequiredResult(
+            input_requests={
+                FIELD: ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=SCHEMA))
+            },
+            request_state=json.dumps({"ticket": ticket, "question": question}),
+        )
+
+
+def asker(ctx: Context, params: CallToolRequestParams, *, modern: bool) -> Ask:
+    """Return how this client's person is asked."""
+
+    async def ask(question: Question) -> Answer:
+        capabilities = ctx.session.client_capabilities
+        forms = None if capabilities is None else capabilities.elicitation
+        # Before there were two kinds, an empty capability meant forms.
+        if forms is None or (forms.form is None and forms.url is not None):
+            return Answer("cannot_ask")
+        if modern:
+            return _answered(params, question)
+        return await _asked(ctx, question)
+
+    return ask
+
+
+def _answered(params: CallToolRequestParams, question: Question) -> Answer:
+    state = _state(params.request_state)
+    if state is None:
+        raise QuestionForClient(question.text(), uuid4().hex)
+    response = (params.input_responses or {}).get(FIELD)
+    if not isinstance(response, ElicitResult):
+        # The same words again: what moves, such as the credits left, was sealed with the first question.
+        raise QuestionForClient(state["question"], state["ticket"])
+    return Answer(_verdict(response), state["ticket"])
+
+
+async def _asked(ctx: Context, question: Question) -> Answer:
+    if not ctx.session.can_send_request:
+        return Answer("cannot_ask")
+    try:
+        with anyio.fail_after(ANSWER_SECONDS):
+            response = await ctx.session.elicit_form(question.text(), SCHEMA, related_request_id=ctx.request_id)
+    except TimeoutError:
+        return Answer("no_answer")
+    except MCPError:
+        # The client said that it can ask, and then could not.
+        return Answer("cannot_ask")
+    return Answer(_verdict(response), uuid4().hex)
+
+
+def _verdict(response: ElicitResult) -> Verdict:
+    if response.action == "decline":
+        return "declined"
+    if response.action == "cancel":
+        return "dismissed"
+    return "accepted" if (response.content or {}).get(FIELD) is True else "no_answer"
+
+
+def _state(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    found: dict[str, str] = json.loads(text)
+    return found

@@ -1,0 +1,228 @@
+"""What all calls of one service share: the journal, the client, the submits under way, the watches, and their end."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.abc
+
+from vidgo_mcp.errors import (
+    AuthenticationError,
+    JournalError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+    VidgoError,
+)
+from vidgo_mcp.journal import Entry, Journal
+from vidgo_mcp.journal.rules import recorded
+from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.service import answers
+from vidgo_mcp.service.following import Deadline, Progress, Watches, follow
+from vidgo_mcp.service.identity import owner_of
+from vidgo_mcp.service.submitting import Flights
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
+Connect = Callable[[], AbstractAsyncContextManager["VidgoClient"]]
+
+SHUTDOWN_PATIENCE: Final = 10.0
+"""Seconds for which a stopping process waits for the answers to its submits."""
+RESUME_PAUSE: Final = 1.0
+"""Seconds that leave the first answers undisturbed by the journal's opening in the background."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose key it is: ``name`` from ``account_of``, None without a key; ``missing`` says why there is none."""
+
+    name: str | None
+    missing: str = "VIDGO_API_KEY is not set."
+
+
+class Workshop:
+    """The shared parts of a service, and their life.
+
+    Args:
+        journal: what was paid for.
+        connect: opens the client, when it is first needed.
+        account: whose key it is.
+        callback_url: where Vidgo posts results to, if the operator wants that.
+        holder: the name of this process in the journal.
+        gone: whether another process, by its name, provably ended.
+        now: the time of day in seconds since the epoch.
+        draw: a random number between 0 and 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        connect: Connect,
+        account: Account,
+        callback_url: str | None,
+        holder: str,
+        gone: Callable[[str], bool],
+        now: Callable[[], float],
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.journal = journal
+        self.holder = holder
+        self.now = now
+        self.gone = gone
+        self.flights = Flights(journal, callback_url=callback_url, draw=draw)
+        self.watches = Watches(journal, self.open, on_failed=self.forget_balance, now=now, draw=draw)
+        self.awaited: Counter[str] = Counter()
+        self.balance: tuple[float, float] | None = None
+        self.balance_changes = 0
+        self._account = account
+        self._connect = connect
+        self._stack = AsyncExitStack()
+        self._opening = anyio.Lock()
+        self._client: VidgoClient | None = None
+
+    async def enter(self) -> None:
+        """Begin; whoever enters also leaves."""
+        self.tasks: anyio.abc.TaskGroup = await anyio.create_task_group().__aenter__()
+        if self._account.name is not None:
+            self.tasks.start_soon(self._resume, self._account.name)
+
+    async def leave(self) -> None:
+        """Let submits that are under way end, for up to 10 s: an answer that comes then is not lost."""
+        with anyio.CancelScope(shield=True):
+            await self.flights.drop_unstarted()
+            with anyio.move_on_after(SHUTDOWN_PATIENCE):
+                await self.flights.all_landed()
+            self.flights.cut()
+            await self.flights.all_landed()
+        self.tasks.cancel_scope.cancel()
+        try:
+            # Without the error of the body, which so stays itself and is not wrapped in a group.
+            await self.tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._stack.aclose()
+                await self.journal.aclose()
+
+    async def _resume(self, account: str) -> None:
+        """Read again what earlier processes paid for and did not see end."""
+        await anyio.sleep(RESUME_PAUSE)
+        try:
+            await self.journal.expire(self.gone)
+            for entry in await self.journal.unfinished():
+                if entry.intent.owner.startswith(f"{account}/"):
+                    await self.watches.own(self.tasks, entry)
+        except VidgoError as error:
+            log.warning("tasks of earlier runs cannot be looked after: %s", error.message)
+
+    def owner(self, caller: str) -> str:
+        """Return who pays for a caller.
+
+        Raises:
+            AuthenticationError: there is no key.
+        """
+        if self._account.name is None:
+            raise AuthenticationError(self._account.missing)
+        return owner_of(self._account.name, caller)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key at all."""
+        return self._account.name is not None
+
+    async def open(self) -> VidgoClient:
+        """Return the client; it is opened once."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._stack.enter_async_context(self._connect())
+            return self._client
+
+    def forget_balance(self) -> None:
+        """Credits moved, or may have."""
+        self.balance = None
+        self.balance_changes += 1
+
+    async def await_end(
+        self, entry: Entry, deadline: Deadline, progress: Progress, *, look: bool = True
+    ) -> tuple[Entry, VidgoError | None]:
+        """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
+        await self.open()
+        watch = await self.watches.own(self.tasks, entry)
+        failure = await follow(watch, deadline, progress, look=look)
+        if watch.latest is not None:
+            # From the watch, not from the journal: a journal that broke meanwhile must not hide a picture.
+            entry = recorded(entry, watch.latest, empty=watch.empty, now=self.now())
+        return entry, failure
+
+    async def foreign(
+        self, owner: str, task_id: str, deadline: Deadline, progress: Progress, *, field: str = "task_id"
+    ) -> TaskResult:
+        """Return a task that the journal does not know, as Vidgo describes it to this key.
+
+        Raises:
+            NotFoundError: Vidgo does not know it either.
+            VidgoError: its status could not be read.
+        """
+        await self.open()
+        watch = self.watches.foreign(self.tasks, task_id)
+        failure = await follow(watch, deadline, progress)
+        if isinstance(failure, NotFoundError | PermissionDeniedError):
+            raise answers.no_such_task(failure, task_id, await self._near(owner, task_id), field) from None
+        if failure is not None:
+            raise failure
+        if watch.latest is None:
+            raise UnavailableError(
+                f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
+            )
+        return answers.foreign_result(watch.latest, empty=watch.empty, notes=await self.news(owner))
+
+    async def _near(self, owner: str, task_id: str) -> list[str]:
+        try:
+            known = [entry.task_id for entry in await self.journal.newest(owner, 200) if entry.task_id]
+        except JournalError:
+            return []
+        return get_close_matches(task_id, known, n=1)
+
+    async def known(self, owner: str, task_id: str) -> Entry | None:
+        """Return what the journal knows of a task; a journal that cannot be read knows nothing, and Vidgo is asked."""
+        try:
+            return await self.journal.by_task(owner, task_id)
+        except JournalError as error:
+            log.warning("%s", error.message)
+            return None
+
+    async def delivered(
+        self, entry: Entry, *, charged: bool | None, notes: list[str], receipt: Sequence[str] = ()
+    ) -> TaskResult:
+        """Return the result of an entry, and record that somebody received it."""
+        owner = entry.intent.owner
+        another = None
+        try:
+            if entry.state == "finished":
+                await self.journal.mark_delivered([entry.id])
+                if charged is False:
+                    used = await self.journal.variations(owner, entry.intent.family)
+                    another = next(number for number in range(1, len(used) + 2) if number not in used)
+        except JournalError as error:
+            notes = [*notes, error.message]
+        said = [*notes, *await self.news(owner)]
+        return answers.entry_result(entry, self.now(), charged=charged, another=another, notes=said, receipt=receipt)
+
+    async def news(self, owner: str) -> list[str]:
+        """Return notes about pictures that were paid for and that nobody has received yet."""
+        try:
+            waiting = await self.journal.undelivered(owner)
+        except JournalError:
+            return []
+        return answers.undelivered_notes([entry for entry in waiting if not self.awaited[entry.id]])
