@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -83,6 +83,32 @@ class BalanceResult(Result):
     pictures_low: Annotated[int, Field(description="1K pictures this buys at low.")]
     pictures_medium: Annotated[int, Field(description="At medium.")]
     pictures_high: Annotated[int, Field(description="At high.")]
+
+
+class SpendingLine(Result):
+    """What pictures of one quality and tier cost together."""
+
+    quality: Quality
+    tier: Tier
+    pictures: int
+    credits: int
+
+
+class SpendingPeriod(Result):
+    """What went out in a period; failed tasks are refunded and left out."""
+
+    period: Literal["24 h", "7 d", "30 d"]
+    credits: int
+    pictures: int
+    lines: list[SpendingLine]
+
+
+class SpendingReport(Result):
+    """What a caller's pictures cost, by period, quality and tier."""
+
+    periods: list[SpendingPeriod]
+    budget_per_day: int | None = None
+    budget_left: int | None = None
 
 
 class ErrorResult(Result):

@@ -32,7 +32,7 @@ from mcp_types import (
 
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, VidgoError
-from vidgo_mcp.server import results
+from vidgo_mcp.server import resources, results
 from vidgo_mcp.server.asking import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
 from vidgo_mcp.service import Progress, Service
@@ -110,14 +110,17 @@ def build_server(
             )
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        return ListResourcesResult(resources=[])
+        return resources.listing()
 
     async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
         return ListResourceTemplatesResult(resource_templates=[])
 
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-        code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
-        raise MCPError(code, "Resource not found", data={"uri": str(params.uri)})
+        found = await resources.read(service, str(params.uri), caller_of(ctx))
+        if found is None:
+            code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
+            raise MCPError(code, "Resource not found", data={"uri": str(params.uri)})
+        return found
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
         return ListPromptsResult(prompts=[])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import anyio
 import anyio.to_thread
@@ -14,7 +14,16 @@ import anyio.to_thread
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, VidgoError
 from vidgo_mcp.journal import Journal, in_window
 from vidgo_mcp.models.fields import DEFAULT_WAIT
-from vidgo_mcp.models.outcomes import BalanceResult, Estimate, TaskList, TaskResult, View
+from vidgo_mcp.models.outcomes import (
+    BalanceResult,
+    Estimate,
+    SpendingLine,
+    SpendingPeriod,
+    SpendingReport,
+    TaskList,
+    TaskResult,
+    View,
+)
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.service import answers
@@ -24,6 +33,7 @@ from vidgo_mcp.service.making import Limits, make, priced_picture
 from vidgo_mcp.service.workshop import Account, Connect, Workshop
 
 BALANCE_LIFE: Final = 30.0
+PERIODS: Final[Mapping[Literal["24 h", "7 d", "30 d"], int]] = {"24 h": 1, "7 d": 7, "30 d": 30}
 WARM_UP_PAUSE: Final = 0.3
 """Seconds that leave the first answers undisturbed by imports in the background."""
 
@@ -180,6 +190,34 @@ class Service:
         return TaskList(
             tasks=[answers.entry_result(entry, now) for entry in entries],
             next_step=answers.list_next_step(entries),
+        )
+
+    async def spending(self, *, caller: str = "") -> SpendingReport:
+        """Return what the caller's pictures cost in the last day, week and month.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        shop, budget = self._workshop, self._limits.budget
+        owner, now = shop.owner(caller), shop.now()
+        periods = []
+        for period, days in PERIODS.items():
+            found = await shop.journal.spending(owner, now - days * 24 * 3600)
+            lines = [
+                SpendingLine(quality=s.quality, tier=s.tier, pictures=s.pictures, credits=s.credits) for s in found
+            ]
+            periods.append(
+                SpendingPeriod(
+                    period=period,
+                    credits=sum(line.credits for line in lines),
+                    pictures=sum(line.pictures for line in lines),
+                    lines=lines,
+                )
+            )
+        return SpendingReport(
+            periods=periods,
+            budget_per_day=budget.per_day if budget.mode != "off" else None,
+            budget_left=budget.left(await shop.journal.spent(owner)),
         )
 
     async def balance(self, *, caller: str = "") -> BalanceResult:
