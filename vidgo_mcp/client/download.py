@@ -18,7 +18,7 @@ import anyio
 import httpx
 
 from vidgo_mcp import __version__
-from vidgo_mcp.client.sorting import TRANSPORT_ERRORS
+from vidgo_mcp.client.sorting import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError
 
 USER_AGENT: Final = f"vidgo-mcp/{__version__}"
@@ -82,7 +82,7 @@ async def download(
     except TimeoutError:
         raise UnavailableError(f"The picture could not be fetched within {seconds:.0f} s.") from None
     except (*TRANSPORT_ERRORS, OSError) as error:
-        raise UnavailableError(f"The picture could not be fetched ({type(error).__name__}).") from None
+        raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
     raise UnavailableError(f"The picture's address redirects more than {MOST_REDIRECTS} times.", retryable=False)
 
 

@@ -17,6 +17,8 @@ HINTS_FROM: Final = 20
 """Percent of progress below which an extrapolation of it says nothing."""
 PRIOR_TASKS: Final = 30
 """How many tasks the vendor's word weighs against those that were seen."""
+LONGEST_LEARNED: Final = 600.0
+"""Seconds beyond which a duration tells when somebody looked again, after a restart perhaps, not what the task took."""
 
 _EDGES: Final = (0, 4, 8, 12, 15, 18, 21, 24, 27, 30, 33, 36, 40, 45, 50, 55, 60, 70, 80, 100, 120, 150, 180, 240, 600)
 _PRIOR: Final = (
@@ -38,14 +40,15 @@ class Plan:
     The hazard comes from the vendor's word (15 to 60 s) and, more with each task, from how long earlier tasks took.
 
     Args:
-        durations: seconds that earlier tasks of the kind took.
+        durations: seconds that earlier tasks of the kind took; what no task can have taken is ignored.
         read_price: seconds of late notice that one read less is worth; higher means fewer reads.
     """
 
     def __init__(self, durations: Sequence[float] = (), *, read_price: float = READ_PRICE) -> None:
         counts = [PRIOR_TASKS * share for share in _PRIOR]
         for seconds in durations:
-            counts[min(len(counts) - 1, max(0, bisect_right(_EDGES, seconds) - 1))] += 1
+            if 0 <= seconds <= LONGEST_LEARNED:
+                counts[min(len(counts) - 1, bisect_right(_EDGES, seconds) - 1)] += 1
         left = sum(counts)
         self._rates: list[float] = []
         for index, count in enumerate(counts):

@@ -141,19 +141,29 @@ def upload_error(status: int, text: str | None, retry_after: float | None = None
 
 def transport_error(error: Exception, *, submit: bool) -> VidgoError:
     """Return the error for a failed transport."""
-    reason = type(error).__name__
     if fate(error) == "not_sent":
-        return NotSentError(f"Vidgo could not be reached ({_words(reason)}); nothing was sent.")
+        return NotSentError(f"Vidgo could not be reached ({in_words(error)}); nothing was sent.")
     if submit:
         return OutcomeUnknownError(
-            f"The connection failed after the submit was sent ({_words(reason)}), so it is not known whether a picture "
-            "was started and paid for."
+            f"The connection failed after the submit was sent ({in_words(error)}), so it is not known whether a "
+            "picture was started and paid for."
         )
-    return UnavailableError(f"Vidgo did not answer ({_words(reason)}).")
+    return UnavailableError(f"Vidgo did not answer ({in_words(error)}).")
 
 
-def _words(class_name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", class_name).lower()
+def in_words(error: Exception) -> str:
+    """Return what happened to a connection, for people: httpx's own texts name sockets and classes."""
+    if isinstance(error, httpx.PoolTimeout):
+        return "all connections are busy"
+    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        return "no connection"
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.ProxyError):
+        return "the proxy refused"
+    if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError | httpx.RemoteProtocolError):
+        return "the connection broke off"
+    return "the connection failed"
 
 
 def _bad_key(text: str | None) -> VidgoError:

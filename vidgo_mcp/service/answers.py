@@ -17,7 +17,8 @@ DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "f
 
 WAIT_FURTHER: Final = "Call get_task with this task_id; it waits by itself. Do not submit again."
 REPEAT: Final = (
-    "Repeat this exact call, with the same arguments; it finds this picture again and is not paid for twice."
+    "Wait 20 s, then repeat this exact call, with the same arguments; it finds this picture again and is not paid "
+    "for twice."
 )
 TRY_AGAIN: Final = (
     "The credits were refunded. If the reason names the content, change the prompt; "
