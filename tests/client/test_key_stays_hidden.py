@@ -112,7 +112,8 @@ async def test_the_client_does_not_show_its_key() -> None:
 
 async def test_nothing_that_is_logged_has_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="vidgo_mcp")
+    for name in ("vidgo_mcp", "httpx", "httpcore"):
+        caplog.set_level(logging.DEBUG, logger=name)
     for answer in (httpx.Response(500, text=KEY), httpx.Response(200, json={"detail": KEY}), httpx.ReadError(KEY)):
         async with client_for(answer) as client:
             for call in (client.submit_once(BOAT), client.status("task-1"), client.balance()):

@@ -101,7 +101,7 @@ async def test_pending_with_and_without_an_id(era: str) -> None:
         nothing = await make(caller, wait_seconds=0)
         assert nothing["outcome"] == "pending"
         assert "task_id" not in nothing
-        assert "Repeat this exact call" in nothing["next_step"]
+        assert "repeat this exact call" in nothing["next_step"]
         pending = await make(caller, wait_seconds=30)
         assert (pending["outcome"], pending["reused"]) == ("pending", True)
         assert "get_task" in pending["next_step"]

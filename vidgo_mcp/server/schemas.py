@@ -27,6 +27,8 @@ KEPT: Final = frozenset(
         "maxLength",
     }
 )
+FACTS: Final = frozenset({"prompt", "created_at", "model", "width", "height"})
+"""Fields of results that only tell: they are sent, but listing them would cost every conversation tokens."""
 
 
 def input_schema(model: type[Arguments]) -> dict[str, Any]:
@@ -39,13 +41,15 @@ def input_schema(model: type[Arguments]) -> dict[str, Any]:
 
 
 def output_schema(*models: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema of a tool's results: all fields of the models together, none of them required.
+    """Return the schema of a tool's results: what programs branch on of the models together, nothing required.
 
     Nothing is required because the TypeScript SDK v1 checks errors against this schema too, and hides one that misses.
     """
     properties: dict[str, Any] = {}
     for model in models:
         for name, field in _flat_properties(model.model_json_schema()).items():
+            if name in FACTS:
+                continue
             properties.setdefault(
                 name, {k: v for k, v in field.items() if k in {"type", "description", "enum", "items"}}
             )

@@ -1,0 +1,373 @@
+"""Processes killed with SIGKILL at every step of the paid workflow: is a paid picture ever lost, or paid for twice?
+
+Claimed: neither, ever. Run it with ``python -m benchmarks.crashes``; it takes about two minutes, needs a system with
+SIGKILL, and exits with 1 when the claim does not hold.
+
+Each call runs in a process of its own, with the service, the real client over a real socket, and one SQLite journal
+that all processes share. It is killed at one step, or at a random moment; the same call is then repeated by a fresh
+process, which may be killed too, until one ends. The sandbox in this process keeps the vendor's books. A paid picture
+is *lost* when the call neither ends with that very task nor says that the outcome is unknown; it may say so only when
+the kill fell between the *sent* mark and the record of the task, where nobody can know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import httpx
+
+from benchmarks.harness import clock
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.journal import Entry, Intent, Reservation, Reserved, sqlite
+from vidgo_mcp.journal.holders import current_holder, is_gone
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.models.requests import GenerateArguments
+from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.service import Service, account_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from multiprocessing.connection import Connection
+
+BEFORE_RESERVING: Final = "before the reservation"
+RESERVED: Final = "after the reservation"
+MARKING: Final = "while writing the sent mark"
+MARKED: Final = "after the sent mark"
+CHARGED: Final = "after the charge"
+ANSWERED: Final = "after the answer"
+BINDING: Final = "while recording the task"
+BOUND: Final = "after recording the task"
+WAITING: Final = "while waiting"
+ENDING: Final = "while writing the outcome"
+ENDED: Final = "after writing the outcome"
+DELIVERING: Final = "before the answer to the caller"
+RANDOM: Final = "at a random moment"
+
+STEPS: Final = (
+    *(BEFORE_RESERVING, RESERVED, MARKING, MARKED, CHARGED, ANSWERED, BINDING, BOUND),
+    *(WAITING, ENDING, ENDED, DELIVERING, RANDOM, RANDOM, RANDOM),
+)
+UNKNOWABLE: Final = {MARKED, CHARGED, ANSWERED, BINDING, RANDOM}
+"""Where a kill may leave a submit of which nobody can know whether it was charged."""
+VENDOR_SECONDS: Final = (1.0, 3.5)
+WHILE_WAITING: Final = 2.0
+PATIENCE: Final = 90.0
+AGAIN: Final = 0.4
+"""The share of repeated calls that are killed too, at a random moment."""
+MOST_REPEATS: Final = 8
+
+
+def die() -> None:
+    """End this process as the system's killer would: no handler, no clean-up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly(SqliteJournal):
+    """The real journal, which kills its process at one step of one intent."""
+
+    def __init__(self, path: Path, step: str) -> None:
+        super().__init__(path)
+        self._step_to_die = step
+        self._mine = ""
+
+    def _at(self, step: str) -> None:
+        if self._step_to_die == step:
+            die()
+
+    def _inside(self, step: str) -> None:
+        """Die at the next write, after it was made and before it is committed."""
+        if self._step_to_die != step:
+            return
+        save: Callable[[sqlite3.Connection, Entry], None] = sqlite.save
+
+        def saved(rows: sqlite3.Connection, entry: Entry) -> None:
+            save(rows, entry)
+            if entry.id == self._mine:
+                die()
+
+        sqlite.save = saved
+
+    async def reserve(
+        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+    ) -> Reservation:
+        self._at(BEFORE_RESERVING)
+        met = await super().reserve(intent, holder=holder, budget=budget, consent=consent)
+        if isinstance(met, Reserved):
+            self._mine = met.entry.id
+        self._at(RESERVED)
+        return met
+
+    async def mark_sent(self, entry_id: str) -> Entry:
+        self._inside(MARKING)
+        entry = await super().mark_sent(entry_id)
+        self._at(MARKED)
+        return entry
+
+    async def bind(self, entry_id: str, task: Task) -> Entry:
+        self._at(ANSWERED)
+        self._inside(BINDING)
+        entry = await super().bind(entry_id, task)
+        self._at(BOUND)
+        if self._step_to_die == WAITING:
+            timer = threading.Timer(WHILE_WAITING, die)
+            timer.daemon = True
+            timer.start()
+        return entry
+
+    async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
+        ends = entry_id == self._mine and task.phase in {"finished", "failed"}
+        if ends:
+            self._inside(ENDING)
+        entry = await super().record(entry_id, task, empty=empty)
+        if ends:
+            self._at(ENDED)
+        return entry
+
+    async def mark_delivered(self, entry_ids: Any) -> None:
+        self._at(DELIVERING)
+        await super().mark_delivered(entry_ids)
+
+
+class DeadlyWire(httpx.AsyncHTTPTransport):
+    """The real transport, which kills its process when the vendor has charged and the answer is not read yet."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__()
+        self._step = step
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if request.method == "POST" and self._step == CHARGED:
+            die()
+        return response
+
+
+def call(url: str, path: str, prompt: str, step: str, answers: Connection) -> None:
+    """Make one picture, in a process of its own, and send what came of it."""
+    answers.send("started")
+    answers.send(anyio.run(_call, url, Path(path), prompt, step))
+
+
+async def _call(url: str, path: Path, prompt: str, step: str) -> dict[str, Any]:
+    @asynccontextmanager
+    async def connect() -> AsyncGenerator[VidgoClient]:
+        async with VidgoClient(SANDBOX_KEY, base_url=url, transport=DeadlyWire(step)) as client:
+            yield client
+
+    service = Service(
+        journal=Deadly(path, step),
+        connect=connect,
+        account=account_of(SANDBOX_KEY, url),
+        holder=current_holder(),
+        gone=is_gone,
+    )
+    async with service:
+        try:
+            result = await service.make(GenerateArguments(prompt=prompt, wait_seconds=60))
+        except VidgoError as error:
+            return {"outcome": error.category, "money": error.money, "message": error.message}
+    return result.to_json()
+
+
+@dataclass(slots=True)
+class Story:
+    """One call, the kills it went through, and its end."""
+
+    prompt: str
+    kills: list[str] = field(default_factory=list)
+    starts: int = 0
+    end: dict[str, Any] = field(default_factory=dict)
+
+
+class Slaughter:
+    """Tells stories until enough processes were killed."""
+
+    def __init__(self, url: str, path: Path, kills: int, seed: int) -> None:
+        self._url = url
+        self._path = path
+        self._wanted = kills
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._number = 0
+        self.stories: list[Story] = []
+        # A fork of a process that has imported everything starts within milliseconds, so that kills come densely.
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["benchmarks.crashes"])
+
+    @property
+    def killed(self) -> int:
+        return sum(len(story.kills) for story in self.stories)
+
+    def work(self) -> None:
+        """Tell one story after the other."""
+        while True:
+            with self._lock:
+                # At least every step once, and not many more kills than were wanted.
+                if self.killed >= self._wanted and self._number >= len(STEPS):
+                    return
+                number = self._number
+                self._number += 1
+                story = Story(f"a picture that survives, number {number}")
+                self.stories.append(story)
+            self._tell(story, STEPS[number % len(STEPS)], random.Random(f"{self._seed} {number}"))
+
+    def _tell(self, story: Story, step: str, draw: random.Random) -> None:
+        self._run(story, step, draw)
+        while not story.end and story.starts < MOST_REPEATS:
+            self._run(story, RANDOM if draw.random() < AGAIN else "", draw)
+        if story.end.get("outcome") == "outcome_unknown":
+            # Once more: what is unknown must stay unsent.
+            story.end = {}
+            self._run(story, "", draw)
+
+    def _run(self, story: Story, step: str, draw: random.Random) -> None:
+        story.starts += 1
+        receiving, sending = self._context.Pipe(duplex=False)
+        given = (self._url, str(self._path), story.prompt, step, sending)
+        process = self._context.Process(target=call, args=given, daemon=True)
+        process.start()
+        sending.close()
+        try:
+            assert receiving.poll(PATIENCE), "a process did not start"
+            receiving.recv()
+            if step == RANDOM:
+                # Half of the random kills fall into the busy beginning.
+                process.join(draw.uniform(0, 0.2) if draw.random() < 0.5 else draw.uniform(0, 5))
+                process.kill()
+            if receiving.poll(PATIENCE):
+                story.end = receiving.recv()
+        except EOFError:
+            story.end = {}
+        process.join(PATIENCE)
+        if process.exitcode == -signal.SIGKILL and not story.end:
+            story.kills.append(step)
+        elif process.exitcode is None:
+            process.kill()
+            raise RuntimeError(f"a process hangs: {story}")
+
+
+@dataclass(slots=True)
+class Books:
+    """What the vendor's ledger says of the stories."""
+
+    charged: dict[str, list[str]]
+
+    def faults(self, story: Story) -> list[str]:
+        """Return what is wrong with a story."""
+        charged, end = self.charged.get(story.prompt, []), story.end
+        known_end = end.get("outcome") == "finished" and [end.get("task_id")] == charged
+        unknown = end.get("outcome") == "outcome_unknown" and end.get("money") == "unknown"
+        found = []
+        if len(charged) > 1:
+            found.append("paid twice")
+        if charged and not known_end and not unknown:
+            found.append("lost")
+        if unknown and not UNKNOWABLE.intersection(story.kills):
+            found.append("called unknown although it could be known")
+        if not charged and not unknown:
+            found.append("never made")
+        return found
+
+
+def books_of(sandbox: Sandbox) -> Books:
+    charged: dict[str, list[str]] = {}
+    for entry in sandbox.ledger:
+        assert entry.kind == "charge", entry
+        charged.setdefault(sandbox.tasks[entry.task_id].submission.prompt, []).append(entry.task_id)
+    return Books(charged)
+
+
+async def journal_of(path: Path, owner: str) -> Sequence[Entry]:
+    journal = SqliteJournal(path)
+    try:
+        return await journal.newest(owner, 1_000_000)
+    finally:
+        await journal.aclose()
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200, help="at least so many (default: %(default)s)")
+    parser.add_argument("--at-once", type=int, default=12, help="processes at a time (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(given)
+    sandbox = Sandbox(accounts={SANDBOX_KEY: 10_000_000}, seconds=VENDOR_SECONDS, strict=True)
+    start = clock()
+    with tempfile.TemporaryDirectory() as folder, running(sandbox) as url:
+        path = Path(folder) / "journal.db"
+        slaughter = Slaughter(url, path, options.kills, options.seed)
+        with ThreadPoolExecutor(options.at_once) as pool:
+            for worker in [pool.submit(slaughter.work) for _ in range(options.at_once)]:
+                worker.result()
+        entries = anyio.run(journal_of, path, f"{account_of(SANDBOX_KEY, url)}/")
+        with sqlite3.connect(path) as rows:
+            (intact,) = rows.execute("PRAGMA integrity_check").fetchone()
+        rows.close()
+        books = books_of(sandbox)
+    wrong = report(slaughter.stories, books, clock() - start)
+    wrong += check_journal(entries, books)
+    if intact != "ok":
+        wrong.append(f"the journal's file is damaged: {intact}")
+    print(f"the journal against the ledger: {'; '.join(wrong) if wrong else 'they agree to the credit'}")
+    if wrong:
+        raise SystemExit(1)
+
+
+def report(stories: Sequence[Story], books: Books, seconds: float) -> list[str]:
+    """Print what was tried and what was found; return what is wrong."""
+    steps = Counter(step for story in stories for step in story.kills)
+    ends = Counter(str(story.end.get("outcome")) for story in stories)
+    unknown = [story for story in stories if story.end.get("outcome") == "outcome_unknown"]
+    faults = [(story, fault) for story in stories for fault in books.faults(story)]
+    counted = Counter(fault for _, fault in faults)
+    starts = sum(story.starts for story in stories)
+    print(f"{steps.total()} kills in {starts} processes, for {len(stories)} pictures, in {seconds:.0f} s:")
+    for step in dict.fromkeys(STEPS):
+        print(f"  {step + ':':<33} {steps[step]}")
+    print(f"ends: {', '.join(f'{count} {name}' for name, count in sorted(ends.items()))}")
+    charged = sum(bool(books.charged.get(story.prompt)) for story in unknown)
+    print(f"of the unknown, {charged} were charged and {len(unknown) - charged} were not; nobody could know")
+    print(f"charges: {sum(len(tasks) for tasks in books.charged.values())}")
+    print(f"tasks lost: {counted['lost']}")
+    print(f"pictures paid twice: {counted['paid twice']}")
+    for story, fault in faults:
+        print(f"  {fault}: {story}; charged: {books.charged.get(story.prompt)}")
+    return [f"{count} {fault}" for fault, count in sorted(counted.items())]
+
+
+def check_journal(entries: Sequence[Entry], books: Books) -> list[str]:
+    """Return where the journal and the ledger disagree."""
+    wrong = [
+        f"{count} entries for {prompt!r}"
+        for prompt, count in Counter(entry.intent.prompt for entry in entries).items()
+        if count != 1
+    ]
+    bound = {entry.task_id for entry in entries if entry.task_id is not None}
+    unknown = {entry.intent.prompt for entry in entries if entry.state == "unknown"}
+    for prompt, tasks in books.charged.items():
+        wrong += [f"no entry for the charge of {task}" for task in tasks if task not in bound and prompt not in unknown]
+    charged = {task for tasks in books.charged.values() for task in tasks}
+    wrong += [f"{task} was never charged" for task in bound - charged]
+    wrong += [f"{entry.intent.prompt!r} is {entry.state}" for entry in entries if entry.state in {"reserved", "sent"}]
+    return wrong
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The TypeScript SDK v1, on which most hosts are built: it drops any answer that misses its output schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.outsiders.conftest import SERVER, Node, Serve, Vendor
+
+CLIENT = Path(__file__).with_name("client.mjs")
+TOOLS = ["generate_image", "edit_image", "get_task", "estimate_cost", "get_balance", "view_image"]
+
+Transport = Literal["stdio", "http"]
+Call = tuple[str, Mapping[str, Any]]
+
+
+def make_calls(
+    node: Node, environment: Mapping[str, str], calls: Sequence[Call], url: str | None = None
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Make the calls in one session, and return the names of the tools and the results."""
+    server = {"url": url} if url else {"command": SERVER, "args": [], "env": dict(environment)}
+    asked = {"server": server, "calls": [{"name": name, "arguments": arguments} for name, arguments in calls]}
+    done = node.run(str(CLIENT), environment=environment, stdin=json.dumps(asked))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [answer["thrown"] for answer in told["answers"] if "thrown" in answer] == []
+    return [tool["name"] for tool in told["tools"]], [answer["result"] for answer in told["answers"]]
+
+
+def text_of(result: Mapping[str, Any]) -> str:
+    return "\n".join(block["text"] for block in result["content"] if block["type"] == "text")
+
+
+def kinds(result: Mapping[str, Any]) -> list[str]:
+    return [block["type"] for block in result["content"]]
+
+
+def test_every_outcome_reaches_it(node: Node, vendor: Vendor) -> None:
+    """A picture, the same one again, a failed and a pending one, the list, prices and credits all pass its checks."""
+    fox: Call = ("generate_image", {"prompt": "a fox", "size": "3:2", "wait_seconds": 30})
+    tools, (failed, made, again, pending, tasks, price, balance) = make_calls(
+        node,
+        vendor("task:failed*1"),
+        [
+            ("generate_image", {"prompt": "a storm", "wait_seconds": 30}),
+            fox,
+            fox,
+            ("generate_image", {"prompt": "an owl", "wait_seconds": 0}),
+            ("get_task", {}),
+            ("estimate_cost", {"size": "1:1", "resolution": "4K"}),
+            ("get_balance", {}),
+        ],
+    )
+
+    assert tools == TOOLS
+    for result in (failed, made, again, pending, tasks, price, balance):
+        assert not result.get("isError")
+        assert kinds(result) == ["text"], "an older client breaks on a resource link"
+    facts = made["structuredContent"]
+    assert (facts["outcome"], facts["credits_charged"], facts["reused"]) == ("finished", 2, False)
+    assert {facts["task_id"], facts["image_urls"][0]} <= set(
+        text_of(made).replace(";", "\n").replace(" ", "\n").split()
+    )
+    assert again["structuredContent"]["image_urls"] == facts["image_urls"]
+    assert (again["structuredContent"]["credits_charged"], again["structuredContent"]["reused"]) == (0, True)
+    assert (failed["structuredContent"]["outcome"], failed["structuredContent"]["refunded"]) == ("failed", True)
+    assert pending["structuredContent"]["outcome"] == "pending"
+    assert pending["structuredContent"]["task_id"] in text_of(pending)
+    outcomes = [task["outcome"] for task in tasks["structuredContent"]["tasks"]]
+    assert outcomes == ["pending", "finished", "failed"]
+    assert price["structuredContent"]["credits"] == 4
+    assert balance["structuredContent"]["credits"] == 1000 - 2 - 2
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_every_error_reaches_it(node: Node, vendor: Vendor, serve: Serve, transport: Transport) -> None:
+    """An error is readable as text and as data, names its category, and says whether money may have moved."""
+    expected: dict[str, Call] = {
+        "invalid_request": ("generate_image", {"prompt": "a fox", "n": 4}),
+        "budget": ("generate_image", {"prompt": "a fox", "max_credits": 0}),
+        "not_found": ("get_task", {"task_id": "task-of-nobody"}),
+        "insufficient_credits": ("generate_image", {"prompt": "a palace"}),
+        "permission": ("generate_image", {"prompt": "a locked door"}),
+        "rate_limited": ("generate_image", {"prompt": "a queue"}),
+        "unavailable": ("generate_image", {"prompt": "a closed shop"}),
+        "outcome_unknown": ("generate_image", {"prompt": "a letter lost at sea"}),
+    }
+    environment = vendor(
+        "submit:insufficient*1",
+        "submit:forbidden*1",
+        "submit:rate_limited=600*1",
+        "submit:not_found*1",
+        "submit:lose_answer*1",
+    )
+    url = serve(environment) if transport == "http" else None
+
+    _, answers = make_calls(node, environment, list(expected.values()), url)
+
+    for category, answer in zip(expected, answers, strict=True):
+        check_error(answer, category)
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_it_is_told_that_there_is_no_key(
+    node: Node, surroundings: dict[str, str], serve: Serve, transport: Transport
+) -> None:
+    """Without a key a picture can be priced, and the error of a paid call names the variable."""
+    url = serve(surroundings) if transport == "http" else None
+    calls: list[Call] = [("estimate_cost", {"size": "auto"}), ("generate_image", {"prompt": "a fox"})]
+
+    tools, (price, refused) = make_calls(node, surroundings, calls, url)
+
+    assert tools == TOOLS
+    assert price["structuredContent"]["credits"] == 2
+    check_error(refused, "authentication")
+    assert "VIDGO_API_KEY" in text_of(refused)
+
+
+def check_error(answer: Mapping[str, Any], category: str) -> None:
+    assert answer["isError"] is True
+    facts = answer["structuredContent"]
+    money = "unknown" if category == "outcome_unknown" else "nothing_spent"
+    assert (facts["category"], facts["money"]) == (category, money)
+    assert facts["message"] in text_of(answer)
+    assert facts["next_step"] in text_of(answer)
