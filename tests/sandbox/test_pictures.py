@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.drawing import draw_png
-from vidgo_mcp.sandbox.pictures import Brief, Gallery
+from vidgo_mcp.sandbox.pictures import Gallery
 from vidgo_mcp.sandbox.typesetting import clean, fit
 
 

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from vidgo_mcp.sandbox import SANDBOX_KEY, LedgerEntry, Sandbox, create_app
-from vidgo_mcp.sandbox.pictures import Brief
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.refusals import INVENTED
 from vidgo_mcp.sandbox.tasks import LOST_REFERENCE, POLICY_VIOLATION
 

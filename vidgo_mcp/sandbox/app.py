@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vidgo_mcp.sandbox.answers import json_answer, refusal_answer, refused, spoiled, until_disconnected
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.callbacks import Callbacks
 from vidgo_mcp.sandbox.control import control_routes
-from vidgo_mcp.sandbox.pictures import Brief
 from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.state import RequestRecord, Sandbox
 from vidgo_mcp.sandbox.uploads import UPLOAD_KINDS, keep_upload, read_upload

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from vidgo_mcp.sandbox.pictures import Brief
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.typesetting import clean, fit, font
 
 Colour = tuple[int, int, int]

@@ -1,35 +1,11 @@
-"""The pictures of the sandbox as data: what is to be drawn is kept, the drawing happens when somebody asks for it."""
+"""The pictures of the sandbox: drawn when somebody asks for them, and kept for a while."""
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Union
 
-REFERENCE_DEPTH = 3
-SHOWN_REFERENCES = 3
+from vidgo_mcp.sandbox.briefs import Brief
+
 CACHED_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """All that a picture depends on: equal briefs give equal bytes.
-
-    `references` are what an edit was made from: other pictures of the sandbox, or the bytes of uploads.
-    """
-
-    prompt: str
-    width: int
-    height: int
-    quality: str
-    tier: str
-    seed: str = ""
-    references: tuple[Union["Brief", bytes], ...] = ()
-
-    def pruned(self, depth: int = REFERENCE_DEPTH) -> "Brief":
-        """Leave out what cannot be seen any more: edits of edits would otherwise grow without bound."""
-        seen = self.references[:SHOWN_REFERENCES] if depth else ()
-        kept = (each.pruned(depth - 1) if isinstance(each, Brief) else each for each in seen)
-        return replace(self, references=tuple(kept))
 
 
 class Gallery:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.faults import Fault, FaultPlan
 from vidgo_mcp.sandbox.ledger import Account, Ledger, LedgerEntry
-from vidgo_mcp.sandbox.pictures import Brief, Gallery
+from vidgo_mcp.sandbox.pictures import Gallery
 from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented
 from vidgo_mcp.sandbox.rules import read_submission
 from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Storage, StoredFile

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from vidgo_mcp.sandbox.pictures import Brief
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.refusals import Refusal, invented
 
 RESULT_SECONDS = 24 * 3600.0

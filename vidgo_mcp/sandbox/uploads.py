@@ -13,8 +13,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.callbacks import is_loopback
-from vidgo_mcp.sandbox.pictures import Brief
 from vidgo_mcp.sandbox.refusals import Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.rules import is_web_url
 from vidgo_mcp.sandbox.state import Sandbox
