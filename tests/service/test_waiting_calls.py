@@ -84,7 +84,7 @@ async def test_a_submit_that_is_slower_than_the_call_is_pending_without_an_id_an
         assert (result.outcome, result.task_id, seconds) == ("pending", None, max(wait, 20))
         assert (result.reused, result.credits_charged) == (False, LOW)
         assert result.next_step is not None
-        assert "Repeat this exact call" in result.next_step
+        assert "repeat this exact call" in result.next_step
         found, _ = await timed(world, wait_seconds=600)
         assert (found.outcome, found.reused, found.credits_charged) == ("finished", True, 0)
         assert world.movements() == [("charge", LOW)]

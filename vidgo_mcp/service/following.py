@@ -39,8 +39,12 @@ class Deadline:
     """How long one call may wait. All of it counts from the start of the call: uploads and the submit too."""
 
     def __init__(self, wait_seconds: float) -> None:
-        self._started = anyio.current_time()
+        self._started = self._agreed = anyio.current_time()
         self._wait = wait_seconds
+
+    def agreed(self) -> None:
+        """Hold out for a task_id from now on: the person took time to agree, and only now it begins."""
+        self._agreed = anyio.current_time()
 
     def left(self) -> float:
         """Return the seconds left for the picture; negative when they are over."""
@@ -48,7 +52,8 @@ class Deadline:
 
     def left_for_id(self) -> float:
         """Return the seconds left for what even a call with ``wait_seconds`` 0 waits for."""
-        return self._started + max(self._wait, SHORTEST_WAIT_FOR_ID) - anyio.current_time()
+        until = max(self._started + self._wait, self._agreed + SHORTEST_WAIT_FOR_ID)
+        return until - anyio.current_time()
 
 
 class Watches:

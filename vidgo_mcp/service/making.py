@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -98,9 +99,14 @@ async def _start(workshop: Workshop, limits: Limits, order: Order) -> tuple[Entr
     ticket = await _consent(workshop, limits, order)
     client = await workshop.open()
     with anyio.CancelScope(shield=True):
-        reservation = await workshop.journal.reserve(
-            intent, holder=workshop.holder, budget=budget.enforced_day, consent=ticket
+        reserve = partial(
+            workshop.journal.reserve, intent, holder=workshop.holder, budget=budget.enforced_day, consent=ticket
         )
+        reservation = await reserve()
+        if isinstance(reservation, Exhausted):
+            # What a process had reserved when it was killed holds room in the day until somebody settles it.
+            await workshop.journal.expire(workshop.gone)
+            reservation = await reserve()
         if isinstance(reservation, Existing):
             return reservation.entry, False
         if isinstance(reservation, Exhausted):
@@ -149,6 +155,7 @@ async def _consent(workshop: Workshop, limits: Limits, order: Order) -> str | No
     answer = await order.ask(question)
     if answer.verdict != "accepted":
         raise consent.refusal(answer.verdict, price, threshold)
+    order.deadline.agreed()
     return answer.ticket
 
 

@@ -1,0 +1,218 @@
+"""Budgets hold to the credit, say when they free up, and never stand between a caller and what is already paid for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
+from vidgo_mcp.errors import BudgetError, VidgoError
+from vidgo_mcp.journal import Intent, MemoryJournal, Reserved
+from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.requests import EstimateArguments
+from vidgo_mcp.sandbox import SANDBOX_KEY
+from vidgo_mcp.service import Budget, Limits, account_of
+from vidgo_mcp.service.identity import owner_of
+
+pytestmark = pytest.mark.anyio
+
+LOW, HIGH = 2, 12
+
+
+def limits(*, call: int | None = None, day: int | None = None, warn: bool = False) -> Limits:
+    return Limits(Budget(per_call=call, per_day=day, mode="warn" if warn else "enforce"))
+
+
+async def refusal(world: World, **arguments: Any) -> BudgetError:
+    """Return why a call was refused, after a look that nothing left for it."""
+    seen = list(world.wire.seen)
+    with pytest.raises(BudgetError) as caught:
+        await world.make(**arguments)
+    assert (caught.value.category, caught.value.money, caught.value.retryable) == ("budget", "nothing_spent", False)
+    assert world.wire.seen == seen
+    assert "Only the user can raise the limit: VIDGO_BUDGET_PER_" in caught.value.next_step
+    return caught.value
+
+
+async def left(world: World, caller: str = "") -> int | None:
+    return (await world.service.estimate(EstimateArguments(), caller=caller)).budget_left
+
+
+def clock(seconds: float) -> str:
+    return (datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize("warm", [False, True])
+async def test_twelve_calls_at_once_spend_exactly_the_budget(warm: bool) -> None:
+    async with World(limits=limits(day=10)) as world:
+        if warm:
+            # The client is open, so that all calls come to the gates in the same turn of the loop.
+            await world.service.balance()
+        made: list[TaskResult] = []
+        refused: list[VidgoError] = []
+
+        async def call(number: int) -> None:
+            try:
+                made.append(await world.make(prompt=f"fox {number}"))
+            except VidgoError as error:
+                refused.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(12):
+                tasks.start_soon(call, number)
+        assert world.movements() == [("charge", LOW)] * 5
+        assert [result.outcome for result in made] == ["finished"] * 5
+        assert {(error.category, error.money) for error in refused} == {("budget", "nothing_spent")}
+        assert len(refused) == 7
+        assert len(world.submits()) == 5
+        assert await left(world) == 0
+
+
+async def test_a_price_above_the_limit_per_call_is_refused_and_one_at_the_limit_is_not() -> None:
+    async with World(limits=limits(call=HIGH - 1)) as world:
+        error = await refusal(world, quality="high")
+        assert f"costs {HIGH} credits and the user's limit per call is {HIGH - 1}" in error.message
+        assert "VIDGO_BUDGET_PER_CALL" in error.next_step
+        assert world.opened == 0
+    async with World(limits=limits(call=HIGH)) as world:
+        assert (await world.finished(quality="high")).credits_charged == HIGH
+
+
+async def test_limits_that_only_warn_are_mentioned_and_do_not_bind() -> None:
+    async with World(limits=limits(call=1, day=3, warn=True)) as world:
+        first = await world.finished()
+        assert first.notes == [
+            "This picture costs 2 credits, more than the 1 that the user wants per call.",
+            "The last 24 hours cost 2 credits; 1 are left of the user's 3.",
+        ]
+        second = await world.finished(prompt="a hare")
+        assert second.notes is not None
+        assert second.notes[-1] == "The last 24 hours cost 4 credits, more than the 3 that the user wants."
+        assert (await world.finished()).notes is None
+        assert await left(world) == 0
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_numbers_without_force_neither_bind_nor_speak() -> None:
+    async with World(limits=Limits(Budget(per_call=1, per_day=1, mode="off"))) as world:
+        assert (await world.finished()).notes == ["The last 24 hours cost 2 credits."]
+        assert await left(world) is None
+
+
+async def test_a_failed_task_gives_its_room_back() -> None:
+    async with World(limits=limits(day=3), faults=["task:failed*1"]) as world:
+        failed = await world.make()
+        assert (failed.outcome, failed.credits_charged, failed.refunded) == ("failed", 0, True)
+        assert failed.notes == ["The last 24 hours cost 0 credits; 3 are left of the user's 3."]
+        assert (await world.finished()).credits_charged == LOW
+        await refusal(world, prompt="a hare")
+        assert world.movements() == [("charge", LOW), ("refund", LOW), ("charge", LOW)]
+
+
+@pytest.mark.parametrize("fault", ["refuse", "rate_limited=21"])
+async def test_a_refused_submit_gives_its_room_back(fault: str) -> None:
+    async with World(limits=limits(day=2), faults=[f"submit:{fault}*1"]) as world:
+        with pytest.raises(VidgoError):
+            await world.make()
+        assert await left(world) == 2
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+
+
+async def test_a_lost_answer_counts_for_its_day() -> None:
+    async with World(limits=limits(day=2), faults=["submit:lose_answer*1"]) as world:
+        with pytest.raises(VidgoError):
+            await world.make()
+        assert await left(world) == 0
+        await refusal(world, prompt="a hare")
+        await anyio.sleep(DAY)
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+
+
+async def test_the_refusal_names_the_second_at_which_enough_for_this_picture_is_free() -> None:
+    async with World(limits=limits(day=14)) as world:
+        await world.finished()  # at 0 s
+        await anyio.sleep(1000)
+        await world.finished(quality="high")
+        [_, second] = world.submits()
+        full = await refusal(world, prompt="a hare")
+        assert "the last 24 hours cost 14 of the user's 14, 0 are left" in full.message
+        assert clock(DAY) in full.message
+        assert full.next_step.startswith("Wait until then.")
+        big = await refusal(world, prompt="a hare", quality="high")
+        assert clock(second + DAY) in big.message
+        await anyio.sleep(DAY - anyio.current_time() - 1)
+        await refusal(world, prompt="a hare")
+        await anyio.sleep(1)
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+        assert (await refusal(world, prompt="a hound")).message.endswith(f"at {clock(second + DAY)}. Nothing was sent.")
+        await anyio.sleep(second + DAY - anyio.current_time())
+        assert (await world.finished(prompt="a hound", quality="high")).credits_charged == HIGH
+
+
+async def test_a_price_above_the_whole_budget_never_fits_and_says_so() -> None:
+    async with World(limits=limits(day=10)) as world:
+        error = await refusal(world, quality="high")
+        assert "never fits" in error.message
+        assert error.next_step.startswith("Ask for a picture of at most 10 credits")
+        await world.finished()
+        assert "the last 24 hours cost 2" in (await refusal(world, quality="high")).message
+
+
+async def test_what_is_paid_for_passes_an_exhausted_budget_and_every_other_gate() -> None:
+    async with World(limits=limits(call=2, day=2)) as world:
+        made = await world.finished()
+        again = await world.finished(max_credits=0)
+        assert (again.image_urls, again.reused, again.credits_charged, news(again)) == (made.image_urls, True, 0, [])
+        await refusal(world, variation=2)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_two_identical_calls_at_once_need_room_for_one() -> None:
+    async with World(limits=limits(day=2)) as world:
+        made: list[TaskResult] = []
+
+        async def call() -> None:
+            made.append(await world.finished())
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(call)
+        assert sorted(result.credits_charged or 0 for result in made) == [0, 0, 0, 0, LOW]
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_estimates_and_receipts_say_what_is_left_and_each_caller_has_a_budget_of_its_own() -> None:
+    async with World(limits=limits(day=5)) as world:
+        assert await left(world) == 5
+        made = await world.finished()
+        assert made.notes == ["The last 24 hours cost 2 credits; 3 are left of the user's 5."]
+        assert (await left(world), await left(world, "bob")) == (3, 5)
+        assert (await world.service.task(made.task_id or "")).notes is None
+        await world.finished(prompt="a hare")
+        await refusal(world, prompt="a hound")
+        assert (await world.finished(prompt="a hound", caller="bob")).credits_charged == LOW
+        assert (await left(world), await left(world, "bob")) == (1, 3)
+        await anyio.sleep(DAY)
+        assert await left(world) == 5
+
+
+async def test_without_a_limit_each_receipt_still_says_what_the_day_cost() -> None:
+    async with World() as world:
+        assert (await world.finished()).notes == ["The last 24 hours cost 2 credits."]
+        assert (await world.finished(quality="high")).notes == ["The last 24 hours cost 14 credits."]
+        assert await left(world) is None
+
+
+async def test_what_a_dead_process_had_reserved_does_not_hold_the_budget_of_a_living_one() -> None:
+    journal = MemoryJournal(virtual_now)
+    async with World(journal=journal, limits=limits(day=2)) as world:
+        await anyio.sleep(10)  # past the look that a service takes when it starts
+        owner = owner_of(account_of(SANDBOX_KEY, BASE), "")
+        lost = Intent(owner, "f", "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", LOW)
+        assert isinstance(await journal.reserve(lost, holder="killed", budget=2), Reserved)
+        await refusal(world)
+        await anyio.sleep(31)
+        assert (await world.finished()).credits_charged == LOW
