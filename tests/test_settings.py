@@ -34,7 +34,13 @@ UNEXPANDED = ["${VIDGO_API_KEY}", "${env:VIDGO_API_KEY}", "${input:key}", "$VIDG
         ("wait_seconds", " 600 ", 600),
         ("callback_url", "https://example.com/hook/", "https://example.com/hook/"),
         ("callback_url", "http://example.com/hook?token=a", "http://example.com/hook?token=a"),
-        ("journal", "memory", "memory"),
+        ("journal", "MEMORY", "memory"),
+        ("journal", "/data/paid.db", "/data/paid.db"),
+        ("journal", "~/paid.db", "~/paid.db"),
+        ("journal_days", "7", 7),
+        ("budget_per_call", "0", 0),
+        ("budget_per_day", " 40 ", 40),
+        ("confirm_above", "12", 12),
         ("log_level", "debug", "DEBUG"),
     ],
 )
@@ -84,6 +90,22 @@ def test_an_empty_or_unexpanded_value_counts_as_unset(value: str) -> None:
         ("VIDGO_CALLBACK_URL", "https://example.com/a b", "not an http(s) URL"),
         ("VIDGO_CALLBACK_URL", "https://example.com:port/", "not a valid URL"),
         ("VIDGO_CALLBACK_URL", f"https://example.com/{'a' * LONGEST_CALLBACK_URL}", "longer than 2048"),
+        ("VIDGO_JOURNAL", "postgresql://host/db", "PostgreSQL is not supported yet; name a file, or memory"),
+        ("VIDGO_JOURNAL", "sqlite:///paid.db", "it is a URL; name a file"),
+        ("VIDGO_JOURNAL", "/data/", "it is a folder; name a file in it"),
+        ("VIDGO_JOURNAL", "C:\\data\\", "it is a folder; name a file in it"),
+        ("VIDGO_JOURNAL", "/data/a\x00b", "no file name should have"),
+        ("VIDGO_JOURNAL", "~nobody-is-called-so/paid.db", "write the whole path"),
+        ("VIDGO_JOURNAL_DAYS", "0", "greater than or equal to 1"),
+        ("VIDGO_BUDGET_PER_CALL", "-1", "greater than or equal to 0"),
+        ("VIDGO_BUDGET_PER_CALL", "2.5", "integer"),
+        ("VIDGO_BUDGET_PER_DAY", "-10", "greater than or equal to 0"),
+        ("VIDGO_BUDGET_PER_DAY", "ten", "integer"),
+        ("VIDGO_BUDGET_MODE", "strict", "'enforce'"),
+        ("VIDGO_BUDGET_MODE", "warn", "neither VIDGO_BUDGET_PER_CALL nor VIDGO_BUDGET_PER_DAY is set"),
+        ("VIDGO_BUDGET_MODE", "enforce", "neither VIDGO_BUDGET_PER_CALL nor VIDGO_BUDGET_PER_DAY is set"),
+        ("VIDGO_CONFIRM_ABOVE", "-1", "greater than or equal to 0"),
+        ("VIDGO_CONFIRM_ABOVE", "expensive", "integer"),
         ("VIDGO_LOG_LEVEL", "LOUD", "'WARNING'"),
     ],
 )
@@ -105,6 +127,21 @@ def test_all_bad_values_are_named_together() -> None:
         load({"VIDGO_WAIT_SECONDS": "soon", "VIDGO_LOG_LEVEL": "LOUD", "VIDGO_BASE_URL": "nowhere"})
     named = [line.split()[0] for line in str(failure.value).splitlines()]
     assert sorted(named) == ["VIDGO_BASE_URL", "VIDGO_LOG_LEVEL", "VIDGO_WAIT_SECONDS"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "mode"),
+    [
+        ({}, "off"),
+        ({"VIDGO_BUDGET_PER_DAY": "10"}, "enforce"),
+        ({"VIDGO_BUDGET_PER_CALL": "0"}, "enforce"),
+        ({"VIDGO_BUDGET_PER_CALL": "4", "VIDGO_BUDGET_MODE": "warn"}, "warn"),
+        ({"VIDGO_BUDGET_PER_CALL": "4", "VIDGO_BUDGET_MODE": "off"}, "off"),
+        ({"VIDGO_BUDGET_MODE": "off"}, "off"),
+    ],
+)
+def test_a_budget_without_a_mode_binds(variables: dict[str, str], mode: str) -> None:
+    assert load(variables).effective_budget_mode == mode
 
 
 def test_the_command_line_wins_over_the_environment() -> None:

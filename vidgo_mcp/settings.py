@@ -55,6 +55,16 @@ def _checked_journal(place: str) -> str:
         return "memory"
     if place.lower().startswith(("postgres:", "postgresql:")):
         raise ValueError("PostgreSQL is not supported yet; name a file, or memory")
+    if "://" in place:
+        raise ValueError("it is a URL; name a file, or memory")
+    if not place.isprintable():
+        raise ValueError("it has characters that no file name should have")
+    if place.endswith(("/", "\\")):
+        raise ValueError("it is a folder; name a file in it")
+    try:
+        Path(place).expanduser()
+    except RuntimeError:
+        raise ValueError("its ~ stands for a home folder that is not known; write the whole path") from None
     return place
 
 
@@ -135,7 +145,7 @@ class Settings(BaseSettings):
     def _mode_needs_a_number(self) -> Self:
         if self.budget_mode in {"warn", "enforce"} and self.budget_per_call is None and self.budget_per_day is None:
             raise ValueError(
-                f"VIDGO_BUDGET_MODE is {self.budget_mode}, but neither VIDGO_BUDGET_PER_CALL nor "
+                f"VIDGO_BUDGET_MODE cannot be used: it is {self.budget_mode}, but neither VIDGO_BUDGET_PER_CALL nor "
                 "VIDGO_BUDGET_PER_DAY is set"
             )
         return self
@@ -230,6 +240,9 @@ def _read_secret(name: str, path: Path) -> str:
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
-    variable = f"{PREFIX}{str(item['loc'][0]).upper()}" if item["loc"] else "The settings"
     message = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        # It is about several variables, and names them.
+        return f"{message}."
+    variable = f"{PREFIX}{str(item['loc'][0]).upper()}"
     return f"{variable} cannot be used: {message}."

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sqlite3
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from vidgo_mcp.cli.doctor import clock_check, encoding_check
+from vidgo_mcp.cli.doctor import clock_check, encoding_check, journal_check
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY
+from vidgo_mcp.settings import load
 
 NOON = 1_780_000_000.0
 
@@ -152,3 +159,94 @@ def test_streams_that_are_not_utf8_are_named() -> None:
     assert "stdout (cp1252), file names (None)" in check.message
     assert "PYTHONUTF8=1" in check.remedy
     assert encoding_check([("stdout", "UTF-8"), ("stderr", "utf8")]).state == "ok"
+
+
+def journal_of(examined: Callable[..., Any], path: object) -> dict[str, str]:
+    _, checks = examined(VIDGO_BASE_URL="http://127.0.0.1:1", VIDGO_API_KEY="some-key", VIDGO_JOURNAL=str(path))
+    found: dict[str, str] = checks["journal"]
+    return found
+
+
+def test_a_journal_that_is_not_there_yet_is_not_made(examined: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "new" / "journal.db"
+    check = journal_of(examined, path)
+    assert (check["state"], check["message"]) == ("ok", f"{path} will be made by the first paid call")
+    assert not path.parent.exists()
+
+
+def test_a_journal_that_is_there_is_proved_writable(examined: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    anyio.run(SqliteJournal(path).check)
+    check = journal_of(examined, path)
+    assert (check["state"], check["message"]) == ("ok", f"{path} can be written")
+
+
+def test_a_journal_in_memory_is_said_to_end(examined: Callable[..., Any]) -> None:
+    check = journal_of(examined, "memory")
+    assert (check["state"], check["message"].split(":")[0]) == ("ok", "in memory")
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "remedy"),
+    [
+        (b"no database, but as long as one. " * 200, "not a database", "Keep it"),
+        ("PRAGMA user_version = 99", "a newer vidgo-mcp wrote it", "Update vidgo-mcp"),
+        ("CREATE TABLE songs (title TEXT); PRAGMA application_id = 7", "another program", "Name another file"),
+    ],
+)
+def test_a_journal_that_cannot_be_used_has_a_remedy_and_is_left_as_it_is(
+    examined: Callable[..., Any], tmp_path: Path, content: bytes | str, says: str, remedy: str
+) -> None:
+    path = tmp_path / "journal.db"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        if "99" in content:
+            anyio.run(SqliteJournal(path).check)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(content)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.read_bytes()
+    check = journal_of(examined, path)
+    assert check["state"] == "problem"
+    assert str(path) in check["message"]
+    assert says in check["message"]
+    assert check["remedy"].startswith(remedy)
+    assert "VIDGO_JOURNAL" in check["remedy"]
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_journal_is_told_apart(examined: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    anyio.run(SqliteJournal(path).check)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    check = journal_of(examined, path)
+    assert (check["state"], check["remedy"][:7]) == ("problem", "Keep it")
+
+
+def test_a_folder_is_no_journal(examined: Callable[..., Any], tmp_path: Path) -> None:
+    check = journal_of(examined, tmp_path)
+    assert (check["state"], check["remedy"]) == ("problem", "Name a file in VIDGO_JOURNAL, not a folder.")
+    (tmp_path / "file").touch()
+    below = journal_of(examined, tmp_path / "file" / "journal.db")
+    assert below["state"] == "problem"
+    assert "file is not a folder" in below["message"]
+
+
+def test_a_folder_that_cannot_be_written_and_a_network_folder_are_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load({"VIDGO_JOURNAL": str(tmp_path / "share" / "journal.db")})
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nhost:/b {tmp_path} nfs4 rw 0 0\n")
+    check = anyio.run(journal_check, settings, mounts)
+    assert check.state == "problem"
+    assert "network folder (nfs4)" in check.message
+    assert "on a disk of this computer" in check.remedy
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    check = anyio.run(journal_check, settings)
+    assert check.state == "problem"
+    assert f"{tmp_path} is not writable" in check.message

@@ -41,12 +41,22 @@ def test_help_names_every_command_in_an_order_for_newcomers(vidgo: Any) -> None:
     assert "mcpServers" in shown.stdout
 
 
-@pytest.mark.parametrize("name", list(cli.commands))
-def test_every_command_explains_itself_and_all_its_options(invoke: Callable[..., Any], name: str) -> None:
-    shown = invoke([name, "-h"])
+def commands(group: click.Group = cli, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with its name, those of a group after it."""
+    for name, command in group.commands.items():
+        yield f"{above}{name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} ")
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_explains_itself_and_all_its_options(
+    invoke: Callable[..., Any], name: str, command: click.Command
+) -> None:
+    shown = invoke([*name.split(), "-h"])
     assert shown.exit_code == 0
-    assert cli.commands[name].help
-    for option in cli.commands[name].params:
+    assert command.help
+    for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, option.name
             assert option.opts[0] in shown.stdout

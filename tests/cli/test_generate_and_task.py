@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from vidgo_mcp.models.outcomes import ErrorResult, TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
 
 NEVER = (600.0, 600.0)
+on_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
 
 
 def test_a_picture_and_its_edit_are_two_charges_and_two_urls(world: Callable[..., Any]) -> None:
@@ -45,7 +48,7 @@ def test_a_picture_that_is_not_ready_is_fetched_later_by_its_id(world: Callable[
     task_id = here.task_id()
     assert started.returncode == 4
     assert f"vidgo-mcp task {task_id}" in started.stdout
-    assert "would pay again" in started.stdout
+    assert "The same vidgo-mcp generate again finds it" in started.stdout
 
     waiting = here.vidgo.run("task", task_id, "--wait-seconds", "0", "--json")
     assert (waiting.returncode, json.loads(waiting.stdout)["outcome"]) == (4, "pending")
@@ -73,8 +76,117 @@ def test_a_lost_answer_is_told_apart_from_a_refusal(world: Callable[..., Any]) -
     assert again.returncode == 5
     assert again.stdout == ""
     assert "vidgo-mcp doctor" in again.stderr
-    assert "would pay again" in again.stderr
+    assert "vidgo-mcp journal resolve" in again.stderr
+    assert here.movements() == [("charge", 2)]
+
+
+def test_the_same_command_again_is_free_and_another_process_lists_it(world: Callable[..., Any]) -> None:
+    here = world()
+    first = here.vidgo.run("generate", "a red fox", "--json")
+    again = here.vidgo.run("generate", "a red fox", "--json")
+    made, found = (TaskResult.model_validate_json(ran.stdout) for ran in (first, again))
+    assert (found.task_id, found.image_urls) == (made.task_id, made.image_urls)
+    assert (made.credits_charged, found.credits_charged, found.reused) == (2, 0, True)
+    assert here.movements() == [("charge", 2)]
+    listed = here.vidgo.run("task")
+    assert listed.stdout.startswith(f"{here.task_id()}  finished  2 credits")
+
+
+def test_a_journal_in_memory_pays_again_and_says_so(world: Callable[..., Any]) -> None:
+    here = world(seconds=NEVER)
+    for _ in range(2):
+        started = here.vidgo.run("generate", "a red fox", "--wait-seconds", "0", VIDGO_JOURNAL="memory")
+        assert "would pay again" in started.stdout
     assert here.movements() == [("charge", 2)] * 2
+
+
+def test_what_only_reads_makes_no_journal(world: Callable[..., Any]) -> None:
+    here = world()
+    budget = {"VIDGO_BUDGET_PER_DAY": "10"}
+    for arguments in (["price"], ["task"], ["task", "task-unknown"], ["doctor"], ["journal"], ["journal", "export"]):
+        here.vidgo.run(*arguments, **budget)
+    here.vidgo.run("journal", "--summary", **budget)
+    here.vidgo.run("journal", "show", "abcd", **budget)
+    here.vidgo.run("journal", "resolve", "abcd", "--not-charged", **budget)
+    home = Path(here.vidgo.environment["HOME"])
+    assert list(home.rglob("*")) == []
+    here.vidgo.run("generate", "a red fox")
+    assert [path.name for path in home.rglob("*.db")] == ["journal.db"]
+
+
+def test_a_budget_holds_across_processes_and_tells_what_is_left(world: Callable[..., Any]) -> None:
+    here = world()
+    budget = {"VIDGO_BUDGET_PER_DAY": "5", "VIDGO_BUDGET_PER_CALL": "3"}
+    assert here.vidgo.run("generate", "a red fox", "--quality", "medium", **budget).returncode == 0
+    assert '"budget_left": 2' in here.vidgo.run("price", "--json", **budget).stdout
+    too_much = here.vidgo.run("generate", "an owl", "--quality", "medium", **budget)
+    assert too_much.returncode == 1
+    assert "2 are left" in too_much.stderr
+    too_dear = here.vidgo.run("generate", "an owl", "--quality", "high", **budget)
+    assert "VIDGO_BUDGET_PER_CALL" in too_dear.stderr
+    assert here.movements() == [("charge", 3)]
+
+
+def test_above_the_threshold_a_script_is_refused_and_yes_agrees(world: Callable[..., Any]) -> None:
+    here = world()
+    threshold = {"VIDGO_CONFIRM_ABOVE": "2"}
+    fox = ("generate", "a red fox", "--quality", "medium")
+    refused = here.vidgo.run(*fox, **threshold)
+    assert refused.returncode == 1
+    assert "--yes" in refused.stderr
+    said = ErrorResult.model_validate_json(here.vidgo.run(*fox, "--json", **threshold).stdout)
+    assert (said.category, said.consent, said.money) == ("declined", "cannot_ask", "nothing_spent")
+    assert here.movements() == []
+    assert here.vidgo.run(*fox, "--yes", **threshold).returncode == 0
+    assert here.vidgo.run(*fox, **threshold).returncode == 0, "what is paid for needs no consent"
+    assert here.movements() == [("charge", 3)]
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("typed", "code", "says"),
+    [
+        ("y\n", 0, "accepted after"),
+        ("YES\n", 0, "accepted after"),
+        ("n\n", 1, "The user declined"),
+        ("\n", 1, "The user declined"),
+        ("\x04", 1, "closed the question"),
+    ],
+)
+def test_a_person_at_a_terminal_is_asked_above_the_threshold(
+    world: Callable[..., Any], typed: str, code: int, says: str
+) -> None:
+    here = world()
+    keyboard, terminal = os.openpty()
+    try:
+        with here.vidgo.start("generate", "a red fox", stdin=terminal, VIDGO_CONFIRM_ABOVE="1") as running:
+            running.until("there is no daily limit")
+            assert here.movements() == []
+            os.write(keyboard, typed.encode())
+            ended, said = running.ended()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert "Spend 2 credits on one picture" in said
+    assert (ended, says in said) == (code, True), said
+    assert here.movements() == ([("charge", 2)] if code == 0 else [])
+
+
+@on_posix
+def test_ctrl_c_instead_of_an_answer_spends_nothing(world: Callable[..., Any]) -> None:
+    here = world()
+    keyboard, terminal = os.openpty()
+    try:
+        with here.vidgo.start("generate", "a red fox", stdin=terminal, VIDGO_CONFIRM_ABOVE="1") as running:
+            running.until("there is no daily limit")
+            ended, said = running.stop()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert ended == 130
+    assert "Stopped before anything was sent; nothing was spent." in said
+    assert "Fatal" not in said
+    assert here.movements() == []
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from vidgo_mcp.cli import words
 from vidgo_mcp.cli.terminal import is_terminal, plain_reason, shown_wait, use_utf8
-from vidgo_mcp.errors import NotFoundError, OutcomeUnknownError, UnavailableError
+from vidgo_mcp.errors import DeclinedError, JournalError, NotFoundError, OutcomeUnknownError, UnavailableError
 from vidgo_mcp.models.outcomes import TaskList, TaskResult
 from vidgo_mcp.settings import load
 
 SETTINGS = load({"VIDGO_API_KEY": "key"})
+MEMORY = load({"VIDGO_API_KEY": "key", "VIDGO_JOURNAL": "memory"})
 PAID: dict[str, Any] = {"task_id": "task-1", "size": "1:1", "tier": "1K", "quality": "low", "credits": 2}
 
 
@@ -99,9 +100,9 @@ def test_the_systems_reason_is_told_without_additions() -> None:
         ({"outcome": "finished", "image_urls": ["https://host/a.png"]}, ["Finished.\nhttps://host/a.png"]),
         (
             {"outcome": "pending", "status": "running", "progress": 40, **PAID},
-            ["Pending (running, 40 %)", "vidgo-mcp task task-1", "would pay again"],
+            ["Pending (running, 40 %)", "vidgo-mcp task task-1", "finds it, and costs nothing"],
         ),
-        ({"outcome": "pending", "credits": 2}, ["may have been paid for (2 credits)", "would pay again"]),
+        ({"outcome": "pending", "credits": 2}, ["may have been paid for (2 credits)", "vidgo-mcp journal resolve"]),
         ({"outcome": "failed", "error": "No.", "refunded": True, **PAID}, ["Failed: No. The credits were refunded."]),
         ({"outcome": "failed", "error": "No.", **PAID}, ["Failed: No. 2 credits."]),
         ({"outcome": "unknown", "credits": 2}, ["it may have cost 2 credits"]),
@@ -110,6 +111,31 @@ def test_the_systems_reason_is_told_without_additions() -> None:
 def test_every_outcome_is_told_with_what_to_type_next(result: dict[str, Any], says: list[str]) -> None:
     told = words.of_task(TaskResult.model_validate(result), SETTINGS)
     assert all(part in told for part in says), told
+
+
+def test_a_journal_in_memory_says_that_the_same_again_pays_again() -> None:
+    pending = TaskResult.model_validate({"outcome": "pending", "status": "running", **PAID})
+    assert "would pay again" in words.of_task(pending, MEMORY)
+    assert "The journal is in memory" in words.of_list(TaskList(tasks=[]), MEMORY)
+    assert "memory" not in words.of_list(TaskList(tasks=[]), SETTINGS)
+
+
+def test_a_question_is_not_hidden_by_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    async def tell() -> None:
+        with shown_wait() as show:
+            with show.hidden():
+                before = screen.getvalue()
+                await show(42, "running")
+                await anyio.sleep(0.3)
+                assert screen.getvalue() == before
+            await show(43, "goes on")
+
+    anyio.run(tell)
+    assert "43%" in screen.getvalue()
 
 
 def test_stopping_tells_what_goes_on() -> None:
@@ -143,6 +169,9 @@ def test_an_error_says_what_it_means_for_the_money() -> None:
         "Fetch it with: vidgo-mcp task task-1",
     ]
     assert "vidgo-mcp doctor" in words.of_error(UnavailableError("Down."), SETTINGS)
-    assert "would pay again" in words.of_error(OutcomeUnknownError("Lost."), SETTINGS)
+    assert "vidgo-mcp journal resolve" in words.of_error(OutcomeUnknownError("Lost."), SETTINGS)
+    assert "would pay again" in words.of_error(OutcomeUnknownError("Lost."), MEMORY)
+    assert "VIDGO_JOURNAL" in words.of_error(JournalError("Broken."), SETTINGS)
+    assert "--yes" in words.of_error(DeclinedError("No.", consent="cannot_ask"), SETTINGS)
     said = words.of_error(NotFoundError("No such task; nothing was spent."), SETTINGS)
     assert said.lower().count("nothing was spent") == 1

@@ -7,14 +7,13 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from vidgo_mcp.pricing import PRICES, price_table
 from vidgo_mcp.sandbox.rules import CREDITS
 from vidgo_mcp.server.tools import tool_entries
-from vidgo_mcp.settings import PREFIX, SECRETS, Settings
+from vidgo_mcp.settings import PREFIX, SECRETS, Settings, SettingsError, load
 
 ROOT = Path(__file__).parents[2]
 REWRITE = os.environ.get("REWRITE_DOCS") == "1"
@@ -107,9 +106,10 @@ def test_the_sandbox_charges_what_the_documents_promise() -> None:
 
 
 def test_what_the_documents_call_missing_is_missing() -> None:
-    """README, docs/billing.md and the changelog say: a journal in memory, no budgets, no saving, no local files."""
-    assert get_args(Settings.model_fields["journal"].annotation) == ("memory",)
-    assert not [name for name in Settings.model_fields if re.match("budget|confirm|save|input|http|allowed", name)]
+    """README, docs/billing.md and the changelog say: no saving, no local files, no PostgreSQL, no HTTP abroad."""
+    assert not [name for name in Settings.model_fields if re.match("save|input|http|allowed|public", name)]
+    with pytest.raises(SettingsError, match="PostgreSQL is not supported yet"):
+        load({"VIDGO_JOURNAL": "postgresql://host/journal"})
 
 
 def test_the_documents_are_not_being_rewritten() -> None:

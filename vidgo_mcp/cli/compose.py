@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
-from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.journal.holders import current_holder, is_gone
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.service import Budget, Limits, Service, account_of
@@ -36,17 +36,10 @@ def configure_logging(level: str) -> None:
 
 def build_service(settings: Settings) -> Service:
     """Return the service that the settings describe."""
-    key = settings.key
-
-    def connect() -> AbstractAsyncContextManager[VidgoClient]:
-        return _sandbox_client() if settings.sandbox else _client(key, settings.base_url)
-
-    account = SANDBOX_ACCOUNT if settings.sandbox else account_of(key, settings.base_url) if key else None
-    path = journal_path(settings)
     return Service(
-        journal=MemoryJournal() if path is None else SqliteJournal(path, retention=settings.journal_days * DAY),
-        connect=connect,
-        account=account,
+        journal=journal_of(settings),
+        connect=lambda: connected(settings),
+        account=account_name(settings),
         no_key=missing_key_reason(),
         limits=Limits(
             Budget(settings.budget_per_call, settings.budget_per_day, settings.effective_budget_mode),
@@ -57,6 +50,43 @@ def build_service(settings: Settings) -> Service:
         holder=current_holder(),
         gone=is_gone,
     )
+
+
+def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
+    """Return what opens the client, and closes it."""
+    return _sandbox_client() if settings.sandbox else _client(settings.key, settings.base_url)
+
+
+def account_name(settings: Settings) -> str | None:
+    """Return whose key it is, None without a key."""
+    if settings.sandbox:
+        return SANDBOX_ACCOUNT
+    return account_of(settings.key, settings.base_url) if settings.key else None
+
+
+def journal_of(settings: Settings) -> Journal:
+    """Return the record of what was paid for; a file is opened at the first step."""
+    path = journal_path(settings)
+    return MemoryJournal() if path is None else SqliteJournal(path, retention=settings.journal_days * DAY)
+
+
+def journal_exists(settings: Settings) -> bool:
+    """Return whether there is a file that records what was paid for; one that cannot be looked at is there."""
+    path = journal_path(settings)
+    if path is None:
+        return False
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def for_reading(settings: Settings) -> Settings:
+    """Return the settings of a command that only reads: it does not make a journal where there is none."""
+    return settings if journal_exists(settings) else settings.model_copy(update={"journal": "memory"})
 
 
 def journal_path(settings: Settings) -> Path | None:
@@ -74,8 +104,11 @@ def journal_path(settings: Settings) -> Path | None:
 
 
 def state_key(settings: Settings) -> bytes | None:
-    """Return what seals questions to the person: the same in every process with this key, which it does not reveal."""
-    if settings.key is None:
+    """Return what seals questions to the person: the same in every process with this key, which it does not reveal.
+
+    None with a journal in memory: it forgets used answers with the process, so the seal must end with it too.
+    """
+    if settings.key is None or journal_path(settings) is None:
         return None
     return hmac.new(settings.key.encode(), b"vidgo-mcp: questions to the person", hashlib.sha256).digest()
 

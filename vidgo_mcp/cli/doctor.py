@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import anyio
 import click
 
 from vidgo_mcp import __version__
-from vidgo_mcp.cli.compose import build_service
+from vidgo_mcp.cli.compose import build_service, journal_exists, journal_of, journal_path
 from vidgo_mcp.cli.terminal import echo_json
-from vidgo_mcp.errors import AuthenticationError, VidgoError
+from vidgo_mcp.errors import AuthenticationError, JournalError, VidgoError
+from vidgo_mcp.journal.places import network_folder
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.addresses import is_loopback_host
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
@@ -25,6 +29,26 @@ CLOCK_TOLERANCE: Final = 300.0
 """Seconds by which the clock may be wrong before 24-hour limits come out visibly wrong."""
 PROBE_SECONDS: Final = 10.0
 LEAST_CREDITS: Final = PRICES["low"]["1K"]
+
+ANOTHER_FILE: Final = "Make it writable for you, or name another file in VIDGO_JOURNAL."
+LOCAL_DISK: Final = "Name a file on a disk of this computer in VIDGO_JOURNAL."
+DAMAGED: Final = (
+    "Keep it, and name another file in VIDGO_JOURNAL: what only the old one knows can then be paid for again."
+)
+JOURNAL_REMEDIES: Final = (
+    ("a newer vidgo-mcp", "Update vidgo-mcp, or name another file in VIDGO_JOURNAL."),
+    ("network folder", LOCAL_DISK),
+    ("does not let several processes", LOCAL_DISK),
+    ("it is a folder", "Name a file in VIDGO_JOURNAL, not a folder."),
+    ("not a regular file", "Name a file in VIDGO_JOURNAL."),
+    ("another program", "Name another file in VIDGO_JOURNAL."),
+    ("another process", "Find the process that holds it, or try again."),
+    ("disk is full", "Free some space."),
+    ("is damaged", DAMAGED),
+    ("malformed", DAMAGED),
+    ("not a database", DAMAGED),
+)
+"""What to do about a journal, by a sign in the reason why it cannot be used."""
 
 State = Literal["ok", "problem", "skipped"]
 
@@ -69,7 +93,7 @@ async def examine(overrides: dict[str, Any]) -> list[Check]:
     else:
         api, date = await _probe(settings.base_url)
         clock = clock_check(time.time(), date)
-    return [*checks, await _key_check(settings, api), api, clock, journal_check(settings), encoding_check()]
+    return [*checks, await _key_check(settings, api), api, clock, await journal_check(settings), encoding_check()]
 
 
 def variable_checks(ignored: Sequence[str]) -> list[Check]:
@@ -95,9 +119,40 @@ def clock_check(now: float, date: str | None) -> Check:
     )
 
 
-def journal_check(settings: Settings) -> Check:
-    """Say where paid tasks are recorded."""
-    return Check("journal", "ok", f"in {settings.journal}: it ends with each process, nothing is written to disk")
+async def journal_check(settings: Settings, mounts: Path = Path("/proc/mounts")) -> Check:
+    """Say where paid tasks are recorded, and whether they can be; a file that is not there yet is not made."""
+    path = journal_path(settings)
+    if path is None:
+        return Check("journal", "ok", "in memory: what was paid for is forgotten when the process ends")
+    if not journal_exists(settings):
+        return _future_journal(path, mounts)
+    journal = journal_of(settings)
+    try:
+        if isinstance(journal, SqliteJournal):
+            await journal.check()
+    except JournalError as error:
+        remedy = next((remedy for sign, remedy in JOURNAL_REMEDIES if sign in error.message), ANOTHER_FILE)
+        return Check("journal", "problem", error.message, remedy)
+    finally:
+        await journal.aclose()
+    return Check("journal", "ok", f"{path} can be written")
+
+
+def _future_journal(path: Path, mounts: Path) -> Check:
+    kind = network_folder(Path(os.path.realpath(path)), mounts)
+    if kind is not None:
+        what = f"The journal {path} cannot be used (it is on a network folder ({kind}), where locks cannot be trusted)."
+        return Check("journal", "problem", what, LOCAL_DISK)
+    folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        return Check(
+            "journal", "problem", f"The journal {path} cannot be made: {folder} is not a folder.", ANOTHER_FILE
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check(
+            "journal", "problem", f"The journal {path} cannot be made: {folder} is not writable.", ANOTHER_FILE
+        )
+    return Check("journal", "ok", f"{path} will be made by the first paid call")
 
 
 def encoding_check(streams: Sequence[tuple[str, str | None]] | None = None) -> Check:
@@ -148,7 +203,8 @@ async def _key_check(settings: Settings, api: Check) -> Check:
     if api.state == "problem":
         return Check("key", "skipped", "set, and not tried: Vidgo cannot be reached")
     try:
-        async with build_service(settings) as service:
+        # In memory: the journal has a check of its own, and is not made by this one.
+        async with build_service(settings.model_copy(update={"journal": "memory"})) as service:
             balance = await service.balance()
     except AuthenticationError as error:
         return Check("key", "problem", error.message, "Copy the key again, or make a new one at Vidgo.")

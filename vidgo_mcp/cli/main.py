@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import anyio
 import click
@@ -96,9 +96,9 @@ def _sandbox_option(command: F) -> F:
 
 
 def _json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON to stdout, as the MCP tools return it.")(
-        command
-    )
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Write JSON to stdout: what the MCP tool of this returns, if any."
+    )(command)
 
 
 @click.group(
@@ -154,18 +154,19 @@ def demo(output: Path | None) -> None:
 @cli.command(epilog=EXIT_CODES)
 @click.argument("prompt")
 @options_of(EditArguments, leave=("prompt",), names={"image_urls": "image"}, add=MORE_WORDS)
+@click.option("--yes", is_flag=True, help="Agree to a price above VIDGO_CONFIRM_ABOVE without being asked.")
 @_json_option
 @_sandbox_option
 @click.pass_context
-def generate(context: click.Context, /, sandbox: bool, as_json: bool, **given: Any) -> None:
+def generate(context: click.Context, /, sandbox: bool, as_json: bool, yes: bool, **given: Any) -> None:
     """Make a picture from PROMPT and print its URL. Spends credits.
 
-    With --image it edits those pictures. `vidgo-mcp price` tells the price before. The journal is in memory for now,
-    so each run of this command pays: after Ctrl-C or a time-out fetch the task with `vidgo-mcp task ID`.
+    With --image it edits those pictures. `vidgo-mcp price` tells the price before. The same arguments mean the same
+    picture: after Ctrl-C or a time-out the same command again finds it, and costs nothing for 24 hours.
     """
     from vidgo_mcp.cli import pictures
 
-    sys.exit(pictures.generate(_settings(context, sandbox), given, as_json=as_json))
+    sys.exit(pictures.generate(_settings(context, sandbox), given, yes=yes, as_json=as_json))
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -177,8 +178,7 @@ def generate(context: click.Context, /, sandbox: bool, as_json: bool, **given: A
 def task(context: click.Context, /, sandbox: bool, as_json: bool, **given: Any) -> None:
     """Wait for the task ID and print its URL; without ID list the newest. Free.
 
-    Any task of your key can be fetched by its ID. The list shows what the journal knows: it is in memory for now and
-    ends with each command, so the list is empty here.
+    Any task of your key can be fetched by its ID. The list shows what the journal of this computer knows.
     """
     from vidgo_mcp.cli import pictures
 
@@ -196,12 +196,84 @@ def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
     sys.exit(pictures.price(_settings(context), given, as_json=as_json))
 
 
+@cli.group(invoke_without_command=True)
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many to list, newest first.")
+@click.option("--summary", is_flag=True, help="Add up the last 24 hours, 7 and 30 days, by quality and tier.")
+@_json_option
+@click.pass_context
+def journal(context: click.Context, limit: int, summary: bool, as_json: bool) -> None:
+    """List what was paid for with your key, newest first. Free.
+
+    It shows what this computer recorded, needs the key (to know what is yours) and no network.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from vidgo_mcp.cli import journal as book
+
+    settings = _settings(context)
+    sys.exit(
+        book.summary(settings, as_json=as_json) if summary else book.listing(settings, limit=limit, as_json=as_json)
+    )
+
+
+def _json_of(context: click.Context, as_json: bool) -> bool:
+    above = context.parent.params["as_json"] if context.parent is not None else False
+    return as_json or bool(above)
+
+
+@journal.command("show")
+@click.argument("name", metavar="ID")
+@_json_option
+@click.pass_context
+def journal_show(context: click.Context, name: str, as_json: bool) -> None:
+    """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
+    from vidgo_mcp.cli import journal as book
+
+    sys.exit(book.show(_settings(context), name, as_json=_json_of(context, as_json)))
+
+
+@journal.command("export")
+@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", show_default=True, help="Which.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A new file, readable by you alone. Left out, stdout.",
+)
+@_json_option
+@click.pass_context
+def journal_export(context: click.Context, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
+    """Write all entries of your key, newest first, with full prompts."""
+    from vidgo_mcp.cli import journal as book
+
+    sys.exit(book.export(_settings(context), form, output, as_json=_json_of(context, as_json)))
+
+
+@journal.command("resolve")
+@click.argument("name", metavar="ID")
+@click.option("--task", "task_id", metavar="TASK_ID", help="It was charged, and this is its task; Vidgo is asked.")
+@click.option("--not-charged", is_flag=True, help="It was not charged: forget it, so that it may be sent again.")
+@_json_option
+@click.pass_context
+def journal_resolve(context: click.Context, name: str, task_id: str | None, not_charged: bool, as_json: bool) -> None:
+    """Settle by hand the entry ID, a submit whose answer was lost. Free.
+
+    Compare the balance first: --not-charged for a picture that was charged means that the next one is paid for again.
+    """
+    if (task_id is None) is not not_charged:
+        raise click.UsageError("Say either --task TASK_ID (it was charged) or --not-charged.")
+    from vidgo_mcp.cli import journal as book
+
+    sys.exit(book.resolve(_settings(context), name, task_id, as_json=_json_of(context, as_json)))
+
+
 @cli.command()
 @_json_option
 @_sandbox_option
 @click.pass_context
 def doctor(context: click.Context, sandbox: bool, as_json: bool) -> None:
-    """Check key, settings, network, clock and encoding. Free.
+    """Check key, settings, network, clock, journal and encoding. Free.
 
     One line for each, with what to do about a problem. Exit code 0 when everything is in order, else 1.
     """

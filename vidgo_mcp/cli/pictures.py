@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum
 from typing import Any, Final
+from uuid import uuid4
 
 import anyio
 import click
 
 from vidgo_mcp.cli import words
-from vidgo_mcp.cli.compose import build_service, configure_logging
-from vidgo_mcp.cli.terminal import echo_json, shown_wait
+from vidgo_mcp.cli.compose import build_service, configure_logging, for_reading
+from vidgo_mcp.cli.terminal import Wait, answered, echo_json, is_terminal, shown_wait
 from vidgo_mcp.errors import BudgetError, InternalError, Money, VidgoError
 from vidgo_mcp.models.outcomes import Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
-from vidgo_mcp.service import Progress, Service, read_arguments
+from vidgo_mcp.service import Service, read_arguments
+from vidgo_mcp.service.consent import Answer, Ask, Question
 from vidgo_mcp.settings import Settings
 
 PATIENCE: Final = 300
@@ -25,7 +28,10 @@ PATIENCE: Final = 300
 LAST_LOOK: Final = 10.0
 """Seconds for finding out, after Ctrl-C, what became of a submit."""
 
-Work = Callable[[Service, Progress], Awaitable[Result]]
+ANSWER_SECONDS: Final = 300.0
+"""How long a person may think about a price."""
+
+Work = Callable[[Service, Wait], Awaitable[Result]]
 Stop = Callable[[Service], Awaitable[str]]
 
 log = logging.getLogger(__name__)
@@ -49,21 +55,29 @@ _BY_MONEY: Final[Mapping[Money, ExitCode]] = {
 }
 
 
-def generate(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
-    """Make a picture, or edit the ones that are given; return the exit code."""
+def generate(settings: Settings, given: Mapping[str, Any], *, yes: bool, as_json: bool) -> int:
+    """Make a picture, or edit the ones that are given; return the exit code.
+
+    Args:
+        settings: what the user set.
+        given: the arguments as they were typed.
+        yes: agree to any price above VIDGO_CONFIRM_ABOVE.
+        as_json: write JSON to stdout.
+    """
     model = EditArguments if given.get("image_urls") else GenerateArguments
     raw = {name: value for name, value in given.items() if value not in (None, ())}
     if model is EditArguments:
         raw["image_urls"] = list(raw["image_urls"])
     last_words = ""
 
-    async def make(service: Service, progress: Progress) -> Result:
+    async def make(service: Service, progress: Wait) -> Result:
         async def remembered(value: float, message: str) -> None:
             nonlocal last_words
             last_words = message
             await progress(value, message)
 
-        return await service.make(read_arguments(model, raw), progress=remembered)
+        ask = _agreed if yes else _asking(progress)
+        return await service.make(read_arguments(model, raw), progress=remembered, ask=ask)
 
     async def stopped(service: Service) -> str:
         # The same request that may only be reused: it says what is known of the task, and can spend nothing.
@@ -78,14 +92,14 @@ def generate(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> 
             return words.of_stopped(found, settings)
         return f"Stopped; what became of it could not be read in time. Last known: {last_words or 'nothing'}."
 
-    return _run(settings, make, stopped, as_json=as_json)
+    return _run(settings, settings, make, stopped, as_json=as_json)
 
 
 def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
     """Wait for a task and show it, or list the newest ones; return the exit code."""
     raw = {name: value for name, value in given.items() if value is not None}
 
-    async def find(service: Service, progress: Progress) -> Result:
+    async def find(service: Service, progress: Wait) -> Result:
         arguments = read_arguments(GetTaskArguments, raw)
         if arguments.task_id is None:
             return await service.tasks(arguments)
@@ -94,11 +108,29 @@ def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
     async def stopped(service: Service) -> str:
         return f"Stopped waiting; the task goes on. Fetch it with: vidgo-mcp task {given.get('task_id') or ''}".strip()
 
-    return _run(settings, find, stopped, as_json=as_json)
+    return _run(settings, for_reading(settings), find, stopped, as_json=as_json)
+
+
+async def _agreed(question: Question) -> Answer:
+    return Answer("accepted", uuid4().hex)
+
+
+def _asking(wait: Wait) -> Ask:
+    async def ask(question: Question) -> Answer:
+        if not is_terminal(sys.stdin):
+            return Answer("cannot_ask")
+        with wait.hidden(), anyio.move_on_after(ANSWER_SECONDS):
+            typed = await answered(f"{question.text()}\n[y/N] ")
+            if typed is None:
+                return Answer("dismissed")
+            return await _agreed(question) if typed.lower() in {"y", "yes"} else Answer("declined")
+        return Answer("no_answer")
+
+    return ask
 
 
 async def _estimated(settings: Settings, arguments: EstimateArguments) -> Estimate:
-    async with build_service(settings) as service:
+    async with build_service(for_reading(settings)) as service:
         return await service.estimate(arguments)
 
 
@@ -108,7 +140,7 @@ def price(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int
     try:
         estimate = anyio.run(_estimated, settings, read_arguments(EstimateArguments, raw))
     except VidgoError as error:
-        return _tell_error(error, settings, as_json)
+        return tell_error(error, settings, as_json)
     if as_json:
         echo_json(estimate.to_json())
     else:
@@ -116,13 +148,13 @@ def price(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int
     return ExitCode.DONE
 
 
-def _run(settings: Settings, work: Work, stopped: Stop, *, as_json: bool) -> int:
+def _run(settings: Settings, used: Settings, work: Work, stopped: Stop, *, as_json: bool) -> int:
     configure_logging(settings.log_level)
     if "wait_seconds" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"wait_seconds": PATIENCE})
-    found = anyio.run(_attended, settings, work, stopped)
+        used = used.model_copy(update={"wait_seconds": PATIENCE})
+    found = anyio.run(_attended, used, work, stopped)
     if isinstance(found, VidgoError):
-        return _tell_error(found, settings, as_json)
+        return tell_error(found, settings, as_json)
     if isinstance(found, int):
         return found
     if as_json:
@@ -182,12 +214,13 @@ async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> No
         return
 
 
-def _tell_error(error: VidgoError, settings: Settings, as_json: bool) -> int:
+def tell_error(error: VidgoError, settings: Settings, as_json: bool, *, step: str | None = None) -> int:
+    """Say why a command could not be answered, and ``step`` in place of the usual next step; return the exit code."""
     if as_json:
         # Imported here: the very structure that a tool answers with, which needs the SDK.
         from vidgo_mcp.server.results import error_result
 
         echo_json(error_result(error).structured_content or {})
     else:
-        click.echo(words.of_error(error, settings), err=True)
+        click.echo(words.of_error(error, settings, step=step), err=True)
     return _BY_MONEY[error.money]

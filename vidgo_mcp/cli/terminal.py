@@ -7,17 +7,30 @@ import io
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
+import anyio
 import click
-
-from vidgo_mcp.service import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+READING: Final = 0.05
+"""Seconds between looks at whether the person has answered."""
+
+
+class Wait(Protocol):
+    """What shows a wait: called with how far it is and what happens; hidden while something else is on the screen."""
+
+    async def __call__(self, progress: float, message: str) -> None: ...
+
+    def hidden(self) -> AbstractContextManager[None]: ...
 
 
 def use_utf8() -> None:
@@ -34,7 +47,12 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def echo_json(value: dict[str, Any]) -> None:
     """Write one JSON document to stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(json_text(value))
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """Return one JSON document."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def plain_reason(error: OSError) -> str:
@@ -45,7 +63,7 @@ def plain_reason(error: OSError) -> str:
 
 
 @contextmanager
-def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Progress]:
+def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Wait]:
     """Show how far a wait is: a bar on a terminal, elsewhere one line as soon as the task has an id.
 
     Whoever is killed while waiting can still find the task by that line.
@@ -71,12 +89,48 @@ def shown_wait(console: Console | None = None, say: Callable[[str], None] | None
         transient=True,
     )
     with bar:
-        wait = bar.add_task("sending", total=100)
+        yield _Shown(bar, bar.add_task("sending", total=100))
 
-        async def show(progress: float, message: str) -> None:
-            bar.update(wait, completed=progress, description=message)
 
-        yield show
+async def answered(question: str) -> str | None:
+    """Put a question to whoever is at the terminal; return the answer as it was typed, None at the end of the input.
+
+    The thread that reads is left behind when the caller is cancelled: nothing wakes it but the person.
+    """
+    click.echo(question, err=True, nl=False)
+    typed: list[bytes] = []
+
+    def read() -> None:
+        # Not through sys.stdin: a reader left behind would hold its lock when the process ends.
+        with suppress(OSError):
+            typed.append(os.read(sys.stdin.fileno(), 1024))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    while reader.is_alive():  # noqa: ASYNC110  # an event cannot be set from a thread that is left behind
+        await anyio.sleep(READING)
+    if not typed or not typed[0]:
+        return None
+    return typed[0].decode("utf-8", "replace").strip()
+
+
+class _Shown:
+    """Shows how far a wait is as a bar."""
+
+    def __init__(self, bar: Bar, wait: TaskID) -> None:
+        self._bar = bar
+        self._wait = wait
+
+    async def __call__(self, progress: float, message: str) -> None:
+        self._bar.update(self._wait, completed=progress, description=message)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
 
 
 class _FirstLine:
@@ -90,3 +144,6 @@ class _FirstLine:
         if not self._said:
             self._said = True
             self._say(message)
+
+    def hidden(self) -> AbstractContextManager[None]:
+        return nullcontext()

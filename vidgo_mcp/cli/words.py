@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from vidgo_mcp.cli.compose import journal_path
-from vidgo_mcp.errors import Category, VidgoError
-from vidgo_mcp.models.outcomes import Estimate, TaskList, TaskResult
+from vidgo_mcp.errors import Category, Consent, DeclinedError, JournalError, VidgoError
+from vidgo_mcp.journal import Entry
+from vidgo_mcp.models.outcomes import Estimate, SpendingReport, TaskList, TaskResult
 from vidgo_mcp.pricing import price_table
+from vidgo_mcp.service.answers import timestamp
 from vidgo_mcp.settings import Settings
 
 MEMORY: Final = "The journal is in memory and ends with each command"
 PAYS_AGAIN: Final = f"{MEMORY}: the same vidgo-mcp generate again would pay again."
+IS_FREE: Final = "The same vidgo-mcp generate again finds it, and costs nothing."
+SETTLE: Final = (
+    "Compare the balance (`vidgo-mcp doctor` shows it). The same again sends nothing for 24 hours; `vidgo-mcp journal` "
+    "lists it, and `vidgo-mcp journal resolve` settles it by hand."
+)
 SANDBOX_ENDED: Final = (
     "The sandbox ended with this command, and its pictures with it. `vidgo-mcp sandbox` serves one that lasts; "
     "`vidgo-mcp demo` saves pictures."
@@ -25,6 +33,13 @@ _NEXT: Final[dict[Category, str]] = {
     "not_found": "`vidgo-mcp task` lists the tasks that are known here.",
     "rate_limited": "Wait a little, then run the command again.",
     "internal": "Run it again with VIDGO_LOG_LEVEL=DEBUG and report what it says.",
+}
+
+_CONSENT: Final[dict[Consent, str]] = {
+    "declined": "",
+    "dismissed": "",
+    "no_answer": "Run it again, and answer y.",
+    "cannot_ask": "Run it on a terminal, where you are asked, or with --yes.",
 }
 
 
@@ -47,7 +62,7 @@ def of_stopped(result: TaskResult, settings: Settings) -> str:
     if settings.sandbox:
         return f"Stopped. {SANDBOX_ENDED}"
     if result.task_id is None:
-        return _headline(result)
+        return "\n".join([_headline(result), *(line for line in _go_on(result, settings) if line)])
     head = f"Stopped waiting. Task {result.task_id} was accepted ({result.credits} credits) and goes on."
     return "\n".join([head, *_go_on(result, settings)])
 
@@ -56,10 +71,8 @@ def of_list(result: TaskList, settings: Settings) -> str:
     """Return the newest tasks, two lines each."""
     if result.tasks:
         return "\n".join(_entry(task) for task in result.tasks)
-    why = (
-        f" {MEMORY}; `vidgo-mcp task ID` asks Vidgo for any task of your key." if journal_path(settings) is None else ""
-    )
-    return f"No tasks are recorded here.{why}"
+    why = "" if _durable(settings) else f"{MEMORY}; "
+    return f"No tasks are recorded here. {why}`vidgo-mcp task ID` asks Vidgo for any task of your key."
 
 
 def of_estimate(estimate: Estimate, *, table: bool) -> str:
@@ -72,22 +85,89 @@ def of_estimate(estimate: Estimate, *, table: bool) -> str:
     return "\n".join(lines)
 
 
-def of_error(error: VidgoError, settings: Settings) -> str:
+def of_entries(entries: Sequence[Entry], settings: Settings) -> str:
+    """Return what the journal has, two lines each."""
+    if not entries:
+        return f"Nothing is recorded for this key in {journal_path(settings)}."
+    lines = []
+    for entry in entries:
+        intent = entry.intent
+        made = _local(timestamp(entry.created_at))
+        lines.append(
+            f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}".rstrip()
+        )
+        shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
+        lines.append(f"    {shape}: {' '.join(intent.prompt.split())}"[: PROMPT_WIDTH + 4].rstrip())
+    unknown = sum(entry.state == "unknown" for entry in entries)
+    if unknown:
+        lines += [
+            f"{unknown} {'outcome is' if unknown == 1 else 'outcomes are'} unknown: compare the balance, then "
+            "`vidgo-mcp journal resolve ID --task TASK_ID`, or `--not-charged`."
+        ]
+    return "\n".join(lines)
+
+
+def of_entry(recorded: Mapping[str, Any]) -> str:
+    """Return everything that is recorded of one entry, a line each."""
+    lines = []
+    for name, value in recorded.items():
+        shown = _local(value) if name.endswith("_at") else " ".join(value) if isinstance(value, list) else str(value)
+        lines.append(f"{name:<12} {shown}")
+    return "\n".join(lines)
+
+
+def of_settled(before: Entry, after: Entry | None) -> str:
+    """Return what settling a submit by hand means from now on."""
+    price = before.intent.credits
+    if after is None:
+        return (
+            f"Settled: not charged. The entry {before.id[:8]} is gone, and its {price} credits no longer count. "
+            f"The same request again is sent, and costs {price} credits."
+        )
+    head = f"Settled: the task {after.task_id} is recorded as what {before.id[:8]} paid for"
+    if after.state == "failed":
+        return f"{head}. It failed, so its {price} credits were refunded; the same request again is sent, and costs."
+    return f"{head} ({price} credits). Until 24 hours after its submit the same request again returns it, free."
+
+
+def of_spending(report: SpendingReport) -> str:
+    """Return what went out, by period, quality and tier."""
+    lines = []
+    for period in report.periods:
+        pictures = f"{period.pictures} {'picture' if period.pictures == 1 else 'pictures'}"
+        lines.append(f"last {period.period}: {period.credits} credits, {pictures}")
+        lines += [f"    {one.quality:<8}{one.tier:<4}{one.pictures:>6}{one.credits:>8} credits" for one in period.lines]
+    if report.budget_per_day is not None:
+        lines.append(f"{report.budget_left} credits are left of the {report.budget_per_day} of a day.")
+    return "\n".join(lines)
+
+
+def of_error(error: VidgoError, settings: Settings, *, step: str | None = None) -> str:
     """Return why a command could not be answered, what that means for the money, and what to do."""
     money = {
         "nothing_spent": "Nothing was spent.",
         "accepted": "The task exists and is paid for.",
         "unknown": "It is not known whether credits were spent.",
     }[error.money]
-    step = _NEXT.get(error.category, error.next_step)
-    if error.money == "accepted" and error.task_id:
-        step = f"Fetch it with: vidgo-mcp task {error.task_id}"
-    elif error.category == "outcome_unknown":
-        step = f"Compare the balance first (`vidgo-mcp doctor` shows it). {_memory(settings)}".strip()
-    elif error.category == "unavailable":
-        step = "`vidgo-mcp doctor` shows what can be reached. Then run the command again."
+    if step is None:
+        step = _step(error, settings)
     said = "othing was spent" in f"{error.message} {step}" and error.money == "nothing_spent"
     return "\n".join(line for line in (f"Error: {error.message}", "" if said else money, step) if line)
+
+
+def _step(error: VidgoError, settings: Settings) -> str:
+    if error.money == "accepted" and error.task_id:
+        return f"Fetch it with: vidgo-mcp task {error.task_id}"
+    if error.category == "outcome_unknown":
+        first = f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
+        return SETTLE if _durable(settings) else first
+    if isinstance(error, DeclinedError):
+        return _CONSENT[error.consent]
+    if isinstance(error, JournalError):
+        return "`vidgo-mcp doctor` says what to do about it; VIDGO_JOURNAL names another file."
+    if error.category == "unavailable":
+        return "`vidgo-mcp doctor` shows what can be reached. Then run the command again."
+    return _NEXT.get(error.category, error.next_step)
 
 
 def _headline(result: TaskResult) -> str:
@@ -122,11 +202,13 @@ def _entry(result: TaskResult) -> str:
 
 def _go_on(result: TaskResult, settings: Settings) -> list[str]:
     fetch = f"Fetch it with: vidgo-mcp task {result.task_id}" if result.task_id else ""
-    return [fetch, _memory(settings)]
+    if not _durable(settings):
+        return [fetch, PAYS_AGAIN]
+    return [fetch, IS_FREE if result.task_id else SETTLE]
 
 
-def _memory(settings: Settings) -> str:
-    return "" if journal_path(settings) is not None else PAYS_AGAIN
+def _durable(settings: Settings) -> bool:
+    return journal_path(settings) is not None
 
 
 def _notes(notes: list[str] | None) -> list[str]:
