@@ -1,7 +1,8 @@
 """How late a finished picture is noticed, and how many status reads that takes, against polls at a fixed interval.
 
 Claimed: no fixed poll of 2 s or more is at least as good on both axes; and, once 200 tasks were seen, the mean delay at
-equal reads is at most 0.8 of the 5 s poll's and 0.9 of the 3 s poll's. Run it with ``python -m benchmarks.waiting``; it takes about a minute.
+equal reads is at most 0.8 of the 5 s poll's and 0.9 of the 3 s poll's. Run it with ``python -m benchmarks.waiting``; it
+takes about a minute.
 
 Task lengths are drawn from a stated distribution: 6 % are refused within 1 to 5 s, 82 % take 15 to 60 s (a beta
 distribution with its peak near 30 s), 12 % take 60 to 180 s, the longer the rarer. The plan alone, which is arithmetic,
@@ -196,15 +197,15 @@ def report(lengths: Sequence[float], history: Sequence[float], learned: int) -> 
     for name, known in (("prior only", ()), (f"after {learned} tasks", history)):
         ours = alone(Plan(known), lengths)
         beaten = any(ours.beaten_by(poll) for poll in finer)
-        print(f"  our plan, {name + ':':<18} {ours}; a poll of 2 s or more as good on both: {'yes' if beaten else 'no'}")
+        print(f"  our plan, {name + ':':<18} {ours}; a poll as good on both: {'yes' if beaten else 'no'}")
         holds = holds and not beaten
         for interval, aim in AIMS.items():
             price, equal = at_equal_reads(known, polls[interval].reads, lengths)
             ratio = equal.delay / polls[interval].delay
             met = "met" if ratio <= aim else "missed"
             print(
-                f"    at the reads of a {interval:g} s poll (read price {price:.2f}): {equal}, {ratio:.2f} of its delay; "
-                f"aim {aim}: {met}"
+                f"    at the reads of a {interval:g} s poll (read price {price:.2f}): {equal}, "
+                f"{ratio:.2f} of its delay; aim {aim}: {met}"
             )
             holds = holds and (ratio <= aim or not known)
     return holds
