@@ -1,0 +1,70 @@
+"""The suite would notice: a copy of the package without the *sent* mark, or without the atomic step, turns it red."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("vidgo_mcp", "tests", "pyproject.toml")
+BREAKS = {
+    "the sent mark is not written": (
+        "vidgo_mcp/service/submitting.py",
+        "                    await self._journal.mark_sent(flight.entry.id)\n",
+        "                    pass\n",
+        "tests/service/test_same_picture.py",
+    ),
+    "the sent mark comes after the answer": (
+        "vidgo_mcp/journal/rules.py",
+        'return replace(entry, state="sent", sent_at=now)',
+        'return replace(entry, state="reserved", sent_at=None)',
+        "tests/service/test_same_picture.py",
+    ),
+    "the step that reserves is not atomic": (
+        "vidgo_mcp/journal/rows.py",
+        'connection.execute("BEGIN IMMEDIATE")',
+        'connection.execute("BEGIN")',
+        "tests/journal/test_sqlite_processes.py",
+    ),
+}
+
+
+def suite(copy: Path, tests: str) -> subprocess.CompletedProcess[str]:
+    # ``-m`` puts the copy, which is the working directory, before the installed package; PYTHONPATH does so for the
+    # processes that the tests start.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
+    alone["PYTHONPATH"] = str(copy)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests]
+    return subprocess.run(command, cwd=copy, env=alone, capture_output=True, text=True, timeout=240, check=False)
+
+
+def copied(to: Path) -> Path:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, to / name)
+    return to
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_the_suite_goes_red(what: str, tmp_path: Path) -> None:
+    file, sound, broken, tests = BREAKS[what]
+    copy = copied(tmp_path)
+    text = (copy / file).read_text(encoding="utf-8")
+    assert text.count(sound) == 1
+    (copy / file).write_text(text.replace(sound, broken), encoding="utf-8")
+    run = suite(copy, tests)
+    assert run.returncode == 1, run.stdout
+    assert "failed" in run.stdout
+
+
+@pytest.mark.parametrize("tests", sorted({tests for _, _, _, tests in BREAKS.values()}))
+def test_the_copy_is_green_while_nothing_is_broken(tests: str, tmp_path: Path) -> None:
+    run = suite(copied(tmp_path), tests)
+    assert run.returncode == 0, run.stdout

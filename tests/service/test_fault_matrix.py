@@ -1,0 +1,106 @@
+"""Every fault beside the submit x first call, repeated call, raised variation x both keepers: no credit astray."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tests.conftest import World, virtual_now
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.errors import JournalError, Money, VidgoError
+from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+
+# httpx's generators are left half-read when an answer is too large; only trio minds.
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
+
+T = TypeVar("T")
+
+LOW = 2
+# Without a socket nothing ends a hanging answer but its own time.
+TIMED = {"hang": "hang=25", "hang_before": "hang_before=25", "slow": "slow=3"}
+HARMLESS = {"slow"}
+
+
+class InlineSqliteJournal(SqliteJournal):
+    """SQLite on the virtual clock: its steps run in the loop, because a thread would let the clock jump ahead."""
+
+    async def _step(
+        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
+    ) -> T:
+        await anyio.lowlevel.checkpoint()
+        try:
+            return self._transact(step)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(str(error), money=money, task_id=task_id) from None
+
+
+def faults_of(endpoint: str) -> list[str]:
+    return [TIMED.get(name, name) for name, endpoints in FAULT_ENDPOINTS.items() if endpoint in endpoints]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
+    if request.param == "memory":
+        return MemoryJournal(virtual_now)
+    return InlineSqliteJournal(tmp_path / "journal.db", now=virtual_now)
+
+
+@pytest.mark.parametrize("fault", faults_of("status"))
+async def test_what_hinders_status_reads_never_costs_a_credit(journal: Journal, fault: str) -> None:
+    async with World(journal=journal, faults=[f"status:{fault}"], seconds=5) as world:
+        first = await world.make(wait_seconds=30)
+        assert first.outcome == ("finished" if fault.partition("=")[0] in HARMLESS else "pending")
+        assert world.movements() == [("charge", LOW)]
+        await world.make(wait_seconds=30)
+        assert world.movements() == [("charge", LOW)]
+        await world.make(wait_seconds=30, variation=2)
+        assert world.movements() == [("charge", LOW)] * 2
+        world.sandbox.clear_faults()
+        for variation in (1, 2):
+            again = await world.finished(variation=variation)
+            assert (again.reused, again.credits_charged) == (True, 0)
+        assert world.movements() == [("charge", LOW)] * 2
+        assert len(world.submits()) == 2
+
+
+@pytest.mark.parametrize("fault", faults_of("balance"))
+async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, fault: str) -> None:
+    async with World(journal=journal, faults=[f"balance:{fault}"], seconds=5) as world:
+        if fault.partition("=")[0] in HARMLESS:
+            await world.service.balance()
+        else:
+            with pytest.raises(VidgoError) as caught:
+                await world.service.balance()
+            assert caught.value.money == "nothing_spent"
+        first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
+        assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+@pytest.mark.parametrize("fault", faults_of("upload"))
+async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fault: str) -> None:
+    png = bytes.fromhex(
+        "89504e470d0a1a0a0000000d494844520000000100000001080600000"
+        "01f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+    )
+    async with World(journal=journal, faults=[f"upload:{fault}"], seconds=5) as world:
+        client: VidgoClient = await world.service._workshop.open()
+        for _ in range(2):
+            if fault.partition("=")[0] in HARMLESS:
+                await client.upload(png, file_name="a.png", mime_type="image/png")
+                continue
+            with pytest.raises(VidgoError) as caught:
+                await client.upload(png, file_name="a.png", mime_type="image/png")
+            assert caught.value.money == "nothing_spent"
+        assert world.movements() == []
+        first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
+        assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
+        assert world.movements() == [("charge", LOW)] * 2
