@@ -33,20 +33,9 @@ def task_result(result: TaskResult, *, links: bool) -> CallToolResult:
 def list_result(result: TaskList) -> CallToolResult:
     """Return the newest tasks."""
     blocks = [task_text(task, brief=True) for task in result.tasks]
-    return _structured(
-        [
-            _text(
-                "\n\n".join(
-                    [
-                        f"{len(blocks)} {'task' if len(blocks) == 1 else 'tasks'}, newest first.",
-                        *blocks,
-                        _next(result.next_step),
-                    ]
-                )
-            )
-        ],
-        result,
-    )
+    if blocks:
+        blocks.insert(0, f"{len(blocks)} {'task' if len(blocks) == 1 else 'tasks'}, newest first.")
+    return _structured([_text("\n\n".join([*blocks, _next(result.next_step)]))], result)
 
 
 def estimate_result(result: Estimate) -> CallToolResult:
