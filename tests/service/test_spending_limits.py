@@ -10,11 +10,12 @@ import pytest
 
 from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.journal import Intent, MemoryJournal, Reserved
+from vidgo_mcp.journal import Existing, Intent, MemoryJournal, Reservation, Reserved
 from vidgo_mcp.models.outcomes import TaskResult
-from vidgo_mcp.models.requests import EstimateArguments
+from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import Budget, Limits, account_of
+from vidgo_mcp.service.consent import Answer, Question
 from vidgo_mcp.service.identity import owner_of
 
 pytestmark = pytest.mark.anyio
@@ -216,3 +217,32 @@ async def test_what_a_dead_process_had_reserved_does_not_hold_the_budget_of_a_li
         await refusal(world)
         await anyio.sleep(31)
         assert (await world.finished()).credits_charged == LOW
+
+
+async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gives_up() -> None:
+    asked: list[int] = []
+
+    async def slow_yes(question: Question) -> Answer:
+        asked.append(question.credits)
+        await anyio.sleep(5)
+        return Answer("accepted", ticket=f"ticket {len(asked)}")
+
+    async with World(limits=Limits(confirm_above=1), seconds=5) as world:
+        reserve = world.journal.reserve
+        met: list[Reserved] = []
+
+        async def crossed(intent: Intent, **how: Any) -> Reservation:
+            # Somebody else's reservation of the same picture, which is released before anything is sent.
+            if not met:
+                first = await reserve(intent, holder="somebody else")
+                assert isinstance(first, Reserved)
+                met.append(first)
+                await world.journal.release(first.entry.id)
+                return Existing(first.entry)
+            return await reserve(intent, **how)
+
+        world.journal.reserve = crossed  # type: ignore[method-assign]
+        arguments = GenerateArguments(prompt="a fox", wait_seconds=600)
+        made = await world.service.make(arguments, ask=slow_yes)
+        assert (made.outcome, made.credits_charged, asked) == ("finished", LOW, [LOW])
+        assert world.movements() == [("charge", LOW)]

@@ -48,6 +48,8 @@ class Order:
     deadline: Deadline
     ask: Ask
     notes: list[str]
+    ticket: str | None = None
+    """The person's acceptance: they are asked once for a call, also when another call's reservation came between."""
 
 
 async def make(
@@ -149,6 +151,8 @@ async def _consent(workshop: Workshop, limits: Limits, order: Order) -> str | No
     price, threshold = order.intent.credits, limits.confirm_above
     if threshold is None or price <= threshold:
         return None
+    if order.ticket is not None:
+        return order.ticket
     spent = await workshop.journal.spent(order.intent.owner)
     shape = f"{order.intent.size}, {order.intent.tier}, {order.intent.quality}"
     question = consent.Question(price, order.arguments.prompt, shape, spent, limits.budget.left(spent))
@@ -156,6 +160,7 @@ async def _consent(workshop: Workshop, limits: Limits, order: Order) -> str | No
     if answer.verdict != "accepted":
         raise consent.refusal(answer.verdict, price, threshold)
     order.deadline.agreed()
+    order.ticket = answer.ticket
     return answer.ticket
 
 
