@@ -1,0 +1,69 @@
+"""Every fault of the sandbox, through the tools: each answer keeps the rules, and the ledger bears it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import World
+from tests.server.conftest import ERAS, calling
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+
+pytestmark = [
+    pytest.mark.anyio,
+    # httpx's generators are left half-read when an answer is too large; only trio minds.
+    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
+]
+
+LOW = 2
+FOX = {"prompt": "a fox"}
+# Without a socket nothing ends a hanging answer but its own time.
+TIMED = {"hang": "hang=130", "hang_before": "hang_before=130", "slow": "slow=3"}
+PAIRS = [
+    pytest.param(endpoint, f"{endpoint}:{TIMED.get(name, name)}", id=f"{endpoint}:{name}")
+    for name, endpoints in FAULT_ENDPOINTS.items()
+    for endpoint in endpoints
+    # Callbacks are a hint that nobody listens to here, and no tool uploads yet.
+    if endpoint not in {"callback", "upload"}
+]
+
+
+@pytest.fixture(params=ERAS)
+def era(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.mark.parametrize(("endpoint", "fault"), PAIRS)
+async def test_each_fault_ends_in_an_answer_that_tells_the_truth_about_money(
+    endpoint: str, fault: str, era: Any
+) -> None:
+    async with World(faults=[fault], seconds=5) as world, calling(world, era) as caller:
+        balance = await caller.call("get_balance")
+        assert balance.is_error or endpoint != "balance" or "slow" in fault
+        made = await caller.call("generate_image", **FOX, wait_seconds=30)
+        answer = made.structured_content
+        assert isinstance(answer, dict)
+        again = await caller.call("generate_image", **FOX, wait_seconds=30)
+        listed = await caller.data("get_task")
+        if answer.get("task_id"):
+            await caller.call("get_task", task_id=answer["task_id"], wait_seconds=0)
+            await caller.call("view_image", task_id=answer["task_id"], max_edge=256)
+        charges = [entry for entry in world.sandbox.ledger if entry.kind == "charge"]
+        refunds = [entry for entry in world.sandbox.ledger if entry.kind == "refund"]
+        if made.is_error and answer["money"] == "nothing_spent":
+            assert charges == []
+        elif made.is_error:
+            assert answer["money"] == "unknown"
+            assert len(charges) <= 1
+            assert again.is_error
+            assert [task["outcome"] for task in listed["tasks"]] == ["unknown"]
+        elif answer["outcome"] == "failed" and answer.get("refunded"):
+            assert (answer["credits_charged"], len(refunds), len(charges)) == (0, len(charges), 2)
+        elif "task_id" not in answer:
+            # Vidgo has not answered the submit yet, so nobody can know.
+            assert answer["outcome"] == "pending"
+            assert len(charges) <= 1
+        else:
+            assert answer["credits_charged"] == LOW
+            assert [entry.credits for entry in charges] == [LOW]
