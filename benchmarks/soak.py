@@ -38,8 +38,12 @@ from vidgo_mcp.service import Service
 
 FUNDS: Final = 10_000_000
 CALLERS: Final = ("", "ann", "bob")
-FAULTY: Final = {"submit": 0.35, "status": 0.2, "balance": 0.5}
-"""How likely a request is spoiled. The service does not upload yet."""
+FAULTY: Final = {"submit": 0.35, "status": 0.2, "balance": 0.5, "upload": 0.5, "file": 0.5}
+"""How likely a request is spoiled. Uploads go through the client alone: the service does not upload yet."""
+PIXEL: Final = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
 TASK_FAULTS: Final = {
     "failed": 0.08,
     "failed_early": 0.05,
@@ -223,10 +227,16 @@ class Round:
                 known = [task.task_id for task in listed.tasks if task.task_id is not None]
                 if known:
                     self._found.tried["get_task"] += 1
-                    await service.task(self._draw.choice(known), wait_seconds=1, caller=caller)
+                    task = await service.task(self._draw.choice(known), wait_seconds=1, caller=caller)
+                    if task.image_urls:
+                        self._found.tried["downloads"] += 1
+                        await self._world.client().download(task.image_urls[0])
             if self._draw.random() < 0.1:
                 self._found.tried["balances"] += 1
                 await service.balance(caller=caller)
+            if self._draw.random() < 0.05:
+                self._found.tried["uploads"] += 1
+                await self._world.client().upload(PIXEL, file_name="a.png", mime_type="image/png")
         except VidgoError as error:
             self._found.answers[f"look around: {error.category}"] += 1
 

@@ -68,8 +68,10 @@ class Wire(httpx.AsyncBaseTransport):
             self.posts += 1
         elif endpoint == "status":
             self.reads += 1
+        elif request.url.path.startswith("/files/"):
+            endpoint = "file"
         else:
-            endpoint = "balance"
+            endpoint = "upload" if "/upload/" in request.url.path else "balance"
         self._before(endpoint)
         return await self._inner.handle_async_request(request)
 
@@ -104,8 +106,11 @@ class World:
         """Return a service, not yet entered."""
         return Service(journal=self.journal, connect=self._connect, account=ACCOUNT, now=self._now, draw=self._draw)
 
+    def client(self) -> VidgoClient:
+        """Return a client of its own on the same wire, for what the service does not do yet."""
+        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self._now, draw=self._draw)
+
     @asynccontextmanager
     async def _connect(self) -> AsyncGenerator[VidgoClient]:
-        client = VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self._now, draw=self._draw)
-        async with client:
+        async with self.client() as client:
             yield client
