@@ -28,7 +28,7 @@ from vidgo_mcp.models.outcomes import TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
 from vidgo_mcp.service import Limits, Progress, Service, account_of
-from vidgo_mcp.service.service import silence
+from vidgo_mcp.service.following import silence
 
 BASE = "http://127.0.0.1:8787"
 NOON = 1_780_000_000.0

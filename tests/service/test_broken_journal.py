@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.conftest import World, virtual_now
-from vidgo_mcp.errors import InternalError, OutcomeUnknownError
+from vidgo_mcp.errors import InternalError, NotFoundError, OutcomeUnknownError
 from vidgo_mcp.journal import Entry, MemoryJournal
 from vidgo_mcp.models.tasks import Task
 
@@ -103,3 +103,13 @@ async def test_a_reading_that_cannot_be_recorded_is_read_again_by_the_next_look(
         await anyio.sleep(5)
         assert (await world.service.task(made.task_id, wait_seconds=60)).outcome == "finished"
         assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_a_given_up_reference_whose_release_fails_says_why_and_keeps_nobody_waiting() -> None:
+    async with World(journal=Full("release"), seconds=5) as world:
+        with pytest.raises(NotFoundError):
+            await world.make(image_urls=["task:nobody-has-this"])
+        assert world.submits() == []
+        assert (await world.finished(prompt="a hare")).credits_charged == LOW
+        left = anyio.current_time()
+    assert anyio.current_time() == left

@@ -35,6 +35,10 @@ PLAN_LIFE: Final = 600.0
 log = logging.getLogger(__name__)
 
 
+async def silence(progress: float, message: str) -> None:
+    """Tell nobody how far a wait has come."""
+
+
 class Deadline:
     """How long one call may wait. All of it counts from the start of the call: uploads and the submit too."""
 

@@ -18,7 +18,7 @@ from vidgo_mcp.pricing import PRICES, Quote, UnpriceableError, quote
 from vidgo_mcp.service import answers, consent, references
 from vidgo_mcp.service.budget import Budget
 from vidgo_mcp.service.consent import Ask
-from vidgo_mcp.service.following import Deadline, Progress
+from vidgo_mcp.service.following import Deadline, Progress, silence
 from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.submitting import Flight
 from vidgo_mcp.service.workshop import Workshop
@@ -224,19 +224,15 @@ async def _reference_url(workshop: Workshop, owner: str, source: ReferenceSource
     entry = await workshop.known(owner, source.value)
     if entry is None:
         try:
-            result = await workshop.foreign(owner, source.value, deadline, _silence, field="image_urls")
+            result = await workshop.foreign(owner, source.value, deadline, silence, field="image_urls")
         except VidgoError as error:
             # It speaks of the reference; of the picture that was asked for, nothing was sent.
             error.money, error.field = "nothing_spent", "image_urls"
             raise
         return references.url_of_result(result)
     if entry.state == "accepted":
-        entry, _ = await workshop.await_end(entry, deadline, _silence)
+        entry, _ = await workshop.await_end(entry, deadline, silence)
     return references.url_of_result(answers.entry_result(entry, workshop.now()))
-
-
-async def _silence(progress: float, message: str) -> None:
-    """Tell nobody."""
 
 
 def priced_picture(picture: Picture) -> Quote:

@@ -28,7 +28,7 @@ from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetT
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.service import answers
 from vidgo_mcp.service.consent import Ask, cannot_ask
-from vidgo_mcp.service.following import Deadline, Progress
+from vidgo_mcp.service.following import Deadline, Progress, silence
 from vidgo_mcp.service.making import Limits, make, priced_picture
 from vidgo_mcp.service.workshop import Account, Connect, Workshop
 
@@ -36,10 +36,6 @@ BALANCE_LIFE: Final = 30.0
 PERIODS: Final[Mapping[Literal["24 h", "7 d", "30 d"], int]] = {"24 h": 1, "7 d": 7, "30 d": 30}
 WARM_UP_PAUSE: Final = 0.3
 """Seconds that leave the first answers undisturbed by imports in the background."""
-
-
-async def silence(progress: float, message: str) -> None:
-    """Tell nobody."""
 
 
 def _nobody_is_gone(holder: str) -> bool:

@@ -65,9 +65,14 @@ class Flights:
 
     async def abandon(self, flight: Flight) -> None:
         """Give a reserved intent up before anything was sent; whoever waits for it may start it anew."""
-        with anyio.CancelScope(shield=True):
-            await self._journal.release(flight.entry.id)
-        self._land(flight)
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._journal.release(flight.entry.id)
+        except Exception:
+            # Its lease will free it. What made the caller give up is what the caller is told, and nobody waits for it.
+            log.exception("the journal could not release what was not sent")
+        finally:
+            self._land(flight)
 
     async def submit(self, flight: Flight, client: VidgoClient, request: ImageRequest) -> Entry | None:
         """Send the request once, and record what became of it; return the entry when it has a task."""
@@ -101,14 +106,14 @@ class Flights:
 
     async def _bind(self, flight: Flight, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
-        for pause in (*BIND_PAUSES, None):
-            try:
-                with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
+            for pause in (*BIND_PAUSES, None):
+                try:
                     return await self._journal.bind(flight.entry.id, task)
-            except Exception:  # whatever keeps a journal from writing: the id of what was paid for goes to the caller
-                log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
-            if pause is not None:
-                await anyio.sleep(pause)
+                except Exception:  # whatever keeps it from writing: the id of what was paid for goes to the caller
+                    log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
+                if pause is not None:
+                    await anyio.sleep(pause)
         raise InternalError(
             "Vidgo accepted this picture, but vidgo-mcp could not record it.",
             money="accepted",
