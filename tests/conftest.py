@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
+import anyio.lowlevel
 import httpx
 import pytest
 import trio
@@ -27,7 +28,7 @@ from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.models.outcomes import TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
-from vidgo_mcp.service import Limits, Progress, Service, account_of
+from vidgo_mcp.service import Disk, Limits, Progress, Service, account_of
 from vidgo_mcp.service.following import silence
 
 BASE = "http://127.0.0.1:8787"
@@ -36,6 +37,8 @@ NOON = 1_780_000_000.0
 DAY = 24 * 3600.0
 
 Hook = Callable[[httpx.Request], Awaitable[None]]
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,12 @@ def virtual_backend() -> tuple[str, dict[str, Any]]:
 def virtual_now() -> float:
     """Return the time of day on the virtual clock."""
     return NOON + trio.current_time()
+
+
+async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    """Run work that blocks in place of a thread: the virtual clock would not wait for one."""
+    await anyio.lowlevel.checkpoint()
+    return work(*args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,8 @@ class World:
         sandbox: Sandbox | None = None,
         callback_url: str | None = None,
         limits: Limits | None = None,
+        disk: Disk | None = None,
+        holder: str = "this process",
     ) -> None:
         self.sandbox = sandbox or Sandbox(
             accounts={SANDBOX_KEY: funds, "another-key": funds},
@@ -147,6 +158,9 @@ class World:
             account=None if key is None else account_of(key, BASE),
             limits=limits,
             callback_url=callback_url,
+            disk=disk,
+            in_thread=at_once,
+            holder=holder,
             now=virtual_now,
             draw=lambda: 1.0,
         )

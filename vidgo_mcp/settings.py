@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vidgo_mcp.models.addresses import checked_base_url
@@ -66,6 +66,29 @@ def _checked_journal(place: str) -> str:
     except RuntimeError:
         raise ValueError("its ~ stands for a home folder that is not known; write the whole path") from None
     return place
+
+
+def _checked_save_dir(folder: str) -> str:
+    return "off" if folder.lower() == "off" else str(_absolute(folder))
+
+
+def _folders(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
+
+
+def _absolute(folder: str) -> Path:
+    if not folder.isprintable():
+        raise ValueError("it has characters that no folder name should have")
+    try:
+        path = Path(folder).expanduser()
+    except RuntimeError:
+        raise ValueError("its ~ stands for a home folder that is not known; write the whole path") from None
+    if not path.is_absolute():
+        # Clients start servers in a folder of their own choice, often the root of the disk.
+        raise ValueError(f"{folder} is not a whole path; begin with / or ~ (on Windows with a drive)")
+    return path
 
 
 class Settings(BaseSettings):
@@ -125,6 +148,28 @@ class Settings(BaseSettings):
         int | None,
         Field(ge=0, description="Ask you before a picture that costs more credits; refused where a client cannot ask."),
     ] = None
+    save_dir: Annotated[
+        str | None,
+        AfterValidator(lambda folder: folder if folder is None else _checked_save_dir(folder)),
+        Field(
+            description="The folder where finished pictures are saved, by default `vidgo` in your Pictures folder (not "
+            "with a sandbox). `off` saves nothing. Over HTTP nothing is saved."
+        ),
+    ] = None
+    save_metadata: Annotated[
+        bool, Field(description="`0` leaves prompt, model, size, tier and task id out of the saved files.")
+    ] = True
+    input_dirs: Annotated[
+        tuple[Path, ...],
+        BeforeValidator(_folders),
+        Field(
+            description="Folders that an edit may read your pictures from, separated by `:` (on Windows `;`), beside "
+            "the folder where pictures are saved. Over HTTP no file is read."
+        ),
+    ] = ()
+    max_upload_mb: Annotated[
+        int, Field(ge=1, le=100, description="The most megabytes that one local or inline picture may have.")
+    ] = 20
     log_level: Annotated[
         LogLevel, Field(description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`.")
     ] = "WARNING"

@@ -122,15 +122,15 @@ async def test_somebody_elses_task_of_the_same_key_can_be_edited_and_one_of_anot
 
 @pytest.mark.parametrize(
     "reference",
-    ["/home/me/cat.png", "cat.png", "C:\\Users\\me\\cat.png", "file:///home/me/cat.png", "data:image/png;base64,AAAA"],
+    ["/home/me/cat.png", "cat.png", "C:\\Users\\me\\cat.png", "file:///home/me/cat.png"],
 )
-async def test_what_lies_on_this_machine_cannot_be_uploaded_yet(reference: str) -> None:
+async def test_where_the_disk_is_not_the_callers_no_file_is_read(reference: str) -> None:
     async with World() as world:
         error = await refused(world, PHOTO, reference)
         assert isinstance(error, InvalidRequestError)
         assert "image_urls[1]" in error.message
-        assert "cannot be uploaded yet" in error.message
-        assert "http(s) URL" in error.next_step
+        assert "reads no local files" in error.message
+        assert "http(s) URL" in error.message
         assert world.wire.seen == []
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
+from vidgo_mcp.files.reading import Folders
 from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.journal.holders import current_holder, is_gone
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.service import Budget, Limits, Service, account_of
+from vidgo_mcp.service import Budget, Disk, Limits, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SANDBOX_ACCOUNT: Final = account_of("sandbox", "sandbox")
 DAY: Final = 24 * 3600.0
+MEGABYTE: Final = 1024 * 1024
 
 
 def configure_logging(level: str) -> None:
@@ -34,8 +36,13 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def build_service(settings: Settings) -> Service:
-    """Return the service that the settings describe."""
+def build_service(settings: Settings, *, disk: Disk | None = None) -> Service:
+    """Return the service that the settings describe.
+
+    Args:
+        settings: what the user set.
+        disk: what of this machine's disk may be used; by default what the settings allow to the person before it.
+    """
     return Service(
         journal=journal_of(settings),
         connect=lambda: connected(settings),
@@ -46,6 +53,7 @@ def build_service(settings: Settings) -> Service:
             settings.confirm_above,
         ),
         callback_url=settings.callback_url,
+        disk=disk or disk_of(settings),
         default_wait=settings.wait_seconds,
         holder=current_holder(),
         gone=is_gone,
@@ -111,6 +119,40 @@ def state_key(settings: Settings) -> bytes | None:
     if settings.key is None or journal_path(settings) is None:
         return None
     return hmac.new(settings.key.encode(), b"vidgo-mcp: questions to the person", hashlib.sha256).digest()
+
+
+def disk_of(settings: Settings) -> Disk:
+    """Return what a person's own server may do with their disk."""
+    folder = save_folder(settings)
+    allowed = (*settings.input_dirs, *([folder] if folder is not None else []))
+    largest = settings.max_upload_mb * MEGABYTE
+    return Disk(Folders(allowed, largest, _home()), folder, facts=settings.save_metadata, largest=largest)
+
+
+def remote_disk(settings: Settings) -> Disk:
+    """Return what a server does for callers elsewhere: it takes inline data, and leaves its disk alone."""
+    return Disk(largest=settings.max_upload_mb * MEGABYTE)
+
+
+def save_folder(settings: Settings) -> Path | None:
+    """Return where finished pictures are saved, None when they are not.
+
+    A sandbox's pictures are no pictures: they are saved only where somebody names a folder for them.
+    """
+    if settings.save_dir is not None:
+        return None if settings.save_dir == "off" else Path(settings.save_dir)
+    if settings.sandbox:
+        return None
+    from platformdirs import user_pictures_path
+
+    return user_pictures_path() / "vidgo"
+
+
+def _home() -> str | None:
+    try:
+        return str(Path.home())
+    except RuntimeError:
+        return None
 
 
 @asynccontextmanager

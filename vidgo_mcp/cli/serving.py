@@ -7,7 +7,7 @@ import socket
 import anyio
 import click
 
-from vidgo_mcp.cli.compose import build_service, configure_logging, state_key
+from vidgo_mcp.cli.compose import build_service, configure_logging, remote_disk, state_key
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.models.addresses import is_loopback_host
 from vidgo_mcp.server import build_server
@@ -18,7 +18,9 @@ from vidgo_mcp.settings import Settings
 def run(settings: Settings, *, host: str, port: int) -> None:
     """Serve until Ctrl-C."""
     configure_logging(settings.log_level)
-    service = build_service(settings)
+    service = build_service(settings, disk=remote_disk(settings))
+    if settings.save_dir not in {None, "off"} or settings.input_dirs:
+        click.echo("VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP.", err=True)
     if is_loopback_host(host):
         _check_port(host, port)
 

@@ -14,7 +14,7 @@ import anyio
 import httpx
 
 from vidgo_mcp.client import schedule, sorting, wire
-from vidgo_mcp.client.download import USER_AGENT, download
+from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
 from vidgo_mcp.client.patience import SUBMIT_PATIENCE, Patience, backoff
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.models.addresses import checked_base_url, is_loopback_host
@@ -248,8 +248,8 @@ class VidgoClient:
         """
         return await self._read("/api/user/balance", wire.read_balance, what="account")
 
-    async def download(self, url: str) -> bytes:
-        """Return the bytes of a result, under limits, and never from a private address.
+    async def download(self, url: str, *, seconds: float = DOWNLOAD_SECONDS) -> bytes:
+        """Return the bytes of a result, within ``seconds``, under limits, and never from a private address.
 
         With the API itself on loopback, loopback is allowed too. The key is not sent along.
 
@@ -258,7 +258,7 @@ class VidgoClient:
             PermissionDeniedError: the address is private.
             UnavailableError: it could not be fetched, or is too large.
         """
-        fetched = await download(url, allow_loopback=self._local, transport=self._transport)
+        fetched = await download(url, allow_loopback=self._local, seconds=seconds, transport=self._transport)
         return fetched.content
 
     async def _read(self, path: str, parse: Callable[[Any], T], *, what: str) -> T:

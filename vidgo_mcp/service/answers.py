@@ -30,6 +30,7 @@ def entry_result(
     entry: Entry,
     now: float,
     *,
+    saved: Sequence[str] = (),
     charged: bool | None = None,
     another: int | None = None,
     notes: Sequence[str] = (),
@@ -40,6 +41,7 @@ def entry_result(
     Args:
         entry: what the journal knows.
         now: the time of day, seconds since the epoch.
+        saved: where its copies are.
         charged: whether this very call caused the submit; None in answers of get_task.
         another: the lowest unused variation, for a picture that was reused.
         notes: what else there is to say.
@@ -69,6 +71,7 @@ def entry_result(
             "progress": entry.progress,
             "image_urls": list(entry.image_urls[:1]) if finished and alive else None,
             "expires_at": timestamp(entry.dies_at) if entry.dies_at is not None else None,
+            "saved_paths": list(saved) or None,
             "prompt": intent.prompt[:PROMPT_SHOWN],
             "created_at": timestamp(entry.created_at),
             "model": intent.model,
@@ -84,7 +87,7 @@ def entry_result(
             "refunded": True if failed else None,
             "error": _reason(entry) if failed or empty else None,
             "notes": [*said, *receipt] or None,
-            "next_step": _next_step(entry, now, charged, another),
+            "next_step": _next_step(entry, now, saved, charged, another),
         }
     )
 
@@ -95,7 +98,7 @@ def _reason(entry: Entry) -> str:
     return entry.error or "Vidgo gave no reason."
 
 
-def _next_step(entry: Entry, now: float, charged: bool | None, another: int | None) -> str:
+def _next_step(entry: Entry, now: float, saved: Sequence[str], charged: bool | None, another: int | None) -> str:
     if entry.state == "failed":
         return TRY_AGAIN
     if entry.state == "empty":
@@ -104,9 +107,12 @@ def _next_step(entry: Entry, now: float, charged: bool | None, another: int | No
         return OutcomeUnknownError.default_next_step
     if entry.state != "finished":
         return WAIT_FURTHER if entry.task_id else REPEAT
+    change = f"To change the picture: edit_image with image_urls task:{entry.task_id}."
     if not in_window(entry, now):
+        if saved:
+            return f"Tell the user where the picture is saved. {change}"
         return "The picture can no longer be fetched; the same call of generate_image or edit_image makes it anew."
-    show = f"Show the user this URL. To change the picture: edit_image with image_urls task:{entry.task_id}."
+    show = f"Show the user this URL{' and where the picture is saved' if saved else ''}. {change}"
     if charged is not False or another is None:
         return show
     return (
@@ -217,7 +223,7 @@ def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: st
 
 
 def viewable_url(result: TaskResult) -> str:
-    """Return the URL of a picture that can be looked at.
+    """Return the URL of a picture without a copy that can be looked at.
 
     Raises:
         UnavailableError: it is still being made.

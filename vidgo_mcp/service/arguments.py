@@ -146,10 +146,14 @@ def _reference_faults(references: list[str]) -> list[Fault]:
         try:
             read_reference(reference)
         except ValueError as error:
-            # What stands before an @ may be a password, and errors are logged by clients.
-            shown = _shown(re.sub(r"//[^/]*@", "//...@", reference))
-            faults.append(Fault("image_urls", f"image_urls[{index}] {shown}: {error}"))
+            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
     return faults
+
+
+def shown_reference(reference: str) -> str:
+    """Return a reference as errors show it: short, in quotes, and without a password."""
+    # What stands before an @ may be one, and errors are logged by clients.
+    return _shown(re.sub(r"//[^/]*@", "//...@", reference))
 
 
 def _next_step(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> str:

@@ -67,6 +67,7 @@ class Watches:
         journal: where readings of own tasks are recorded.
         open_client: opens the client, once.
         on_failed: told when a task failed, which refunds it.
+        on_finished: told when the journal has recorded a picture.
         now: the time of day in seconds since the epoch.
     """
 
@@ -76,12 +77,14 @@ class Watches:
         open_client: Callable[[], Awaitable[VidgoClient]],
         *,
         on_failed: Callable[[], None],
+        on_finished: Callable[[Entry], object],
         now: Callable[[], float],
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._journal = journal
         self._open_client = open_client
         self._on_failed = on_failed
+        self._on_finished = on_finished
         self._now = now
         self._draw = draw
         self._pace = Pace()
@@ -119,10 +122,13 @@ class Watches:
             if entry_id is None:
                 return
             try:
-                await self._journal.record(entry_id, task, empty=empty)
+                entry = await self._journal.record(entry_id, task, empty=empty)
             except JournalError as error:
                 # Whoever waits still gets the picture, and it will be read again from Vidgo.
                 log.warning("%s", error.message)
+            else:
+                if entry.state == "finished":
+                    self._on_finished(entry)
 
         if task_id in self._watches:
             known = self._watches[task_id]
@@ -164,13 +170,12 @@ class Watches:
             self._watches.pop(watch.task_id, None)
 
 
-async def follow(watch: Watch, deadline: Deadline, progress: Progress, *, look: bool = True) -> VidgoError | None:
+async def follow(watch: Watch, deadline: Deadline, meter: Meter, *, look: bool = True) -> VidgoError | None:
     """Wait until the task has ended or the call's time is over; return the failure if it was never read meanwhile.
 
     ``look`` asks for a reading that is at most 2 s old, and waits for it as long as for a task_id.
     """
     readings = watch.readings
-    meter = _Meter(progress)
     with watch.attended():
         await meter.tell(watch)
         if look and watch.stale():
@@ -186,17 +191,22 @@ async def follow(watch: Watch, deadline: Deadline, progress: Progress, *, look: 
     return watch.failure if watch.readings == readings else None
 
 
-class _Meter:
-    """Turns what is known of a task into numbers that rise with every telling, whatever the vendor reports."""
+class Meter:
+    """Tells one caller how far the call is, in numbers that rise with every telling, whatever the vendor reports."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress = silence) -> None:
         self._progress = progress
         self._shown = 0.0
 
     async def tell(self, watch: Watch) -> None:
+        """Tell how far a task is."""
         task = watch.latest
         reported = float(task.progress or 0) if task else 0.0
-        self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
         status = task.status if task else "accepted"
+        await self.say(f"{status} after {watch.age():.0f} s, task {watch.task_id}", reported)
+
+    async def say(self, message: str, reported: float = 0.0) -> None:
+        """Tell what is happening; ``reported`` is how far it is by somebody's word, 0 to 100."""
+        self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
         # Not rounded: after many tellings the steps are so small that rounded numbers would stand still.
-        await self._progress(self._shown, f"{status} after {watch.age():.0f} s, task {watch.task_id}")
+        await self._progress(self._shown, message)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from vidgo_mcp.errors import BudgetError, InvalidRequestError, VidgoError
+from vidgo_mcp.errors import BudgetError, InvalidRequestError, UnavailableError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent
 from vidgo_mcp.models.outcomes import TaskResult
-from vidgo_mcp.models.references import ReferenceSource
 from vidgo_mcp.models.requests import EDIT, TEXT_TO_IMAGE, GenerateArguments, ImageRequest, Picture
 from vidgo_mcp.models.size import parse_size
 from vidgo_mcp.pricing import PRICES, Quote, UnpriceableError, quote
-from vidgo_mcp.service import answers, consent, references
+from vidgo_mcp.service import answers, consent
 from vidgo_mcp.service.budget import Budget
 from vidgo_mcp.service.consent import Ask
-from vidgo_mcp.service.following import Deadline, Progress, silence
+from vidgo_mcp.service.following import PROGRESS_EVERY, Deadline, Meter, Progress
 from vidgo_mcp.service.identity import intent_of
+from vidgo_mcp.service.references import Reference, identity_of, read_references, url_of_result
 from vidgo_mcp.service.submitting import Flight
 from vidgo_mcp.service.workshop import Workshop
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
+    from vidgo_mcp.files.pictures import ReferencePicture
 
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
@@ -44,8 +46,9 @@ class Order:
 
     arguments: GenerateArguments
     intent: Intent
-    sources: list[ReferenceSource]
+    references: list[Reference]
     deadline: Deadline
+    meter: Meter
     ask: Ask
     notes: list[str]
     ticket: str | None = None
@@ -68,17 +71,17 @@ async def make(
         VidgoError: the request could not be answered; its ``money`` says what that means.
     """
     priced = priced_picture(arguments)
-    sources = references.sources_of(arguments)
+    references = await _read(workshop, arguments, deadline)
     owner = workshop.owner(caller)
     intent = intent_of(
         owner=owner,
-        model=EDIT if sources else TEXT_TO_IMAGE,
+        model=EDIT if references else TEXT_TO_IMAGE,
         prompt=arguments.prompt,
         priced=priced,
-        references=[await references.identity_of(workshop.journal, owner, source) for source in sources],
+        references=[await identity_of(workshop.journal, owner, reference) for reference in references],
         variation=arguments.variation,
     )
-    order = Order(arguments, intent, sources, deadline, ask, list(priced.notes))
+    order = Order(arguments, intent, references, deadline, Meter(progress), ask, list(priced.notes))
     while True:
         entry = await workshop.journal.find(owner, intent.fingerprint)
         charged = False
@@ -87,11 +90,25 @@ async def make(
             entry, charged = await _start(workshop, limits, order)
         workshop.awaited[entry.id] += 1
         try:
-            landed = await _landed(workshop, entry, deadline)
+            landed = await _landed(workshop, entry, order)
             if landed is not None:
-                return await _made(workshop, limits, order, landed, charged, progress)
+                return await _made(workshop, limits, order, landed, charged)
+        except anyio.get_cancelled_exc_class():
+            if workshop.awaited[entry.id] == 1:
+                # Nobody wants it any more, and while its references are uploaded nothing has been spent.
+                workshop.flights.withdraw(entry.id)
+            raise
         finally:
             workshop.awaited[entry.id] -= 1
+
+
+async def _read(workshop: Workshop, arguments: GenerateArguments, deadline: Deadline) -> list[Reference]:
+    """Return the references; a disk that does not answer, a network folder for instance, must not hold the call."""
+    with anyio.move_on_after(deadline.left_for_id()):
+        return await read_references(arguments, workshop.disk, workshop.in_thread)
+    raise UnavailableError(
+        "The local files could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
+    )
 
 
 async def _start(workshop: Workshop, limits: Limits, order: Order) -> tuple[Entry, bool]:
@@ -119,27 +136,65 @@ async def _start(workshop: Workshop, limits: Limits, order: Order) -> tuple[Entr
         flight = workshop.flights.announce(entry)
         workshop.tasks.start_soon(workshop.flights.keep_alive, flight, workshop.holder)
     order.notes += warnings
+    handed_over = False
     try:
-        urls = [await _reference_url(workshop, intent.owner, source, order.deadline) for source in order.sources]
-        request = ImageRequest.model_validate(
-            {
-                "prompt": order.arguments.prompt,
-                "size": order.arguments.size,
-                "resolution": order.arguments.resolution,
-                "quality": order.arguments.quality,
-                "image_urls": urls or None,
-            }
-        )
+        found = [await _at_hand(workshop, intent.owner, reference, order.deadline) for reference in order.references]
         if flight.error is not None:
             # The service was left meanwhile.
             raise flight.error
-        workshop.tasks.start_soon(_fly, workshop, flight, client, request)
-        flight.started = True
+        if any(not isinstance(reference, str) for reference in found):
+            flight.doing = "its references are about to be uploaded"
+        else:
+            flight.started = True
+        prepare = partial(_prepared, workshop, flight, order.arguments, found)
+        workshop.tasks.start_soon(_fly, workshop, flight, client, prepare)
+        handed_over = True
     finally:
-        if not flight.started:
+        if not handed_over:
             await workshop.flights.abandon(flight)
     workshop.forget_balance()
     return entry, True
+
+
+async def _prepared(
+    workshop: Workshop, flight: Flight, arguments: GenerateArguments, found: Sequence[str | ReferencePicture]
+) -> ImageRequest:
+    """Return the request as it is sent, its references uploaded, all that are missing at once.
+
+    Raises:
+        VidgoError: a reference could not be uploaded; nothing was spent.
+    """
+    urls = [reference if isinstance(reference, str) else "" for reference in found]
+    account = flight.entry.intent.owner.partition("/")[0]
+    failures: list[VidgoError] = []
+
+    async def upload(index: int, picture: ReferencePicture) -> None:
+        def tell(what: str) -> None:
+            flight.doing = f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
+
+        try:
+            urls[index] = await workshop.uploads.url_of(account, picture, tell)
+        except VidgoError as error:
+            error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
+            error.field = "image_urls"
+            failures.append(error)
+            uploading.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as uploading:
+        for index, reference in enumerate(found):
+            if not isinstance(reference, str):
+                uploading.start_soon(upload, index, reference)
+    if failures:
+        raise failures[0]
+    return ImageRequest.model_validate(
+        {
+            "prompt": arguments.prompt,
+            "size": arguments.size,
+            "resolution": arguments.resolution,
+            "quality": arguments.quality,
+            "image_urls": urls or None,
+        }
+    )
 
 
 async def _consent(workshop: Workshop, limits: Limits, order: Order) -> str | None:
@@ -164,22 +219,24 @@ async def _consent(workshop: Workshop, limits: Limits, order: Order) -> str | No
     return answer.ticket
 
 
-async def _fly(workshop: Workshop, flight: Flight, client: VidgoClient, request: ImageRequest) -> None:
-    entry = await workshop.flights.submit(flight, client, request)
+async def _fly(
+    workshop: Workshop, flight: Flight, client: VidgoClient, prepare: Callable[[], Awaitable[ImageRequest]]
+) -> None:
+    entry = await workshop.flights.submit(flight, client, prepare)
     workshop.forget_balance()
     if entry is not None:
         await workshop.watches.own(workshop.tasks, entry)
 
 
-async def _landed(workshop: Workshop, entry: Entry, deadline: Deadline) -> Entry | None:
+async def _landed(workshop: Workshop, entry: Entry, order: Order) -> Entry | None:
     """Return the entry once its fate is known or time is over; None when it was given up before it was sent.
 
     Raises:
         VidgoError: the submit failed.
     """
-    while entry.state in {"reserved", "sent"} and (left := deadline.left_for_id()) > 0:
+    while entry.state in {"reserved", "sent"} and (left := order.deadline.left_for_id()) > 0:
         flight = workshop.flights.of(entry.id)
-        with anyio.move_on_after(left):
+        with anyio.move_on_after(min(left, PROGRESS_EVERY)):
             if flight is None:
                 await workshop.journal.expire(workshop.gone)
                 await anyio.sleep(JOURNAL_LOOK)
@@ -191,15 +248,18 @@ async def _landed(workshop: Workshop, entry: Entry, deadline: Deadline) -> Entry
         if known is None:
             return None
         entry = known
+        if flight is not None and flight.doing and not flight.started:
+            await order.meter.say(flight.doing)
     return entry
 
 
-async def _made(
-    workshop: Workshop, limits: Limits, order: Order, entry: Entry, charged: bool, progress: Progress
-) -> TaskResult:
+async def _made(workshop: Workshop, limits: Limits, order: Order, entry: Entry, charged: bool) -> TaskResult:
     notes = order.notes
+    flight = workshop.flights.of(entry.id)
+    if entry.state == "reserved" and flight is not None and flight.doing:
+        notes.append(f"Nothing is spent yet: {flight.doing}. The upload goes on.")
     if entry.state == "accepted":
-        entry, failure = await workshop.await_end(entry, order.deadline, progress, look=not charged)
+        entry, failure = await workshop.await_end(entry, order.deadline, order.meter, look=not charged)
         if failure is not None:
             notes.append(f"Its status could not be read just now. {failure.message}")
     if entry.state == "unknown":
@@ -218,21 +278,35 @@ async def _receipt(workshop: Workshop, budget: Budget, owner: str) -> list[str]:
         return [error.message]
 
 
-async def _reference_url(workshop: Workshop, owner: str, source: ReferenceSource, deadline: Deadline) -> str:
-    if source.kind == "url":
-        return source.value
-    entry = await workshop.known(owner, source.value)
+async def _at_hand(workshop: Workshop, owner: str, reference: Reference, deadline: Deadline) -> str | ReferencePicture:
+    """Return the URL of a reference, or the bytes that have to be uploaded first.
+
+    Raises:
+        VidgoError: the task that it names has no picture to be had.
+    """
+    if reference.picture is not None:
+        return reference.picture
+    task_id = reference.source.value
+    if reference.source.kind == "url":
+        return task_id
+    entry = await workshop.known(owner, task_id)
     if entry is None:
         try:
-            result = await workshop.foreign(owner, source.value, deadline, silence, field="image_urls")
+            result = await workshop.foreign(owner, task_id, deadline, Meter(), field="image_urls")
         except VidgoError as error:
             # It speaks of the reference; of the picture that was asked for, nothing was sent.
             error.money, error.field = "nothing_spent", "image_urls"
             raise
-        return references.url_of_result(result)
+        return url_of_result(result)
     if entry.state == "accepted":
-        entry, _ = await workshop.await_end(entry, deadline, silence)
-    return references.url_of_result(answers.entry_result(entry, workshop.now()))
+        entry, _ = await workshop.await_end(entry, deadline, Meter())
+    result = answers.entry_result(entry, workshop.now())
+    if result.outcome == "finished" and not result.image_urls:
+        # Its URL has died; the saved copy is the same picture.
+        saved = await workshop.in_thread(workshop.disk.saved_picture, entry.saved_paths)
+        if saved is not None:
+            return saved
+    return url_of_result(result)
 
 
 def priced_picture(picture: Picture) -> Quote:

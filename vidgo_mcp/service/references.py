@@ -1,42 +1,59 @@
-"""From what a caller names to what Vidgo can fetch: identities for the fingerprint, URLs for the wire."""
+"""From what a caller names to what Vidgo can fetch: identities for the fingerprint, URLs or bytes for the wire."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from vidgo_mcp.errors import Fault, InvalidRequestError, UnavailableError
+from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.references import ReferenceSource, read_reference
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
+from vidgo_mcp.service.arguments import shown_reference
+from vidgo_mcp.service.disk import Disk, InThread
+
+if TYPE_CHECKING:
+    from vidgo_mcp.files.pictures import ReferencePicture
 
 
-def sources_of(arguments: GenerateArguments) -> list[ReferenceSource]:
-    """Return the references of a call; none for a generation.
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One reference of a call, read: ``picture`` is there when its bytes have to be uploaded."""
+
+    source: ReferenceSource
+    picture: ReferencePicture | None = None
+
+
+async def read_references(arguments: GenerateArguments, disk: Disk, in_thread: InThread) -> list[Reference]:
+    """Return the references of a call, in their order; none for a generation.
 
     Raises:
-        InvalidRequestError: a reference is a local file or inline data, which cannot be uploaded yet.
+        InvalidRequestError: a file or inline data cannot be used; all faults are named together.
     """
     if not isinstance(arguments, EditArguments):
         return []
-    sources = [read_reference(text) for text in arguments.image_urls]
-    faults = [
-        Fault("image_urls", f"image_urls[{index}] is {_KINDS[source.kind]}, which cannot be uploaded yet")
-        for index, source in enumerate(sources)
-        if source.kind in _KINDS
-    ]
+    references: list[Reference] = []
+    faults: list[Fault] = []
+    for index, text in enumerate(arguments.image_urls):
+        source = read_reference(text)
+        try:
+            picture = await in_thread(disk.read, source) if source.kind in {"file", "data"} else None
+        except UnusableError as error:
+            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(text)}: {error}"))
+        else:
+            references.append(Reference(source, picture))
     if faults:
-        raise InvalidRequestError.from_faults(
-            faults,
-            next_step="Nothing was spent. Use an http(s) URL that Vidgo can fetch, or task:<task_id> for one made "
-            "here.",
-        )
-    return sources
+        raise InvalidRequestError.from_faults(faults)
+    return references
 
 
-_KINDS = {"file": "a local file", "data": "inline data"}
-
-
-async def identity_of(journal: Journal, owner: str, source: ReferenceSource) -> str:
+async def identity_of(journal: Journal, owner: str, reference: Reference) -> str:
     """Return what a reference is, however it was spelled: the URL of a picture made here is that task."""
+    if reference.picture is not None:
+        return f"sha256:{reference.picture.digest}"
+    source = reference.source
     if source.kind == "task":
         return f"task:{source.value}"
     entry = await journal.by_url(owner, source.value)
@@ -48,7 +65,7 @@ def url_of_result(result: TaskResult) -> str:
 
     Raises:
         UnavailableError: it is still being made.
-        InvalidRequestError: it has no picture, or none that is alive.
+        InvalidRequestError: it has no picture, or none that is alive or saved.
     """
     if result.outcome == "pending":
         raise UnavailableError(
@@ -58,7 +75,11 @@ def url_of_result(result: TaskResult) -> str:
         )
     if result.outcome == "finished" and result.image_urls:
         return result.image_urls[0]
-    why = "its URL has died after 24 hours" if result.outcome == "finished" else f"it has no picture ({result.outcome})"
+    why = (
+        "its URL has died after 24 hours, and no saved copy of it can be read"
+        if result.outcome == "finished"
+        else f"it has no picture ({result.outcome})"
+    )
     raise InvalidRequestError(
         f"task:{result.task_id} cannot be used as a reference: {why}. Nothing was spent.",
         field="image_urls",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
 
 import anyio
-import anyio.to_thread
 
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, VidgoError
 from vidgo_mcp.journal import Journal, in_window
@@ -28,8 +28,10 @@ from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetT
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.service import answers
 from vidgo_mcp.service.consent import Ask, cannot_ask
-from vidgo_mcp.service.following import Deadline, Progress, silence
+from vidgo_mcp.service.disk import Disk, InThread
+from vidgo_mcp.service.following import Deadline, Meter, Progress, silence
 from vidgo_mcp.service.making import Limits, make, priced_picture
+from vidgo_mcp.service.saving import labelled
 from vidgo_mcp.service.workshop import Account, Connect, Workshop
 
 BALANCE_LIFE: Final = 30.0
@@ -52,6 +54,8 @@ class Service:
         no_key: what to say to a call that needs the key, when there is none.
         limits: budgets, and the price above which the person is asked.
         callback_url: where Vidgo posts results to, if the operator wants that.
+        disk: what of this machine's disk may be used; nothing by default.
+        in_thread: runs work that blocks; in worker threads by default.
         default_wait: seconds that a call waits when it does not say.
         holder: the name of this process in the journal.
         gone: whether another process, by its name in the journal, provably ended.
@@ -68,6 +72,8 @@ class Service:
         no_key: str = "VIDGO_API_KEY is not set.",
         limits: Limits | None = None,
         callback_url: str | None = None,
+        disk: Disk | None = None,
+        in_thread: InThread | None = None,
         default_wait: int = DEFAULT_WAIT,
         holder: str = "this process",
         gone: Callable[[str], bool] = _nobody_is_gone,
@@ -81,6 +87,8 @@ class Service:
             connect=connect,
             account=Account(account, no_key),
             callback_url=callback_url,
+            disk=disk or Disk(),
+            in_thread=in_thread,
             holder=holder,
             gone=gone,
             now=now,
@@ -151,22 +159,22 @@ class Service:
     async def _task(
         self, task_id: str, wait_seconds: float | None, caller: str, progress: Progress, *, delivers: bool
     ) -> TaskResult:
-        shop, deadline = self._workshop, self._deadline(wait_seconds)
+        shop, deadline, meter = self._workshop, self._deadline(wait_seconds), Meter(progress)
         owner = shop.owner(caller)
         entry = await shop.known(owner, task_id)
         if entry is None:
-            return await shop.foreign(owner, task_id, deadline, progress)
+            return await shop.foreign(owner, task_id, deadline, meter)
         notes: list[str] = []
         shop.awaited[entry.id] += 1
         try:
             if entry.state == "accepted" and in_window(entry, shop.now()):
-                entry, failure = await shop.await_end(entry, deadline, progress)
+                entry, failure = await shop.await_end(entry, deadline, meter)
                 if isinstance(failure, NotFoundError | PermissionDeniedError):
                     notes.append(f"It was accepted and paid for, but its status cannot be read. {failure.message}")
                 elif failure is not None:
                     raise failure
             if not delivers:
-                return answers.entry_result(entry, shop.now(), notes=notes)
+                return answers.entry_result(entry, shop.now(), saved=await shop.copies(entry), notes=notes)
             return await shop.delivered(entry, charged=None, notes=notes)
         finally:
             shop.awaited[entry.id] -= 1
@@ -184,7 +192,7 @@ class Service:
         now = shop.now()
         await shop.journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
         return TaskList(
-            tasks=[answers.entry_result(entry, now) for entry in entries],
+            tasks=[answers.entry_result(entry, now, saved=await shop.copies(entry)) for entry in entries],
             next_step=answers.list_next_step(entries),
         )
 
@@ -237,18 +245,69 @@ class Service:
             credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
         )
 
+    async def glance(self, task_id: str, *, caller: str = "") -> TaskResult:
+        """Return one task as it stands. It is still announced to whoever waits for its picture.
+
+        Raises:
+            NotFoundError: neither the journal nor Vidgo knows it.
+            VidgoError: its status could not be read.
+        """
+        return await self._task(task_id, 0, caller, silence, delivers=False)
+
+    async def newest(self, limit: int, *, caller: str = "") -> list[TaskResult]:
+        """Return the newest tasks of the caller, newest first, which are still announced to whoever waits for them.
+
+        Raises:
+            VidgoError: there is no key, or the journal cannot be read.
+        """
+        shop = self._workshop
+        entries = await shop.journal.newest(shop.owner(caller), limit)
+        return [answers.entry_result(entry, shop.now(), saved=await shop.copies(entry)) for entry in entries]
+
+    async def picture(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
+        """Return a finished picture whole: its saved copy where there is one, else what its URL gives.
+
+        Raises:
+            VidgoError: there is no picture, or not yet.
+        """
+        shop = self._workshop
+        result = await self.glance(task_id, caller=caller)
+        saved = await shop.in_thread(shop.disk.copy, result.saved_paths) if result.saved_paths else None
+        if saved is not None:
+            return result, saved
+        client, url = await shop.open(), answers.viewable_url(result)
+        return result, await client.download(url)
+
+    async def file(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
+        """Return a finished picture as it is saved, with the facts about it inside where they are wanted.
+
+        Raises:
+            VidgoError: there is no picture, or not yet.
+        """
+        shop = self._workshop
+        result, content = await self.picture(task_id, caller=caller)
+        entry = await shop.known(shop.owner(caller), task_id)
+        if entry is not None and not result.saved_paths:
+            content, _ = await shop.in_thread(partial(labelled, content, entry, facts=shop.disk.facts))
+        return result, content
+
     async def view(self, arguments: ViewArguments, *, caller: str = "") -> tuple[TaskResult, View]:
         """Return a finished picture, scaled down for looking at.
 
         Raises:
             VidgoError: there is nothing to look at, or not yet.
         """
-        # A look does not hand over the URL, so the picture is still announced to whoever waits for it.
-        result = await self._task(arguments.task_id, 0, caller, silence, delivers=False)
-        url = answers.viewable_url(result)
-        client = await self._workshop.open()
-        content = await client.download(url)
-        return result, await anyio.to_thread.run_sync(_scaled, content, arguments.max_edge)
+        result, content = await self.picture(arguments.task_id, caller=caller)
+        return result, await self._workshop.in_thread(_scaled, content, arguments.max_edge)
+
+    async def image(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, View]:
+        """Return a finished picture for a client that takes at most 700 KB: scaled down only where it must be.
+
+        Raises:
+            VidgoError: there is no picture, or not yet.
+        """
+        result, content = await self.picture(task_id, caller=caller)
+        return result, await self._workshop.in_thread(_fitting, content)
 
     def warm_up(self) -> None:
         """Open the client in the background, once: the first paid call need not wait for imports."""
@@ -274,3 +333,9 @@ def _scaled(content: bytes, max_edge: int) -> View:
     from vidgo_mcp.service.viewing import scaled
 
     return scaled(content, max_edge)
+
+
+def _fitting(content: bytes) -> View:
+    from vidgo_mcp.service.viewing import fitting
+
+    return fitting(content)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -32,13 +32,16 @@ log = logging.getLogger(__name__)
 class Flight:
     """A reserved intent on its way: ``landed`` is set when its fate is known, ``error`` says why it failed.
 
-    It has ``started`` once nothing is missing any more, references for instance, and it is about to be sent.
+    It has ``started`` once nothing is missing any more, references for instance, and it is about to be sent. While it
+    gets what is missing, apart from the call that asked for it, ``doing`` says how far that is.
     """
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.landed = anyio.Event()
         self.started = False
+        self.withdrawn = False
+        self.doing = ""
         self.error: VidgoError | None = None
         self.scope = anyio.CancelScope(shield=True)
 
@@ -74,11 +77,15 @@ class Flights:
         finally:
             self._land(flight)
 
-    async def submit(self, flight: Flight, client: VidgoClient, request: ImageRequest) -> Entry | None:
-        """Send the request once, and record what became of it; return the entry when it has a task."""
+    async def submit(
+        self, flight: Flight, client: VidgoClient, prepare: Callable[[], Awaitable[ImageRequest]]
+    ) -> Entry | None:
+        """Send what ``prepare`` returns, once, and record what became of it; return the entry when it has a task."""
         sent = False
         try:
             with flight.scope:
+                request = await prepare()
+                flight.started = True
                 tries = Patience(draw=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
@@ -93,7 +100,10 @@ class Flights:
                         await tries.pause(error)
                     else:
                         return await self._bind(flight, task)
-            await self._fail(flight, _stopped(sent=sent), sent=sent)
+            if flight.withdrawn:
+                await self.abandon(flight)
+            else:
+                await self._fail(flight, _stopped(sent=sent), sent=sent)
         except VidgoError as error:
             await self._fail(flight, error, sent=sent)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
@@ -137,9 +147,17 @@ class Flights:
         for flight in list(self._under_way.values()):
             await flight.landed.wait()
 
+    def withdraw(self, entry_id: str) -> None:
+        """Let go of an intent that still waits for something, because nobody waits for it any more."""
+        flight = self._under_way.get(entry_id)
+        if flight is not None and flight.doing and not flight.started:
+            flight.withdrawn = True
+            flight.scope.cancel()
+
     async def drop_unstarted(self) -> None:
         """Release what was reserved and still waits for something; its callers are told that nothing was spent."""
         for flight in [flight for flight in self._under_way.values() if not flight.started]:
+            flight.scope.cancel()
             await self._fail(flight, _stopped(sent=False), sent=False)
             self._land(flight)
 

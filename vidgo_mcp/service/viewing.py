@@ -1,4 +1,4 @@
-"""Scales a picture down so that a model can look at it: small enough for every client, never a decompression bomb."""
+"""Scales a picture down so that a client can take it: small enough for each use, never a decompression bomb."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Final
 from PIL import Image, ImageOps
 
 from vidgo_mcp.errors import UnavailableError
+from vidgo_mcp.files.pictures import kind_of
 from vidgo_mcp.models.outcomes import View
 
 MOST_PIXELS: Final = 50_000_000
 MOST_BYTES: Final = 300_000
 """Some hosts cut or drop larger inline pictures."""
+LARGEST_RESOURCE: Final = 700_000
+"""Bytes of a picture that is read as a resource; in base64 it stays below the 1 MB at which some hosts give up."""
+LONGEST_RESOURCE_EDGE: Final = 2048
 _QUALITIES: Final = (85, 75, 60, 45, 30)
+_NO_PICTURE: Final = "What its address gave is not a readable picture."
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
 
 
-def scaled(content: bytes, max_edge: int) -> View:
-    """Return the picture with a longest edge of at most ``max_edge`` pixels, as WebP of at most 300 KB.
+def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
+    """Return the picture with a longest edge of at most ``max_edge`` pixels, as WebP of at most ``most_bytes``.
 
     Raises:
         UnavailableError: the bytes are no picture, a truncated one, or one with too many pixels.
@@ -38,17 +43,34 @@ def scaled(content: bytes, max_edge: int) -> View:
                 picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
                 flat = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise UnavailableError("What the URL gave is not a readable picture.", retryable=False) from None
-    shown, shown_size = _encoded(flat)
+        raise UnavailableError(_NO_PICTURE, retryable=False) from None
+    shown, shown_size = _encoded(flat, most_bytes)
     return View(shown, "image/webp", width, height, *shown_size)
 
 
-def _encoded(picture: Image.Image) -> tuple[bytes, tuple[int, int]]:
+def fitting(content: bytes) -> View:
+    """Return the picture as it is when it is small enough for a resource, else scaled down.
+
+    Raises:
+        UnavailableError: the bytes are no picture, a truncated one, or one with too many pixels.
+    """
+    kind = kind_of(content)
+    if kind is None or len(content) > LARGEST_RESOURCE:
+        return scaled(content, LONGEST_RESOURCE_EDGE, LARGEST_RESOURCE)
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+            width, height = opened.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise UnavailableError(_NO_PICTURE, retryable=False) from None
+    return View(content, kind.mime_type, width, height, width, height)
+
+
+def _encoded(picture: Image.Image, most_bytes: int) -> tuple[bytes, tuple[int, int]]:
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         picture.save(buffer, "WEBP", quality=quality, method=4)
         encoded = buffer.getvalue()
-        if len(encoded) <= MOST_BYTES:
+        if len(encoded) <= most_bytes:
             return encoded, picture.size
     smaller = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)))
-    return _encoded(smaller)
+    return _encoded(smaller, most_bytes)

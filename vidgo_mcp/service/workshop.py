@@ -26,9 +26,12 @@ from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.journal.rules import recorded
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.service import answers
-from vidgo_mcp.service.following import Deadline, Progress, Watches, follow
+from vidgo_mcp.service.disk import Disk, InThread, Threads
+from vidgo_mcp.service.following import Deadline, Meter, Watches, follow
 from vidgo_mcp.service.identity import owner_of
+from vidgo_mcp.service.saving import Savings
 from vidgo_mcp.service.submitting import Flights
+from vidgo_mcp.service.uploading import Uploads
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -59,6 +62,8 @@ class Workshop:
         connect: opens the client, when it is first needed.
         account: whose key it is.
         callback_url: where Vidgo posts results to, if the operator wants that.
+        disk: what of this machine's disk may be used.
+        in_thread: runs work that blocks.
         holder: the name of this process in the journal.
         gone: whether another process, by its name, provably ended.
         now: the time of day in seconds since the epoch.
@@ -72,6 +77,8 @@ class Workshop:
         connect: Connect,
         account: Account,
         callback_url: str | None,
+        disk: Disk,
+        in_thread: InThread | None,
         holder: str,
         gone: Callable[[str], bool],
         now: Callable[[], float],
@@ -81,8 +88,19 @@ class Workshop:
         self.holder = holder
         self.now = now
         self.gone = gone
+        self.disk = disk
+        self.in_thread = in_thread or Threads()
         self.flights = Flights(journal, callback_url=callback_url, draw=draw)
-        self.watches = Watches(journal, self.open, on_failed=self.forget_balance, now=now, draw=draw)
+        self.uploads = Uploads(journal, self.open, now=now, draw=draw)
+        self.savings = Savings(journal, disk, self.open, in_thread=self.in_thread, holder=holder, gone=gone, now=now)
+        self.watches = Watches(
+            journal,
+            self.open,
+            on_failed=self.forget_balance,
+            on_finished=lambda entry: self.savings.begin(self.tasks, entry),
+            now=now,
+            draw=draw,
+        )
         self.awaited: Counter[str] = Counter()
         self.balance: tuple[float, float] | None = None
         self.balance_changes = 0
@@ -99,11 +117,12 @@ class Workshop:
             self.tasks.start_soon(self._resume, self._account.name)
 
     async def leave(self) -> None:
-        """Let submits that are under way end, for up to 10 s: an answer that comes then is not lost."""
+        """Let submits and savings under way end, for up to 10 s: an answer that comes then is not lost."""
         with anyio.CancelScope(shield=True):
             await self.flights.drop_unstarted()
             with anyio.move_on_after(SHUTDOWN_PATIENCE):
                 await self.flights.all_landed()
+                await self.savings.settle()
             self.flights.cut()
             await self.flights.all_landed()
         self.tasks.cancel_scope.cancel()
@@ -123,6 +142,8 @@ class Workshop:
             for entry in await self.journal.unfinished():
                 if entry.intent.owner.startswith(f"{account}/"):
                     await self.watches.own(self.tasks, entry)
+            # Only what was made here: a copy of somebody else's picture would show up in this person's folder.
+            await self.savings.resume(self.tasks, owner_of(account, ""))
         except VidgoError as error:
             log.warning("tasks of earlier runs cannot be looked after: %s", error.message)
 
@@ -154,19 +175,19 @@ class Workshop:
         self.balance_changes += 1
 
     async def await_end(
-        self, entry: Entry, deadline: Deadline, progress: Progress, *, look: bool = True
+        self, entry: Entry, deadline: Deadline, meter: Meter, *, look: bool = True
     ) -> tuple[Entry, VidgoError | None]:
         """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
         await self.open()
         watch = await self.watches.own(self.tasks, entry)
-        failure = await follow(watch, deadline, progress, look=look)
+        failure = await follow(watch, deadline, meter, look=look)
         if watch.latest is not None:
             # From the watch, not from the journal: a journal that broke meanwhile must not hide a picture.
             entry = recorded(entry, watch.latest, empty=watch.empty, now=self.now())
         return entry, failure
 
     async def foreign(
-        self, owner: str, task_id: str, deadline: Deadline, progress: Progress, *, field: str = "task_id"
+        self, owner: str, task_id: str, deadline: Deadline, meter: Meter, *, field: str = "task_id"
     ) -> TaskResult:
         """Return a task that the journal does not know, as Vidgo describes it to this key.
 
@@ -176,7 +197,7 @@ class Workshop:
         """
         await self.open()
         watch = self.watches.foreign(self.tasks, task_id)
-        failure = await follow(watch, deadline, progress)
+        failure = await follow(watch, deadline, meter)
         if isinstance(failure, NotFoundError | PermissionDeniedError):
             raise answers.no_such_task(failure, task_id, await self._near(owner, task_id), field) from None
         if failure is not None:
@@ -208,6 +229,8 @@ class Workshop:
         """Return the result of an entry, and record that somebody received it."""
         owner = entry.intent.owner
         another = None
+        entry, unsaved = await self.savings.hold(self.tasks, entry)
+        notes = [*notes, *unsaved]
         try:
             if entry.state == "finished":
                 await self.journal.mark_delivered([entry.id])
@@ -217,7 +240,14 @@ class Workshop:
         except JournalError as error:
             notes = [*notes, error.message]
         said = [*notes, *await self.news(owner)]
-        return answers.entry_result(entry, self.now(), charged=charged, another=another, notes=said, receipt=receipt)
+        saved = await self.copies(entry)
+        return answers.entry_result(
+            entry, self.now(), saved=saved, charged=charged, another=another, notes=said, receipt=receipt
+        )
+
+    async def copies(self, entry: Entry) -> list[str]:
+        """Return where the copies of a picture are that this caller may know of."""
+        return await self.in_thread(self.disk.copies, entry.saved_paths) if entry.saved_paths else []
 
     async def news(self, owner: str) -> list[str]:
         """Return notes about pictures that were paid for and that nobody has received yet."""

@@ -1,0 +1,386 @@
+"""A picture on the person's disk, or inline, is uploaded once, at Vidgo's pace, before anything is paid for."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from PIL import Image
+
+from tests.conftest import DAY, World
+from vidgo_mcp.errors import InvalidRequestError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.sandbox import Sandbox
+from vidgo_mcp.service import Disk
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+UPLOAD = "/api/common/upload/stream"
+PHOTO = "https://example.com/photo.png"
+
+
+def png(shade: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 16), (shade % 256, shade // 256, 7)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def inline(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    return pictures
+
+
+@pytest.fixture
+def cat(folder: Path) -> Path:
+    path = folder / "cat.png"
+    path.write_bytes(png())
+    return path
+
+
+@pytest.fixture
+def disk(folder: Path) -> Disk:
+    return Disk(Folders((folder,)))
+
+
+def many(folder: Path, count: int) -> list[str]:
+    """Write as many different pictures, and return their paths."""
+    paths = [folder / f"{number:02}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(png(number))
+    return [str(path) for path in paths]
+
+
+def uploads(world: World) -> list[float]:
+    """Return the seconds at which an upload began."""
+    return [seen.at for seen in world.wire.seen if seen.path == UPLOAD]
+
+
+def posts(world: World) -> list[float]:
+    """Return the seconds at which a submit was posted."""
+    return [seen.at for seen in world.wire.seen if seen.path == "/api/generate/submit"]
+
+
+def sent_urls(world: World) -> list[list[str]]:
+    """Return the references of each submit."""
+    bodies = [request.body for request in world.sandbox.requests if request.body and "input" in request.body]
+    return [body["input"]["image_urls"] for body in bodies if "image_urls" in body["input"]]
+
+
+def content_at(sandbox: Sandbox, url: str) -> bytes:
+    found = sandbox.storage.own(url, "http://127.0.0.1:8787/", sandbox.clock())
+    assert found is not None
+    assert isinstance(found.content, bytes)
+    return found.content
+
+
+async def refused(world: World, *references: str) -> VidgoError:
+    with pytest.raises(VidgoError) as caught:
+        await world.make(image_urls=list(references))
+    assert (caught.value.money, caught.value.field) == ("nothing_spent", "image_urls")
+    assert posts(world) == []
+    return caught.value
+
+
+async def test_a_local_file_is_uploaded_and_edited(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        edited = await world.finished(image_urls=[str(cat)])
+        assert (edited.model, edited.credits_charged) == ("gpt-image-2-edit", LOW)
+        [[url]] = sent_urls(world)
+        assert content_at(world.sandbox, url) == cat.read_bytes()
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_the_name_of_the_file_is_not_told_to_vidgo(disk: Disk, folder: Path) -> None:
+    private = folder / "diagnosis-of-mr-smith.png"
+    private.write_bytes(png())
+    async with World(disk=disk, seconds=5) as world:
+        await world.finished(image_urls=[str(private)])
+        assert "diagnosis" not in str(sent_urls(world))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda cat: str(cat),
+        lambda cat: cat.as_uri(),
+        lambda cat: cat.name,
+        lambda cat: f"{cat.parent}/../{cat.parent.name}/./{cat.name}",
+        lambda cat: inline(cat.read_bytes()),
+        lambda cat: inline(cat.read_bytes()).replace("image/png", "image/jpeg"),
+    ],
+)
+async def test_the_same_bytes_are_the_same_picture_however_they_are_named(
+    disk: Disk, cat: Path, spelled: Callable[[Path], str]
+) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        first = await world.finished(image_urls=[str(cat)])
+        again = await world.finished(image_urls=[spelled(cat)])
+        assert (again.task_id, again.reused, again.credits_charged) == (first.task_id, True, 0)
+        assert (len(uploads(world)), len(posts(world))) == (1, 1)
+
+
+async def test_a_changed_file_is_a_new_picture(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        first = await world.finished(image_urls=[str(cat)])
+        cat.write_bytes(png(99))
+        second = await world.finished(image_urls=[str(cat)])
+        assert first.task_id != second.task_id
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_references_of_every_kind_keep_their_order(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 2)
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished()
+        given = [paths[1], PHOTO, inline(png(500)), f"task:{made.task_id}", paths[0], paths[1]]
+        await world.finished(image_urls=given)
+        urls = sent_urls(world)[-1]
+        assert [urls[1], urls[3]] == [PHOTO, (made.image_urls or [""])[0]]
+        assert [content_at(world.sandbox, urls[i]) for i in (0, 2, 4, 5)] == [png(1), png(500), png(0), png(1)]
+        assert len(uploads(world)) == 3
+
+
+async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_the_same_time(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        async with anyio.create_task_group() as tasks:
+            for variation in range(1, 9):
+                tasks.start_soon(lambda v=variation: world.finished(image_urls=[str(cat)], variation=v))
+        assert (len(uploads(world)), len(posts(world))) == (1, 8)
+
+
+async def test_an_upload_is_reused_until_its_72_hours_are_nearly_over(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        await world.finished(image_urls=[str(cat)])
+        await anyio.sleep(69 * 3600)
+        await world.finished(image_urls=[str(cat)], prompt="a hare")
+        assert len(uploads(world)) == 1
+        await anyio.sleep(3600)
+        await world.finished(image_urls=[str(cat)], prompt="a bear")
+        assert len(uploads(world)) == 2
+        first, second, third = sent_urls(world)
+        assert first == second != third
+
+
+async def test_an_upload_is_remembered_by_the_next_process(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5) as first:
+        await first.finished(image_urls=[str(cat)])
+        async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as second:
+            await second.finished(image_urls=[str(cat)], prompt="a hare")
+            assert uploads(second) == []
+
+
+async def test_after_a_failed_task_its_reference_is_uploaded_anew(disk: Disk, cat: Path) -> None:
+    """Vidgo may have lost it, which must not fail the same request for three days."""
+    async with World(disk=disk, seconds=5, faults=["task:failed*1"]) as world:
+        assert (await world.make(image_urls=[str(cat)])).outcome == "failed"
+        await world.finished(image_urls=[str(cat)])
+        assert len(uploads(world)) == 2
+
+
+async def test_at_most_five_uploads_begin_in_a_minute_and_the_caller_is_told_why_it_waits(
+    disk: Disk, folder: Path
+) -> None:
+    said: list[tuple[float, str]] = []
+
+    async def progress(value: float, message: str) -> None:
+        said.append((value, message))
+
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.make(image_urls=many(folder, 16), progress=progress)
+        assert made.outcome == "finished"
+        began = uploads(world)
+        assert len(began) == 16
+        assert all(late - early >= 60 for early, late in zip(began, began[5:], strict=False))
+        assert began[-1] < 200
+        assert any("waiting for the upload limit" in message and "5 of 16" in message for _, message in said)
+        values = [value for value, _ in said]
+        assert values == sorted(set(values))
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_calls_at_the_same_time_share_the_pace(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        async with anyio.create_task_group() as tasks:
+            for path in many(folder, 12):
+                tasks.start_soon(lambda p=path: world.finished(image_urls=[p]))
+        began = uploads(world)
+        assert all(late - early >= 60 for early, late in zip(began, began[5:], strict=False))
+        assert (len(began), world.movements()) == (12, [("charge", LOW)] * 12)
+
+
+async def test_processes_that_share_a_journal_share_the_pace(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 8)
+    async with World(disk=disk, seconds=5) as first:
+        async with (
+            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second,
+            anyio.create_task_group() as tasks,
+        ):
+            for number, path in enumerate(paths):
+                world = (first, second)[number % 2]
+                tasks.start_soon(lambda w=world, p=path: w.finished(image_urls=[p]))
+            tasks.start_soon(anyio.sleep, 1)
+        began = sorted(uploads(first) + uploads(second))
+        assert (len(began), began[4] < 1, began[5] >= 60) == (8, True, True)
+
+
+async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_on(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        paths = many(folder, 7)
+        started = anyio.current_time()
+        made = await world.make(image_urls=paths, wait_seconds=40)
+        assert anyio.current_time() - started == 40
+        assert (made.outcome, made.task_id) == ("pending", None)
+        assert "Nothing is spent yet" in " ".join(made.notes or ())
+        assert "5 of 7 references are ready" in " ".join(made.notes or ())
+        assert "repeat this exact call" in (made.next_step or "")
+        assert posts(world) == []
+        again = await world.finished(image_urls=paths)
+        assert (again.reused, len(uploads(world)), world.movements()) == (True, 7, [("charge", LOW)])
+
+
+async def test_a_call_cancelled_while_it_uploads_spends_nothing(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        paths = many(folder, 7)
+        with anyio.move_on_after(30):
+            await world.make(image_urls=paths)
+        await anyio.sleep(300)
+        assert (posts(world), world.movements(), (await world.listed()).tasks) == ([], [], [])
+        # What was uploaded is not uploaded again.
+        await world.finished(image_urls=paths)
+        assert (len(uploads(world)), world.movements()) == (7, [("charge", LOW)])
+
+
+async def test_a_cancelled_call_does_not_take_the_picture_from_another_that_waits_for_it(
+    disk: Disk, folder: Path
+) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        paths = many(folder, 7)
+        found: list[TaskResult] = []
+
+        async def second() -> None:
+            await anyio.sleep(1)
+            found.append(await world.finished(image_urls=paths))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second)
+            with anyio.move_on_after(30):
+                await world.make(image_urls=paths)
+        assert (found[0].outcome, len(uploads(world)), world.movements()) == ("finished", 7, [("charge", LOW)])
+
+
+async def test_a_server_that_stops_while_it_uploads_has_spent_nothing(disk: Disk, folder: Path) -> None:
+    world = World(disk=disk, seconds=5)
+    errors: list[VidgoError] = []
+
+    async def call() -> None:
+        try:
+            await world.make(image_urls=many(folder, 7))
+        except VidgoError as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        async with world:
+            tasks.start_soon(call)
+            await anyio.sleep(30)
+            started = anyio.current_time()
+        assert anyio.current_time() - started < 1
+    assert [error.money for error in errors] == ["nothing_spent"]
+    assert (posts(world), world.movements()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "fault", ["upload:error_500*2", "upload:rate_limited*1", "upload:drop_before*2", "upload:html*1"]
+)
+async def test_a_failing_upload_is_tried_again(disk: Disk, cat: Path, fault: str) -> None:
+    async with World(disk=disk, seconds=5, faults=[fault]) as world:
+        await world.finished(image_urls=[str(cat)])
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, faults=["upload:error_500"]) as world:
+        error = await refused(world, PHOTO, str(cat))
+        assert isinstance(error, UnavailableError)
+        assert "image_urls[1] could not be uploaded" in error.message
+        assert error.retryable
+        assert 60 < anyio.current_time() < 200
+        assert (await world.listed()).tasks == []
+
+
+async def test_an_upload_limit_that_lasts_is_told(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, faults=["upload:rate_limited"]) as world:
+        error = await refused(world, str(cat))
+        assert isinstance(error, RateLimitedError)
+        assert world.movements() == []
+
+
+async def test_what_vidgo_refuses_is_said_and_the_other_uploads_are_kept(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 4)
+    async with World(disk=disk, seconds=5, faults=["upload:refuse*1"]) as world:
+        error = await refused(world, *paths)
+        assert isinstance(error, InvalidRequestError)
+        assert "could not be uploaded" in error.message
+        made = await world.finished(image_urls=paths)
+        assert (made.credits_charged, world.movements()) == (LOW, [("charge", LOW)])
+
+
+async def test_all_faults_of_the_references_are_named_together(disk: Disk, folder: Path, cat: Path) -> None:
+    (folder / "notes.txt").write_text("secret words")
+    async with World(disk=disk) as world:
+        error = await refused(world, "cta.png", str(cat), "/etc/passwd", "notes.txt", "data:image/png;base64,AAAA", ".")
+        assert isinstance(error, InvalidRequestError)
+        for words in ("image_urls[0]", "image_urls[2]", "image_urls[3]", "image_urls[4]", "image_urls[5]", "cat.png"):
+            assert words in error.message
+        assert "image_urls[1]" not in error.message
+        assert "secret words" not in error.message
+        assert world.wire.seen == []
+
+
+async def test_inline_data_works_where_the_disk_is_not_the_callers() -> None:
+    async with World(seconds=5) as world:
+        await world.finished(image_urls=[inline(png())])
+        assert len(uploads(world)) == 1
+
+
+async def test_a_limit_on_bytes_binds_files_and_inline_data_alike(folder: Path, cat: Path) -> None:
+    small = Disk(Folders((folder,), largest=50), largest=50)
+    async with World(disk=small) as world:
+        for reference in (str(cat), inline(png())):
+            assert "MB" in (await refused(world, reference)).message
+
+
+async def test_a_reference_is_free_until_the_picture_is_paid(disk: Disk, cat: Path) -> None:
+    """Limits are checked before anything is uploaded."""
+    async with World(disk=disk) as world:
+        with pytest.raises(VidgoError, match="max_credits"):
+            await world.make(image_urls=[str(cat)], max_credits=0)
+        assert uploads(world) == []
+
+
+async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) -> None:
+    disk = Disk(Folders((folder,)), folder)
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished()
+        assert made.saved_paths
+        await anyio.sleep(DAY)
+        edited: dict[str, Any] = (await world.finished(image_urls=[f"task:{made.task_id}"])).to_json()
+        assert edited["credits_charged"] == LOW
+        [[url]] = sent_urls(world)
+        assert content_at(world.sandbox, url) == Path(made.saved_paths[0]).read_bytes()
+        Path(made.saved_paths[0]).unlink()
+        await anyio.sleep(DAY)
+        with pytest.raises(InvalidRequestError, match="no saved copy"):
+            await world.make(image_urls=[f"task:{made.task_id}"])

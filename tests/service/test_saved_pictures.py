@@ -1,0 +1,280 @@
+"""A finished picture finds its home on disk: once, whoever sees it finish, and without ever costing a result."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from PIL import Image
+
+from tests.conftest import DAY, World, news
+from vidgo_mcp.errors import NotFoundError
+from vidgo_mcp.files import saving as disk_saving
+from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.requests import ViewArguments
+from vidgo_mcp.service import Disk
+
+pytestmark = pytest.mark.anyio
+
+LOW = 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "Pictures" / "vidgo"
+
+
+@pytest.fixture
+def disk(folder: Path) -> Disk:
+    return Disk(Folders((folder,)), folder)
+
+
+def downloads(world: World) -> int:
+    return sum(seen.method == "GET" and "/api/" not in seen.path for seen in world.wire.seen)
+
+
+def files(folder: Path) -> list[Path]:
+    """Return all that is in a folder, temporary files too."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+async def test_a_finished_picture_is_saved_and_its_path_is_told(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished(prompt="a lighthouse at dawn")
+        [saved] = files(folder)
+        assert made.saved_paths == [str(saved)]
+        assert (saved.suffix, "a-lighthouse-at-dawn" in saved.name) == (".png", True)
+        assert "where the picture is saved" in (made.next_step or "")
+        with Image.open(saved) as picture:
+            picture.load()
+            text = getattr(picture, "text", {})
+        assert text["Description"] == "a lighthouse at dawn"
+        assert made.task_id in text.values()
+        listed = (await world.listed()).tasks[0]
+        assert (listed.saved_paths, (await world.service.glance(made.task_id or "")).saved_paths) == (
+            made.saved_paths,
+            made.saved_paths,
+        )
+
+
+async def test_the_facts_are_left_out_where_they_are_not_wanted(folder: Path) -> None:
+    async with World(disk=Disk(Folders((folder,)), folder, facts=False), seconds=5) as world:
+        made = await world.finished(prompt="a secret plan")
+        [saved] = files(folder)
+        assert b"secret" not in saved.read_bytes()
+        assert saved.read_bytes() == (await world.service.picture(made.task_id or ""))[1]
+
+
+async def test_nothing_is_saved_where_that_is_off(folder: Path) -> None:
+    async with World(disk=Disk(Folders((folder,))), seconds=5) as world:
+        made = await world.finished()
+        assert (made.saved_paths, downloads(world), news(made)) == (None, 0, [])
+
+
+async def test_a_picture_that_nobody_waits_for_is_saved_too(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=20) as world:
+        await world.pending()
+        await anyio.sleep(60)
+        assert len(files(folder)) == 1
+
+
+async def test_a_picture_is_downloaded_and_saved_once_however_often_it_is_asked_for(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(world.finished)
+        made = await world.finished()
+        assert (await world.service.task(made.task_id or "")).saved_paths == made.saved_paths
+        assert (downloads(world), len(files(folder))) == (1, 1)
+
+
+async def test_two_processes_that_see_the_same_task_finish_save_it_once(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=20, holder="one") as first:
+        task_id = await first.pending()
+        found: list[TaskResult] = []
+
+        async def get(world: World) -> None:
+            found.append(await world.service.task(task_id, wait_seconds=60))
+
+        async with (
+            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="two") as second,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(get, first)
+            tasks.start_soon(get, second)
+        [saved] = files(folder)
+        assert [result.saved_paths for result in found] == [[str(saved)]] * 2
+        assert downloads(first) + downloads(second) == 1
+
+
+async def test_a_result_is_not_held_back_for_more_than_five_seconds(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        hold_downloads(world, lambda: anyio.sleep(20))
+        made = await world.finished()
+        [asked] = [seen.at for seen in world.wire.seen if seen.method == "GET" and "/api/" not in seen.path]
+        assert anyio.current_time() - asked == 5
+        assert made.saved_paths is None
+        assert any(f"Not saved to {folder} yet" in note for note in made.notes or ())
+        await anyio.sleep(30)
+        again = await world.finished()
+        assert (again.saved_paths, again.reused) == ([str(files(folder)[0])], True)
+
+
+async def test_a_failed_save_is_noted_fails_no_call_and_is_tried_again(
+    disk: Disk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = [True]
+    really = disk_saving.save
+
+    def save(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
+        if full[0]:
+            raise OSError(28, "No space left on device")
+        return really(content, folder, name_for)
+
+    monkeypatch.setattr(disk_saving, "save", save)
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished()
+        assert made.saved_paths is None
+        assert any("no space left on device" in note and "tried again" in note for note in made.notes or ())
+        full[0] = False
+        asked_again = await world.service.task(made.task_id or "")
+        assert asked_again.saved_paths == [str(files(folder)[0])]
+        full[0] = True
+        other = await world.finished(prompt="a hare")
+        assert other.saved_paths is None
+        full[0] = False
+        await anyio.sleep(60)
+        assert len(files(folder)) == 2
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_a_folder_that_cannot_be_made_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "vidgo"
+    async with World(disk=Disk(Folders((folder,)), folder), seconds=5) as world:
+        assert any(f"Not saved to {folder}" in note for note in (await world.finished()).notes or ())
+
+
+@pytest.mark.parametrize("fault", ["file:error_500*2", "file:html*1", "file:truncated*1", "file:drop_before*2"])
+async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(disk: Disk, folder: Path, fault: str) -> None:
+    async with World(disk=disk, seconds=5, faults=[fault]) as world:
+        made = await world.finished()
+        assert made.saved_paths is None
+        assert any("Not saved" in note for note in made.notes or ())
+        await anyio.sleep(600)
+        [saved] = files(folder)
+        with Image.open(saved) as picture:
+            picture.load()
+
+
+async def test_half_a_picture_does_not_count_as_saved(disk: Disk, folder: Path) -> None:
+    """A host that gives no length can end its answer anywhere."""
+    async with World(disk=disk, seconds=5) as world:
+        served = world.wire.handle_async_request
+        halves = [True]
+
+        async def halved(request: httpx.Request) -> httpx.Response:
+            response = await served(request)
+            if "/api/" in request.url.path or not halves.pop():
+                return response
+            return httpx.Response(200, content=(await response.aread())[:3000])
+
+        world.wire.handle_async_request = halved  # type: ignore[method-assign]
+        halves[:0] = [False]
+        made = await world.finished()
+        assert any("truncated" in note or "damaged" in note for note in made.notes or ()), made.notes
+        assert files(folder) == []
+        await anyio.sleep(60)
+        assert len(files(folder)) == 1
+
+
+async def test_what_a_process_left_unsaved_is_saved_by_the_next_one_while_the_url_lives(
+    disk: Disk, folder: Path
+) -> None:
+    async with World(seconds=5) as first:
+        await first.finished()
+        await first.finished(prompt="a hare")
+    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal):
+        await anyio.sleep(10)
+        assert len(files(folder)) == 2
+    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as third:
+        await anyio.sleep(10)
+        assert (len(files(folder)), downloads(third)) == (2, 0)
+
+
+async def test_pictures_of_other_callers_do_not_land_in_this_persons_folder(disk: Disk, folder: Path) -> None:
+    async with World(seconds=5) as first:
+        await first.finished(caller="ann")
+    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal):
+        await anyio.sleep(10)
+        assert files(folder) == []
+
+
+async def test_after_a_day_nothing_is_fetched_any_more(disk: Disk, folder: Path) -> None:
+    async with World(seconds=5) as first:
+        await first.finished()
+    await anyio.sleep(DAY)
+    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as second:
+        await anyio.sleep(10)
+        assert downloads(second) == 0
+
+
+async def test_a_saved_picture_outlives_its_url(disk: Disk) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished(size="3:2")
+        await anyio.sleep(DAY)
+        late = await world.service.task(made.task_id or "")
+        assert (late.outcome, late.image_urls, late.saved_paths) == ("finished", None, made.saved_paths)
+        assert "where the picture is saved" in (late.next_step or "")
+        _, view = await world.service.view(ViewArguments(task_id=made.task_id or ""))
+        assert max(view.shown_width, view.shown_height) == 768
+        _, image = await world.service.image(made.task_id or "")
+        assert Image.open(io.BytesIO(image.content)).size == (image.shown_width, image.shown_height)
+        assert downloads(world) == 1
+
+
+async def test_a_copy_that_was_removed_is_not_told_and_not_made_again(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished()
+        files(folder)[0].unlink()
+        again = await world.finished()
+        assert (again.saved_paths, files(folder)) == (None, [])
+        await world.service.view(ViewArguments(task_id=made.task_id or ""))
+        await anyio.sleep(DAY)
+        with pytest.raises(NotFoundError):
+            await world.service.view(ViewArguments(task_id=made.task_id or ""))
+
+
+async def test_callers_elsewhere_are_not_told_about_files_of_this_machine(disk: Disk) -> None:
+    async with World(disk=disk, seconds=5) as here:
+        made = await here.finished()
+        async with World(sandbox=here.sandbox, journal=here.journal) as elsewhere:
+            assert (await elsewhere.service.task(made.task_id or "")).saved_paths is None
+            assert [task.saved_paths for task in (await elsewhere.listed()).tasks] == [None]
+
+
+async def test_a_failed_task_is_not_saved(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5, faults=["task:failed"]) as world:
+        assert news(await world.make()) == []
+        assert files(folder) == []
+
+
+async def test_a_server_that_stops_while_it_saves_waits_for_the_copy_a_little(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        hold_downloads(world, lambda: anyio.sleep(8))
+        await world.finished()
+        assert files(folder) == []
+    assert len(files(folder)) == 1
+
+
+def hold_downloads(world: World, wait: Callable[[], Awaitable[None]]) -> None:
+    async def before(request: httpx.Request) -> None:
+        if "/api/" not in request.url.path:
+            await wait()
+
+    world.wire.before = before

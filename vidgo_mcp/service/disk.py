@@ -1,0 +1,99 @@
+"""What of this machine's disk a service may use: where references are read, and where pictures are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, TypeVarTuple, Unpack
+
+import anyio
+import anyio.to_thread
+
+from vidgo_mcp.files.inline import read_inline
+from vidgo_mcp.files.reading import LARGEST_FILE, Folders, read_below
+from vidgo_mcp.files.unusable import UnusableError
+from vidgo_mcp.models.references import ReferenceSource
+
+if TYPE_CHECKING:
+    from vidgo_mcp.files.pictures import ReferencePicture
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+AT_ONCE: Final = 4
+"""Pictures that are decoded or written at the same time: each may need 200 MB of memory while it is."""
+LARGEST_COPY: Final = 200 * 1024 * 1024
+
+
+class InThread(Protocol):
+    """Runs blocking work without blocking the event loop."""
+
+    def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> Awaitable[T]:
+        """Return what the work returns."""
+        ...
+
+
+class Threads:
+    """Runs work with pictures in worker threads, a few at once; a cancelled caller does not wait for its end."""
+
+    def __init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+
+    async def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True, limiter=self._limiter)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The part of the disk that a service may touch.
+
+    Args:
+        folders: where local references may come from; None where the disk is not the caller's.
+        shelf: the folder where finished pictures are saved; None turns that off.
+        facts: whether prompt, model and task go into a picture's file.
+        largest: bytes of one reference.
+    """
+
+    folders: Folders | None = None
+    shelf: Path | None = None
+    facts: bool = True
+    largest: int = LARGEST_FILE
+
+    def read(self, source: ReferenceSource) -> ReferencePicture:
+        """Return the picture of a local file or of inline data. Blocks.
+
+        Raises:
+            UnusableError: it cannot be used.
+        """
+        if source.kind == "data":
+            return read_inline(source.value, largest=self.largest)
+        if self.folders is None:
+            raise UnusableError(
+                "this server reads no local files; give an http(s) URL or task:<task_id>, or run it over stdio on the "
+                "machine that has the file"
+            )
+        return self.folders.read(source.value)
+
+    def copies(self, paths: Sequence[str]) -> list[str]:
+        """Return the saved copies that are still there, none where the disk is not the caller's. Blocks."""
+        return [path for path in paths if self.folders is not None and Path(path).is_file()]
+
+    def copy(self, paths: Sequence[str]) -> bytes | None:
+        """Return the bytes of the first saved copy that can be read. Blocks."""
+        for path in self.copies(paths):
+            try:
+                return read_below(Path(path), [Path(path).parent], largest=LARGEST_COPY)
+            except UnusableError:
+                continue
+        return None
+
+    def saved_picture(self, paths: Sequence[str]) -> ReferencePicture | None:
+        """Return a saved copy as a reference, None when there is none that can be used. Blocks."""
+        from vidgo_mcp.files.pictures import checked
+
+        content = self.copy(paths)
+        try:
+            return None if content is None else checked(content)
+        except UnusableError:
+            return None

@@ -1,0 +1,270 @@
+"""Gives each finished picture a home on disk, once, before its URL dies: by one process, in the background."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.abc
+
+from vidgo_mcp.errors import NotFoundError, UnavailableError, VidgoError
+from vidgo_mcp.files.unusable import UnusableError
+from vidgo_mcp.journal import Entry, Journal, in_window
+from vidgo_mcp.service.disk import Disk, InThread
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
+HELD: Final = 5.0
+"""Seconds for which a result waits for its copy."""
+FETCHING: Final = 120.0
+"""Seconds for one download: nobody waits for it, and a large picture may come through a thin line."""
+PAUSES: Final = (5.0, 30.0, 120.0, 600.0, 3600.0)
+"""Seconds between attempts; the last one is repeated while the URL lives."""
+AT_ONCE: Final = 3
+LOOK: Final = 0.5
+"""Seconds between looks at a picture that another process is saving."""
+STALE: Final = 3600.0
+"""Seconds after which an unfinished file of a killed process is swept away."""
+
+log = logging.getLogger(__name__)
+
+
+class Saving:
+    """One picture on its way to the disk: ``attempted`` is set while no attempt runs, ``failure`` is why one failed."""
+
+    def __init__(self) -> None:
+        self.attempted = anyio.Event()
+        self.failure = ""
+        self._again = anyio.Event()
+
+    def hurry(self) -> None:
+        """Try again now, if no attempt is running."""
+        if self.attempted.is_set():
+            self.attempted = anyio.Event()
+            self._again.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for the time of the next attempt, or for somebody in a hurry."""
+        self._again = anyio.Event()
+        self.attempted.set()
+        with anyio.move_on_after(seconds):
+            await self._again.wait()
+        if self.attempted.is_set():
+            self.attempted = anyio.Event()
+
+
+class Savings:
+    """All pictures that this process saves.
+
+    Args:
+        journal: says who saves, and remembers where.
+        disk: the folder, and what goes into a file.
+        open_client: opens the client, once.
+        in_thread: runs what blocks.
+        holder: the name of this process in the journal.
+        gone: whether another process, by its name, provably ended.
+        now: the time of day in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        disk: Disk,
+        open_client: Callable[[], Awaitable[VidgoClient]],
+        *,
+        in_thread: InThread,
+        holder: str,
+        gone: Callable[[str], bool],
+        now: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._disk = disk
+        self._open_client = open_client
+        self._in_thread = in_thread
+        self._holder = holder
+        self._gone = gone
+        self._now = now
+        self._at_once = anyio.CapacityLimiter(AT_ONCE)
+        self._under_way: dict[str, Saving] = {}
+
+    def begin(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Saving | None:
+        """Start to save a picture, or return what is under way; None when there is nothing to save."""
+        if self._disk.shelf is None or entry.state != "finished" or entry.saved_paths or not entry.image_urls:
+            return None
+        if not in_window(entry, self._now()):
+            return None
+        saving = self._under_way.get(entry.id)
+        if saving is None:
+            saving = self._under_way[entry.id] = Saving()
+            tasks.start_soon(self._run, entry, saving)
+        return saving
+
+    async def hold(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> tuple[Entry, list[str]]:
+        """Wait up to 5 s for the copy of a picture; return its entry, and notes about a copy that is not there yet."""
+        saving = self.begin(tasks, entry)
+        if saving is None:
+            return entry, []
+        # Somebody asks for the picture: why an earlier attempt failed may be over.
+        saving.hurry()
+        with anyio.move_on_after(HELD):
+            await saving.attempted.wait()
+        try:
+            known = await self._journal.entry(entry.id)
+        except VidgoError as error:
+            return entry, [error.message]
+        if known is not None and known.saved_paths:
+            return replace(entry, saved_paths=known.saved_paths), []
+        why = saving.failure or "it takes longer than 5 s"
+        return entry, [f"Not saved to {self._disk.shelf} yet: {why}. It is tried again while the URL lives."]
+
+    async def settle(self) -> None:
+        """Wait until no attempt is running."""
+        for saving in list(self._under_way.values()):
+            await saving.attempted.wait()
+
+    async def resume(self, tasks: anyio.abc.TaskGroup, owner: str) -> None:
+        """Save what earlier processes could not, and sweep away what killed ones left half done.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        if self._disk.shelf is None:
+            return
+        for entry in await self._journal.unsaved(owner):
+            self.begin(tasks, entry)
+        await self._in_thread(_swept, self._disk.shelf, self._now())
+
+    async def _run(self, entry: Entry, saving: Saving) -> None:
+        try:
+            for attempt in count():
+                async with self._at_once:
+                    done = await self._attempt(entry, saving)
+                pause = PAUSES[min(attempt, len(PAUSES) - 1)]
+                if done or not in_window(entry, self._now() + pause):
+                    return
+                await saving.pause(pause)
+        except Exception:  # the edge of a background task: a picture that cannot be saved must not end all other calls
+            log.exception("task %s could not be saved", entry.task_id)
+            saving.failure = "vidgo-mcp failed, and the server's log on stderr has the details"
+        finally:
+            self._under_way.pop(entry.id, None)
+            saving.attempted.set()
+
+    async def _attempt(self, entry: Entry, saving: Saving) -> bool:
+        """Return whether there is nothing left to do."""
+        claimed = False
+        try:
+            claimed = await self._journal.claim_saving(entry.id, holder=self._holder, gone=self._gone)
+            if not claimed:
+                saving.failure = "another process is at it, or the journal has not recorded its end"
+                return await self._saved_elsewhere(entry)
+            client = await self._open_client()
+            content = await client.download(entry.image_urls[0], seconds=FETCHING)
+            path = await self._in_thread(store, self._disk, content, entry)
+            await self._journal.mark_saved(entry.id, [str(path)])
+        except NotFoundError as error:
+            saving.failure = _phrase(error.message)
+            return True
+        except VidgoError as error:
+            saving.failure = _phrase(error.message)
+        except OSError as error:
+            saving.failure = _phrase(error.strerror or type(error).__name__)
+        else:
+            return True
+        finally:
+            if claimed:
+                await self._release(entry)
+        log.warning("task %s is not saved yet: %s", entry.task_id, saving.failure)
+        return False
+
+    async def _saved_elsewhere(self, entry: Entry) -> bool:
+        """Look for a while whether the process that saves this picture has done so."""
+        for _ in range(round(HELD / LOOK)):
+            known = await self._journal.entry(entry.id)
+            if known is None or known.saved_paths:
+                return True
+            await anyio.sleep(LOOK)
+        return False
+
+    async def _release(self, entry: Entry) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._journal.release_saving(entry.id, holder=self._holder)
+        except VidgoError as error:
+            log.warning("%s", error.message)
+
+
+def store(disk: Disk, content: bytes, entry: Entry) -> Path:
+    """Write a picture into the folder, and return where it is. Blocks.
+
+    Raises:
+        OSError: it cannot be written.
+        UnavailableError: the bytes are no picture, or half of one.
+    """
+    # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
+    from vidgo_mcp.files.naming import file_name
+    from vidgo_mcp.files.pictures import checked
+    from vidgo_mcp.files.saving import save
+
+    try:
+        # A connection can end early without saying so; half a picture must not count as saved.
+        checked(content)
+    except UnusableError as error:
+        raise UnavailableError(f"What its URL gave cannot be used: {error}.") from None
+
+    assert disk.shelf is not None
+    content, extension = labelled(content, entry, facts=disk.facts)
+    day = datetime.fromtimestamp(entry.created_at).astimezone().date()
+
+    def name(number: int) -> str:
+        return file_name(
+            day=day, prompt=entry.intent.prompt, task_id=entry.task_id or "", extension=extension, number=number
+        )
+
+    return save(content, disk.shelf, name)
+
+
+def labelled(content: bytes, entry: Entry, *, facts: bool) -> tuple[bytes, str]:
+    """Return a picture with the facts about it inside, if they are wanted, and the extension of its type. Blocks.
+
+    Raises:
+        UnavailableError: the bytes are no picture.
+    """
+    from vidgo_mcp.files.metadata import Facts, with_facts
+    from vidgo_mcp.files.pictures import kind_of
+
+    kind = kind_of(content)
+    if kind is None:
+        raise UnavailableError("What its URL gave is no picture.")
+    if facts:
+        intent = entry.intent
+        content = with_facts(
+            content,
+            Facts(
+                prompt=intent.prompt,
+                model=intent.model,
+                size=intent.size,
+                tier=intent.tier,
+                quality=intent.quality,
+                task_id=entry.task_id or "",
+            ),
+        )
+    return content, kind.extension
+
+
+def _swept(folder: Path, now: float) -> None:
+    from vidgo_mcp.files.saving import sweep
+
+    sweep(folder, older_than=STALE, now=now)
+
+
+def _phrase(sentence: str) -> str:
+    """Return a sentence as a part of another one."""
+    return f"{sentence[0].lower()}{sentence[1:]}".rstrip(".")

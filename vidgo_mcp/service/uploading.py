@@ -1,0 +1,131 @@
+"""Reference pictures on their way to Vidgo: at the pace that it allows, and once for the same bytes."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+import anyio
+
+from vidgo_mcp.client.patience import backoff
+from vidgo_mcp.errors import JournalError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.journal import Journal
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+    from vidgo_mcp.files.pictures import ReferencePicture
+
+KEPT: Final = 72 * 3600.0
+"""Seconds for which Vidgo keeps an upload."""
+SPARE: Final = 2 * 3600.0
+"""Seconds before that from which an upload is not used any more: the task that needs it may begin late."""
+REFUSED_PAUSE: Final = 15.0
+"""Seconds without uploads after a 429 that names no time: a quarter of the minute that the limit speaks of."""
+PATIENCE: Final = 120.0
+"""Seconds for which a failing upload is tried again. It is free, and safe to repeat."""
+LIMIT: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"
+
+Tell = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """All uploads of one key.
+
+    Args:
+        journal: shares pace and memory with the other processes of this key.
+        open_client: opens the client, once.
+        now: the time of day in seconds since the epoch.
+        draw: a random number between 0 and 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        open_client: Callable[[], Awaitable[VidgoClient]],
+        *,
+        now: Callable[[], float],
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._journal = journal
+        self._open_client = open_client
+        self._now = now
+        self._draw = draw
+        self._turns = anyio.Lock()
+        self._under_way: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+    async def url_of(self, account: str, picture: ReferencePicture, tell: Tell) -> str:
+        """Return the URL of these bytes at Vidgo, which are uploaded unless that URL is remembered.
+
+        ``tell`` is told what is waited for.
+
+        Raises:
+            VidgoError: they could not be uploaded; nothing was spent.
+        """
+        # Several pictures of one request begin at the same moment, and name the same file.
+        lock = self._under_way.setdefault(picture.digest, anyio.Lock())
+        async with lock:
+            known = await self._remembered(account, picture.digest)
+            return known or await self._uploaded(account, picture, tell)
+
+    async def _remembered(self, account: str, digest: str) -> str | None:
+        try:
+            return await self._journal.upload_of(account, digest)
+        except JournalError as error:
+            log.warning("%s", error.message)
+            return None
+
+    async def _uploaded(self, account: str, picture: ReferencePicture, tell: Tell) -> str:
+        client = await self._open_client()
+        attempt, failing_since = 0, None
+        while True:
+            await self._turn(account, tell)
+            tell("uploading")
+            began = self._now()
+            try:
+                upload = await client.upload(
+                    picture.content,
+                    # Not the file's own name, which is nobody's business.
+                    file_name=f"reference-{picture.digest[:12]}{picture.extension}",
+                    mime_type=picture.mime_type,
+                )
+            except (RateLimitedError, UnavailableError) as error:
+                failed_at = anyio.current_time()
+                failing_since = failed_at if failing_since is None else failing_since
+                pause = self._pause(error, attempt)
+                if not error.retryable or failed_at + pause > failing_since + PATIENCE:
+                    raise
+                attempt += 1
+                if isinstance(error, RateLimitedError):
+                    # Somebody else uploads with this key: the turn was not free after all, for no process.
+                    await self._journal.hold_uploads(account, pause)
+                else:
+                    tell("the upload failed, trying again")
+                    await anyio.sleep(pause)
+            else:
+                await self._remember(account, picture.digest, upload.file_url, began + KEPT - SPARE)
+                return upload.file_url
+
+    def _pause(self, error: VidgoError, attempt: int) -> float:
+        pause = backoff(attempt, self._draw, error.retry_after)
+        if isinstance(error, RateLimitedError) and error.retry_after is None:
+            pause += REFUSED_PAUSE
+        return pause
+
+    async def _turn(self, account: str, tell: Tell) -> None:
+        """Wait until one more upload may begin; whoever waits longest is first."""
+        async with self._turns:
+            while (wait := await self._journal.upload_turn(account)) > 0:
+                tell(LIMIT)
+                await anyio.sleep(wait)
+
+    async def _remember(self, account: str, digest: str, url: str, until: float) -> None:
+        try:
+            await self._journal.remember_upload(account, digest, url, until=until)
+        except VidgoError as error:
+            # The URL is at hand; only the next call has to upload again.
+            log.warning("%s", error.message)
