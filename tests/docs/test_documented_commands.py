@@ -251,6 +251,7 @@ async def test_a_client_with_this_configuration_has_tools_and_the_key(
 def masked(text: str) -> list[str]:
     text = re.sub(r"task-unified-\d+-\w+", "TASK", text.strip())
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text)
+    text = re.sub(r"saved as \S+", "saved as PATH", text)
     return re.sub(r"https?://[^\s;]+", "URL", text).splitlines()
 
 

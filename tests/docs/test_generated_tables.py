@@ -34,7 +34,7 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = "" if default is None else f"`{int(default) if isinstance(default, bool) else default}`"
+        shown = "" if default is None or default == () else f"`{int(default) if isinstance(default, bool) else default}`"
         rows.append((f"`{PREFIX}{name.upper()}`", shown, field.description or ""))
     return table(("variable", "default", "meaning"), rows)
 
@@ -64,7 +64,7 @@ def environment_variables() -> list[dict[str, object]]:
             variable |= {"format": "boolean", "default": str(field.default).lower()}
         elif field.annotation is int:
             variable |= {"format": "number", "default": str(field.default)}
-        elif field.default is not None:
+        elif field.default not in {None, ()}:
             variable["default"] = str(field.default)
         found.append(variable)
     return found
@@ -106,8 +106,8 @@ def test_the_sandbox_charges_what_the_documents_promise() -> None:
 
 
 def test_what_the_documents_call_missing_is_missing() -> None:
-    """README, docs/billing.md and the changelog say: no saving, no local files, no PostgreSQL, no HTTP abroad."""
-    assert not [name for name in Settings.model_fields if re.match("save|input|http|allowed|public", name)]
+    """README, docs/billing.md and the changelog say: no PostgreSQL, no HTTP abroad."""
+    assert not [name for name in Settings.model_fields if re.match("http|allowed|public", name)]
     with pytest.raises(SettingsError, match="PostgreSQL is not supported yet"):
         load({"VIDGO_JOURNAL": "postgresql://host/journal"})
 

@@ -59,4 +59,9 @@ def test_an_example_is_short_enough_to_read(example: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["client_alone", "http_three_pictures", "stdio_three_pictures"]
+    assert [path.stem for path in EXAMPLES] == [
+        "client_alone",
+        "edit_a_file",
+        "http_three_pictures",
+        "stdio_three_pictures",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_the_same
     async with World(disk=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for variation in range(1, 9):
-                tasks.start_soon(lambda v=variation: world.finished(image_urls=[str(cat)], variation=v))
+                tasks.start_soon(partial(world.finished, image_urls=[str(cat)], variation=variation))
         assert (len(uploads(world)), len(posts(world))) == (1, 8)
 
 
@@ -215,7 +216,7 @@ async def test_calls_at_the_same_time_share_the_pace(disk: Disk, folder: Path) -
     async with World(disk=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for path in many(folder, 12):
-                tasks.start_soon(lambda p=path: world.finished(image_urls=[p]))
+                tasks.start_soon(partial(world.finished, image_urls=[path]))
         began = uploads(world)
         assert all(late - early >= 60 for early, late in zip(began, began[5:], strict=False))
         assert (len(began), world.movements()) == (12, [("charge", LOW)] * 12)
@@ -230,7 +231,7 @@ async def test_processes_that_share_a_journal_share_the_pace(disk: Disk, folder:
         ):
             for number, path in enumerate(paths):
                 world = (first, second)[number % 2]
-                tasks.start_soon(lambda w=world, p=path: w.finished(image_urls=[p]))
+                tasks.start_soon(partial(world.finished, image_urls=[path]))
             tasks.start_soon(anyio.sleep, 1)
         began = sorted(uploads(first) + uploads(second))
         assert (len(began), began[4] < 1, began[5] >= 60) == (8, True, True)

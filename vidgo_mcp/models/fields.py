@@ -159,7 +159,7 @@ References = Annotated[
         min_length=1,
         max_length=MOST_REFERENCES,
         description=f"1 to {MOST_REFERENCES} pictures to edit or combine, in order: task:<task_id> for one made here, "
-        "or an http(s) URL.",
+        "an http(s) URL, a local path, or a data:image/...;base64 URI.",
     ),
 ]
 TaskId = Annotated[

@@ -137,7 +137,7 @@ def tool_entries(default_wait: int) -> dict[str, ToolEntry]:
             "edit_image",
             "Edit image",
             f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
-            "A picture pasted into the chat cannot be reached: ask for its URL.",
+            "A picture pasted into the chat cannot be reached: ask for its URL or path.",
             _edit,
             EditArguments,
             TaskResult,
