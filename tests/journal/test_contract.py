@@ -177,7 +177,7 @@ async def test_the_state_table_holds(
     assert await keeper.find("me", "f") == found
     assert await keeper.variations("me", "family") == (frozenset({1}) if found else frozenset())
     assert await keeper.newest("me", 5) == [entry]
-    assert await keeper.undelivered("me") == ([entry] if stands == "reuse" else [])
+    assert await keeper.undelivered("me") == await keeper.unsaved("me") == ([entry] if stands == "reuse" else [])
     met = await keeper.reserve(intent(), holder="p2")
     if found is None:
         assert isinstance(met, Reserved)
@@ -204,6 +204,7 @@ async def test_owners_see_nothing_of_each_other(keeper: Journal) -> None:
     assert await keeper.by_url("you", URL) is None
     assert list(await keeper.newest("you", 10)) == []
     assert list(await keeper.undelivered("you")) == []
+    assert list(await keeper.unsaved("you")) == []
     assert await keeper.variations("you", "family") == frozenset()
     assert await keeper.spent("you") == 0
     yours = await keeper.reserve(intent(owner="you"), holder="p1", budget=2)

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Coroutine
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-
-from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from vidgo_mcp.journal import LEASE, WINDOW, ConsentUsed, Exhausted, Existing, Intent, Journal, MemoryJournal, Reserved
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from tests.journal.machines import InFile, InMemory, KeeperMachine
+from vidgo_mcp.journal import LEASE, WINDOW, ConsentUsed, Exhausted, Existing, Intent, Reserved
 from vidgo_mcp.models.tasks import Task
 
 OWNERS = st.sampled_from(["me", "you"])
@@ -48,20 +40,11 @@ class Row:
         return self.state != "failed" and not self.old(now)
 
 
-class JournalMachine(RuleBasedStateMachine):
+class JournalMachine(KeeperMachine):
     """Take any step at any time; the journal and the model must agree on all that can be seen."""
-
-    @abstractmethod
-    def opened(self) -> Journal: ...
-
-    @abstractmethod
-    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
-        """Run a step to its end."""
 
     @initialize()
     def begin(self) -> None:
-        self.now = 1_800_000_000.0
-        self.journal = self.opened()
         self.rows: list[Row] = []
         self.leases: dict[str, float] = {}
         self.answers: dict[tuple[str, str], float] = {}
@@ -230,40 +213,12 @@ class JournalMachine(RuleBasedStateMachine):
         assert [entry.id for entry in self.done(self.journal.unfinished())] == unfinished
 
 
-class MemoryMachine(JournalMachine):
-    def opened(self) -> Journal:
-        return MemoryJournal(now=lambda: self.now)
-
-    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            step.send(None)
-        except StopIteration as stop:
-            return stop.value
-        raise AssertionError("a step of the memory journal gave up control, so it is not atomic")
+class MemoryMachine(InMemory, JournalMachine):
+    pass
 
 
-class SqliteMachine(JournalMachine):
-    """Every step may also be the last of a process: what comes after it finds all that was there."""
-
-    def opened(self) -> Journal:
-        self.around = ExitStack()
-        folder = Path(self.around.enter_context(TemporaryDirectory()))
-        self.loop = self.around.enter_context(start_blocking_portal())
-        self.file = SqliteJournal(folder / "journal.db", now=lambda: self.now)
-        return self.file
-
-    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.call(lambda: step)
-
-    @rule()
-    def start_anew(self) -> None:
-        self.done(self.file.aclose())
-        self.journal = self.file = SqliteJournal(self.file.path, now=lambda: self.now)
-
-    def teardown(self) -> None:
-        if hasattr(self, "file"):
-            self.done(self.file.aclose())
-            self.around.close()
+class SqliteMachine(InFile, JournalMachine):
+    pass
 
 
 TestMemoryJournal = MemoryMachine.TestCase

@@ -21,7 +21,9 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 pytestmark = pytest.mark.anyio
 
 VERSION_1 = Path(__file__).with_name("version_1.sql")
-"""A journal as version 1 wrote it. It is never changed: such files are on people's disks."""
+VERSION_2 = Path(__file__).with_name("version_2.sql")
+"""Journals as each version wrote them. They are never changed: such files are on people's disks."""
+KNOWN = len(schema.MIGRATIONS)
 
 
 def written(path: Path, *statements: str) -> Path:
@@ -33,6 +35,10 @@ def written(path: Path, *statements: str) -> Path:
 
 def version_1(path: Path) -> Path:
     return written(path, VERSION_1.read_text(encoding="utf-8"))
+
+
+def version_2(path: Path) -> Path:
+    return written(path, VERSION_2.read_text(encoding="utf-8"))
 
 
 def number(path: Path, query: str) -> object:
@@ -73,9 +79,60 @@ async def test_a_journal_of_version_1_is_read_in_full(tmp_path: Path, clock: Clo
     await kept.aclose()
 
 
-def test_the_oldest_version_is_still_what_version_1_wrote(tmp_path: Path) -> None:
-    made = written(tmp_path / "made.db", *schema.MIGRATIONS[0])
-    assert tables(made) == tables(version_1(tmp_path / "journal.db"))
+async def test_a_journal_of_version_1_takes_up_what_came_later(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(version_1(tmp_path / "journal.db"), now=clock)
+    (unsaved,) = await kept.unsaved("me")
+    assert (unsaved.id, unsaved.saved_paths) == ("e1", ())
+    assert await kept.claim_saving("e1", holder="p", gone=lambda _: False)
+    assert (await kept.mark_saved("e1", ["/a.png"])).saved_paths == ("/a.png",)
+    await kept.remember_upload("me", "1", URL, until=START + 9)
+    assert await kept.upload_of("me", "1") == URL
+    assert await kept.upload_turn("me") == 0
+    await kept.aclose()
+    assert tables(kept.path) == tables(version_2(tmp_path / "newer.db"))
+
+
+async def test_a_journal_of_version_2_is_read_in_full(tmp_path: Path, clock: Clock) -> None:
+    kept = SqliteJournal(version_2(tmp_path / "journal.db"), now=clock)
+    newest = await kept.newest("me", 10)
+    assert [(entry.id, entry.state) for entry in newest] == [
+        ("e4", "finished"),
+        ("e3", "reserved"),
+        ("e2", "unknown"),
+        ("e1", "finished"),
+    ]
+    assert newest[3].saved_paths == ("/pictures/ä boat.png",)
+    assert await kept.unsaved("me") == [newest[0]]
+    assert not await kept.claim_saving("e4", holder="p", gone=lambda _: False)
+    assert await kept.claim_saving("e4", holder="p", gone=lambda holder: holder == "host:3:4")
+    assert await kept.upload_of("me", "1") == "https://storage.vidgo.ai/uploads/1.png"
+    assert await kept.upload_turn("me") == 20
+    clock.move(20)
+    assert [await kept.upload_turn("me") for _ in range(6)] == [0, 0, 0, 5, 5, 5]
+    await kept.aclose()
+
+
+@pytest.mark.parametrize(("version", "frozen"), [(1, VERSION_1), (2, VERSION_2)])
+def test_each_version_is_still_what_it_wrote(version: int, frozen: Path, tmp_path: Path) -> None:
+    statements = [one for version_of in schema.MIGRATIONS[:version] for one in version_of]
+    made = written(tmp_path / "made.db", *statements)
+    assert tables(made) == tables(written(tmp_path / "journal.db", frozen.read_text(encoding="utf-8")))
+
+
+def test_every_version_is_frozen() -> None:
+    assert sorted(path.name for path in VERSION_1.parent.glob("version_*.sql")) == [
+        f"version_{version}.sql" for version in range(1, KNOWN + 1)
+    ]
+
+
+async def test_a_journal_that_is_up_to_date_is_not_migrated_again(tmp_path: Path, clock: Clock) -> None:
+    path = version_1(tmp_path / "journal.db")
+    for _ in range(2):
+        kept = SqliteJournal(path, now=clock)
+        await kept.check()
+        assert [entry.id for entry in await kept.newest("me", 10)] == ["e3", "e2", "e1"]
+        await kept.aclose()
+    assert number(path, "PRAGMA user_version") == KNOWN
 
 
 async def test_an_older_journal_migrates_by_itself_and_keeps_all(
@@ -98,8 +155,9 @@ async def test_an_older_journal_migrates_by_itself_and_keeps_all(
     await after.check()
     assert number(path, "SELECT count(*) FROM more") == 1
     # A process that was there before, and knows only the older version, stops.
-    monkeypatch.setattr(schema, "MIGRATIONS", later[:1])
-    with pytest.raises(JournalError, match="a newer vidgo-mcp wrote it: it has version 3, this one knows 1"):
+    monkeypatch.setattr(schema, "MIGRATIONS", later[:KNOWN])
+    newer = f"a newer vidgo-mcp wrote it: it has version {KNOWN + 2}, this one knows {KNOWN}"
+    with pytest.raises(JournalError, match=newer):
         await before.reserve(intent("new"), holder="p1")
     assert number(path, "SELECT count(*) FROM entries") == 3
     await before.aclose()
@@ -130,7 +188,8 @@ async def test_a_newer_journal_is_refused_and_not_a_byte_is_changed(mode: str, t
     before = path.read_bytes()
     kept = SqliteJournal(path)
     for _ in range(2):
-        with pytest.raises(JournalError, match="it has version 7, this one knows 1; it is left as it is") as caught:
+        reason = f"it has version 7, this one knows {KNOWN}; it is left as it is"
+        with pytest.raises(JournalError, match=reason) as caught:
             await kept.check()
         assert str(path) in caught.value.message
     await kept.aclose()

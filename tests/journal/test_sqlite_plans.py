@@ -12,10 +12,12 @@ from tests.journal.conftest import START, URL, Clock, intent
 from vidgo_mcp.journal import WINDOW, Entry, Exhausted, Journal, Reserved
 from vidgo_mcp.journal.rows import insert, save
 from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
 
 MANY = 10_000
+PICTURE, UNDER_WAY = "picture", "under way"
 LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "find": (lambda kept: kept.find("me", "f"), "entries_by_fingerprint (owner=? AND fingerprint=?)"),
     "reserve": (
@@ -26,6 +28,24 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "by_url": (lambda kept: kept.by_url("me", URL), "COVERING INDEX entries_by_urls (owner=?)"),
     "newest": (lambda kept: kept.newest("me", 5), "entries_by_owner (owner=?)"),
     "undelivered": (lambda kept: kept.undelivered("me"), "entries_by_sending (owner=? AND sent_at>?)"),
+    "unsaved": (lambda kept: kept.unsaved("me"), "entries_by_sending (owner=? AND sent_at>?)"),
+    "claim_saving": (
+        lambda kept: kept.claim_saving(PICTURE, holder="p", gone=lambda _: False),
+        "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
+    ),
+    "mark_saved": (lambda kept: kept.mark_saved(PICTURE, ["/a.png"]), "sqlite_autoindex_entries_1 (id=?)"),
+    "release_saving": (
+        lambda kept: kept.release_saving(PICTURE, holder="p"),
+        "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
+    ),
+    "record a failure": (
+        lambda kept: kept.record(UNDER_WAY, Task("t1", "failed")),
+        "uploads USING PRIMARY KEY (account=? AND digest=?)",
+    ),
+    "upload_of": (lambda kept: kept.upload_of("me", "d"), "uploads USING PRIMARY KEY (account=? AND digest=?)"),
+    "upload_turn": (lambda kept: kept.upload_turn("me"), "paces USING INDEX sqlite_autoindex_paces_1 (account=?)"),
+    "hold_uploads": (lambda kept: kept.hold_uploads("me", 9), "paces USING INDEX sqlite_autoindex_paces_1 (account=?)"),
+    "expire uploads": (lambda kept: kept.expire(lambda _: False), "INDEX uploads_by_age (until<?)"),
     "variations": (lambda kept: kept.variations("me", "family"), "entries_by_family (owner=? AND family=?)"),
     "spent": (lambda kept: kept.spent("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "spending": (lambda kept: kept.spending("me", START), "entries_by_sending (owner=? AND sent_at>?)"),
@@ -42,6 +62,17 @@ async def kept(tmp_path: Path, clock: Clock) -> SqliteJournal:
     return kept
 
 
+def fill(connection: sqlite3.Connection) -> None:
+    """Add what the steps that need an entry work on: a finished picture, and a task with an upload."""
+    given = intent(references=("sha256:d",))
+    for entry in (
+        Entry(PICTURE, intent("g"), "finished", "p", START, START, "t0", image_urls=(URL,)),
+        Entry(UNDER_WAY, given, "accepted", "p", START, START, "t1"),
+    ):
+        insert(connection, entry)
+        save(connection, entry)
+
+
 def explained(connection: sqlite3.Connection, statements: list[str]) -> list[str]:
     queries = [one for one in statements if one.startswith(("SELECT", "DELETE", "UPDATE"))]
     return [row[3] for one in queries for row in connection.execute(f"EXPLAIN QUERY PLAN {one}")]
@@ -52,6 +83,7 @@ async def test_a_lookup_uses_its_index_and_never_scans_the_entries(name: str, ke
     look, index = LOOKUPS[name]
     connection = kept._connection
     assert connection is not None
+    fill(connection)
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
     await look(kept)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.journal.conftest import Clock, intent, reserved
+from tests.journal.conftest import FINISHED, Clock, ended, intent, reserved
 from vidgo_mcp.journal import Entry, Reserved
 from vidgo_mcp.journal.sqlite import SqliteJournal
 
@@ -136,6 +136,23 @@ async def test_processes_spend_a_budget_together_to_the_credit(
     met = [kind for answer in together(workers, path, steps) for kind, _ in answer]
     assert Counter(met) == {"Reserved": 5, "Exhausted": 7}
     assert sum(entry.intent.credits for entry in (await stored(path)).values()) == 10
+
+
+async def test_of_many_processes_one_saves_each_picture(workers: list[Worker], tmp_path: Path) -> None:
+    kept = SqliteJournal(tmp_path / "journal.db")
+    for number in range(20):
+        picture = await ended(kept, FINISHED, intent(f"f{number}"))
+        answers = together(workers, kept.path, [[["claim", picture.id, f"p{one}"]] for one in range(6)])
+        assert Counter(claimed for (claimed,) in answers) == {True: 1, False: 5}
+    await kept.aclose()
+
+
+async def test_processes_take_five_turns_together(workers: list[Worker], tmp_path: Path) -> None:
+    for number in range(10):
+        path = tmp_path / f"journal {number}.db"
+        answers = together(workers, path, [[["noon"], ["turn"], ["turn"]]] * 6)
+        waits = [wait for _, *waits in answers for wait in waits]
+        assert Counter(waits) == {0.0: 5, 60.0: 7}
 
 
 async def test_a_process_sees_what_another_wrote(workers: list[Worker], tmp_path: Path) -> None:

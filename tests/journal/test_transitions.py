@@ -25,6 +25,7 @@ STEPS: dict[str, Step] = {
     "mark_unknown": lambda keeper, key: keeper.mark_unknown(key, "lost again"),
     "bind": lambda keeper, key: keeper.bind(key, FOUND),
     "record": lambda keeper, key: keeper.record(key, FOUND),
+    "mark_saved": lambda keeper, key: keeper.mark_saved(key, ["/a.png"]),
     "resolve": lambda keeper, key: keeper.resolve(key, task=FOUND),
     "resolve as not charged": lambda keeper, key: keeper.resolve(key, task=None),
 }
@@ -37,6 +38,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "mark_unknown": {"reserved": "unknown", "sent": "unknown", "unknown": "unknown"} | dict.fromkeys(BOUND, "same"),
     "bind": {"sent": "accepted", "unknown": "accepted"},
     "record": {"accepted": "accepted", "finished": "same", "empty": "same", "failed": "same"},
+    "mark_saved": {"finished": "finished"},
     "resolve": {"unknown": "accepted"},
     "resolve as not charged": {"unknown": "gone"},
 }
@@ -72,6 +74,7 @@ async def test_a_step_is_taken_only_from_where_it_is_true(name: str, state: str,
         ("mark_unknown", "unknown", None),
         ("bind", "accepted", "found"),
         ("record", "accepted", "found"),
+        ("mark_saved", "nothing_spent", None),
         ("resolve", "nothing_spent", None),
         ("resolve as not charged", "nothing_spent", None),
     ],

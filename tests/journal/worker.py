@@ -19,6 +19,8 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 HOLDER = "worker:1:1"
+NOON = 1_800_000_000.0
+"""The time of day for the processes that share out turns, however long they take."""
 
 
 def say(answer: object) -> None:
@@ -35,6 +37,14 @@ async def take(keeper: SqliteJournal, name: str, *given: Any) -> object:
         fingerprint, budget = given
         met = await keeper.reserve(intent(fingerprint), holder=HOLDER, budget=budget)
         return [type(met).__name__, met.entry.id if hasattr(met, "entry") else ""]
+    if name == "claim":
+        entry_id, holder = given
+        return await keeper.claim_saving(entry_id, holder=holder, gone=lambda _: False)
+    if name == "turn":
+        return await keeper.upload_turn("me")
+    if name == "noon":
+        vars(keeper)["_now"] = lambda: NOON
+        return None
     if name == "stall":
 
         def stalled(*_: Any, **__: Any) -> None:

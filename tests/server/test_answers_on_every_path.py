@@ -337,9 +337,10 @@ async def test_a_bug_is_an_error_that_says_whether_credits_may_have_moved(
 
 async def test_prompts_and_resources_can_be_listed_and_unknown_ones_are_errors_of_the_protocol(era: str) -> None:
     async with World() as world, Client(build_server(world.service), mode=era) as client:
-        assert (await client.list_prompts()).prompts == []
-        assert [str(resource.uri) for resource in (await client.list_resources()).resources] == ["vidgo://spending"]
-        assert (await client.list_resource_templates()).resource_templates == []
+        assert len((await client.list_prompts()).prompts) == 2
+        listed = [resource.uri for resource in (await client.list_resources()).resources]
+        assert listed == ["vidgo://pricing", "vidgo://spending"]
+        assert len((await client.list_resource_templates()).resource_templates) == 2
         with pytest.raises(MCPError) as caught:
             await client.read_resource("vidgo://nothing")
         assert caught.value.error.code == (-32602 if era == "auto" else -32002)

@@ -1,19 +1,44 @@
-"""What the pictures cost is a resource, true to the credit."""
+"""Prices, spending, tasks and pictures can be read without a tool, and what is not there says so."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import io
 import json
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import TextResourceContents
+from mcp_types import BlobResourceContents, ErrorData, ReadResourceResult, TextResourceContents
+from PIL import Image
 
-from tests.conftest import World
+from tests.conftest import DAY, World, virtual_now
+from tests.server.conftest import MODERN
+from vidgo_mcp.errors import JournalError, NotFoundError, OutcomeUnknownError
+from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.models.size import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
+from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
 from vidgo_mcp.server import build_server
+from vidgo_mcp.server.price_page import price_page
+from vidgo_mcp.server.resources import IMAGE, TASK, _addressed, _uri
+from vidgo_mcp.service import Disk
+from vidgo_mcp.service.viewing import LARGEST_RESOURCE
 
 pytestmark = pytest.mark.anyio
+
+FIXED = ["vidgo://pricing", "vidgo://spending"]
+INTERNAL = -32603
 
 
 @pytest.fixture(params=["auto", "legacy"])
@@ -21,11 +46,50 @@ def era(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-async def spending(client: Client) -> dict[str, Any]:
-    [found] = (await client.read_resource("vidgo://spending")).contents
+class Unreadable(MemoryJournal):
+    """Fails where tasks are looked up, in the way that it is told."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__(virtual_now)
+        self._failure = failure
+
+    async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
+        raise self._failure
+
+
+async def uris(client: Client) -> list[str]:
+    return [resource.uri for resource in (await client.list_resources(cache_mode="bypass")).resources]
+
+
+async def text_of(client: Client, uri: str) -> str:
+    [found] = (await client.read_resource(uri, cache_mode="bypass")).contents
     assert isinstance(found, TextResourceContents)
-    report: dict[str, Any] = json.loads(found.text)
-    return report
+    assert found.uri == uri
+    return found.text
+
+
+async def data_of(client: Client, uri: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(await text_of(client, uri))
+    return data
+
+
+async def refused(client: Client, uri: str) -> ErrorData:
+    with pytest.raises(MCPError) as caught:
+        await client.read_resource(uri, cache_mode="bypass")
+    return caught.value.error
+
+
+def not_found(client: Client) -> int:
+    return -32602 if client.protocol_version >= MODERN else -32002
+
+
+def bytes_of(found: ReadResourceResult) -> bytes:
+    [blob] = [content for content in found.contents if isinstance(content, BlobResourceContents)]
+    return base64.b64decode(blob.blob)
+
+
+async def spending(client: Client) -> dict[str, Any]:
+    return await data_of(client, "vidgo://spending")
 
 
 async def test_spending_is_told_by_period_quality_and_tier(era: str) -> None:
@@ -52,7 +116,340 @@ async def test_refunded_pictures_are_left_out(era: str) -> None:
         assert (await spending(client))["periods"][0]["credits"] == 0
 
 
-async def test_without_a_key_the_resource_says_what_to_set(era: str) -> None:
+@pytest.mark.parametrize("uri", ["vidgo://spending", "vidgo://tasks/task-1", "vidgo://images/task-1"])
+async def test_without_a_key_a_resource_says_what_to_set(era: str, uri: str) -> None:
     async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
-        with pytest.raises(MCPError, match="VIDGO_API_KEY"):
-            await client.read_resource("vidgo://spending")
+        error = await refused(client, uri)
+        assert (error.code, "VIDGO_API_KEY" in error.message) == (INTERNAL, True)
+
+
+async def test_the_newest_twenty_tasks_are_listed_newest_first(era: str) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = [await world.pending(prompt=f"picture {number}") for number in range(22)]
+        newest = [f"vidgo://tasks/{task_id}" for task_id in reversed(made[2:])]
+        assert await uris(client) == FIXED + newest
+        assert (await data_of(client, f"vidgo://tasks/{made[0]}"))["prompt"] == "picture 0"
+
+
+async def test_a_task_is_listed_with_the_first_words_of_its_prompt_its_outcome_and_its_price(era: str) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = await world.finished(prompt="a fox\nin the snow, " + "and further " * 20, size="16:9", quality="high")
+        *_, task, picture = (await client.list_resources()).resources
+        assert (task.name, task.mime_type) == (made.task_id, "application/json")
+        assert task.title is not None
+        assert task.title.startswith("Task: a fox in the snow, and further")
+        assert len(task.title) <= 70
+        assert task.description == "Finished, 12 credits: 16:9, 1K, high."
+        assert picture.uri == f"vidgo://images/{made.task_id}"
+        assert picture.title == task.title.replace("Task", "Picture")
+        assert picture.description == f"The picture; its URL dies at {made.expires_at}."
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("failed", "Failed, refunded: auto, 1K, low."), ("no_files", "Failed, 2 credits: auto, 1K")]
+)
+async def test_a_picture_is_listed_only_while_it_can_be_had(era: str, fault: str, said: str) -> None:
+    async with (
+        World(faults=[f"task:{fault}*1"], seconds=5) as world,
+        Client(build_server(world.service), mode=era) as client,
+    ):
+        failed = await world.make(prompt="a storm")
+        finished = await world.finished(prompt="a fox")
+        pending = await world.pending(prompt="an owl")
+        task, image = (f"vidgo://tasks/{finished.task_id}", f"vidgo://images/{finished.task_id}")
+        others = (f"vidgo://tasks/{pending}", f"vidgo://tasks/{failed.task_id}")
+        assert await uris(client) == [*FIXED, others[0], task, image, others[1]]
+        described = {resource.uri: resource.description for resource in (await client.list_resources()).resources}
+        assert described[others[0]] == "Pending, 2 credits: auto, 1K, low."
+        assert (described[others[1]] or "").startswith(said)
+        await anyio.sleep(DAY)
+        assert await uris(client) == [*FIXED, others[0], task, others[1]]
+
+
+async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(era: str, tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "pictures"
+    disk = Disk(Folders((folder,)), folder)
+    async with World(disk=disk, seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = await world.finished()
+        assert made.saved_paths is not None
+        await anyio.sleep(DAY)
+        uri = f"vidgo://images/{made.task_id}"
+        assert await uris(client) == [*FIXED, f"vidgo://tasks/{made.task_id}", uri]
+        assert (await client.list_resources()).resources[-1].description == "The picture; a copy is saved."
+        assert bytes_of(await client.read_resource(uri)) == Path(made.saved_paths[0]).read_bytes()
+
+
+async def test_a_task_without_an_id_is_not_listed(era: str) -> None:
+    async with (
+        World(faults=["submit:missing_task_id"], seconds=5) as world,
+        Client(build_server(world.service), mode=era) as client,
+    ):
+        with pytest.raises(OutcomeUnknownError):
+            await world.make()
+        assert [task.task_id for task in await world.service.newest(5)] == [None]
+        assert await uris(client) == FIXED
+
+
+async def test_each_caller_has_a_list_of_their_own() -> None:
+    async with World(seconds=5) as world:
+        anns = await world.pending(caller="ann")
+        async with Client(build_server(world.service, caller_of=lambda ctx: "ann")) as client:
+            assert await uris(client) == [*FIXED, f"vidgo://tasks/{anns}"]
+        async with Client(build_server(world.service, caller_of=lambda ctx: "bob")) as client:
+            assert await uris(client) == FIXED
+
+
+async def test_the_list_never_fails(era: str) -> None:
+    broken = Unreadable(JournalError("The journal cannot be read."))
+    for world in (World(key=None), World(journal=broken)):
+        async with world, Client(build_server(world.service), mode=era) as client:
+            assert await uris(client) == FIXED
+
+
+async def test_two_templates_name_a_task_and_its_picture(era: str) -> None:
+    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+        task, image = (await client.list_resource_templates()).resource_templates
+        assert (task.uri_template, task.mime_type) == ("vidgo://tasks/{task_id}", "application/json")
+        assert (image.uri_template, image.mime_type) == ("vidgo://images/{task_id}", None)
+        assert f"at most {LARGEST_RESOURCE // 1000} KB" in (image.description or "")
+
+
+async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> None:
+    async with World(seconds=60) as world, Client(build_server(world.service), mode=era) as client:
+        task_id = await world.pending(prompt="a fox, 狐")
+        before = anyio.current_time()
+        assert (await data_of(client, f"vidgo://tasks/{task_id}"))["outcome"] == "pending"
+        assert anyio.current_time() - before < 1, "reading does not wait for the picture"
+        await anyio.sleep(100)
+        text = await text_of(client, f"vidgo://tasks/{task_id}")
+        assert json.loads(text) == (await world.service.glance(task_id)).to_json()
+        assert text.startswith('{\n  "outcome": "finished"')
+        assert "狐" in text
+        # Whoever makes the next picture is told of this one, which nobody has received.
+        assert task_id in str((await world.finished(prompt="a hare")).notes)
+
+
+async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
+    async with (
+        World(faults=["task:failed*1"], seconds=5) as world,
+        Client(build_server(world.service)) as client,
+    ):
+        failed, finished = await world.make(prompt="a storm"), await world.finished()
+        pending = await world.pending(prompt="an owl")
+        for uri, kept in (
+            ("vidgo://pricing", (3_600_000, "public")),
+            ("vidgo://spending", (0, "private")),
+            (f"vidgo://tasks/{failed.task_id}", (60_000, "private")),
+            (f"vidgo://tasks/{finished.task_id}", (60_000, "private")),
+            (f"vidgo://tasks/{pending}", (0, "private")),
+            (f"vidgo://images/{finished.task_id}", (3_600_000, "private")),
+        ):
+            found = await client.read_resource(uri)
+            assert (uri, found.ttl_ms, found.cache_scope) == (uri, *kept)
+        listed, addresses = await client.list_resources(), await client.list_resource_templates()
+        assert (listed.ttl_ms, listed.cache_scope) == (0, "private")
+        assert (addresses.ttl_ms, addresses.cache_scope) == (3_600_000, "public")
+
+
+async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = await world.finished()
+        assert made.task_id is not None
+        uri = f"vidgo://images/{made.task_id}"
+        found = await client.read_resource(uri)
+        [content] = found.contents
+        assert (content.uri, content.mime_type) == (uri, "image/png")
+        _, file = await world.service.picture(made.task_id)
+        assert bytes_of(found) == file
+
+
+async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is(era: str) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = await world.finished()
+        assert made.task_id is not None
+        assert made.image_urls is not None
+        noise = io.BytesIO()
+        Image.frombytes("RGB", (2400, 300), random.Random(1).randbytes(2400 * 300 * 3)).save(noise, "PNG")
+        assert noise.tell() > LARGEST_RESOURCE
+        world.sandbox.storage.keep(replace(world.sandbox.tasks[made.task_id].result, content=noise.getvalue()))
+        uri = f"vidgo://images/{made.task_id}"
+        found = await client.read_resource(uri)
+        assert len(bytes_of(found)) <= LARGEST_RESOURCE
+        blob, note = found.contents
+        assert (blob.mime_type, note.uri, note.mime_type) == ("image/webp", uri, "text/plain")
+        with Image.open(io.BytesIO(bytes_of(found))) as picture:
+            shown = f"{picture.width}x{picture.height}"
+        assert isinstance(note, TextResourceContents)
+        assert note.text == f"Scaled from 2400x300 to {shown}; the original: {made.image_urls[0]}"
+
+
+NONSENSE = [
+    "",
+    "vidgo:",
+    "vidgo://",
+    "vidgo://nothing",
+    "vidgo://pricing/",
+    "VIDGO://pricing",
+    "vidgo://Tasks/task-1",
+    "vidgo://tasks",
+    "vidgo://tasks/",
+    "vidgo://images/",
+    "vidgo://tasks/a/b",
+    "vidgo://tasks/a%2Fb",
+    "vidgo://tasks/../pricing",
+    "vidgo://tasks/..",
+    "vidgo://tasks/a b",
+    "vidgo://tasks/a%20b",
+    "vidgo://tasks/%00",
+    "vidgo://tasks/a%0Ab",
+    "vidgo://images/%ff%fe",
+    "vidgo://images/task-1?size=1",
+    "vidgo://images/task-1#top",
+    "vidgo://images/" + "a" * 201,
+    "vidgo://tasks/{task_id}/",
+    "file:///etc/passwd",
+    "https://vidgo.ai",
+]
+
+
+@pytest.mark.parametrize("uri", NONSENSE)
+async def test_an_address_that_names_nothing_is_the_protocols_error(era: str, uri: str) -> None:
+    async with World() as world, Client(build_server(world.service), mode=era) as client:
+        error = await refused(client, uri)
+        assert (error.code, error.data) == (not_found(client), {"uri": uri})
+        assert error.message.startswith("Resource not found. The resources are vidgo://pricing, ")
+        assert world.wire.seen == []
+
+
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/"), min_size=1, max_size=200).filter(
+        lambda task_id: task_id.strip(".") and task_id != "null" and not task_id.lower().startswith("task:")
+    )
+)
+@example("%41")
+@example("a+b?c#d")
+def test_every_task_id_has_an_address_that_is_decoded_once(task_id: str) -> None:
+    for template, kind in ((TASK, "tasks"), (IMAGE, "images")):
+        assert _addressed(_uri(template, task_id)) == (kind, task_id)
+
+
+@given(st.one_of(st.text(), st.text().map("vidgo://tasks/{}".format), st.text().map("vidgo://images/{}".format)))
+def test_no_text_is_more_than_an_unknown_address(uri: str) -> None:
+    with contextlib.suppress(NotFoundError):
+        kind, task_id = _addressed(uri)
+        assert kind in {"tasks", "images"}
+        assert task_id.isprintable()
+        assert not {" ", "/"} & set(task_id)
+        assert 0 < len(task_id) <= 200
+
+
+@pytest.mark.parametrize("kind", ["tasks", "images"])
+async def test_an_unknown_task_is_not_found_and_the_nearest_is_named(era: str, kind: str) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        task_id = await world.pending()
+        error = await refused(client, f"vidgo://{kind}/{task_id}x")
+        assert (error.code, error.data) == (not_found(client), {"uri": f"vidgo://{kind}/{task_id}x"})
+        assert error.message == (
+            f"Resource not found. No task {task_id}x belongs to this key. The nearest known task_id is {task_id}. "
+            f"Call get_task with task_id {task_id}."
+        )
+
+
+async def test_what_was_asked_for_is_told_only_to_whoever_asked() -> None:
+    """Vidgo shows a task to everybody who has the key; its prompt is in the journal, under the caller's name."""
+    async with World(seconds=5) as world:
+        task_id = await world.pending(caller="ann")
+        await anyio.sleep(10)
+        names = iter(["ann", "bob"])
+        async with Client(build_server(world.service, caller_of=lambda ctx: next(names))) as client:
+            assert (await data_of(client, f"vidgo://tasks/{task_id}"))["prompt"] == "a fox"
+            assert "prompt" not in await data_of(client, f"vidgo://tasks/{task_id}")
+
+
+async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_says_why(era: str) -> None:
+    async with (
+        World(faults=["task:failed*1"], seconds=5) as world,
+        Client(build_server(world.service), mode=era) as client,
+    ):
+        failed, finished = await world.make(prompt="a storm"), await world.finished()
+        await anyio.sleep(DAY)
+        for made, why in ((failed, "it failed"), (finished, "24 hours")):
+            error = await refused(client, f"vidgo://images/{made.task_id}")
+            assert error.code == not_found(client)
+            assert why in error.message
+
+
+async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task(era: str) -> None:
+    async with World(seconds=60) as world, Client(build_server(world.service), mode=era) as client:
+        error = await refused(client, f"vidgo://images/{await world.pending()}")
+        assert error.code == INTERNAL
+        assert "has no picture yet" in error.message
+        assert "get_task" in error.message
+
+
+async def test_a_bug_reaches_the_log_and_not_the_client(era: str, caplog: pytest.LogCaptureFixture) -> None:
+    broken = Unreadable(RuntimeError("/secret/path"))
+    async with World(journal=broken) as world, Client(build_server(world.service), mode=era) as client:
+        with caplog.at_level(logging.ERROR), pytest.raises(MCPError) as caught:
+            await client.list_resources()
+        assert caught.value.error.code == INTERNAL
+        assert caught.value.error.message == (
+            "The list of resources failed inside vidgo-mcp; the server's log on stderr has the details."
+        )
+        assert "/secret/path" in caplog.text
+
+
+def tables(page: str) -> list[list[list[str]]]:
+    """Return the tables of a Markdown page as rows of cells, without the line below the header."""
+    found: list[list[list[str]]] = [[]]
+    for line in page.splitlines():
+        if line.startswith("| ---"):
+            continue
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+async def test_the_page_of_prices_needs_neither_key_nor_network(era: str) -> None:
+    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+        page = await text_of(client, "vidgo://pricing")
+        assert page == price_page()
+        assert page.isascii()
+        assert (world.opened, world.wire.seen) == (0, [])
+        [content] = (await client.read_resource("vidgo://pricing")).contents
+        assert content.mime_type == "text/markdown"
+
+
+def test_the_page_of_prices_says_what_the_calls_cost() -> None:
+    prices, _ = tables(price_page())
+    assert prices == [["quality", *TIERS], *([q, *(str(row[t]) for t in TIERS)] for q, row in PRICES.items())]
+
+
+def test_the_page_of_prices_says_of_every_size_which_tier_it_gets() -> None:
+    _, (header, *rows) = tables(price_page())
+    asked = (None, *TIERS)
+    assert header[1:] == ["no resolution", *(f"resolution {tier}" for tier in TIERS)]
+    examples = {"below 3840": ["1536x1024", "2048x2048"], "longest edge 3840": ["3840x2160", "1280x3840"]}
+    covered = []
+    for label, *cells in rows:
+        sizes = [word.strip(",") for word in label.split() if word.strip(",") in {*RATIOS, "auto"}]
+        sizes = sizes or next(sizes for end, sizes in examples.items() if label.endswith(end))
+        covered += sizes
+        for size in sizes:
+            for resolution, cell in zip(asked, cells, strict=True):
+                try:
+                    assert quote(parse_size(size), resolution, "low").tier == cell
+                except UnpriceableError:
+                    assert cell == "refused", (size, resolution)
+    assert {"auto", *RATIOS} <= set(covered)
+    assert len(covered) == len(RATIOS) + 1 + 4
+
+
+def test_the_page_of_prices_says_the_rules_of_exact_sizes() -> None:
+    page = price_page()
+    for number in (f"{LONGEST_EDGE}", f"{GREATEST_ASPECT} times", f"{FEWEST_PIXELS:,} to {MOST_PIXELS:,} pixels"):
+        assert number in page
+    for rule in ("An edit costs the same", "A failed task is refunded", "The same arguments again within 24 hours"):
+        assert rule in page

@@ -7,16 +7,18 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import anyio
 import click
 
 from vidgo_mcp import __version__
+from vidgo_mcp.cli.checks import Check, State
 from vidgo_mcp.cli.compose import build_service, journal_exists, journal_of, journal_path
+from vidgo_mcp.cli.folders import folder_checks
 from vidgo_mcp.cli.terminal import echo_json
 from vidgo_mcp.errors import AuthenticationError, JournalError, VidgoError
 from vidgo_mcp.journal.places import network_folder
@@ -50,18 +52,6 @@ JOURNAL_REMEDIES: Final = (
 )
 """What to do about a journal, by a sign in the reason why it cannot be used."""
 
-State = Literal["ok", "problem", "skipped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; a problem has a remedy."""
-
-    name: str
-    state: State
-    message: str
-    remedy: str = ""
-
 
 def run(*, as_json: bool, overrides: dict[str, Any]) -> int:
     """Examine this installation, tell what was found, and return the exit code."""
@@ -73,9 +63,14 @@ def run(*, as_json: bool, overrides: dict[str, Any]) -> int:
         click.echo(f"vidgo-mcp {__version__}, Python {platform.python_version()}, {platform.system()}")
         for check in checks:
             click.echo(f"{check.state:<8} {check.name:<10} {' '.join(f'{check.message} {check.remedy}'.split())}")
-        found = sum(check.state == "problem" for check in checks)
-        click.echo("Everything is in order." if healthy else f"{found} {'problem' if found == 1 else 'problems'}.")
+        found = [_many(checks, "problem"), _many(checks, "warning")]
+        click.echo(f"{', '.join(filter(None, found)) or 'Everything is in order'}.")
     return 0 if healthy else 1
+
+
+def _many(checks: Sequence[Check], state: State) -> str:
+    count = sum(check.state == state for check in checks)
+    return f"{count} {state}{'' if count == 1 else 's'}" if count else ""
 
 
 async def examine(overrides: dict[str, Any]) -> list[Check]:
@@ -93,7 +88,8 @@ async def examine(overrides: dict[str, Any]) -> list[Check]:
     else:
         api, date = await _probe(settings.base_url)
         clock = clock_check(time.time(), date)
-    return [*checks, await _key_check(settings, api), api, clock, await journal_check(settings), encoding_check()]
+    checks += [await _key_check(settings, api), api, clock, await journal_check(settings)]
+    return [*checks, *folder_checks(settings), encoding_check()]
 
 
 def variable_checks(ignored: Sequence[str]) -> list[Check]:

@@ -51,7 +51,8 @@ NOTHING: Final[Sequence[Entry]] = ()
 IN_MEMORY: Final = "The journal is in memory and ends with each process, so there is nothing to show."
 COLUMNS: Final = (
     *("id", "state", "task_id", "created_at", "sent_at", "ended_at", "expires_at", "credits", "model", "size", "tier"),
-    *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "error", "delivered"),
+    *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "saved_paths"),
+    *("error", "delivered"),
 )
 
 Format = Literal["json", "csv"]
@@ -194,7 +195,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
     found |= {name: getattr(entry, name) for name in ("id", "state", "task_id", "status", "progress", "error")}
     found |= {name: getattr(intent, name) for name in ("credits", "model", "size", "tier", "quality", "variation")}
     found |= {"prompt": intent.prompt, "references": list(intent.references), "delivered": entry.delivered}
-    found["image_urls"] = list(entry.image_urls)
+    found |= {"image_urls": list(entry.image_urls), "saved_paths": list(entry.saved_paths)}
     return {name: found[name] for name in COLUMNS if found[name] not in (None, [])}
 
 

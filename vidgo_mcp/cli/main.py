@@ -6,21 +6,21 @@ What a command needs is imported when it runs: a client that starts the server w
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import anyio
 import click
 
 from vidgo_mcp import __version__
+from vidgo_mcp.cli.context import json_option, output_options, overrides_of, sandbox_option, settings_of
+from vidgo_mcp.cli.journal_commands import journal
 from vidgo_mcp.cli.options import options_of
 from vidgo_mcp.cli.terminal import is_terminal, use_utf8
-from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GetTaskArguments
-from vidgo_mcp.settings import Settings, SettingsError, load
-
-F = TypeVar("F", bound=Callable[..., Any])
+from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, GetTaskArguments
+from vidgo_mcp.settings import Settings
 
 AT_A_TERMINAL = (
     "vidgo-mcp now waits on stdin for an MCP client. You are at a terminal: press Ctrl-C, then try `vidgo-mcp demo` "
@@ -28,7 +28,7 @@ AT_A_TERMINAL = (
 )
 MORE_WORDS = {
     "wait_seconds": "Default 300 here, or VIDGO_WAIT_SECONDS.",
-    "image_urls": "Repeat the option for several.",
+    "image_urls": "Or a file of this computer, wherever it is: it is uploaded to Vidgo. Repeat the option for several.",
 }
 EXIT_CODES = """\b
 Exit codes:
@@ -36,7 +36,8 @@ Exit codes:
   1    refused, or another error: nothing was spent
   2    the command or a setting is wrong: nothing was spent
   3    the task failed; a failed task is refunded
-  4    pending: the task goes on and is paid for; `vidgo-mcp task ID` fetches it
+  4    pending: the task goes on and is paid for; `vidgo-mcp task ID` fetches it.
+       Also when the picture is paid for and could not be written to --output
   5    outcome unknown: it may have been paid for; compare the balance first
   130  stopped by Ctrl-C"""
 EXAMPLES = """\b
@@ -56,12 +57,6 @@ A fault is written endpoint:name, endpoint:name=VALUE, and *N for only the next 
 `vidgo-mcp sandbox --faults help` lists all of them."""
 
 
-class UnusableSettings(click.ClickException):
-    """A setting that cannot be used is a mistake in how the command was started."""
-
-    exit_code = 2
-
-
 class Commands(click.Group):
     """Lists commands in the order in which a newcomer needs them, and points a typing error to the nearest one."""
 
@@ -79,28 +74,6 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _settings(context: click.Context, sandbox: bool = False) -> Settings:
-    try:
-        return load(**_overrides(context, sandbox))
-    except SettingsError as error:
-        raise UnusableSettings(str(error)) from None
-
-
-def _overrides(context: click.Context, sandbox: bool) -> dict[str, Any]:
-    given: dict[str, Any] = context.obj
-    return given | ({"sandbox": True} if sandbox else {})
-
-
-def _sandbox_option(command: F) -> F:
-    return click.option("--sandbox", is_flag=True, help="Use a sandbox inside the process: no key, no cost.")(command)
-
-
-def _json_option(command: F) -> F:
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Write JSON to stdout: what the MCP tool of this returns, if any."
-    )(command)
-
-
 @click.group(
     cls=Commands,
     invoke_without_command=True,
@@ -108,7 +81,7 @@ def _json_option(command: F) -> F:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="vidgo-mcp")
-@_sandbox_option
+@sandbox_option
 @click.pass_context
 def cli(context: click.Context, sandbox: bool) -> None:
     """Make and edit pictures with Vidgo's GPT Image 2.
@@ -118,7 +91,7 @@ def cli(context: click.Context, sandbox: bool) -> None:
     """
     context.obj = {"sandbox": True} if sandbox else {}
     if context.invoked_subcommand is None:
-        _run_stdio(_settings(context))
+        _run_stdio(settings_of(context))
 
 
 def _run_stdio(settings: Settings) -> None:
@@ -155,144 +128,96 @@ def demo(output: Path | None) -> None:
 @click.argument("prompt")
 @options_of(EditArguments, leave=("prompt",), names={"image_urls": "image"}, add=MORE_WORDS)
 @click.option("--yes", is_flag=True, help="Agree to a price above VIDGO_CONFIRM_ABOVE without being asked.")
-@_json_option
-@_sandbox_option
+@output_options
+@json_option
+@sandbox_option
 @click.pass_context
-def generate(context: click.Context, /, sandbox: bool, as_json: bool, yes: bool, **given: Any) -> None:
-    """Make a picture from PROMPT and print its URL. Spends credits.
+def generate(
+    context: click.Context,
+    /,
+    sandbox: bool,
+    as_json: bool,
+    output: str | None,
+    overwrite: bool,
+    yes: bool,
+    **given: Any,
+) -> None:
+    """Make a picture from PROMPT, save it and print its URL. Spends credits.
 
     With --image it edits those pictures. `vidgo-mcp price` tells the price before. The same arguments mean the same
     picture: after Ctrl-C or a time-out the same command again finds it, and costs nothing for 24 hours.
     """
     from vidgo_mcp.cli import pictures
+    from vidgo_mcp.cli.output import chosen
 
-    sys.exit(pictures.generate(_settings(context, sandbox), given, yes=yes, as_json=as_json))
+    settings = settings_of(context, sandbox)
+    place = chosen(output, overwrite=overwrite, as_json=as_json)
+    sys.exit(pictures.generate(settings, given, yes=yes, as_json=as_json, output=place))
 
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("task_id", metavar="[ID]", required=False)
 @options_of(GetTaskArguments, leave=("task_id",), add=MORE_WORDS)
-@_json_option
-@_sandbox_option
+@output_options
+@json_option
+@sandbox_option
 @click.pass_context
-def task(context: click.Context, /, sandbox: bool, as_json: bool, **given: Any) -> None:
-    """Wait for the task ID and print its URL; without ID list the newest. Free.
+def task(
+    context: click.Context, /, sandbox: bool, as_json: bool, output: str | None, overwrite: bool, **given: Any
+) -> None:
+    """Wait for the task ID, save its picture and print its URL; without ID list the newest. Free.
 
     Any task of your key can be fetched by its ID. The list shows what the journal of this computer knows.
     """
+    if output is not None and given["task_id"] in ABSENT:
+        raise click.UsageError("--output needs the ID of the task whose picture it is; `vidgo-mcp task` lists them.")
     from vidgo_mcp.cli import pictures
+    from vidgo_mcp.cli.output import chosen
 
-    sys.exit(pictures.task(_settings(context, sandbox), given, as_json=as_json))
+    settings = settings_of(context, sandbox)
+    place = chosen(output, overwrite=overwrite, as_json=as_json)
+    sys.exit(pictures.task(settings, given, as_json=as_json, output=place))
 
 
 @cli.command()
 @options_of(EstimateArguments)
-@_json_option
+@json_option
 @click.pass_context
 def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
     """Print the exact price of a picture. Free, works without key and network."""
     from vidgo_mcp.cli import pictures
 
-    sys.exit(pictures.price(_settings(context), given, as_json=as_json))
+    sys.exit(pictures.price(settings_of(context), given, as_json=as_json))
 
 
-@cli.group(invoke_without_command=True)
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many to list, newest first.")
-@click.option("--summary", is_flag=True, help="Add up the last 24 hours, 7 and 30 days, by quality and tier.")
-@_json_option
-@click.pass_context
-def journal(context: click.Context, limit: int, summary: bool, as_json: bool) -> None:
-    """List what was paid for with your key, newest first. Free.
-
-    It shows what this computer recorded, needs the key (to know what is yours) and no network.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    from vidgo_mcp.cli import journal as book
-
-    settings = _settings(context)
-    sys.exit(
-        book.summary(settings, as_json=as_json) if summary else book.listing(settings, limit=limit, as_json=as_json)
-    )
-
-
-def _json_of(context: click.Context, as_json: bool) -> bool:
-    above = context.parent.params["as_json"] if context.parent is not None else False
-    return as_json or bool(above)
-
-
-@journal.command("show")
-@click.argument("name", metavar="ID")
-@_json_option
-@click.pass_context
-def journal_show(context: click.Context, name: str, as_json: bool) -> None:
-    """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
-    from vidgo_mcp.cli import journal as book
-
-    sys.exit(book.show(_settings(context), name, as_json=_json_of(context, as_json)))
-
-
-@journal.command("export")
-@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", show_default=True, help="Which.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A new file, readable by you alone. Left out, stdout.",
-)
-@_json_option
-@click.pass_context
-def journal_export(context: click.Context, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
-    """Write all entries of your key, newest first, with full prompts."""
-    from vidgo_mcp.cli import journal as book
-
-    sys.exit(book.export(_settings(context), form, output, as_json=_json_of(context, as_json)))
-
-
-@journal.command("resolve")
-@click.argument("name", metavar="ID")
-@click.option("--task", "task_id", metavar="TASK_ID", help="It was charged, and this is its task; Vidgo is asked.")
-@click.option("--not-charged", is_flag=True, help="It was not charged: forget it, so that it may be sent again.")
-@_json_option
-@click.pass_context
-def journal_resolve(context: click.Context, name: str, task_id: str | None, not_charged: bool, as_json: bool) -> None:
-    """Settle by hand the entry ID, a submit whose answer was lost. Free.
-
-    Compare the balance first: --not-charged for a picture that was charged means that the next one is paid for again.
-    """
-    if (task_id is None) is not not_charged:
-        raise click.UsageError("Say either --task TASK_ID (it was charged) or --not-charged.")
-    from vidgo_mcp.cli import journal as book
-
-    sys.exit(book.resolve(_settings(context), name, task_id, as_json=_json_of(context, as_json)))
+cli.add_command(journal)
 
 
 @cli.command()
-@_json_option
-@_sandbox_option
+@json_option
+@sandbox_option
 @click.pass_context
 def doctor(context: click.Context, sandbox: bool, as_json: bool) -> None:
-    """Check key, settings, network, clock, journal and encoding. Free.
+    """Check key, settings, network, clock, journal, folders and encoding. Free.
 
     One line for each, with what to do about a problem. Exit code 0 when everything is in order, else 1.
     """
     from vidgo_mcp.cli import doctor as examination
 
-    sys.exit(examination.run(as_json=as_json, overrides=_overrides(context, sandbox)))
+    sys.exit(examination.run(as_json=as_json, overrides=overrides_of(context, sandbox)))
 
 
 @cli.command()
 @click.option("--http", is_flag=True, required=True, help="Serve MCP over Streamable HTTP at /mcp.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@_sandbox_option
+@sandbox_option
 @click.pass_context
 def serve(context: click.Context, http: bool, host: str, port: int, sandbox: bool) -> None:
     """Serve several clients of this machine over HTTP. Ctrl-C stops it."""
     from vidgo_mcp.cli import serving
 
-    serving.run(_settings(context, sandbox), host=host, port=port)
+    serving.run(settings_of(context, sandbox), host=host, port=port)
 
 
 @cli.command(epilog=FAULT_HELP)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -14,12 +15,14 @@ import anyio
 import click
 
 from vidgo_mcp.cli import words
-from vidgo_mcp.cli.compose import build_service, configure_logging, for_reading
+from vidgo_mcp.cli.compose import build_service, configure_logging, disk_of, for_reading
+from vidgo_mcp.cli.output import Fetched, Output, fetched, not_paid_yet, written
+from vidgo_mcp.cli.references import typed_references
 from vidgo_mcp.cli.terminal import Wait, answered, echo_json, is_terminal, shown_wait
 from vidgo_mcp.errors import BudgetError, InternalError, Money, VidgoError
 from vidgo_mcp.models.outcomes import Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
-from vidgo_mcp.service import Service, read_arguments
+from vidgo_mcp.service import Disk, Service, read_arguments
 from vidgo_mcp.service.consent import Answer, Ask, Question
 from vidgo_mcp.settings import Settings
 
@@ -31,7 +34,7 @@ LAST_LOOK: Final = 10.0
 ANSWER_SECONDS: Final = 300.0
 """How long a person may think about a price."""
 
-Work = Callable[[Service, Wait], Awaitable[Result]]
+Work = Callable[[Service, Wait], Awaitable[Result | Fetched]]
 Stop = Callable[[Service], Awaitable[str]]
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,9 @@ _BY_MONEY: Final[Mapping[Money, ExitCode]] = {
 }
 
 
-def generate(settings: Settings, given: Mapping[str, Any], *, yes: bool, as_json: bool) -> int:
+def generate(
+    settings: Settings, given: Mapping[str, Any], *, yes: bool, as_json: bool, output: Output | None = None
+) -> int:
     """Make a picture, or edit the ones that are given; return the exit code.
 
     Args:
@@ -63,21 +68,35 @@ def generate(settings: Settings, given: Mapping[str, Any], *, yes: bool, as_json
         given: the arguments as they were typed.
         yes: agree to any price above VIDGO_CONFIRM_ABOVE.
         as_json: write JSON to stdout.
+        output: where else the picture is wanted.
+
+    Raises:
+        click.UsageError: a new picture could not be written to the output, so it was not made.
     """
     model = EditArguments if given.get("image_urls") else GenerateArguments
     raw = {name: value for name, value in given.items() if value not in (None, ())}
+    disk = disk_of(settings)
     if model is EditArguments:
-        raw["image_urls"] = list(raw["image_urls"])
+        raw["image_urls"], disk = typed_references(raw["image_urls"], disk)
+    # A file that is there may be this very picture, written by the same command before: then nothing is paid.
+    only_paid = output is not None and output.taken
     last_words = ""
 
-    async def make(service: Service, progress: Wait) -> Result:
+    async def make(service: Service, progress: Wait) -> Result | Fetched:
         async def remembered(value: float, message: str) -> None:
             nonlocal last_words
             last_words = message
             await progress(value, message)
 
         ask = _agreed if yes else _asking(progress)
-        return await service.make(read_arguments(model, raw), progress=remembered, ask=ask)
+        arguments = read_arguments(model, raw | ({"max_credits": 0} if only_paid else {}))
+        try:
+            made = await service.make(arguments, progress=remembered, ask=ask)
+        except BudgetError:
+            if output is None or not only_paid:
+                raise
+            raise not_paid_yet(output) from None
+        return made if output is None else await fetched(service, made, output)
 
     async def stopped(service: Service) -> str:
         # The same request that may only be reused: it says what is known of the task, and can spend nothing.
@@ -88,27 +107,33 @@ def generate(settings: Settings, given: Mapping[str, Any], *, yes: bool, as_json
             except BudgetError:
                 return "Stopped before anything was sent; nothing was spent."
             except VidgoError as error:
-                return words.of_error(error, settings)
-            return words.of_stopped(found, settings)
+                return words.of_error(error, settings, options=_options(output))
+            return words.of_stopped(found, settings, options=_options(output))
         return f"Stopped; what became of it could not be read in time. Last known: {last_words or 'nothing'}."
 
-    return _run(settings, settings, make, stopped, as_json=as_json)
+    return _run(settings, settings, make, stopped, as_json=as_json, output=output, disk=disk)
 
 
-def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int:
+def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool, output: Output | None = None) -> int:
     """Wait for a task and show it, or list the newest ones; return the exit code."""
     raw = {name: value for name, value in given.items() if value is not None}
 
-    async def find(service: Service, progress: Wait) -> Result:
+    async def find(service: Service, progress: Wait) -> Result | Fetched:
         arguments = read_arguments(GetTaskArguments, raw)
         if arguments.task_id is None:
             return await service.tasks(arguments)
-        return await service.task(arguments.task_id, wait_seconds=arguments.wait_seconds, progress=progress)
+        found = await service.task(arguments.task_id, wait_seconds=arguments.wait_seconds, progress=progress)
+        return found if output is None else await fetched(service, found, output)
 
     async def stopped(service: Service) -> str:
-        return f"Stopped waiting; the task goes on. Fetch it with: vidgo-mcp task {given.get('task_id') or ''}".strip()
+        again = f"vidgo-mcp task {given.get('task_id') or ''}".strip()
+        return f"Stopped waiting; the task goes on. Fetch it with: {again}{_options(output)}"
 
-    return _run(settings, for_reading(settings), find, stopped, as_json=as_json)
+    return _run(settings, for_reading(settings), find, stopped, as_json=as_json, output=output)
+
+
+def _options(output: Output | None) -> str:
+    return "" if output is None else output.options
 
 
 async def _agreed(question: Question) -> Answer:
@@ -148,22 +173,51 @@ def price(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int
     return ExitCode.DONE
 
 
-def _run(settings: Settings, used: Settings, work: Work, stopped: Stop, *, as_json: bool) -> int:
+def _run(
+    settings: Settings,
+    used: Settings,
+    work: Work,
+    stopped: Stop,
+    *,
+    as_json: bool,
+    output: Output | None,
+    disk: Disk | None = None,
+) -> int:
     configure_logging(settings.log_level)
     if "wait_seconds" not in settings.model_fields_set:
         used = used.model_copy(update={"wait_seconds": PATIENCE})
-    found = anyio.run(_attended, used, work, stopped)
+    found = anyio.run(_attended, partial(build_service, used, disk=disk), work, stopped)
+    if isinstance(found, click.UsageError):
+        raise found
     if isinstance(found, VidgoError):
-        return tell_error(found, settings, as_json)
+        return tell_error(found, settings, as_json, options=_options(output))
     if isinstance(found, int):
         return found
+    if output is not None and isinstance(found, Fetched):
+        # Out of the event loop, where Ctrl-C also ends a write that nobody reads.
+        return _delivered(output, written(output, found), settings, as_json)
+    assert isinstance(found, Result)
     if as_json:
         echo_json(found.to_json())
     elif isinstance(found, TaskList):
         click.echo(words.of_list(found, settings))
     elif isinstance(found, TaskResult):
-        click.echo(words.of_task(found, settings))
+        to_stdout = output is not None and output.path is None
+        click.echo(words.of_task(found, settings, options=_options(output)), err=to_stdout)
     return _exit_code(found) if isinstance(found, TaskResult) else ExitCode.DONE
+
+
+def _delivered(output: Output, picture: Fetched, settings: Settings, as_json: bool) -> int:
+    result, missing = picture.result, words.of_missing(picture.why, picture.again, picture.result, settings)
+    if as_json:
+        noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
+        echo_json(result.model_copy(update=noted).to_json())
+    else:
+        click.echo(words.of_task(result, settings), err=output.path is None)
+    if not missing:
+        return ExitCode.DONE
+    click.echo(f"Error: {missing}", err=True)
+    return ExitCode.PENDING if picture.again or result.credits_charged else ExitCode.REFUSED
 
 
 def _exit_code(result: TaskResult) -> ExitCode:
@@ -175,17 +229,19 @@ def _exit_code(result: TaskResult) -> ExitCode:
     return ExitCode.PENDING if result.outcome == "pending" and result.task_id else ExitCode.UNKNOWN
 
 
-async def _attended(settings: Settings, work: Work, stopped: Stop) -> Result | VidgoError | int:
+async def _attended(
+    build: Callable[[], Service], work: Work, stopped: Stop
+) -> Result | Fetched | VidgoError | click.UsageError | int:
     """Return what came of the work, or the exit code of a command that a signal stopped."""
-    found: Result | VidgoError | None = None
+    found: Result | Fetched | VidgoError | click.UsageError | None = None
     received: list[int] = []
     # The service outside: a signal cancels the wait, and the service still finds out what became of the submit.
-    async with build_service(settings) as service, anyio.create_task_group() as tasks:
+    async with build() as service, anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
         try:
             with shown_wait() as progress:
                 found = await work(service, progress)
-        except VidgoError as error:
+        except (VidgoError, click.UsageError) as error:
             found = error
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
@@ -214,13 +270,23 @@ async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> No
         return
 
 
-def tell_error(error: VidgoError, settings: Settings, as_json: bool, *, step: str | None = None) -> int:
-    """Say why a command could not be answered, and ``step`` in place of the usual next step; return the exit code."""
+def tell_error(
+    error: VidgoError, settings: Settings, as_json: bool, *, step: str | None = None, options: str = ""
+) -> int:
+    """Say why a command could not be answered; return the exit code.
+
+    Args:
+        error: why.
+        settings: what the user set.
+        as_json: write JSON to stdout.
+        step: said in place of the usual next step.
+        options: what the command that fetches the picture is given beside the id.
+    """
     if as_json:
         # Imported here: the very structure that a tool answers with, which needs the SDK.
         from vidgo_mcp.server.results import error_result
 
         echo_json(error_result(error).structured_content or {})
     else:
-        click.echo(words.of_error(error, settings, step=step), err=True)
+        click.echo(words.of_error(error, settings, step=step, options=options), err=True)
     return _BY_MONEY[error.money]

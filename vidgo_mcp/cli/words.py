@@ -25,6 +25,7 @@ SANDBOX_ENDED: Final = (
     "The sandbox ended with this command, and its pictures with it. `vidgo-mcp sandbox` serves one that lasts; "
     "`vidgo-mcp demo` saves pictures."
 )
+SANDBOX_SAVED: Final = "The sandbox ended with this command, and its URL with it."
 PROMPT_WIDTH: Final = 76
 
 _NEXT: Final[dict[Category, str]] = {
@@ -43,28 +44,43 @@ _CONSENT: Final[dict[Consent, str]] = {
 }
 
 
-def of_task(result: TaskResult, settings: Settings) -> str:
-    """Return one task, the URL on a line of its own."""
+def of_task(result: TaskResult, settings: Settings, *, options: str = "") -> str:
+    """Return one task, the URL on a line of its own.
+
+    Args:
+        result: the task.
+        settings: what the user set.
+        options: what the command that fetches its picture is given beside the id.
+    """
     lines = [_headline(result), *(result.image_urls or ()), *_facts(result), *_notes(result.notes)]
     if settings.sandbox:
-        lines.append(SANDBOX_ENDED)
+        lines.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
     elif result.outcome == "pending":
-        lines += _go_on(result, settings)
-    elif result.outcome == "finished" and result.task_id:
+        lines += _go_on(result, settings, options)
+    elif result.outcome == "finished" and result.task_id and (result.image_urls or result.saved_paths):
         lines.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
     return "\n".join(line for line in lines if line)
 
 
-def of_stopped(result: TaskResult, settings: Settings) -> str:
+def of_stopped(result: TaskResult, settings: Settings, *, options: str = "") -> str:
     """Return what a person who stopped waiting must know: the task goes on, and how to fetch it."""
+    if result.outcome == "finished" and options and not settings.sandbox:
+        return f"{of_task(result, settings)}\nNot written. {_fetch(result.task_id, options)}"
     if result.outcome != "pending":
         return of_task(result, settings)
     if settings.sandbox:
         return f"Stopped. {SANDBOX_ENDED}"
     if result.task_id is None:
-        return "\n".join([_headline(result), *(line for line in _go_on(result, settings) if line)])
+        return "\n".join([_headline(result), *(line for line in _go_on(result, settings, options) if line)])
     head = f"Stopped waiting. Task {result.task_id} was accepted ({result.credits} credits) and goes on."
-    return "\n".join([head, *_go_on(result, settings)])
+    return "\n".join([head, *_go_on(result, settings, options)])
+
+
+def of_missing(why: str, again: str, result: TaskResult, settings: Settings) -> str:
+    """Return why a finished picture is not where it was wanted, and how it gets there; nothing without a reason."""
+    if not why or not again or settings.sandbox:
+        return why
+    return f"{why} The picture is paid for. {_fetch(result.task_id, again)}"
 
 
 def of_list(result: TaskList, settings: Settings) -> str:
@@ -142,7 +158,7 @@ def of_spending(report: SpendingReport) -> str:
     return "\n".join(lines)
 
 
-def of_error(error: VidgoError, settings: Settings, *, step: str | None = None) -> str:
+def of_error(error: VidgoError, settings: Settings, *, step: str | None = None, options: str = "") -> str:
     """Return why a command could not be answered, what that means for the money, and what to do."""
     money = {
         "nothing_spent": "Nothing was spent.",
@@ -150,14 +166,14 @@ def of_error(error: VidgoError, settings: Settings, *, step: str | None = None) 
         "unknown": "It is not known whether credits were spent.",
     }[error.money]
     if step is None:
-        step = _step(error, settings)
+        step = _step(error, settings, options)
     said = "othing was spent" in f"{error.message} {step}" and error.money == "nothing_spent"
     return "\n".join(line for line in (f"Error: {error.message}", "" if said else money, step) if line)
 
 
-def _step(error: VidgoError, settings: Settings) -> str:
+def _step(error: VidgoError, settings: Settings, options: str) -> str:
     if error.money == "accepted" and error.task_id:
-        return f"Fetch it with: vidgo-mcp task {error.task_id}"
+        return _fetch(error.task_id, options)
     if error.category == "outcome_unknown":
         first = f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
         return SETTLE if _durable(settings) else first
@@ -189,7 +205,8 @@ def _headline(result: TaskResult) -> str:
 def _facts(result: TaskResult) -> list[str]:
     shape = f"  {result.size}, {result.tier}, {result.quality}" if result.size else ""
     dies = f"  the URL dies on {_local(result.expires_at)}" if result.image_urls and result.expires_at else ""
-    saved = [f"  saved as {path}" for path in result.saved_paths or ()]
+    alive = "" if result.image_urls else "the URL has died, but the picture is "
+    saved = [f"  {alive}saved as {path}" for path in result.saved_paths or ()]
     return [f"  task {result.task_id}" if result.task_id else "", shape, dies, *saved]
 
 
@@ -200,8 +217,12 @@ def _entry(result: TaskResult) -> str:
     return f"{head}\n    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
 
 
-def _go_on(result: TaskResult, settings: Settings) -> list[str]:
-    fetch = f"Fetch it with: vidgo-mcp task {result.task_id}" if result.task_id else ""
+def _fetch(task_id: str | None, options: str) -> str:
+    return f"Fetch it with: vidgo-mcp task {task_id}{options}" if task_id else ""
+
+
+def _go_on(result: TaskResult, settings: Settings, options: str) -> list[str]:
+    fetch = _fetch(result.task_id, options)
     if not _durable(settings):
         return [fetch, PAYS_AGAIN]
     return [fetch, IS_FREE if result.task_id else SETTLE]

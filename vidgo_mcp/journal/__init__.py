@@ -1,12 +1,28 @@
 """What was paid for: one interface of atomic steps, and its keepers."""
 
-from vidgo_mcp.journal.entries import LEASE, RENEWAL, WINDOW, Entry, Intent, Standing, State, in_window, standing
+from vidgo_mcp.journal.entries import (
+    LEASE,
+    RENEWAL,
+    SAVING,
+    UPLOADED,
+    WINDOW,
+    Entry,
+    Intent,
+    Standing,
+    State,
+    in_window,
+    standing,
+)
 from vidgo_mcp.journal.journal import ConsentUsed, Exhausted, Existing, Journal, Reservation, Reserved, Spending
 from vidgo_mcp.journal.memory import MemoryJournal
+from vidgo_mcp.journal.pace import UPLOADS_PER_MINUTE
 
 __all__ = [
     "LEASE",
     "RENEWAL",
+    "SAVING",
+    "UPLOADED",
+    "UPLOADS_PER_MINUTE",
     "WINDOW",
     "ConsentUsed",
     "Entry",

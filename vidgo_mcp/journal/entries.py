@@ -13,6 +13,10 @@ WINDOW: Final = 24 * 3600.0
 LEASE: Final = 30.0
 """Seconds after which a process that no longer renews its lease counts as dead."""
 RENEWAL: Final = 5.0
+SAVING: Final = 180.0
+"""Seconds for which one process has the saving of a picture to itself: more than the longest download takes."""
+UPLOADED: Final = "sha256:"
+"""Begins a reference that is a file of the person's, uploaded for this request; the digest of its bytes follows."""
 
 State = Literal["reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"]
 """``empty`` finished without a file and was read again in vain: paid for, and nothing to show."""
@@ -40,6 +44,16 @@ class Intent:
     credits: int
     references: tuple[str, ...] = ()
 
+    @property
+    def account(self) -> str:
+        """The part of the owner that pays, whoever calls."""
+        return self.owner.partition("/")[0]
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """The digests of the files that were uploaded for it."""
+        return tuple(one.removeprefix(UPLOADED) for one in self.references if one.startswith(UPLOADED))
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -58,6 +72,7 @@ class Entry:
     ended_at: float | None = None
     error: str | None = None
     delivered: bool = False
+    saved_paths: tuple[str, ...] = ()
 
     @property
     def dies_at(self) -> float | None:
@@ -79,6 +94,11 @@ def standing(entry: Entry, now: float) -> Standing:
     if entry.state == "unknown":
         return "unknown"
     return "empty" if entry.state == "empty" else "join"
+
+
+def unsaved(entry: Entry, now: float) -> bool:
+    """Return whether the picture can still be fetched, and no copy of it is known."""
+    return entry.state == "finished" and bool(entry.image_urls) and not entry.saved_paths and in_window(entry, now)
 
 
 def counts(entry: Entry, now: float) -> bool:

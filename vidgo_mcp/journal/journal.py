@@ -137,6 +137,25 @@ class Journal(Protocol):
     async def mark_delivered(self, entry_ids: Collection[str]) -> None:
         """Record that somebody received these results."""
 
+    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
+        """Let one process save this picture: True when its URL is alive, it has no copy yet, and nobody else is at it.
+
+        The claim lasts three minutes, less when ``gone`` says so of its holder, and the same holder may claim again.
+        """
+
+    async def mark_saved(self, entry_id: str, paths: Sequence[str]) -> Entry:
+        """Record where the copy of a finished picture is, so that nobody claims it any more. The first copy stays.
+
+        Raises:
+            JournalError: it is not finished.
+        """
+
+    async def release_saving(self, entry_id: str, *, holder: str) -> None:
+        """Let others save this picture at once, because it failed here; the claim of another stays, and no error."""
+
+    async def unsaved(self, owner: str) -> Sequence[Entry]:
+        """Return finished pictures whose URL is alive and of which no copy is known, oldest first."""
+
     async def variations(self, owner: str, family: str) -> frozenset[int]:
         """Return the variations of a request that stand."""
 
@@ -154,3 +173,22 @@ class Journal(Protocol):
 
     async def unfinished(self) -> Sequence[Entry]:
         """Return the accepted entries of all owners that are in their window, oldest first: to be read again."""
+
+    async def upload_of(self, account: str, digest: str) -> str | None:
+        """Return the URL under which the bytes of this SHA-256 (hex) were uploaded, None when none is remembered."""
+
+    async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        """Record the URL of uploaded bytes, in place of an older one, until a moment (seconds since the epoch)."""
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        """Forget an upload that Vidgo lost. ``record`` forgets those of a request by itself when its task fails."""
+
+    async def upload_turn(self, account: str) -> float:
+        """Take one of the uploads that Vidgo allows a key within any minute, over all processes.
+
+        Returns:
+            0.0 when it was taken, else the seconds until one may be free; then nothing was taken.
+        """
+
+    async def hold_uploads(self, account: str, seconds: float) -> None:
+        """Give no turn for this long (at most 300 s), because Vidgo said so; a shorter hold never shortens another."""

@@ -1,11 +1,11 @@
-"""What the durable journal adds up, and the marks beside its entries: leases, used consents, and their pruning."""
+"""What the durable journal adds up, and the marks beside its entries: leases, claims, used consents, and their end."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Any, Final
 
-from vidgo_mcp.journal.entries import LEASE, WINDOW, Entry
+from vidgo_mcp.journal.entries import LEASE, SAVING, WINDOW, Entry
 from vidgo_mcp.journal.journal import Spending
 from vidgo_mcp.journal.rows import entries_where
 from vidgo_mcp.models.size import Quality, Tier
@@ -66,6 +66,31 @@ def living(rows: sqlite3.Connection, now: float) -> frozenset[str]:
     return frozenset(row[0] for row in rows.execute("SELECT holder FROM leases"))
 
 
+def saver_of(rows: sqlite3.Connection, entry_id: str, now: float) -> str | None:
+    """Return the process that saves a picture."""
+    end_savings(rows, now)
+    row = rows.execute("SELECT holder FROM savings WHERE entry_id = ?", (entry_id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def claim(rows: sqlite3.Connection, entry_id: str, holder: str, now: float) -> None:
+    """Record that a process saves a picture."""
+    rows.execute(
+        "INSERT OR REPLACE INTO savings (entry_id, holder, until) VALUES (?, ?, ?)", (entry_id, holder, now + SAVING)
+    )
+
+
+def unclaim(rows: sqlite3.Connection, entry_id: str, holder: str) -> None:
+    """Forget that this process saves a picture."""
+    rows.execute("DELETE FROM savings WHERE entry_id = ? AND holder = ?", (entry_id, holder))
+
+
+def end_savings(rows: sqlite3.Connection, now: float) -> None:
+    """Drop the claims that ran out; what a clock that was set back would keep for long ends as a new one does."""
+    rows.execute("UPDATE savings SET until = :latest WHERE until > :latest", {"latest": now + SAVING})
+    rows.execute("DELETE FROM savings WHERE until <= ?", (now,))
+
+
 def consent_used_at(rows: sqlite3.Connection, owner: str, consent: str) -> float | None:
     """Return when the person's answer was used."""
     query = "SELECT used_at FROM consents WHERE owner = ? AND consent = ?"
@@ -80,6 +105,7 @@ def use_consent(rows: sqlite3.Connection, owner: str, consent: str, now: float) 
 
 def prune(rows: sqlite3.Connection, now: float, retention: float) -> None:
     """Forget what is too old to matter; never an intent that is under way, or that is in its window."""
+    end_savings(rows, now)
     rows.execute("DELETE FROM consents WHERE used_at <= ?", (now - WINDOW,))
     rows.execute(
         "DELETE FROM entries WHERE created_at < :oldest AND coalesce(sent_at, created_at) < :oldest "

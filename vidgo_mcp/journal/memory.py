@@ -8,9 +8,10 @@ from dataclasses import replace
 from itertools import islice
 from uuid import uuid4
 
-from vidgo_mcp.journal import rules
-from vidgo_mcp.journal.entries import LEASE, WINDOW, Entry, Intent, in_window, standing
+from vidgo_mcp.journal import pace, rules
+from vidgo_mcp.journal.entries import LEASE, SAVING, WINDOW, Entry, Intent, in_window, standing, unsaved
 from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
+from vidgo_mcp.journal.pace import Pace
 from vidgo_mcp.models.size import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
@@ -29,6 +30,9 @@ class MemoryJournal:
         self._entries: dict[str, Entry] = {}
         self._leases: dict[str, float] = {}
         self._consents: dict[tuple[str, str], float] = {}
+        self._savings: dict[str, tuple[str, float]] = {}
+        self._uploads: dict[tuple[str, str], tuple[str, float]] = {}
+        self._paces: dict[str, Pace] = {}
 
     async def aclose(self) -> None:
         """Keep everything: it ends with the process."""
@@ -79,7 +83,11 @@ class MemoryJournal:
         return self._put(after)
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
-        return self._put(rules.recorded(self._entries.get(entry_id), task, empty=empty, now=self._now()))
+        before = self._entries.get(entry_id)
+        after = rules.recorded(before, task, empty=empty, now=self._now())
+        for digest in rules.doubtful(before, after):
+            self._uploads.pop((after.intent.account, digest), None)
+        return self._put(after)
 
     async def renew(self, holder: str) -> None:
         self._leases[holder] = self._now() + LEASE
@@ -97,6 +105,9 @@ class MemoryJournal:
             if entry.state == "reserved":
                 del self._entries[entry.id]
         self._consents = {key: used_at for key, used_at in self._consents.items() if now < used_at + WINDOW}
+        self._end_savings(now)
+        self._uploads = {key: (url, until) for key, (url, until) in self._uploads.items() if now < until}
+        self._paces = {account: pace.settled(before, now) for account, before in self._paces.items()}
         return [self._put(rules.lost(entry, rules.ORPHANED, now)) for entry in orphans if entry.state == "sent"]
 
     async def entry(self, entry_id: str) -> Entry | None:
@@ -120,6 +131,27 @@ class MemoryJournal:
         for entry_id in entry_ids:
             if entry_id in self._entries:
                 self._put(replace(self._entries[entry_id], delivered=True))
+
+    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
+        now = self._now()
+        self._end_savings(now)
+        entry = self._entries.get(entry_id)
+        saver, _ = self._savings.get(entry_id, (None, 0.0))
+        if entry is None or not unsaved(entry, now) or not rules.may_save(saver, holder, gone):
+            return False
+        self._savings[entry_id] = (holder, now + SAVING)
+        return True
+
+    async def mark_saved(self, entry_id: str, paths: Sequence[str]) -> Entry:
+        return self._put(rules.saved(self._entries.get(entry_id), paths))
+
+    async def release_saving(self, entry_id: str, *, holder: str) -> None:
+        if self._savings.get(entry_id, (None, 0.0))[0] == holder:
+            del self._savings[entry_id]
+
+    async def unsaved(self, owner: str) -> Sequence[Entry]:
+        now = self._now()
+        return [entry for entry in self._of(owner) if unsaved(entry, now)][::-1]
 
     async def variations(self, owner: str, family: str) -> frozenset[int]:
         now = self._now()
@@ -154,6 +186,29 @@ class MemoryJournal:
     async def unfinished(self) -> Sequence[Entry]:
         now = self._now()
         return [entry for entry in self._entries.values() if entry.state == "accepted" and in_window(entry, now)]
+
+    async def upload_of(self, account: str, digest: str) -> str | None:
+        url, until = self._uploads.get((account, digest), (None, 0.0))
+        return url if self._now() < until else None
+
+    async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        self._uploads[account, digest] = (url, until)
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        self._uploads.pop((account, digest), None)
+
+    async def upload_turn(self, account: str) -> float:
+        self._paces[account], wait = pace.turn(self._paces.get(account, Pace()), self._now())
+        return wait
+
+    async def hold_uploads(self, account: str, seconds: float) -> None:
+        self._paces[account] = pace.hold(self._paces.get(account, Pace()), seconds, self._now())
+
+    def _end_savings(self, now: float) -> None:
+        # As with the leases, a clock that was set back keeps no claim for long.
+        self._savings = {
+            key: (holder, min(until, now + SAVING)) for key, (holder, until) in self._savings.items() if until > now
+        }
 
     def _of(self, owner: str) -> Iterable[Entry]:
         return (entry for entry in reversed(self._entries.values()) if entry.intent.owner == owner)

@@ -23,6 +23,7 @@ _INTENT: Final = (
     "credits",
 )
 _FATE: Final = ("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered")
+_LISTS: Final = ("image_urls", "saved_paths")
 
 
 @contextlib.contextmanager
@@ -55,7 +56,8 @@ def forget(rows: sqlite3.Connection, entry_id: str) -> None:
 
 def save(rows: sqlite3.Connection, entry: Entry) -> None:
     """Write what may change of an entry."""
-    columns = {name: getattr(entry, name) for name in _FATE} | {"image_urls": json.dumps(entry.image_urls)}
+    columns = {name: getattr(entry, name) for name in _FATE}
+    columns |= {name: json.dumps(getattr(entry, name)) for name in _LISTS}
     changes = ", ".join(f"{name} = :{name}" for name in columns)
     rows.execute(f"UPDATE entries SET {changes} WHERE id = :id", {**columns, "id": entry.id})  # noqa: S608  # ours
 
@@ -86,4 +88,5 @@ def _entry(row: sqlite3.Row) -> Entry:
         ended_at=row["ended_at"],
         error=row["error"],
         delivered=bool(row["delivered"]),
+        saved_paths=tuple(json.loads(row["saved_paths"])),
     )

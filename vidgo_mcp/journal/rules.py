@@ -9,7 +9,7 @@ A rule gets None for an entry that is gone, and raises JournalError where the st
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -86,6 +86,24 @@ def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Ent
     if task.phase == "finished" and empty:
         return replace(seen, state="empty", ended_at=now)
     return seen
+
+
+def saved(entry: Entry | None, paths: Sequence[str]) -> Entry:
+    """Return the entry with the copy of its picture; the first copy stays."""
+    if entry is None or entry.state != "finished":
+        raise _refusal("Where the copy of the picture is could not be recorded", entry)
+    return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths))
+
+
+def may_save(saver: str | None, holder: str, gone: Callable[[str], bool]) -> bool:
+    """Return whether a process may save a picture, given who is at it."""
+    return saver is None or saver == holder or gone(saver)
+
+
+def doubtful(before: Entry | None, after: Entry) -> Sequence[str]:
+    """Return the digests of the uploads with which a task has just failed: Vidgo may have lost them."""
+    just_failed = after.state == "failed" and (before is None or before.state != "failed")
+    return after.intent.uploads if just_failed else ()
 
 
 def spent(entries: Iterable[Entry], now: float) -> int:

@@ -57,6 +57,27 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX consents_by_age ON consents (used_at)",
     ),
+    (
+        "CREATE TABLE savings (entry_id TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL)",
+        """
+        CREATE TABLE uploads (
+            account TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            url TEXT NOT NULL,
+            until REAL NOT NULL,
+            PRIMARY KEY (account, digest)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX uploads_by_age ON uploads (until)",
+        """
+        CREATE TABLE paces (
+            account TEXT PRIMARY KEY,
+            turns TEXT NOT NULL,
+            held_from REAL NOT NULL,
+            held_until REAL NOT NULL
+        )
+        """,
+    ),
 )
 """One tuple of statements for each version, oldest first; a published one is never changed, only followed."""
 

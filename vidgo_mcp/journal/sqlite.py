@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 from uuid import uuid4
 
-import anyio
-import anyio.to_thread
-
-from vidgo_mcp.errors import JournalError, Money
-from vidgo_mcp.journal import rules
-from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, standing
+from vidgo_mcp.errors import Money
+from vidgo_mcp.journal import pace, rules
+from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, standing, unsaved
+from vidgo_mcp.journal.file import JournalFile
 from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
-from vidgo_mcp.journal.ledger import consent_used_at, counted, lasted, living, paid, prolong, prune, sums, use_consent
-from vidgo_mcp.journal.opening import identity, opened, unusable
-from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, save, transaction
-from vidgo_mcp.journal.schema import StrangeFileError, prove_writable, recognise
+from vidgo_mcp.journal.ledger import (
+    claim,
+    consent_used_at,
+    counted,
+    lasted,
+    living,
+    paid,
+    prolong,
+    prune,
+    saver_of,
+    sums,
+    unclaim,
+    use_consent,
+)
+from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, save
+from vidgo_mcp.journal.uploads import keep_pace, pace_of, prune_uploads, remember, remembered, unremember
 from vidgo_mcp.models.size import Quality, Tier
 from vidgo_mcp.models.tasks import Task
-
-T = TypeVar("T")
 
 RETENTION: Final = 90 * 24 * 3600.0
 
 
-class SqliteJournal:
+class SqliteJournal(JournalFile):
     """A journal in a file. Every step is one transaction, on the disk before it returns.
-
-    The file is opened at the first step, so that a server whose journal is broken still starts; after a failure the
-    next step opens it anew, so that it heals when the disk does. A step runs in a worker thread, and is not torn when
-    its caller is cancelled.
 
     Args:
         path: the file; its folder is made when it is missing.
@@ -44,32 +47,9 @@ class SqliteJournal:
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, retention: float = RETENTION) -> None:
-        self.path = path
+        super().__init__(path)
         self._now = now
         self._retention = max(retention, WINDOW)
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-        self._one_at_a_time = anyio.CapacityLimiter(1)
-        # The limiter ends with its waiter, also when asyncio cancels that by force; the thread goes on until its end.
-        self._lock = threading.Lock()
-
-    async def aclose(self) -> None:
-        """Close the file; a later step opens it again."""
-
-        def close() -> None:
-            with self._lock:
-                self._drop()
-
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(close, limiter=self._one_at_a_time)
-
-    async def check(self) -> None:
-        """Open the file, and prove that it can be written.
-
-        Raises:
-            JournalError: it cannot be used; the message names the path and the reason.
-        """
-        await self._step(prove_writable)
 
     async def find(self, owner: str, fingerprint: str) -> Entry | None:
         return await self._step(lambda rows: self._standing(rows, owner, fingerprint))
@@ -151,6 +131,7 @@ class SqliteJournal:
             for entry in lost:
                 save(rows, entry)
             prune(rows, now, self._retention)
+            prune_uploads(rows, now)
             return lost
 
         return await self._step(step)
@@ -175,17 +156,7 @@ class SqliteJournal:
         return await self._step(lambda rows: entries_where(rows, "owner = :owner", owner=owner, limit=limit))
 
     async def undelivered(self, owner: str) -> Sequence[Entry]:
-        def step(rows: sqlite3.Connection) -> Sequence[Entry]:
-            now = self._now()
-            found = entries_where(
-                rows,
-                "owner = :owner AND state = 'finished' AND delivered = 0 AND sent_at > :since",
-                owner=owner,
-                since=now - WINDOW - 1,
-            )
-            return [entry for entry in reversed(found) if in_window(entry, now)]
-
-        return await self._step(step)
+        return await self._step(lambda rows: self._finished(rows, owner, "delivered = 0", in_window))
 
     async def mark_delivered(self, entry_ids: Collection[str]) -> None:
         if not entry_ids:
@@ -195,6 +166,28 @@ class SqliteJournal:
             rows.executemany("UPDATE entries SET delivered = 1 WHERE id = ?", [(entry_id,) for entry_id in entry_ids])
 
         await self._step(step)
+
+    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
+        def step(rows: sqlite3.Connection) -> bool:
+            now = self._now()
+            entry = first_where(rows, "id = :id", id=entry_id)
+            if entry is None or not unsaved(entry, now):
+                return False
+            free = rules.may_save(saver_of(rows, entry_id, now), holder, gone)
+            if free:
+                claim(rows, entry_id, holder, now)
+            return free
+
+        return await self._step(step)
+
+    async def mark_saved(self, entry_id: str, paths: Sequence[str]) -> Entry:
+        return await self._change(entry_id, lambda entry: rules.saved(entry, paths))
+
+    async def release_saving(self, entry_id: str, *, holder: str) -> None:
+        await self._step(lambda rows: unclaim(rows, entry_id, holder))
+
+    async def unsaved(self, owner: str) -> Sequence[Entry]:
+        return await self._step(lambda rows: self._finished(rows, owner, "saved_paths = '[]'", unsaved))
 
     async def variations(self, owner: str, family: str) -> frozenset[int]:
         def step(rows: sqlite3.Connection) -> frozenset[int]:
@@ -220,6 +213,37 @@ class SqliteJournal:
 
         return await self._step(step)
 
+    async def upload_of(self, account: str, digest: str) -> str | None:
+        return await self._step(lambda rows: remembered(rows, account, digest, self._now()))
+
+    async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        await self._step(lambda rows: remember(rows, account, digest, url, until))
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        await self._step(lambda rows: unremember(rows, account, digest))
+
+    async def upload_turn(self, account: str) -> float:
+        def step(rows: sqlite3.Connection) -> float:
+            after, wait = pace.turn(pace_of(rows, account), self._now())
+            keep_pace(rows, account, after)
+            return wait
+
+        return await self._step(step)
+
+    async def hold_uploads(self, account: str, seconds: float) -> None:
+        def step(rows: sqlite3.Connection) -> None:
+            keep_pace(rows, account, pace.hold(pace_of(rows, account), seconds, self._now()))
+
+        await self._step(step)
+
+    def _finished(
+        self, rows: sqlite3.Connection, owner: str, where: str, fits: Callable[[Entry, float], bool]
+    ) -> Sequence[Entry]:
+        now = self._now()
+        where = f"owner = :owner AND state = 'finished' AND {where} AND sent_at > :since"
+        found = entries_where(rows, where, owner=owner, since=now - WINDOW - 1)
+        return [entry for entry in reversed(found) if fits(entry, now)]
+
     def _standing(self, rows: sqlite3.Connection, owner: str, fingerprint: str) -> Entry | None:
         now = self._now()
         found = entries_where(rows, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
@@ -238,40 +262,8 @@ class SqliteJournal:
             after = rule(before)
             if after != before:
                 save(rows, after)
+            for digest in rules.doubtful(before, after):
+                unremember(rows, after.intent.account, digest)
             return after
 
         return await self._step(step, money=money, task_id=task_id)
-
-    async def _step(
-        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
-    ) -> T:
-        def run() -> T:
-            with self._lock:
-                return self._transact(step)
-
-        try:
-            return await anyio.to_thread.run_sync(run, limiter=self._one_at_a_time)
-        except (sqlite3.Error, OSError, ValueError, StrangeFileError) as error:
-            raise unusable(self.path, error, money=money, task_id=task_id) from None
-
-    def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is not None and self._identity != identity(self.path):
-            # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
-            self._drop()
-        try:
-            if self._connection is None:
-                self._connection = opened(self.path)
-                self._identity = identity(self.path)
-            with transaction(self._connection):
-                recognise(self._connection)
-                return step(self._connection)
-        except JournalError:
-            raise
-        except BaseException:
-            self._drop()
-            raise
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()

@@ -7,8 +7,8 @@ library through to the model.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import anyio
 from mcp.server import ServerRequestContext
@@ -17,22 +17,28 @@ from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    GetPromptRequestParams,
+    GetPromptResult,
     InputRequiredResult,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    PromptReference,
     ReadResourceRequestParams,
     ReadResourceResult,
 )
 
 from vidgo_mcp import __version__
-from vidgo_mcp.errors import InternalError, VidgoError
-from vidgo_mcp.server import resources, results
+from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
+from vidgo_mcp.server import prompts, resources, results
 from vidgo_mcp.server.asking import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
 from vidgo_mcp.service import Progress, Service
@@ -58,6 +64,7 @@ INSTRUCTIONS: Final = (
 
 Context = ServerRequestContext[Any, Any]
 CallerOf = Callable[[Context], str]
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -110,20 +117,33 @@ def build_server(
             )
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        return resources.listing()
+        return await _guarded("The list of resources", resources.listing(service, caller_of(ctx)))
 
     async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-        return ListResourceTemplatesResult(resource_templates=[])
+        return resources.templates()
 
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-        found = await resources.read(service, str(params.uri), caller_of(ctx))
-        if found is None:
+        try:
+            return await _guarded("Reading a resource", resources.read(service, params.uri, caller_of(ctx)))
+        except NotFoundError as error:
             code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
-            raise MCPError(code, "Resource not found", data={"uri": str(params.uri)})
-        return found
+            said = f"Resource not found. {error.message} {error.next_step}"
+            raise MCPError(code, said, data={"uri": params.uri}) from None
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
-        return ListPromptsResult(prompts=[])
+        return prompts.listing()
+
+    async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+        return prompts.get(params.name, params.arguments)
+
+    async def complete(ctx: Context, params: CompleteRequestParams) -> CompleteResult:
+        caller = caller_of(ctx)
+        fitting = (
+            prompts.complete(service, params.ref.name, params.argument, caller)
+            if isinstance(params.ref, PromptReference)
+            else resources.complete(service, params.ref.uri, params.argument, caller)
+        )
+        return CompleteResult(completion=await _guarded("Completion", fitting))
 
     server: Server[Any] = Server(
         NAME,
@@ -145,6 +165,8 @@ def build_server(
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
         on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+        on_completion=complete,
     )
     security = (
         RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
@@ -153,6 +175,17 @@ def build_server(
     )
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
+
+
+async def _guarded(what: str, answer: Awaitable[R]) -> R:
+    try:
+        return await answer
+    except (MCPError, NotFoundError):
+        raise
+    except Exception:  # the outermost edge: the SDK would send the words of any exception to the client
+        log.exception("%s failed in an unexpected way", what)
+        said = f"{what} failed inside vidgo-mcp; the server's log on stderr has the details."
+        raise MCPError(INTERNAL_ERROR, said) from None
 
 
 def _progress(ctx: Context) -> Progress:

@@ -1,43 +1,252 @@
-"""What a client can read without calling a tool: so far, what the pictures cost."""
+"""What a client can read without calling a tool: the prices, what was spent, and each task with its picture."""
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
+import re
+from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote
 
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, ListResourcesResult, ReadResourceResult, Resource, TextResourceContents
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    BlobResourceContents,
+    Completion,
+    CompletionArgument,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    TextResourceContents,
+)
+from pydantic import ValidationError
 
-from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.errors import NotFoundError, VidgoError, plain_text
+from vidgo_mcp.models import ViewArguments
+from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.service import Service
 
+PRICING: Final = "vidgo://pricing"
 SPENDING: Final = "vidgo://spending"
+TASK: Final = "vidgo://tasks/{task_id}"
+IMAGE: Final = "vidgo://images/{task_id}"
 JSON: Final = "application/json"
+MARKDOWN: Final = "text/markdown"
+
+LISTED: Final = 20
+"""How many of the newest tasks are listed; of older ones the URI still works."""
+MOST_COMPLETIONS: Final = 100
+"""What the protocol allows in one answer."""
+AN_HOUR: Final = 3_600_000
+A_MINUTE: Final = 60_000
+"""Milliseconds for which a client may keep a task that has ended: it changes only when its URL dies."""
+
+_ONE_TASK = re.compile(r"vidgo://(tasks|images)/([^/?#]+)")
+
+log = logging.getLogger(__name__)
 
 
-def listing() -> ListResourcesResult:
-    """Return the resources that always exist."""
-    spending = Resource(
-        name="spending",
-        title="Spending",
-        uri=SPENDING,
-        description="Credits spent in the last 24 hours, 7 days and 30 days, by quality and tier, and the budget left.",
-        mime_type=JSON,
+async def listing(service: Service, caller: str) -> ListResourcesResult:
+    """Return what always exists, and the newest tasks of the caller where they can be read."""
+    found = [
+        Resource(
+            name="pricing",
+            title="Prices",
+            uri=PRICING,
+            description="Credits a picture by quality and tier, which tier a size gets, and the rules of exact sizes.",
+            mime_type=MARKDOWN,
+        ),
+        Resource(
+            name="spending",
+            title="Spending",
+            uri=SPENDING,
+            description="Credits spent in the last 24 hours, 7 days and 30 days, by quality and tier, and the budget "
+            "left.",
+            mime_type=JSON,
+        ),
+    ]
+    for task_id, task in _by_id(await _newest(service, LISTED, caller)).items():
+        words = plain_text(task.prompt or task_id, 60)
+        found.append(
+            Resource(
+                name=task_id,
+                title=f"Task: {words}",
+                uri=_uri(TASK, task_id),
+                description=_summary(task),
+                mime_type=JSON,
+            )
+        )
+        if _has_picture(task):
+            lasts = "a copy is saved" if task.saved_paths else f"its URL dies at {task.expires_at}"
+            found.append(
+                Resource(
+                    name=f"picture-{task_id}",
+                    title=f"Picture: {words}",
+                    uri=_uri(IMAGE, task_id),
+                    description=f"The picture; {lasts}.",
+                )
+            )
+    return ListResourcesResult(resources=found)
+
+
+def templates() -> ListResourceTemplatesResult:
+    """Return the addresses that take a task_id."""
+    return ListResourceTemplatesResult(
+        resource_templates=[
+            ResourceTemplate(
+                name="task",
+                title="Task",
+                uri_template=TASK,
+                description="One task as it stands: outcome, URL, price and what to do next. Reading does not wait.",
+                mime_type=JSON,
+            ),
+            ResourceTemplate(
+                name="image",
+                title="Picture",
+                uri_template=IMAGE,
+                description="The finished picture of a task: its own bytes, or scaled down to at most 700 KB.",
+            ),
+        ]
     )
-    return ListResourcesResult(resources=[spending])
 
 
-async def read(service: Service, uri: str, caller: str) -> ReadResourceResult | None:
-    """Return a resource, None when there is none of this name.
+async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
+    """Return a resource, with how long a client may keep it.
 
     Raises:
+        NotFoundError: there is none at this address.
         MCPError: it exists, and cannot be read now; the message says why.
     """
-    if uri != SPENDING:
-        return None
+    if uri == PRICING:
+        page = TextResourceContents(uri=uri, mime_type=MARKDOWN, text=price_page())
+        return ReadResourceResult(contents=[page], ttl_ms=AN_HOUR, cache_scope="public")
     try:
-        report = await service.spending(caller=caller)
+        if uri == SPENDING:
+            report = await service.spending(caller=caller)
+            return ReadResourceResult(contents=[_json(uri, report.to_json())])
+        kind, task_id = _addressed(uri)
+        if kind == "images":
+            return await _image(service, uri, task_id, caller)
+        task = await service.glance(task_id, caller=caller)
+    except NotFoundError:
+        raise
     except VidgoError as error:
         raise MCPError(INTERNAL_ERROR, f"{error.message} {error.next_step}") from None
-    text = json.dumps(report.to_json(), indent=2)
-    return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=JSON, text=text)])
+    ended = task.outcome in {"finished", "failed"}
+    return ReadResourceResult(
+        contents=[_json(uri, task.to_json())], ttl_ms=A_MINUTE if ended else 0, cache_scope="private"
+    )
+
+
+async def complete(service: Service, template: str, argument: CompletionArgument, caller: str) -> Completion:
+    """Return the task ids that fit what was typed so far into an address.
+
+    Raises:
+        MCPError: there is no such template.
+    """
+    if template not in {TASK, IMAGE}:
+        raise MCPError(
+            INVALID_PARAMS, f"Unknown resource template: {plain_text(template, 80)}. The templates are {TASK}, {IMAGE}."
+        )
+    if argument.name != "task_id":
+        return Completion(values=[])
+    return await complete_task(service, argument.value, caller, pictures=template == IMAGE)
+
+
+async def complete_task(service: Service, typed: str, caller: str, *, pictures: bool, prefix: str = "") -> Completion:
+    """Return the newest tasks that fit what was typed, those that begin with it first.
+
+    Args:
+        service: what knows the tasks.
+        typed: part of a task_id, or all of it.
+        caller: whose tasks.
+        pictures: only those whose picture can be had.
+        prefix: what stands before each id.
+    """
+    tasks = await _newest(service, MOST_COMPLETIONS + 1, caller)
+    older = len(tasks) > MOST_COMPLETIONS
+    found = _by_id(tasks[:MOST_COMPLETIONS])
+    offered = [f"{prefix}{task_id}" for task_id, task in found.items() if not pictures or _has_picture(task)]
+    folded = typed.strip().lower()
+    fitting = [value for value in offered if folded in value.lower()]
+    fitting.sort(key=lambda value: not value.lower().startswith(folded))
+    # Whether one of the older tasks fits is not known, and so neither is their number.
+    return Completion(values=fitting, total=None if older else len(fitting), has_more=older)
+
+
+async def _newest(service: Service, limit: int, caller: str) -> list[TaskResult]:
+    try:
+        return await service.newest(limit, caller=caller)
+    except VidgoError as error:
+        # A list that fails hides the prices too, which need neither key nor journal.
+        log.debug("the newest tasks cannot be listed: %s", error.message)
+        return []
+
+
+def _by_id(tasks: Sequence[TaskResult]) -> dict[str, TaskResult]:
+    """Return the tasks that an address can name."""
+    return {task.task_id: task for task in tasks if task.task_id is not None and _nameable(task.task_id)}
+
+
+def _has_picture(task: TaskResult) -> bool:
+    return task.outcome == "finished" and bool(task.image_urls or task.saved_paths)
+
+
+def _summary(task: TaskResult) -> str:
+    price = "refunded" if task.refunded else f"{task.credits} credits"
+    return f"{task.outcome.capitalize()}, {price}: {task.size}, {task.tier}, {task.quality}."
+
+
+def _uri(template: str, task_id: str) -> str:
+    return template.replace("{task_id}", percent_encode(task_id, safe=""))
+
+
+def _addressed(uri: str) -> tuple[str, str]:
+    """Return ``tasks`` or ``images``, and the task_id, decoded once.
+
+    Raises:
+        NotFoundError: no task can have this address.
+    """
+    found = _ONE_TASK.fullmatch(uri)
+    try:
+        task_id = unquote(found[2], errors="strict") if found else ""
+    except UnicodeDecodeError:
+        task_id = ""
+    if found is None or not _nameable(task_id):
+        raise NotFoundError(f"The resources are {PRICING}, {SPENDING}, {TASK} and {IMAGE}.")
+    return found[1], task_id
+
+
+def _nameable(task_id: str) -> bool:
+    """Return whether it can be a task_id as the tools take it, exactly as it stands."""
+    try:
+        return ViewArguments.model_validate({"task_id": task_id}).task_id == task_id and "/" not in task_id
+    except ValidationError:
+        return False
+
+
+async def _image(service: Service, uri: str, task_id: str, caller: str) -> ReadResourceResult:
+    task, view = await service.image(task_id, caller=caller)
+    blob = base64.b64encode(view.content).decode("ascii")
+    contents: list[TextResourceContents | BlobResourceContents] = [
+        BlobResourceContents(uri=uri, mime_type=view.mime_type, blob=blob)
+    ]
+    if (view.shown_width, view.shown_height) != (view.width, view.height):
+        original = ", ".join([*(task.saved_paths or ()), *(task.image_urls or ())])
+        said = (
+            f"Scaled from {view.width}x{view.height} to {view.shown_width}x{view.shown_height}; "
+            f"the original: {original}"
+        )
+        contents.append(TextResourceContents(uri=uri, mime_type="text/plain", text=said))
+    return ReadResourceResult(contents=contents, ttl_ms=AN_HOUR, cache_scope="private")
+
+
+def _json(uri: str, value: dict[str, object]) -> TextResourceContents:
+    return TextResourceContents(uri=uri, mime_type=JSON, text=json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,129 @@
+"""Real pictures of all the formats that can be used, small enough to be broken at every byte."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any, Final
+
+import hypothesis.strategies as st
+from PIL import Image, ImageSequence
+
+EDGES: Final = (40, 24)
+
+
+def saved(image: Image.Image, **options: Any) -> bytes:
+    """Return the bytes of a file with the image."""
+    file = BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
+
+
+def noise(mode: str = "RGB", seed: int = 1) -> Image.Image:
+    """Return a picture that compresses badly, so that its data has every byte in it; always the same one."""
+    width, height = EDGES
+    values = bytearray()
+    while len(values) < width * height * 4:
+        seed = seed * 6364136223846793005 + 1442695040888963407 & 2**64 - 1
+        values += seed.to_bytes(8)
+    return Image.frombytes("RGBA", EDGES, bytes(values[: width * height * 4])).convert(mode)
+
+
+def exif_with_thumbnail(thumbnail: bytes) -> bytes:
+    """Return Exif that holds nothing but a JPEG in its second directory."""
+    first = struct.pack("<HI", 0, 14)
+    entries = struct.pack("<HHII", 0x201, 4, 1, 44) + struct.pack("<HHII", 0x202, 4, 1, len(thumbnail))
+    second = struct.pack("<H", 2) + entries + struct.pack("<I", 0)
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + first + second + thumbnail
+
+
+def png_chunk(name: bytes, payload: bytes) -> bytes:
+    """Return one chunk of a PNG."""
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
+
+
+def riff_chunk(name: bytes, payload: bytes) -> bytes:
+    """Return one chunk of a WebP, padded."""
+    return name + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)
+
+
+def after_header(png: bytes, chunk: bytes) -> bytes:
+    """Return a PNG with one more chunk, behind IHDR."""
+    return png[:33] + chunk + png[33:]
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    """Return one segment of a JPEG."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
+
+
+def frames(content: bytes) -> Sequence[tuple[str, tuple[int, int], bytes]]:
+    """Return what a viewer shows: mode, size and pixels of each frame."""
+    with Image.open(BytesIO(content)) as image:
+        return [(frame.mode, frame.size, frame.tobytes()) for frame in ImageSequence.Iterator(image)]
+
+
+_JPEG: Final = {"format": "JPEG", "quality": 80}
+_FRAMES: Final = {"save_all": True, "append_images": [noise(seed=2), noise(seed=3)], "duration": 50}
+
+JPEGS: Final = {
+    "jpeg": saved(noise(), **_JPEG),
+    "jpeg_progressive": saved(noise(), progressive=True, **_JPEG),
+    "jpeg_restarts": saved(noise(), restart_marker_rows=1, **_JPEG),
+    "jpeg_grey": saved(noise("L"), **_JPEG),
+    "jpeg_cmyk": saved(noise("CMYK"), **_JPEG),
+    "jpeg_thumbnail": saved(noise(), exif=exif_with_thumbnail(saved(noise(seed=9), **_JPEG)), **_JPEG),
+}
+PNGS: Final = {
+    "png": saved(noise(), format="PNG"),
+    "png_alpha": saved(noise("RGBA"), format="PNG"),
+    "png_palette": saved(noise("P"), format="PNG"),
+    "png_16_bit": saved(noise("L").convert("I;16"), format="PNG"),
+    "png_bits": saved(noise("1"), format="PNG"),
+    "png_animated": saved(noise(), format="PNG", **_FRAMES),
+}
+GIFS: Final = {
+    "gif": saved(noise("P"), format="GIF"),
+    "gif_comment": saved(noise("L"), format="GIF", comment=b"no end; here"),
+    "gif_animated": saved(noise(), format="GIF", **_FRAMES),
+}
+WEBPS: Final = {
+    "webp": saved(noise(), format="WEBP"),
+    "webp_alpha": saved(noise("RGBA"), format="WEBP"),
+    "webp_lossless": saved(noise(), format="WEBP", lossless=True),
+    "webp_lossless_alpha": saved(noise("RGBA"), format="WEBP", lossless=True),
+    "webp_exif": saved(noise(), format="WEBP", exif=exif_with_thumbnail(b"")),
+    "webp_animated": saved(noise(), format="WEBP", **_FRAMES),
+}
+PICTURES: Final = {**JPEGS, **PNGS, **GIFS, **WEBPS}
+
+SEVERAL: Final = saved(noise(), format="MPO", save_all=True, append_images=[noise(seed=2)])
+"""What some phones write: a JPEG, with another one behind it and an index of both in front."""
+
+
+def mime_type(name: str) -> str:
+    """Return the media type of a picture by its name in PICTURES."""
+    return f"image/{name.partition('_')[0]}"
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> bytes:
+    """Return a picture with some bytes changed, a piece cut out, and something added."""
+    content = bytearray(PICTURES[draw(st.sampled_from(sorted(PICTURES)))])
+    # Most of what a parser believes stands at the beginning.
+    near, anywhere = st.integers(0, 120), st.integers(0, len(content) - 1)
+    for place in draw(st.lists(near | anywhere, max_size=4)):
+        content[place] = draw(st.integers(0, 255))
+    start = draw(near | anywhere)
+    del content[start : start + draw(st.integers(0, 20))]
+    place = draw(near | anywhere)
+    content[place:place] = draw(st.binary(max_size=20))
+    return bytes(content)
+
+
+_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x40\0\0\0WEBP", b"")
+
+hostile: Final = spoiled() | st.builds(bytes.__add__, st.sampled_from(_STARTS), st.binary(max_size=300))
+"""Bytes that anybody can have made."""

@@ -1,0 +1,145 @@
+"""Copies, uploads and turns compared, step by step, with a model so simple that it can be read at a glance."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule
+
+from tests.journal.conftest import FAILED, FINISHED, URL, accepted, intent
+from tests.journal.machines import InFile, InMemory, KeeperMachine
+from vidgo_mcp.journal import SAVING, UPLOADS_PER_MINUTE, WINDOW
+
+OWNERS = st.sampled_from(["me", "me/caller", "you"])
+ACCOUNTS = st.sampled_from(["me", "you"])
+HOLDERS = st.sampled_from(["p1", "p2"])
+DIGESTS = st.sampled_from(["d1", "d2"])
+REFERENCES = st.sampled_from([(), ("sha256:d1",), ("task:d1", "sha256:d2"), ("sha256:d1", "sha256:d2")])
+
+
+class Picture:
+    """What the model knows of one task."""
+
+    def __init__(self, key: str, owner: str, digests: list[str], sent_at: float) -> None:
+        self.key, self.owner, self.digests, self.sent_at = key, owner, digests, sent_at
+        self.state = "accepted"
+        self.saver: tuple[str, float] | None = None
+        self.paths: tuple[str, ...] = ()
+
+    def wanted(self, now: float) -> bool:
+        return self.state == "finished" and now - self.sent_at < WINDOW and not self.paths
+
+
+class MarksMachine(KeeperMachine):
+    """Take any step at any time; the journal and the model must agree on all that can be seen."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.pictures: list[Picture] = []
+        self.uploads: dict[tuple[str, str], tuple[str, float]] = {}
+        self.turns: dict[str, list[float]] = {"me": [], "you": []}
+        self.held = {"me": 0.0, "you": 0.0}
+
+    def pick(self, data: st.DataObject, *states: str) -> Picture | None:
+        fitting = [one for one in self.pictures if one.state in states]
+        return data.draw(st.sampled_from(fitting)) if fitting else None
+
+    @rule(owner=OWNERS, references=REFERENCES)
+    def submit(self, owner: str, references: tuple[str, ...]) -> None:
+        given = intent(f"f{len(self.pictures)}", owner=owner, references=references)
+        entry = self.done(accepted(self.journal, given))
+        digests = [one.removeprefix("sha256:") for one in references if one.startswith("sha256:")]
+        self.pictures.append(Picture(entry.id, owner, digests, self.now))
+
+    @rule(data=st.data(), fails=st.booleans())
+    def end(self, data: st.DataObject, fails: bool) -> None:
+        if one := self.pick(data, "accepted", "finished", "failed"):
+            if one.state == "accepted":
+                one.state = "failed" if fails else "finished"
+                for digest in one.digests if fails else []:
+                    self.uploads.pop((one.owner.split("/")[0], digest), None)
+            entry = self.done(self.journal.record(one.key, FAILED if fails else FINISHED))
+            assert (entry.state, entry.saved_paths) == (one.state, one.paths)
+
+    @rule(data=st.data(), holder=HOLDERS, gone=st.none() | HOLDERS)
+    def claim(self, data: st.DataObject, holder: str, gone: str | None) -> None:
+        if one := self.pick(data, "accepted", "finished", "failed"):
+            free = one.saver is None or one.saver[1] <= self.now or one.saver[0] in {holder, gone}
+            may = one.wanted(self.now) and free
+            asked = self.journal.claim_saving(one.key, holder=holder, gone=lambda other: other == gone)
+            assert self.done(asked) is may
+            if may:
+                one.saver = (holder, self.now + SAVING)
+
+    @rule(data=st.data(), holder=HOLDERS)
+    def give_up(self, data: st.DataObject, holder: str) -> None:
+        if one := self.pick(data, "accepted", "finished", "failed"):
+            if one.saver and one.saver[0] == holder:
+                one.saver = None
+            self.done(self.journal.release_saving(one.key, holder=holder))
+
+    @rule(data=st.data(), path=st.sampled_from(["/a.png", "/b.png"]))
+    def keep_copy(self, data: st.DataObject, path: str) -> None:
+        if one := self.pick(data, "finished"):
+            one.paths = one.paths or (path,)
+            assert self.done(self.journal.mark_saved(one.key, [path])).saved_paths == one.paths
+
+    @rule(account=ACCOUNTS, digest=DIGESTS, url=st.sampled_from([URL, f"{URL}?2"]), seconds=st.sampled_from([1, 900]))
+    def upload(self, account: str, digest: str, url: str, seconds: float) -> None:
+        self.uploads[account, digest] = (url, self.now + seconds)
+        self.done(self.journal.remember_upload(account, digest, url, until=self.now + seconds))
+
+    @rule(account=ACCOUNTS, digest=DIGESTS)
+    def forget(self, account: str, digest: str) -> None:
+        self.uploads.pop((account, digest), None)
+        self.done(self.journal.forget_upload(account, digest))
+
+    @rule(account=ACCOUNTS)
+    def take_turn(self, account: str) -> None:
+        recent = [at for at in self.turns[account] if at + 60 > self.now]
+        free_at = recent[0] + 60 if len(recent) == UPLOADS_PER_MINUTE else self.now
+        wait = max(free_at, self.held[account], self.now) - self.now
+        assert self.done(self.journal.upload_turn(account)) == wait
+        if not wait:
+            self.turns[account].append(self.now)
+
+    @rule(account=ACCOUNTS, seconds=st.sampled_from([0.5, 30.0, 9000.0]))
+    def hold(self, account: str, seconds: float) -> None:
+        self.held[account] = max(self.held[account], self.now + min(seconds, 300))
+        self.done(self.journal.hold_uploads(account, seconds))
+
+    @rule()
+    def expire(self) -> None:
+        assert list(self.done(self.journal.expire(lambda _: True))) == []
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0, 60.0, SAVING - 1, SAVING, WINDOW - SAVING]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def agree(self) -> None:
+        for owner in ("me", "me/caller", "you"):
+            mine = [one for one in self.pictures if one.owner == owner]
+            seen = [(entry.id, entry.saved_paths) for entry in self.done(self.journal.newest(owner, 1000))]
+            assert seen == [(one.key, one.paths) for one in reversed(mine)]
+            wanted = [one.key for one in mine if one.wanted(self.now)]
+            assert [entry.id for entry in self.done(self.journal.unsaved(owner))] == wanted
+        for account in ("me", "you"):
+            for digest in ("d1", "d2"):
+                url, until = self.uploads.get((account, digest), (None, self.now))
+                assert self.done(self.journal.upload_of(account, digest)) == (url if self.now < until else None)
+
+
+class MemoryMachine(InMemory, MarksMachine):
+    pass
+
+
+class SqliteMachine(InFile, MarksMachine):
+    pass
+
+
+TestMemoryMarks = MemoryMachine.TestCase
+TestMemoryMarks.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+TestSqliteMarks = SqliteMachine.TestCase
+TestSqliteMarks.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
