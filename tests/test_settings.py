@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vidgo_mcp.settings import (
     LONGEST_CALLBACK_URL,
@@ -18,6 +21,7 @@ from vidgo_mcp.settings import (
     missing_key_reason,
 )
 
+ABSOLUTE = str(Path(Path.cwd().anchor, "pictures"))
 KEY = "vidgo-very-secret-key"
 UNEXPANDED = ["${VIDGO_API_KEY}", "${env:VIDGO_API_KEY}", "${input:key}", "$VIDGO_API_KEY", "%VIDGO_API_KEY%"]
 
@@ -41,6 +45,16 @@ UNEXPANDED = ["${VIDGO_API_KEY}", "${env:VIDGO_API_KEY}", "${input:key}", "$VIDG
         ("budget_per_call", "0", 0),
         ("budget_per_day", " 40 ", 40),
         ("confirm_above", "12", 12),
+        ("save_dir", "off", "off"),
+        ("save_dir", " OFF ", "off"),
+        ("save_dir", ABSOLUTE, ABSOLUTE),
+        ("save_metadata", "0", False),
+        ("save_metadata", "true", True),
+        ("input_dirs", ABSOLUTE, (Path(ABSOLUTE),)),
+        ("input_dirs", f"{ABSOLUTE}{os.pathsep} {ABSOLUTE} b {os.pathsep}", (Path(ABSOLUTE), Path(f"{ABSOLUTE} b"))),
+        ("input_dirs", f"{os.pathsep} {os.pathsep}", ()),
+        ("max_upload_mb", "1", 1),
+        ("max_upload_mb", "100", 100),
         ("log_level", "debug", "DEBUG"),
     ],
 )
@@ -106,6 +120,18 @@ def test_an_empty_or_unexpanded_value_counts_as_unset(value: str) -> None:
         ("VIDGO_BUDGET_MODE", "enforce", "neither VIDGO_BUDGET_PER_CALL nor VIDGO_BUDGET_PER_DAY is set"),
         ("VIDGO_CONFIRM_ABOVE", "-1", "greater than or equal to 0"),
         ("VIDGO_CONFIRM_ABOVE", "expensive", "integer"),
+        ("VIDGO_SAVE_DIR", "pictures", "pictures is not a whole path; begin with / or ~"),
+        ("VIDGO_SAVE_DIR", "./off", "is not a whole path"),
+        ("VIDGO_SAVE_DIR", f"{ABSOLUTE}\x07a", "no folder name should have"),
+        ("VIDGO_SAVE_DIR", f"{ABSOLUTE}\u202egnp.", "no folder name should have"),
+        ("VIDGO_SAVE_DIR", "~nobody-is-called-so/a", "write the whole path"),
+        ("VIDGO_SAVE_METADATA", "perhaps", "boolean"),
+        ("VIDGO_INPUT_DIRS", f"{ABSOLUTE}{os.pathsep}.", ". is not a whole path"),
+        ("VIDGO_INPUT_DIRS", f"{ABSOLUTE}{os.pathsep}{ABSOLUTE}\x00", "no folder name should have"),
+        ("VIDGO_INPUT_DIRS", "~nobody-is-called-so/a", "write the whole path"),
+        ("VIDGO_MAX_UPLOAD_MB", "0", "greater than or equal to 1"),
+        ("VIDGO_MAX_UPLOAD_MB", "101", "less than or equal to 100"),
+        ("VIDGO_MAX_UPLOAD_MB", "2.5", "integer"),
         ("VIDGO_LOG_LEVEL", "LOUD", "'WARNING'"),
     ],
 )
@@ -120,6 +146,25 @@ def test_a_bad_value_is_named_by_its_variable_and_not_shown_when_it_may_be_secre
     assert str(failure.value).startswith(f"{variable} cannot be used: ")
     assert says in str(failure.value)
     assert KEY not in "".join(traceback.format_exception(failure.value))
+
+
+def test_a_tilde_means_the_home_folder_wherever_a_folder_is_named(tmp_path: Path) -> None:
+    settings = load({"VIDGO_SAVE_DIR": "~/a", "VIDGO_INPUT_DIRS": os.pathsep.join(["~", "~/b"])})
+    home = tmp_path / "home"
+    assert (settings.save_dir, settings.input_dirs) == (str(home / "a"), (home, home / "b"))
+
+
+def test_without_a_word_pictures_are_saved_with_their_facts_and_no_other_folder_is_read() -> None:
+    settings = load({})
+    assert (settings.save_dir, settings.save_metadata) == (None, True)
+    assert (settings.input_dirs, settings.max_upload_mb) == ((), 20)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\:;~"), min_size=1)))
+def test_any_list_of_folders_is_read_back_in_its_order(names: list[str]) -> None:
+    folders = tuple(Path(ABSOLUTE, name) for name in names)
+    text = os.pathsep.join(map(str, folders))
+    assert load({"VIDGO_INPUT_DIRS": text}).input_dirs == folders
 
 
 def test_all_bad_values_are_named_together() -> None:

@@ -100,6 +100,19 @@ class Vidgo:
             check=False,
         )
 
+    def piped(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+        """Run the command to its end, for what it writes that is no text."""
+        return subprocess.run(
+            [*command(), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            cwd=self.folder,
+            env=self.environment,
+            check=False,
+        )
+
     def start(self, *arguments: str, stdin: int = subprocess.PIPE, **environment: str) -> Process:
         """Start the command; use the result as a context manager."""
         return Process(

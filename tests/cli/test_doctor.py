@@ -42,7 +42,8 @@ def test_a_setup_in_order_is_told_in_one_line_each(world: Callable[..., Any]) ->
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = ran.stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:-1]] == [
-        ["ok", name] for name in ("variables", "key", "api", "clock", "journal", "encoding")
+        ["ok", name]
+        for name in ("variables", "key", "api", "clock", "journal", "saving", "input", "uploads", "encoding")
     ]
     assert "17 credits left" in ran.stdout
     assert here.url in ran.stdout
@@ -96,6 +97,9 @@ def test_an_api_that_cannot_be_reached_is_the_one_problem(examined: Callable[...
         "api": "problem",
         "clock": "skipped",
         "journal": "ok",
+        "saving": "ok",
+        "input": "ok",
+        "uploads": "ok",
         "encoding": "ok",
     }
     assert "http://127.0.0.1:1 cannot be reached" in checks["api"]["message"]

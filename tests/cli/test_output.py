@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -183,22 +182,9 @@ def test_a_link_to_a_folder_is_a_folder_and_a_link_to_a_file_is_never_followed(h
     assert not (inside / "link.png").is_symlink()
 
 
-def piped(served: Any, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    from tests.cli.conftest import PATIENCE, command
-
-    return subprocess.run(
-        [*command(), *arguments],
-        capture_output=True,
-        timeout=PATIENCE,
-        cwd=served.vidgo.folder,
-        env=served.vidgo.environment,
-        check=False,
-    )
-
-
 def test_stdout_gets_the_bytes_and_stderr_the_words(here: Callable[..., Any]) -> None:
     served = here()
-    made = piped(served, "generate", "a red fox", "-o", "-")
+    made = served.vidgo.piped("generate", "a red fox", "-o", "-")
     assert served.run("task", served.task_id(), "-o", "fox.png").exit_code == 0
     assert made.returncode == 0
     assert made.stdout == (served.vidgo.folder / "fox.png").read_bytes()
@@ -208,19 +194,10 @@ def test_stdout_gets_the_bytes_and_stderr_the_words(here: Callable[..., Any]) ->
 
 @on_posix
 def test_no_picture_is_written_to_a_terminal(here: Callable[..., Any]) -> None:
-    from tests.cli.conftest import PATIENCE, command
-
     served = here()
     keyboard, terminal = os.openpty()
     try:
-        ran = subprocess.run(
-            [*command(), "generate", "a red fox", "-o", "-"],
-            stdout=terminal,
-            stderr=subprocess.PIPE,
-            timeout=PATIENCE,
-            env=served.vidgo.environment,
-            check=False,
-        )
+        ran = served.vidgo.piped("generate", "a red fox", "-o", "-", stdout=terminal)
     finally:
         os.close(keyboard)
         os.close(terminal)

@@ -175,3 +175,13 @@ def test_an_error_says_what_it_means_for_the_money() -> None:
     assert "--yes" in words.of_error(DeclinedError("No.", consent="cannot_ask"), SETTINGS)
     said = words.of_error(NotFoundError("No such task; nothing was spent."), SETTINGS)
     assert said.lower().count("nothing was spent") == 1
+
+
+def test_a_dead_url_with_a_copy_says_where_the_copy_is() -> None:
+    dead = {**PAID, "outcome": "finished", "expires_at": "2026-01-01T00:00:00Z"}
+    kept = words.of_task(TaskResult.model_validate({**dead, "saved_paths": ["/pictures/fox.png"]}), SETTINGS)
+    assert "  the URL has died, but the picture is saved as /pictures/fox.png" in kept.splitlines()
+    assert "--image task:task-1" in kept
+    assert "--image task:task-1" not in words.of_task(TaskResult.model_validate(dead), SETTINGS)
+    alive = TaskResult.model_validate({**dead, "saved_paths": ["/a", "/b"], "image_urls": ["https://vidgo.example/a"]})
+    assert "\n  saved as /a\n  saved as /b\n" in words.of_task(alive, SETTINGS)

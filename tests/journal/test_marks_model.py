@@ -89,11 +89,6 @@ class MarksMachine(KeeperMachine):
         self.uploads[account, digest] = (url, self.now + seconds)
         self.done(self.journal.remember_upload(account, digest, url, until=self.now + seconds))
 
-    @rule(account=ACCOUNTS, digest=DIGESTS)
-    def forget(self, account: str, digest: str) -> None:
-        self.uploads.pop((account, digest), None)
-        self.done(self.journal.forget_upload(account, digest))
-
     @rule(account=ACCOUNTS)
     def take_turn(self, account: str) -> None:
         recent = [at for at in self.turns[account] if at + 60 > self.now]

@@ -280,6 +280,7 @@ async def test_a_cancelled_call_does_not_take_the_picture_from_another_that_wait
             with anyio.move_on_after(30):
                 await world.make(image_urls=paths)
         assert (found[0].outcome, len(uploads(world)), world.movements()) == ("finished", 7, [("charge", LOW)])
+        assert found[0].reused is True
 
 
 async def test_a_server_that_stops_while_it_uploads_has_spent_nothing(disk: Disk, folder: Path) -> None:
@@ -311,6 +312,26 @@ async def test_a_failing_upload_is_tried_again(disk: Disk, cat: Path, fault: str
         assert world.movements() == [("charge", LOW)]
 
 
+@pytest.mark.parametrize(("fault", "pause"), [("upload:rate_limited*1", 15), ("upload:rate_limited=40*1", 40)])
+async def test_after_a_429_no_process_uploads_for_as_long_as_vidgo_asks(
+    disk: Disk, folder: Path, fault: str, pause: int
+) -> None:
+    one, other = many(folder, 2)
+    async with World(disk=disk, seconds=5, faults=[fault]) as first:
+        async with World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second:
+
+            async def later() -> None:
+                await anyio.sleep(1)
+                await second.finished(image_urls=[other])
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(later)
+                await first.finished(image_urls=[one])
+        refused_at, *began = sorted(uploads(first) + uploads(second))
+        assert len(began) == 2
+        assert min(began) - refused_at >= pause
+
+
 async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(disk: Disk, cat: Path) -> None:
     async with World(disk=disk, faults=["upload:error_500"]) as world:
         error = await refused(world, PHOTO, str(cat))
@@ -328,12 +349,13 @@ async def test_an_upload_limit_that_lasts_is_told(disk: Disk, cat: Path) -> None
         assert world.movements() == []
 
 
-async def test_what_vidgo_refuses_is_said_and_the_other_uploads_are_kept(disk: Disk, folder: Path) -> None:
-    paths = many(folder, 4)
+async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 7)
     async with World(disk=disk, seconds=5, faults=["upload:refuse*1"]) as world:
         error = await refused(world, *paths)
         assert isinstance(error, InvalidRequestError)
         assert "could not be uploaded" in error.message
+        assert anyio.current_time() < 1
         made = await world.finished(image_urls=paths)
         assert (made.credits_charged, world.movements()) == (LOW, [("charge", LOW)])
 

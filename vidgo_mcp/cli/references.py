@@ -10,36 +10,46 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from vidgo_mcp.files.locating import located
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.references import read_reference
 from vidgo_mcp.service import Disk
 
-WINDOWS = os.name == "nt"
+WINDOWS: Final = os.name == "nt"
 
 
 def typed_references(texts: Sequence[str], disk: Disk) -> tuple[list[str], Disk]:
     """Return the references, files by their whole paths, and the disk with the folders of these files allowed.
 
-    What is no file, or cannot be one, stays as it was typed: the service says what is wrong with it.
+    What is no file stays as it was typed, as does what cannot be one: the service says what is wrong with it.
     """
+    assert disk.folders is not None
     references: list[str] = []
-    allowed: list[Path] = []
+    allowed = list(disk.folders.allowed)
     for text in texts:
-        path = _typed_file(text.strip(), disk)
-        references.append(text if path is None else str(path))
-        allowed += [] if path is None else [path.parent]
-    if disk.folders is None or not allowed:
-        return references, disk
-    return references, replace(disk, folders=replace(disk.folders, allowed=(*disk.folders.allowed, *allowed)))
+        try:
+            path = _typed_file(text.strip(), disk.folders.home)
+        except UnusableError:
+            # A name that is refused before any folder is looked into; with no folder at all, that would be the error.
+            references.append(text)
+            allowed.append(Path.cwd())
+        else:
+            references.append(text if path is None else str(path))
+            allowed += [] if path is None else [path.parent]
+    return references, replace(disk, folders=replace(disk.folders, allowed=tuple(allowed)))
 
 
-def _typed_file(text: str, disk: Disk) -> Path | None:
+def _typed_file(text: str, home: str | None) -> Path | None:
+    """Return the file that a text names, None when it names something else.
+
+    Raises:
+        UnusableError: no file can have that name.
+    """
     try:
         if read_reference(text).kind != "file":
             return None
-        home = None if disk.folders is None else disk.folders.home
-        return Path(os.path.realpath(located(text, home=home, windows=WINDOWS)))
-    except (ValueError, UnusableError, OSError):
+    except ValueError:
         return None
+    return Path(os.path.realpath(located(text, home=home, windows=WINDOWS)))

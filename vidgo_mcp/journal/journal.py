@@ -178,10 +178,10 @@ class Journal(Protocol):
         """Return the URL under which the bytes of this SHA-256 (hex) were uploaded, None when none is remembered."""
 
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
-        """Record the URL of uploaded bytes, in place of an older one, until a moment (seconds since the epoch)."""
+        """Record the URL of uploaded bytes, in place of an older one, until a moment (seconds since the epoch).
 
-    async def forget_upload(self, account: str, digest: str) -> None:
-        """Forget an upload that Vidgo lost. ``record`` forgets those of a request by itself when its task fails."""
+        ``record`` forgets the uploads of a request when its task fails: Vidgo may have lost them.
+        """
 
     async def upload_turn(self, account: str) -> float:
         """Take one of the uploads that Vidgo allows a key within any minute, over all processes.

@@ -194,9 +194,6 @@ class MemoryJournal:
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
         self._uploads[account, digest] = (url, until)
 
-    async def forget_upload(self, account: str, digest: str) -> None:
-        self._uploads.pop((account, digest), None)
-
     async def upload_turn(self, account: str) -> float:
         self._paces[account], wait = pace.turn(self._paces.get(account, Pace()), self._now())
         return wait

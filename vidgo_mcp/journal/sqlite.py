@@ -219,9 +219,6 @@ class SqliteJournal(JournalFile):
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
         await self._step(lambda rows: remember(rows, account, digest, url, until))
 
-    async def forget_upload(self, account: str, digest: str) -> None:
-        await self._step(lambda rows: unremember(rows, account, digest))
-
     async def upload_turn(self, account: str) -> float:
         def step(rows: sqlite3.Connection) -> float:
             after, wait = pace.turn(pace_of(rows, account), self._now())

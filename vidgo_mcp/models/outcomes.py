@@ -126,7 +126,10 @@ class ErrorResult(Result):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture scaled for looking at. ``width`` and ``height`` are those of the original, in pixels."""
+    """A picture as a client can take it; ``width`` and ``height`` are those of the original, in pixels.
+
+    ``original`` says that these are its very bytes, neither scaled nor encoded anew.
+    """
 
     content: bytes
     mime_type: str
@@ -134,3 +137,4 @@ class View:
     height: int
     shown_width: int
     shown_height: int
+    original: bool = False

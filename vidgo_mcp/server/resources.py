@@ -238,12 +238,11 @@ async def _image(service: Service, uri: str, task_id: str, caller: str) -> ReadR
     contents: list[TextResourceContents | BlobResourceContents] = [
         BlobResourceContents(uri=uri, mime_type=view.mime_type, blob=blob)
     ]
-    if (view.shown_width, view.shown_height) != (view.width, view.height):
+    if not view.original:
         original = ", ".join([*(task.saved_paths or ()), *(task.image_urls or ())])
-        said = (
-            f"Scaled from {view.width}x{view.height} to {view.shown_width}x{view.shown_height}; "
-            f"the original: {original}"
-        )
+        small = (view.shown_width, view.shown_height) != (view.width, view.height)
+        how = f"Scaled from {view.width}x{view.height} to {view.shown_width}x{view.shown_height}"
+        said = f"{how if small else 'Compressed with loss'}; the original: {original}"
         contents.append(TextResourceContents(uri=uri, mime_type="text/plain", text=said))
     return ReadResourceResult(contents=contents, ttl_ms=AN_HOUR, cache_scope="private")
 

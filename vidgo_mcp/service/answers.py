@@ -236,7 +236,7 @@ def viewable_url(result: TaskResult) -> str:
             f"Task {result.task_id} has no picture yet.",
             money="accepted",
             task_id=result.task_id,
-            next_step="Call get_task with this task_id; it waits by itself. Then call view_image again.",
+            next_step="Call get_task with this task_id; it waits by itself. Then ask for the picture again.",
         )
     why = "its URL has died after 24 hours" if result.outcome == "finished" else "it failed"
     raise NotFoundError(

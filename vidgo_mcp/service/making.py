@@ -165,7 +165,6 @@ async def _prepared(
         VidgoError: a reference could not be uploaded; nothing was spent.
     """
     urls = [reference if isinstance(reference, str) else "" for reference in found]
-    account = flight.entry.intent.owner.partition("/")[0]
     failures: list[VidgoError] = []
 
     async def upload(index: int, picture: ReferencePicture) -> None:
@@ -173,7 +172,7 @@ async def _prepared(
             flight.doing = f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
 
         try:
-            urls[index] = await workshop.uploads.url_of(account, picture, tell)
+            urls[index] = await workshop.uploads.url_of(flight.entry.intent.account, picture, tell)
         except VidgoError as error:
             error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
             error.field = "image_urls"

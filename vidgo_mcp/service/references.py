@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vidgo_mcp.errors import Fault, InvalidRequestError, UnavailableError
 from vidgo_mcp.files.unusable import UnusableError
-from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal import UPLOADED, Journal
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.references import ReferenceSource, read_reference
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
@@ -16,6 +16,10 @@ from vidgo_mcp.service.disk import Disk, InThread
 
 if TYPE_CHECKING:
     from vidgo_mcp.files.pictures import ReferencePicture
+
+
+LONGEST_PATH: Final = 50
+"""Characters of a path that an error shows: its end, which names the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ async def read_references(arguments: GenerateArguments, disk: Disk, in_thread: I
         try:
             picture = await in_thread(disk.read, source) if source.kind in {"file", "data"} else None
         except UnusableError as error:
-            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(text)}: {error}"))
+            name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
+            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(name)}: {error}"))
         else:
             references.append(Reference(source, picture))
     if faults:
@@ -52,7 +57,7 @@ async def read_references(arguments: GenerateArguments, disk: Disk, in_thread: I
 async def identity_of(journal: Journal, owner: str, reference: Reference) -> str:
     """Return what a reference is, however it was spelled: the URL of a picture made here is that task."""
     if reference.picture is not None:
-        return f"sha256:{reference.picture.digest}"
+        return f"{UPLOADED}{reference.picture.digest}"
     source = reference.source
     if source.kind == "task":
         return f"task:{source.value}"

@@ -62,7 +62,7 @@ def fitting(content: bytes) -> View:
             width, height = opened.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise UnavailableError(_NO_PICTURE, retryable=False) from None
-    return View(content, kind.mime_type, width, height, width, height)
+    return View(content, kind.mime_type, width, height, width, height, original=True)
 
 
 def _encoded(picture: Image.Image, most_bytes: int) -> tuple[bytes, tuple[int, int]]:
