@@ -185,3 +185,11 @@ def test_a_dead_url_with_a_copy_says_where_the_copy_is() -> None:
     assert "--image task:task-1" not in words.of_task(TaskResult.model_validate(dead), SETTINGS)
     alive = TaskResult.model_validate({**dead, "saved_paths": ["/a", "/b"], "image_urls": ["https://vidgo.example/a"]})
     assert "\n  saved as /a\n  saved as /b\n" in words.of_task(alive, SETTINGS)
+
+
+def test_a_picture_that_finished_while_the_wait_was_stopped_is_said_to_be_unwritten() -> None:
+    done = TaskResult.model_validate({**PAID, "outcome": "finished", "image_urls": ["https://vidgo.example/a"]})
+    said = words.of_stopped(done, SETTINGS, options=" -o fox.png")
+    assert said.startswith("Finished. 2 credits.")
+    assert said.endswith("Not written. Fetch it with: vidgo-mcp task task-1 -o fox.png")
+    assert words.of_stopped(done, SETTINGS) == words.of_task(done, SETTINGS)

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,11 +168,10 @@ def _check_place(path: Path, *, is_folder: bool) -> None:
         click.UsageError: nothing can be written there.
         OSError: it cannot even be looked at.
     """
-    try:
+    with suppress(FileNotFoundError):
         path.lstat()
-    except FileNotFoundError:
-        if is_folder:
-            raise _unusable(path, "there is no such folder; make it first") from None
+    if is_folder and not path.is_dir():
+        raise _unusable(path, "there is no such folder; make it first")
     if path.is_dir():
         folder = path
     elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
