@@ -222,6 +222,15 @@ async def test_calls_at_the_same_time_share_the_pace(disk: Disk, folder: Path) -
         assert (len(began), world.movements()) == (12, [("charge", LOW)] * 12)
 
 
+async def test_a_call_with_one_picture_does_not_wait_for_all_of_another(disk: Disk, folder: Path) -> None:
+    *paths, alone = many(folder, 17)
+    async with World(disk=disk, seconds=5) as world, anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(world.finished, image_urls=paths))
+        await anyio.sleep(1)
+        await world.finished(image_urls=[alone])
+        assert anyio.current_time() < 75
+
+
 async def test_processes_that_share_a_journal_share_the_pace(disk: Disk, folder: Path) -> None:
     paths = many(folder, 8)
     async with World(disk=disk, seconds=5) as first:

@@ -166,13 +166,14 @@ async def _prepared(
     """
     urls = [reference if isinstance(reference, str) else "" for reference in found]
     failures: list[VidgoError] = []
+    queue = anyio.Lock()
 
     async def upload(index: int, picture: ReferencePicture) -> None:
         def tell(what: str) -> None:
             flight.doing = f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
 
         try:
-            urls[index] = await workshop.uploads.url_of(flight.entry.intent.account, picture, tell)
+            urls[index] = await workshop.uploads.url_of(flight.entry.intent.account, picture, tell, queue)
         except VidgoError as error:
             error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
             error.field = "image_urls"

@@ -58,10 +58,15 @@ class Uploads:
         self._turns = anyio.Lock()
         self._under_way: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
-    async def url_of(self, account: str, picture: ReferencePicture, tell: Tell) -> str:
+    async def url_of(self, account: str, picture: ReferencePicture, tell: Tell, queue: anyio.Lock) -> str:
         """Return the URL of these bytes at Vidgo, which are uploaded unless that URL is remembered.
 
-        ``tell`` is told what is waited for.
+        Args:
+            account: whose uploads they are.
+            picture: the bytes.
+            tell: told what is waited for.
+            queue: shared by the uploads of one call, so that a call with one picture does not wait for all sixteen of
+                another: each call stands in line with one of its uploads at a time.
 
         Raises:
             VidgoError: they could not be uploaded; nothing was spent.
@@ -70,7 +75,7 @@ class Uploads:
         lock = self._under_way.setdefault(picture.digest, anyio.Lock())
         async with lock:
             known = await self._remembered(account, picture.digest)
-            return known or await self._uploaded(account, picture, tell)
+            return known or await self._uploaded(account, picture, tell, queue)
 
     async def _remembered(self, account: str, digest: str) -> str | None:
         try:
@@ -79,11 +84,11 @@ class Uploads:
             log.warning("%s", error.message)
             return None
 
-    async def _uploaded(self, account: str, picture: ReferencePicture, tell: Tell) -> str:
+    async def _uploaded(self, account: str, picture: ReferencePicture, tell: Tell, queue: anyio.Lock) -> str:
         client = await self._open_client()
         attempt, failing_since = 0, None
         while True:
-            await self._turn(account, tell)
+            await self._turn(account, tell, queue)
             tell("uploading")
             began = self._now()
             try:
@@ -116,9 +121,9 @@ class Uploads:
             pause += REFUSED_PAUSE
         return pause
 
-    async def _turn(self, account: str, tell: Tell) -> None:
-        """Wait until one more upload may begin; whoever waits longest is first."""
-        async with self._turns:
+    async def _turn(self, account: str, tell: Tell, queue: anyio.Lock) -> None:
+        """Wait until one more upload may begin; the call that waits longest is first."""
+        async with queue, self._turns:
             while (wait := await self._journal.upload_turn(account)) > 0:
                 tell(LIMIT)
                 await anyio.sleep(wait)
