@@ -55,6 +55,9 @@ def test_one_entry_is_shown_by_its_id_its_beginning_or_its_task(paid: Any) -> No
     plain = paid.run("journal", "show", unknown["id"]).stdout
     assert "state        unknown" in plain
     assert "prompt       a red fox" in plain
+    (saved,) = finished["saved_paths"]
+    assert Path(saved).is_file()
+    assert f"saved_paths  {saved}\n" in paid.run("journal", "show", finished["id"]).stdout
     for name in ("none-such", "", unknown["id"][:3]):
         missing = paid.run("journal", "show", name)
         assert (missing.exit_code, missing.stdout) == (1, "")

@@ -283,6 +283,9 @@ def test_a_picture_that_is_gone_is_not_said_to_be_fetched_later(here: Callable[.
 def test_bytes_that_are_no_picture_are_not_written(here: Callable[..., Any]) -> None:
     served = here("file:html")
     assert served.run("generate", "a red fox", "-o", "fox.png").exit_code == 4
+    foreign = served.run("task", served.task_id(), "-o", "fox.png", VIDGO_JOURNAL="memory")
+    assert foreign.exit_code == 4
+    assert "Error: What its URL gave is no picture." in foreign.stderr
     assert list(served.vidgo.folder.iterdir()) == []
 
 

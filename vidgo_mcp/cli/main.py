@@ -28,7 +28,7 @@ AT_A_TERMINAL = (
 )
 MORE_WORDS = {
     "wait_seconds": "Default 300 here, or VIDGO_WAIT_SECONDS.",
-    "image_urls": "A file that you type here may lie anywhere on this computer; it is uploaded to Vidgo. Repeat the option "
+    "image_urls": "A file that you type may lie anywhere on this computer; it is uploaded to Vidgo. Repeat the option "
     "for several.",
 }
 EXIT_CODES = """\b
