@@ -138,6 +138,7 @@ class World:
         callback_url: str | None = None,
         limits: Limits | None = None,
         disk: Disk | None = None,
+        in_thread: Any = None,
         holder: str = "this process",
     ) -> None:
         self.sandbox = sandbox or Sandbox(
@@ -159,7 +160,7 @@ class World:
             limits=limits,
             callback_url=callback_url,
             disk=disk,
-            in_thread=at_once,
+            in_thread=in_thread or at_once,
             holder=holder,
             now=virtual_now,
             draw=lambda: 1.0,

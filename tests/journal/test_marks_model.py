@@ -25,6 +25,7 @@ class Picture:
         self.state = "accepted"
         self.saver: tuple[str, float] | None = None
         self.paths: tuple[str, ...] = ()
+        self.digest: str | None = None
 
     def wanted(self, now: float) -> bool:
         return self.state == "finished" and now - self.sent_at < WINDOW and not self.paths
@@ -59,7 +60,7 @@ class MarksMachine(KeeperMachine):
                 for digest in one.digests if fails else []:
                     self.uploads.pop((one.owner.split("/")[0], digest), None)
             entry = self.done(self.journal.record(one.key, FAILED if fails else FINISHED))
-            assert (entry.state, entry.saved_paths) == (one.state, one.paths)
+            assert (entry.state, entry.saved_paths, entry.saved_digest) == (one.state, one.paths, one.digest)
 
     @rule(data=st.data(), holder=HOLDERS, gone=st.none() | HOLDERS)
     def claim(self, data: st.DataObject, holder: str, gone: str | None) -> None:
@@ -78,16 +79,23 @@ class MarksMachine(KeeperMachine):
                 one.saver = None
             self.done(self.journal.release_saving(one.key, holder=holder))
 
-    @rule(data=st.data(), path=st.sampled_from(["/a.png", "/b.png"]))
-    def keep_copy(self, data: st.DataObject, path: str) -> None:
+    @rule(data=st.data(), path=st.sampled_from(["/a.png", "/b.png"]), digest=DIGESTS)
+    def keep_copy(self, data: st.DataObject, path: str, digest: str) -> None:
         if one := self.pick(data, "finished"):
-            one.paths = one.paths or (path,)
-            assert self.done(self.journal.mark_saved(one.key, [path])).saved_paths == one.paths
+            if not one.paths:
+                one.paths, one.digest = (path,), digest
+            entry = self.done(self.journal.mark_saved(one.key, [path], digest))
+            assert (entry.saved_paths, entry.saved_digest) == (one.paths, one.digest)
 
     @rule(account=ACCOUNTS, digest=DIGESTS, url=st.sampled_from([URL, f"{URL}?2"]), seconds=st.sampled_from([1, 900]))
     def upload(self, account: str, digest: str, url: str, seconds: float) -> None:
         self.uploads[account, digest] = (url, self.now + seconds)
         self.done(self.journal.remember_upload(account, digest, url, until=self.now + seconds))
+
+    @rule(account=ACCOUNTS, digest=DIGESTS)
+    def forget(self, account: str, digest: str) -> None:
+        self.uploads.pop((account, digest), None)
+        self.done(self.journal.forget_upload(account, digest))
 
     @rule(account=ACCOUNTS)
     def take_turn(self, account: str) -> None:
@@ -115,8 +123,9 @@ class MarksMachine(KeeperMachine):
     def agree(self) -> None:
         for owner in ("me", "me/caller", "you"):
             mine = [one for one in self.pictures if one.owner == owner]
-            seen = [(entry.id, entry.saved_paths) for entry in self.done(self.journal.newest(owner, 1000))]
-            assert seen == [(one.key, one.paths) for one in reversed(mine)]
+            newest = self.done(self.journal.newest(owner, 1000))
+            seen = [(entry.id, entry.saved_paths, entry.saved_digest) for entry in newest]
+            assert seen == [(one.key, one.paths, one.digest) for one in reversed(mine)]
             wanted = [one.key for one in mine if one.wanted(self.now)]
             assert [entry.id for entry in self.done(self.journal.unsaved(owner))] == wanted
         for account in ("me", "you"):

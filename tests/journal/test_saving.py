@@ -15,6 +15,7 @@ from vidgo_mcp.models.tasks import Task
 pytestmark = pytest.mark.anyio
 
 COPY = "/pictures/ä boat.png"
+DIGEST = "ab" * 32
 
 
 async def claimed(keeper: Journal, entry: Entry, holder: str = "p1", *, gone: str = "") -> bool:
@@ -98,7 +99,7 @@ async def test_what_is_no_finished_picture_is_not_saved(state: str, keeper: Jour
     assert not await claimed(keeper, entry)
     assert list(await keeper.unsaved("me")) == []
     with pytest.raises(JournalError, match=f"copy of the picture .* in the journal it is {state}"):
-        await keeper.mark_saved(entry.id, [COPY])
+        await keeper.mark_saved(entry.id, [COPY], DIGEST)
     assert await keeper.entry(entry.id) == entry
 
 
@@ -114,14 +115,14 @@ async def test_an_entry_that_is_gone_is_not_claimed(keeper: Journal) -> None:
     assert not await keeper.claim_saving("no such id", holder="p1", gone=lambda _: True)
     await keeper.release_saving("no such id", holder="p1")
     with pytest.raises(JournalError, match="no longer in the journal"):
-        await keeper.mark_saved("no such id", [COPY])
+        await keeper.mark_saved("no such id", [COPY], DIGEST)
 
 
 async def test_a_copy_is_recorded_and_never_made_again(keeper: Journal) -> None:
     entry = await ended(keeper, FINISHED)
     assert await claimed(keeper, entry)
-    saved = await keeper.mark_saved(entry.id, [COPY, f"{COPY}.2"])
-    assert saved == dataclasses.replace(entry, saved_paths=(COPY, f"{COPY}.2"))
+    saved = await keeper.mark_saved(entry.id, [COPY, f"{COPY}.2"], DIGEST)
+    assert saved == dataclasses.replace(entry, saved_paths=(COPY, f"{COPY}.2"), saved_digest=DIGEST)
     assert await keeper.entry(entry.id) == saved
     assert await keeper.find("me", "f") == saved
     for holder in ("p1", "p2"):
@@ -130,21 +131,22 @@ async def test_a_copy_is_recorded_and_never_made_again(keeper: Journal) -> None:
 
 async def test_the_first_copy_stays(keeper: Journal) -> None:
     entry = await ended(keeper, FINISHED)
-    saved = await keeper.mark_saved(entry.id, [COPY])
-    assert await keeper.mark_saved(entry.id, ["/elsewhere.png"]) == saved
+    saved = await keeper.mark_saved(entry.id, [COPY], DIGEST)
+    assert await keeper.mark_saved(entry.id, ["/elsewhere.png"], "cd" * 32) == saved
     assert await keeper.entry(entry.id) == saved
 
 
 async def test_a_copy_that_was_ready_after_the_url_died_is_recorded(keeper: Journal, clock: Clock) -> None:
     entry = await ended(keeper, FINISHED)
     clock.move(WINDOW + 1)
-    assert (await keeper.mark_saved(entry.id, [COPY])).saved_paths == (COPY,)
+    saved = await keeper.mark_saved(entry.id, [COPY], DIGEST)
+    assert (saved.saved_paths, saved.saved_digest) == ((COPY,), DIGEST)
 
 
 @pytest.mark.parametrize("later", [RUNNING, FINISHED, FAILED])
 async def test_a_later_reading_keeps_the_copy(later: Task, keeper: Journal) -> None:
     entry = await ended(keeper, FINISHED)
-    saved = await keeper.mark_saved(entry.id, [COPY])
+    saved = await keeper.mark_saved(entry.id, [COPY], DIGEST)
     assert await keeper.record(entry.id, later) == saved
     await keeper.mark_delivered([entry.id])
     assert await keeper.entry(entry.id) == dataclasses.replace(saved, delivered=True)
@@ -167,7 +169,7 @@ async def test_pictures_without_a_copy_are_listed_oldest_first(keeper: Journal, 
     third = await ended(keeper, FINISHED, intent("h"))
     await accepted(keeper, intent("i"))
     theirs = await ended(keeper, FINISHED, intent(owner="you"))
-    await keeper.mark_saved(second.id, [COPY])
+    await keeper.mark_saved(second.id, [COPY], DIGEST)
     assert await claimed(keeper, third)
     assert list(await keeper.unsaved("me")) == [first, third]
     assert list(await keeper.unsaved("you")) == [theirs]
@@ -181,5 +183,5 @@ async def test_pictures_are_unsaved_whether_or_not_somebody_received_them(keeper
     entry = await ended(keeper, FINISHED)
     await keeper.mark_delivered([entry.id])
     assert [one.id for one in await keeper.unsaved("me")] == [entry.id]
-    await keeper.mark_saved(entry.id, [COPY])
+    await keeper.mark_saved(entry.id, [COPY], DIGEST)
     assert list(await keeper.unsaved("me")) == []

@@ -82,9 +82,11 @@ async def test_a_journal_of_version_1_is_read_in_full(tmp_path: Path, clock: Clo
 async def test_a_journal_of_version_1_takes_up_what_came_later(tmp_path: Path, clock: Clock) -> None:
     kept = SqliteJournal(version_1(tmp_path / "journal.db"), now=clock)
     (unsaved,) = await kept.unsaved("me")
-    assert (unsaved.id, unsaved.saved_paths) == ("e1", ())
+    assert (unsaved.id, unsaved.saved_paths, unsaved.saved_digest) == ("e1", (), None)
     assert await kept.claim_saving("e1", holder="p", gone=lambda _: False)
-    assert (await kept.mark_saved("e1", ["/a.png"])).saved_paths == ("/a.png",)
+    saved = await kept.mark_saved("e1", ["/a.png"], "ab" * 32)
+    assert (saved.saved_paths, saved.saved_digest) == (("/a.png",), "ab" * 32)
+    assert await kept.entry("e1") == saved
     await kept.remember_upload("me", "1", URL, until=START + 9)
     assert await kept.upload_of("me", "1") == URL
     assert await kept.upload_turn("me") == 0
@@ -101,7 +103,8 @@ async def test_a_journal_of_version_2_is_read_in_full(tmp_path: Path, clock: Clo
         ("e2", "unknown"),
         ("e1", "finished"),
     ]
-    assert newest[3].saved_paths == ("/pictures/ä boat.png",)
+    assert (newest[3].saved_paths, newest[3].saved_digest) == (("/pictures/ä boat.png",), "5e" * 32)
+    assert newest[0].saved_digest is None
     assert await kept.unsaved("me") == [newest[0]]
     assert not await kept.claim_saving("e4", holder="p", gone=lambda _: False)
     assert await kept.claim_saving("e4", holder="p", gone=lambda holder: holder == "host:3:4")

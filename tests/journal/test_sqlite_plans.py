@@ -33,7 +33,7 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
         lambda kept: kept.claim_saving(PICTURE, holder="p", gone=lambda _: False),
         "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
     ),
-    "mark_saved": (lambda kept: kept.mark_saved(PICTURE, ["/a.png"]), "sqlite_autoindex_entries_1 (id=?)"),
+    "mark_saved": (lambda kept: kept.mark_saved(PICTURE, ["/a.png"], "ab"), "sqlite_autoindex_entries_1 (id=?)"),
     "release_saving": (
         lambda kept: kept.release_saving(PICTURE, holder="p"),
         "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",

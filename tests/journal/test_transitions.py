@@ -25,7 +25,7 @@ STEPS: dict[str, Step] = {
     "mark_unknown": lambda keeper, key: keeper.mark_unknown(key, "lost again"),
     "bind": lambda keeper, key: keeper.bind(key, FOUND),
     "record": lambda keeper, key: keeper.record(key, FOUND),
-    "mark_saved": lambda keeper, key: keeper.mark_saved(key, ["/a.png"]),
+    "mark_saved": lambda keeper, key: keeper.mark_saved(key, ["/a.png"], "ab"),
     "resolve": lambda keeper, key: keeper.resolve(key, task=FOUND),
     "resolve as not charged": lambda keeper, key: keeper.resolve(key, task=None),
 }

@@ -44,6 +44,15 @@ async def test_a_newer_upload_takes_the_place_of_an_older_one(keeper: Journal, c
     assert await keeper.upload_of("me", DIGEST) is None
 
 
+async def test_an_upload_can_be_forgotten(keeper: Journal) -> None:
+    for account, digest in (("me", DIGEST), ("me", OTHER), ("you", DIGEST)):
+        await keeper.remember_upload(account, digest, UPLOAD, until=LATER)
+    await keeper.forget_upload("me", DIGEST)
+    await keeper.forget_upload("me", DIGEST)
+    assert await keeper.upload_of("me", DIGEST) is None
+    assert await keeper.upload_of("me", OTHER) == await keeper.upload_of("you", DIGEST) == UPLOAD
+
+
 async def test_the_uploads_of_a_failed_task_are_forgotten_for_the_whole_account(keeper: Journal) -> None:
     for account, digest in (("key", DIGEST), ("key", OTHER), ("key", "task:ef"), ("else", DIGEST)):
         await keeper.remember_upload(account, digest, UPLOAD, until=LATER)

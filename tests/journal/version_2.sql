@@ -44,6 +44,7 @@ CREATE TABLE consents (
     PRIMARY KEY (owner, consent)
 ) WITHOUT ROWID;
 CREATE INDEX consents_by_age ON consents (used_at);
+ALTER TABLE entries ADD COLUMN saved_digest TEXT;
 CREATE TABLE savings (entry_id TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL);
 CREATE TABLE uploads (
     account TEXT NOT NULL,
@@ -59,9 +60,9 @@ CREATE TABLE paces (
     held_from REAL NOT NULL,
     held_until REAL NOT NULL
 );
-INSERT INTO entries (id, owner, fingerprint, family, variation, model, prompt, size, tier, quality, credits, reference_ids, state, holder, created_at, sent_at, task_id, status, progress, image_urls, saved_paths, ended_at, error, delivered) VALUES
+INSERT INTO entries (id, owner, fingerprint, family, variation, model, prompt, size, tier, quality, credits, reference_ids, state, holder, created_at, sent_at, task_id, status, progress, image_urls, saved_paths, saved_digest, ended_at, error, delivered) VALUES
     ('e1', 'me', 'f1', 'family', 1, 'gpt-image-2', 'a boat, ünder
-sail', '1:1', '1K', 'low', 2, '["sha256:1", "task:t0"]', 'finished', 'host:1:2', 1799999900.0, 1799999901.0, 't1', 'finished', 100, '["https://storage.vidgo.ai/a.png"]', '["/pictures/\u00e4 boat.png"]', 1799999940.0, NULL, 1);
+sail', '1:1', '1K', 'low', 2, '["sha256:1", "task:t0"]', 'finished', 'host:1:2', 1799999900.0, 1799999901.0, 't1', 'finished', 100, '["https://storage.vidgo.ai/a.png"]', '["/pictures/\u00e4 boat.png"]', '5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e', 1799999940.0, NULL, 1);
 INSERT INTO entries (id, owner, fingerprint, family, variation, model, prompt, size, tier, quality, credits, reference_ids, state, holder, created_at, sent_at, task_id, status, progress, image_urls, ended_at, error, delivered) VALUES
     ('e2', 'me', 'f2', 'family', 2, 'gpt-image-2', 'a boat', '1:1', '1K', 'low', 2, '[]', 'unknown', 'host:1:2', 1799999950.0, 1799999951.0, NULL, NULL, NULL, '[]', NULL, 'the answer was lost', 0);
 INSERT INTO entries (id, owner, fingerprint, family, variation, model, prompt, size, tier, quality, credits, reference_ids, state, holder, created_at, sent_at, task_id, status, progress, image_urls, ended_at, error, delivered) VALUES

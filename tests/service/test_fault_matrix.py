@@ -12,11 +12,12 @@ import anyio.lowlevel
 import pytest
 
 from tests.conftest import World, virtual_now
-from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.errors import JournalError, Money, VidgoError
+from vidgo_mcp.files.reading import Folders
 from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+from vidgo_mcp.service import Disk
 
 # httpx's generators are left half-read when an answer is too large; only trio minds.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
@@ -27,6 +28,11 @@ LOW = 2
 # Without a socket nothing ends a hanging answer but its own time.
 TIMED = {"hang": "hang=25", "hang_before": "hang_before=25", "slow": "slow=3"}
 HARMLESS = {"slow"}
+HARMLESS_TO_A_PICTURE = {"huge"}
+PICTURE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
+)
 
 
 class InlineSqliteJournal(SqliteJournal):
@@ -87,20 +93,35 @@ async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, f
 
 @pytest.mark.parametrize("fault", faults_of("upload"))
 async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    png = bytes.fromhex(
-        "89504e470d0a1a0a0000000d494844520000000100000001080600000"
-        "01f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
-    )
     async with World(journal=journal, faults=[f"upload:{fault}"], seconds=5) as world:
-        client: VidgoClient = await world.service._workshop.open()
         for _ in range(2):
             if fault.partition("=")[0] in HARMLESS:
-                await client.upload(png, file_name="a.png", mime_type="image/png")
+                assert (await world.finished(image_urls=[PICTURE])).model == "gpt-image-2-edit"
                 continue
             with pytest.raises(VidgoError) as caught:
-                await client.upload(png, file_name="a.png", mime_type="image/png")
-            assert caught.value.money == "nothing_spent"
-        assert world.movements() == []
+                await world.make(image_urls=[PICTURE])
+            assert (caught.value.money, caught.value.field) == ("nothing_spent", "image_urls")
+            assert (world.movements(), (await world.listed()).tasks) == ([], [])
+        world.sandbox.clear_faults()
+        await world.finished(image_urls=[PICTURE])
+        repeat, raised = [await world.finished(image_urls=[PICTURE], variation=number) for number in (1, 2)]
+        assert [repeat.credits_charged, raised.credits_charged] == [0, LOW]
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+@pytest.mark.parametrize("fault", faults_of("file"))
+async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tmp_path: Path, fault: str) -> None:
+    shelf = tmp_path / "vidgo"
+    disk = Disk(Folders((shelf,)), shelf)
+    async with World(journal=journal, disk=disk, faults=[f"file:{fault}"], seconds=5) as world:
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
+        works = fault.partition("=")[0] in HARMLESS | HARMLESS_TO_A_PICTURE
+        assert [bool(made.saved_paths) for made in (first, repeat, raised)] == [works] * 3
+        world.sandbox.clear_faults()
+        await anyio.sleep(3600)
+        for made in (first, raised):
+            assert made.task_id is not None
+            assert (await world.service.task(made.task_id)).saved_paths
+        assert len(list(shelf.iterdir())) == 2
         assert world.movements() == [("charge", LOW)] * 2

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
+import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World
-from vidgo_mcp.errors import InvalidRequestError, RateLimitedError, UnavailableError, VidgoError
+from tests.conftest import DAY, World, virtual_now
+from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.files.pictures import ReferencePicture
 from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.journal import Entry, MemoryJournal
 from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.requests import EditArguments
 from vidgo_mcp.sandbox import Sandbox
 from vidgo_mcp.service import Disk
 
@@ -253,7 +260,7 @@ async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_o
         made = await world.make(image_urls=paths, wait_seconds=40)
         assert anyio.current_time() - started == 40
         assert (made.outcome, made.task_id) == ("pending", None)
-        assert "Nothing is spent yet" in " ".join(made.notes or ())
+        assert "Not sent yet" in " ".join(made.notes or ())
         assert "5 of 7 references are ready" in " ".join(made.notes or ())
         assert "repeat this exact call" in (made.next_step or "")
         assert posts(world) == []
@@ -402,6 +409,167 @@ async def test_a_reference_is_free_until_the_picture_is_paid(disk: Disk, cat: Pa
         assert uploads(world) == []
 
 
+class Unreadable(MemoryJournal):
+    """A journal that at times cannot be read, as a file that another program has locked."""
+
+    broken = False
+
+    async def entry(self, entry_id: str) -> Entry | None:
+        if self.broken:
+            raise JournalError("The journal is locked.")
+        return await super().entry(entry_id)
+
+
+async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_paid_for(disk: Disk, folder: Path) -> None:
+    journal = Unreadable(virtual_now)
+    async with World(disk=disk, seconds=5, journal=journal) as world, anyio.create_task_group() as tasks:
+
+        async def lock() -> None:
+            await anyio.sleep(30)
+            journal.broken = True
+
+        tasks.start_soon(lock)
+        made = await world.make(image_urls=many(folder, 7))
+        assert (made.outcome, made.credits_charged, world.movements()) == ("finished", LOW, [("charge", LOW)])
+
+
+async def test_a_journal_that_cannot_be_read_does_not_tell_a_joining_process_that_nothing_was_spent(
+    disk: Disk, folder: Path
+) -> None:
+    paths, journal = many(folder, 7), Unreadable(virtual_now)
+    async with World(disk=disk, seconds=5, journal=journal) as first:
+        async with (
+            World(disk=disk, sandbox=first.sandbox, journal=journal, holder="another") as second,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(partial(first.finished, image_urls=paths))
+            await anyio.sleep(10)
+            said: list[str] = []
+
+            async def progress(value: float, message: str) -> None:
+                said.append(message)
+
+            journal.broken = True
+            joined = await second.make(image_urls=paths, wait_seconds=40, progress=progress)
+            journal.broken = False
+        assert (joined.outcome, joined.task_id, joined.credits_charged) == ("pending", None, 0)
+        assert any("another process" in message for message in said)
+        assert any("Another process" in note for note in joined.notes or ())
+        assert first.movements() == [("charge", LOW)]
+
+
+async def test_a_call_of_a_process_that_ends_with_it_takes_back_what_is_not_uploaded(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 7)
+    async with World(disk=disk, seconds=5) as world:
+        arguments = EditArguments(prompt="a fox", image_urls=paths, wait_seconds=30)
+        with pytest.raises(UnavailableError, match=r"5 of 7 references are ready.*nothing was spent") as caught:
+            await world.service.make(arguments, goes_on=False)
+        assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
+        await anyio.sleep(300)
+        assert (posts(world), (await world.listed()).tasks) == ([], [])
+
+
+async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled_call(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 7)
+    async with World(disk=disk, seconds=5) as world:
+        assert (await world.make(image_urls=paths, wait_seconds=20)).outcome == "pending"
+        with anyio.move_on_after(10):
+            await world.make(image_urls=paths)
+        await anyio.sleep(120)
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_an_upload_is_forgotten_when_vidgo_refuses_the_submit(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5, faults=["submit:refuse=image_urls[0] cannot be fetched*1"]) as world:
+        with pytest.raises(InvalidRequestError):
+            await world.make(image_urls=[str(cat)])
+        await world.finished(image_urls=[str(cat)])
+        assert (len(uploads(world)), world.movements()) == (2, [("charge", LOW)])
+
+
+async def test_a_shorter_life_that_vidgo_names_is_believed(disk: Disk, cat: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        served = world.wire.handle_async_request
+
+        async def shortened(request: httpx.Request) -> httpx.Response:
+            response = await served(request)
+            if request.url.path != UPLOAD:
+                return response
+            body = json.loads(await response.aread())
+            begins = datetime.fromisoformat(body["data"]["upload_time"])
+            body["data"]["expires_at"] = (begins + timedelta(hours=5)).isoformat()
+            return httpx.Response(200, json=body)
+
+        world.wire.handle_async_request = shortened  # type: ignore[method-assign]
+        for hours in (0, 2, 2):
+            await anyio.sleep(hours * 3600)
+            await world.finished(image_urls=[str(cat)], prompt=f"a fox {anyio.current_time()}")
+        assert len(uploads(world)) == 2
+
+
+async def test_one_file_that_fails_twice_does_not_end_a_call_with_sixteen(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5, faults=["upload:error_500*2"]) as world:
+        await world.finished(image_urls=many(folder, 16))
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_the_bytes_of_references_are_not_kept_while_a_picture_is_waited_for(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 3)
+    async with World(disk=disk, seconds=200) as world, anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(partial(world.finished, image_urls=paths))
+        await anyio.sleep(100)
+        assert len(posts(world)) == 1
+        gc.collect()
+        assert [kept for kept in gc.get_objects() if isinstance(kept, ReferencePicture)] == []
+
+
+async def test_whoever_stands_in_line_is_told_so(disk: Disk, folder: Path) -> None:
+    *paths, alone = many(folder, 6)
+    said: list[str] = []
+
+    async def progress(value: float, message: str) -> None:
+        said.append(message)
+
+    async with World(disk=disk, seconds=5) as world:
+        await world.finished(image_urls=paths)
+        await world.finished(image_urls=[alone], progress=progress)
+        assert "waiting for the upload limit" in said[0]
+
+
+async def test_a_disk_that_does_not_answer_holds_no_call_for_ever(disk: Disk, cat: Path) -> None:
+    async def hung(work: Any, *args: Any) -> Any:
+        await anyio.sleep_forever()
+
+    async with World(disk=disk, in_thread=hung) as world:
+        with pytest.raises(UnavailableError, match="could not be read in time") as caught:
+            await world.make(image_urls=[str(cat)], wait_seconds=30)
+        assert (caught.value.money, anyio.current_time()) == ("nothing_spent", 30)
+
+
+async def test_an_intent_that_the_journal_could_not_release_is_released_later(disk: Disk, folder: Path) -> None:
+    class Stiff(MemoryJournal):
+        stiff = False
+
+        async def release(self, entry_id: str) -> None:
+            if self.stiff:
+                raise JournalError("The journal is locked.")
+            await super().release(entry_id)
+
+    journal = Stiff(virtual_now)
+    async with World(disk=disk, seconds=200, journal=journal) as world:
+        journal.stiff = True
+        with anyio.move_on_after(10):
+            await world.make(image_urls=many(folder, 7))
+        await anyio.sleep(10)
+        assert len((await world.listed()).tasks) == 1
+        journal.stiff = False
+        (folder / "other.png").write_bytes(png(900))
+        await world.make(image_urls=[str(folder / "other.png")], wait_seconds=100)
+        await anyio.sleep(10)
+        assert len((await world.listed()).tasks) == 1
+
+
 async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) -> None:
     disk = Disk(Folders((folder,)), folder)
     async with World(disk=disk, seconds=5) as world:
@@ -412,7 +580,7 @@ async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) 
         assert edited["credits_charged"] == LOW
         [[url]] = sent_urls(world)
         assert content_at(world.sandbox, url) == Path(made.saved_paths[0]).read_bytes()
-        Path(made.saved_paths[0]).unlink()
+        Path(made.saved_paths[0]).write_bytes(png())
         await anyio.sleep(DAY)
-        with pytest.raises(InvalidRequestError, match="no saved copy"):
+        with pytest.raises(InvalidRequestError, match="no saved copy that is still as it was saved"):
             await world.make(image_urls=[f"task:{made.task_id}"])

@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World, news
-from vidgo_mcp.errors import NotFoundError
+from tests.conftest import DAY, World, at_once, news
+from vidgo_mcp.errors import NotFoundError, UnavailableError
 from vidgo_mcp.files import saving as disk_saving
 from vidgo_mcp.files.reading import Folders
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.service import Disk
+from vidgo_mcp.service.disk import existing
 
 pytestmark = pytest.mark.anyio
 
@@ -213,6 +215,94 @@ async def test_pictures_of_other_callers_do_not_land_in_this_persons_folder(disk
     async with World(disk=disk, sandbox=first.sandbox, journal=first.journal):
         await anyio.sleep(10)
         assert files(folder) == []
+
+
+async def test_a_task_of_another_caller_that_ends_here_is_not_saved_here(disk: Disk, folder: Path) -> None:
+    async with World(seconds=60) as first:
+        await first.pending(caller="ann")
+    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as second:
+        await anyio.sleep(100)
+        assert (await second.listed("ann")).tasks[0].outcome == "finished"
+        assert files(folder) == []
+
+
+async def test_a_copy_that_somebody_painted_over_is_no_longer_this_tasks_picture(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as world:
+        made = await world.finished()
+        task_id = made.task_id or ""
+        _, original = await world.service.picture(task_id)
+        for changed in (original[::-1], b""):
+            files(folder)[0].write_bytes(changed)
+            _, shown = await world.service.picture(task_id)
+            assert pixels_of(shown) == pixels_of(original)
+        await anyio.sleep(DAY)
+        with pytest.raises(NotFoundError, match="was changed") as caught:
+            await world.service.view(ViewArguments(task_id=task_id))
+        assert str(files(folder)[0]) in caught.value.message
+
+
+async def test_a_disk_that_does_not_answer_holds_no_result_and_is_no_reason_to_pay_again(disk: Disk) -> None:
+    hung = [False]
+
+    async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
+        if hung[0]:
+            await anyio.sleep_forever()
+        return await at_once(work, *args)
+
+    async with World(disk=disk, seconds=5, in_thread=in_thread) as world:
+        made = await world.finished()
+        hung[0] = True
+        started = anyio.current_time()
+        again = await world.finished()
+        assert (again.saved_paths, anyio.current_time() - started) == (made.saved_paths, 2)
+        assert [task.saved_paths for task in (await world.listed()).tasks] == [made.saved_paths]
+        assert anyio.current_time() - started == 4
+        await anyio.sleep(DAY)
+        with pytest.raises(UnavailableError, match="could not be read in time"):
+            await world.make(image_urls=[f"task:{made.task_id}"], wait_seconds=0)
+
+
+async def test_a_name_that_the_disk_cannot_have_is_no_copy() -> None:
+    assert existing([f"/{'a' * 300}.png", "/etc/\0", "/"]) == []
+
+
+async def test_asking_often_does_not_put_the_next_attempt_off(
+    disk: Disk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk_saving, "save", full)
+        async with World(disk=disk, seconds=5) as world:
+            made = await world.finished()
+            for _ in range(10):
+                assert (await world.service.task(made.task_id or "")).saved_paths is None
+            patched.undo()
+            await anyio.sleep(10)
+            assert len(files(folder)) == 1
+
+
+async def test_a_picture_that_cannot_be_saved_for_long_is_tried_until_its_url_dies(
+    disk: Disk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk_saving, "save", full)
+        async with World(disk=disk, seconds=5) as world:
+            await world.finished()
+            await anyio.sleep(DAY - 30 * 60)
+            patched.undo()
+            await anyio.sleep(30 * 60)
+            assert len(files(folder)) == 1
+
+
+def pixels_of(content: bytes) -> bytes:
+    """Return the pixels of a picture."""
+    with Image.open(io.BytesIO(content)) as picture:
+        return picture.tobytes()
 
 
 async def test_after_a_day_nothing_is_fetched_any_more(disk: Disk, folder: Path) -> None:

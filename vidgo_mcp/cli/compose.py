@@ -145,7 +145,11 @@ def save_folder(settings: Settings) -> Path | None:
         return None
     from platformdirs import user_pictures_path
 
-    return user_pictures_path() / "vidgo"
+    try:
+        return user_pictures_path() / "vidgo"
+    except RuntimeError:
+        # No home is known, as in some containers: there is no folder of this person's to save into.
+        return None
 
 
 def _home() -> str | None:

@@ -91,7 +91,7 @@ def generate(
         ask = _agreed if yes else _asking(progress)
         arguments = read_arguments(model, raw | ({"max_credits": 0} if only_paid else {}))
         try:
-            made = await service.make(arguments, progress=remembered, ask=ask)
+            made = await service.make(arguments, progress=remembered, ask=ask, goes_on=False)
         except BudgetError:
             if output is None or not only_paid:
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -191,7 +191,16 @@ def read_upload(value: Any) -> Upload:
         file_url=str(url),
         file_size=size if isinstance(size, int) else None,
         mime_type=mime if isinstance(mime, str) else None,
+        lifetime=_seconds_between(data.get("upload_time"), data.get("expires_at")),
     )
+
+
+def _seconds_between(earlier: Any, later: Any) -> float | None:
+    """The zone of the vendor's times is not documented, and the difference does not need it."""
+    try:
+        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    except (TypeError, ValueError):
+        return None
 
 
 def read_balance(value: Any) -> int | float:

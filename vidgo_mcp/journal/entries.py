@@ -57,7 +57,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One intent and what became of it. Times are seconds since the epoch."""
+    """One intent and what became of it. Times are seconds since the epoch.
+
+    ``saved_digest`` is the SHA-256 (hex) of the bytes of the copy on the person's disk, None while there is none.
+    """
 
     id: str
     intent: Intent
@@ -73,6 +76,7 @@ class Entry:
     error: str | None = None
     delivered: bool = False
     saved_paths: tuple[str, ...] = ()
+    saved_digest: str | None = None
 
     @property
     def dies_at(self) -> float | None:

@@ -143,8 +143,10 @@ class Journal(Protocol):
         The claim lasts three minutes, less when ``gone`` says so of its holder, and the same holder may claim again.
         """
 
-    async def mark_saved(self, entry_id: str, paths: Sequence[str]) -> Entry:
+    async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
         """Record where the copy of a finished picture is, so that nobody claims it any more. The first copy stays.
+
+        ``digest`` is the SHA-256 (hex) of the copy's bytes.
 
         Raises:
             JournalError: it is not finished.
@@ -182,6 +184,9 @@ class Journal(Protocol):
 
         ``record`` forgets the uploads of a request when its task fails: Vidgo may have lost them.
         """
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        """Forget an upload that Vidgo no longer accepts."""
 
     async def upload_turn(self, account: str) -> float:
         """Take one of the uploads that Vidgo allows a key within any minute, over all processes.

@@ -142,8 +142,8 @@ class MemoryJournal:
         self._savings[entry_id] = (holder, now + SAVING)
         return True
 
-    async def mark_saved(self, entry_id: str, paths: Sequence[str]) -> Entry:
-        return self._put(rules.saved(self._entries.get(entry_id), paths))
+    async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
+        return self._put(rules.saved(self._entries.get(entry_id), paths, digest))
 
     async def release_saving(self, entry_id: str, *, holder: str) -> None:
         if self._savings.get(entry_id, (None, 0.0))[0] == holder:
@@ -193,6 +193,9 @@ class MemoryJournal:
 
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
         self._uploads[account, digest] = (url, until)
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        self._uploads.pop((account, digest), None)
 
     async def upload_turn(self, account: str) -> float:
         self._paces[account], wait = pace.turn(self._paces.get(account, Pace()), self._now())

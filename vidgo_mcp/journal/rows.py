@@ -22,7 +22,7 @@ _INTENT: Final = (
     "quality",
     "credits",
 )
-_FATE: Final = ("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered")
+_FATE: Final = ("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest")
 _LISTS: Final = ("image_urls", "saved_paths")
 
 
@@ -89,4 +89,5 @@ def _entry(row: sqlite3.Row) -> Entry:
         error=row["error"],
         delivered=bool(row["delivered"]),
         saved_paths=tuple(json.loads(row["saved_paths"])),
+        saved_digest=row["saved_digest"],
     )

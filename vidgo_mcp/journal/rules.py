@@ -88,11 +88,11 @@ def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Ent
     return seen
 
 
-def saved(entry: Entry | None, paths: Sequence[str]) -> Entry:
-    """Return the entry with the copy of its picture; the first copy stays."""
+def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:
+    """Return the entry with the copy of its picture and the digest of its bytes; the first copy stays."""
     if entry is None or entry.state != "finished":
         raise _refusal("Where the copy of the picture is could not be recorded", entry)
-    return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths))
+    return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths), saved_digest=digest)
 
 
 def may_save(saver: str | None, holder: str, gone: Callable[[str], bool]) -> bool:

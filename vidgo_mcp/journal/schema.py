@@ -58,6 +58,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX consents_by_age ON consents (used_at)",
     ),
     (
+        "ALTER TABLE entries ADD COLUMN saved_digest TEXT",
         "CREATE TABLE savings (entry_id TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL)",
         """
         CREATE TABLE uploads (

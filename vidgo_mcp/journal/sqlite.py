@@ -180,8 +180,8 @@ class SqliteJournal(JournalFile):
 
         return await self._step(step)
 
-    async def mark_saved(self, entry_id: str, paths: Sequence[str]) -> Entry:
-        return await self._change(entry_id, lambda entry: rules.saved(entry, paths))
+    async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
+        return await self._change(entry_id, lambda entry: rules.saved(entry, paths, digest))
 
     async def release_saving(self, entry_id: str, *, holder: str) -> None:
         await self._step(lambda rows: unclaim(rows, entry_id, holder))
@@ -218,6 +218,9 @@ class SqliteJournal(JournalFile):
 
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
         await self._step(lambda rows: remember(rows, account, digest, url, until))
+
+    async def forget_upload(self, account: str, digest: str) -> None:
+        await self._step(lambda rows: unremember(rows, account, digest))
 
     async def upload_turn(self, account: str) -> float:
         def step(rows: sqlite3.Connection) -> float:

@@ -35,8 +35,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A reference picture that Vidgo keeps for 72 hours."""
+    """A reference picture that Vidgo keeps for 72 hours.
+
+    ``lifetime`` is how many seconds it says that it keeps it.
+    """
 
     file_url: str
     file_size: int | None = None
     mime_type: str | None = None
+    lifetime: float | None = None

@@ -238,7 +238,10 @@ def viewable_url(result: TaskResult) -> str:
             task_id=result.task_id,
             next_step="Call get_task with this task_id; it waits by itself. Then ask for the picture again.",
         )
-    why = "its URL has died after 24 hours" if result.outcome == "finished" else "it failed"
+    gone = "its URL has died after 24 hours"
+    if result.saved_paths:
+        gone += f", and its saved copy was changed or cannot be read: {result.saved_paths[0]}"
+    why = gone if result.outcome == "finished" else "it failed"
     raise NotFoundError(
         f"Task {result.task_id} has no picture to look at: {why}.",
         task_id=result.task_id,

@@ -77,8 +77,7 @@ def refusal(verdict: Consent, price: int, threshold: int) -> DeclinedError:
 def already_used(price: int) -> DeclinedError:
     """Return the error for an answer that has let a picture through before."""
     return DeclinedError(
-        f"The user's agreement was already used for another submit; it costs {price} credits each time. "
-        "Nothing was sent.",
+        f"The user's agreement was already used; it costs {price} credits each time. Nothing was sent.",
         consent="no_answer",
         next_step="Repeat this exact call without the old answer; the user is then asked again.",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, TypeVarTuple, Unpack
 
@@ -13,6 +15,7 @@ import anyio.to_thread
 from vidgo_mcp.files.inline import read_inline
 from vidgo_mcp.files.reading import LARGEST_FILE, Folders, read_below
 from vidgo_mcp.files.unusable import UnusableError
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.references import ReferenceSource
 
 if TYPE_CHECKING:
@@ -75,25 +78,33 @@ class Disk:
             )
         return self.folders.read(source.value)
 
-    def copies(self, paths: Sequence[str]) -> list[str]:
-        """Return the saved copies that are still there, none where the disk is not the caller's. Blocks."""
-        return [path for path in paths if self.folders is not None and Path(path).is_file()]
+    def copies(self, entry: Entry) -> list[str]:
+        """Return where the copies of a picture were saved; nowhere, where the disk is not the caller's."""
+        return list(entry.saved_paths) if self.folders is not None else []
 
-    def copy(self, paths: Sequence[str]) -> bytes | None:
-        """Return the bytes of the first saved copy that can be read. Blocks."""
-        for path in self.copies(paths):
+    def copy(self, entry: Entry) -> bytes | None:
+        """Return the saved copy of a picture; None when it is gone, or no longer what was saved. Blocks."""
+        for path in self.copies(entry):
             try:
-                return read_below(Path(path), [Path(path).parent], largest=LARGEST_COPY)
+                content = read_below(Path(path), [Path(path).parent], largest=LARGEST_COPY)
             except UnusableError:
                 continue
+            # Somebody may have painted over it: then it is a picture of theirs, and no longer this task's.
+            if sha256(content).hexdigest() == entry.saved_digest:
+                return content
         return None
 
-    def saved_picture(self, paths: Sequence[str]) -> ReferencePicture | None:
+    def saved_picture(self, entry: Entry) -> ReferencePicture | None:
         """Return a saved copy as a reference, None when there is none that can be used. Blocks."""
         from vidgo_mcp.files.pictures import checked
 
-        content = self.copy(paths)
+        content = self.copy(entry)
         try:
             return None if content is None else checked(content)
         except UnusableError:
             return None
+
+
+def existing(paths: Sequence[str]) -> list[str]:
+    """Return the files that are there. Blocks."""
+    return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113  # Path.is_file raises where it may not look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from vidgo_mcp.errors import BudgetError, InvalidRequestError, UnavailableError, VidgoError
+from vidgo_mcp.errors import BudgetError, InvalidRequestError, JournalError, UnavailableError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import EDIT, TEXT_TO_IMAGE, GenerateArguments, ImageRequest, Picture
@@ -22,11 +23,14 @@ from vidgo_mcp.service.following import PROGRESS_EVERY, Deadline, Meter, Progres
 from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.references import Reference, identity_of, read_references, url_of_result
 from vidgo_mcp.service.submitting import Flight
+from vidgo_mcp.service.uploading import LIMIT
 from vidgo_mcp.service.workshop import Workshop
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
     from vidgo_mcp.files.pictures import ReferencePicture
+
+log = logging.getLogger(__name__)
 
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
@@ -42,14 +46,17 @@ class Limits:
 
 @dataclass(slots=True)
 class Order:
-    """One call that wants a picture, on its way through the gates."""
+    """One call that wants a picture, on its way through the gates.
+
+    ``goes_on`` says that uploads may go on when the call has waited long enough.
+    """
 
     arguments: GenerateArguments
-    intent: Intent
-    references: list[Reference]
+    owner: str
     deadline: Deadline
     meter: Meter
     ask: Ask
+    goes_on: bool
     notes: list[str]
     ticket: str | None = None
     """The person's acceptance: they are asked once for a call, also when another call's reservation came between."""
@@ -64,6 +71,7 @@ async def make(
     caller: str,
     progress: Progress,
     ask: Ask,
+    goes_on: bool,
 ) -> TaskResult:
     """Return the picture of a request: the one already paid for, or a new one.
 
@@ -73,21 +81,23 @@ async def make(
     priced = priced_picture(arguments)
     references = await _read(workshop, arguments, deadline)
     owner = workshop.owner(caller)
-    intent = intent_of(
-        owner=owner,
-        model=EDIT if references else TEXT_TO_IMAGE,
-        prompt=arguments.prompt,
-        priced=priced,
-        references=[await identity_of(workshop.journal, owner, reference) for reference in references],
-        variation=arguments.variation,
-    )
-    order = Order(arguments, intent, references, deadline, Meter(progress), ask, list(priced.notes))
+    order = Order(arguments, owner, deadline, Meter(progress), ask, goes_on, list(priced.notes))
     while True:
+        intent = intent_of(
+            owner=owner,
+            model=EDIT if references else TEXT_TO_IMAGE,
+            prompt=arguments.prompt,
+            priced=priced,
+            references=[await identity_of(workshop.journal, owner, reference) for reference in references],
+            variation=arguments.variation,
+        )
         entry = await workshop.journal.find(owner, intent.fingerprint)
         charged = False
         if entry is None:
             check_max_credits(arguments.max_credits, priced)
-            entry, charged = await _start(workshop, limits, order)
+            entry, charged = await _start(workshop, limits, order, intent, references)
+        # They may be hundreds of megabytes, and the wait is long.
+        references.clear()
         workshop.awaited[entry.id] += 1
         try:
             landed = await _landed(workshop, entry, order)
@@ -100,6 +110,7 @@ async def make(
             raise
         finally:
             workshop.awaited[entry.id] -= 1
+        references = await _read(workshop, arguments, deadline)
 
 
 async def _read(workshop: Workshop, arguments: GenerateArguments, deadline: Deadline) -> list[Reference]:
@@ -111,11 +122,13 @@ async def _read(workshop: Workshop, arguments: GenerateArguments, deadline: Dead
     )
 
 
-async def _start(workshop: Workshop, limits: Limits, order: Order) -> tuple[Entry, bool]:
+async def _start(
+    workshop: Workshop, limits: Limits, order: Order, intent: Intent, references: Sequence[Reference]
+) -> tuple[Entry, bool]:
     """Pass the gates, reserve and send; return the entry, and whether this call is the one that pays."""
-    intent, budget = order.intent, limits.budget
+    budget = limits.budget
     warnings = budget.check_call(intent.credits)
-    ticket = await _consent(workshop, limits, order)
+    ticket = await _consent(workshop, limits, order, intent)
     client = await workshop.open()
     with anyio.CancelScope(shield=True):
         reserve = partial(
@@ -138,14 +151,12 @@ async def _start(workshop: Workshop, limits: Limits, order: Order) -> tuple[Entr
     order.notes += warnings
     handed_over = False
     try:
-        found = [await _at_hand(workshop, intent.owner, reference, order.deadline) for reference in order.references]
+        found = [await _at_hand(workshop, intent.owner, reference, order.deadline) for reference in references]
         if flight.error is not None:
             # The service was left meanwhile.
             raise flight.error
-        if any(not isinstance(reference, str) for reference in found):
-            flight.doing = "its references are about to be uploaded"
-        else:
-            flight.started = True
+        flight.started = all(isinstance(reference, str) for reference in found)
+        flight.preparing = not flight.started
         prepare = partial(_prepared, workshop, flight, order.arguments, found)
         workshop.tasks.start_soon(_fly, workshop, flight, client, prepare)
         handed_over = True
@@ -165,21 +176,29 @@ async def _prepared(
         VidgoError: a reference could not be uploaded; nothing was spent.
     """
     urls = [reference if isinstance(reference, str) else "" for reference in found]
+    doing: dict[int, str] = {}
     failures: list[VidgoError] = []
     queue = anyio.Lock()
 
-    async def upload(index: int, picture: ReferencePicture) -> None:
-        def tell(what: str) -> None:
-            flight.doing = f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
+    def told() -> str:
+        what = LIMIT if LIMIT in doing.values() else next(iter(doing.values()), "uploading")
+        return f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
 
+    async def upload(index: int, picture: ReferencePicture) -> None:
+        flight.uploads.add(picture.digest)
         try:
-            urls[index] = await workshop.uploads.url_of(flight.entry.intent.account, picture, tell, queue)
+            urls[index] = await workshop.uploads.url_of(
+                flight.entry.intent.account, picture, partial(doing.__setitem__, index), queue
+            )
         except VidgoError as error:
             error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
             error.field = "image_urls"
             failures.append(error)
             uploading.cancel_scope.cancel()
+        finally:
+            doing.pop(index, None)
 
+    flight.told = told
     async with anyio.create_task_group() as uploading:
         for index, reference in enumerate(found):
             if not isinstance(reference, str):
@@ -197,19 +216,19 @@ async def _prepared(
     )
 
 
-async def _consent(workshop: Workshop, limits: Limits, order: Order) -> str | None:
+async def _consent(workshop: Workshop, limits: Limits, order: Order, intent: Intent) -> str | None:
     """Return the ticket of the person's acceptance, None where nobody needs to be asked.
 
     Raises:
         DeclinedError: asking ended in any other way.
     """
-    price, threshold = order.intent.credits, limits.confirm_above
+    price, threshold = intent.credits, limits.confirm_above
     if threshold is None or price <= threshold:
         return None
     if order.ticket is not None:
         return order.ticket
-    spent = await workshop.journal.spent(order.intent.owner)
-    shape = f"{order.intent.size}, {order.intent.tier}, {order.intent.quality}"
+    spent = await workshop.journal.spent(intent.owner)
+    shape = f"{intent.size}, {intent.tier}, {intent.quality}"
     question = consent.Question(price, order.arguments.prompt, shape, spent, limits.budget.left(spent))
     answer = await order.ask(question)
     if answer.verdict != "accepted":
@@ -236,28 +255,59 @@ async def _landed(workshop: Workshop, entry: Entry, order: Order) -> Entry | Non
     """
     while entry.state in {"reserved", "sent"} and (left := order.deadline.left_for_id()) > 0:
         flight = workshop.flights.of(entry.id)
+        if flight is None:
+            known = await _elsewhere(workshop, entry, order, min(left, PROGRESS_EVERY))
+            if known is None:
+                return None
+            entry = known
+            continue
         with anyio.move_on_after(min(left, PROGRESS_EVERY)):
-            if flight is None:
-                await workshop.journal.expire(workshop.gone)
-                await anyio.sleep(JOURNAL_LOOK)
-            else:
-                await flight.landed.wait()
-        if flight is not None and flight.error is not None:
-            raise flight.error
-        known = await workshop.journal.entry(entry.id)
-        if known is None:
-            return None
-        entry = known
-        if flight is not None and flight.doing and not flight.started:
-            await order.meter.say(flight.doing)
+            await flight.landed.wait()
+        if flight.landed.is_set():
+            # From the flight, not from the journal: one that broke meanwhile must not hide what was paid for.
+            if flight.error is not None:
+                raise flight.error
+            return flight.bound
+        if not flight.started:
+            await order.meter.say(flight.told())
+    return entry
+
+
+async def _elsewhere(workshop: Workshop, entry: Entry, order: Order, seconds: float) -> Entry | None:
+    """Wait a little for a picture that another process is about to submit; None when it was given up."""
+    until = anyio.current_time() + seconds
+    while anyio.current_time() < until:
+        try:
+            await workshop.journal.expire(workshop.gone)
+            known = await workshop.journal.entry(entry.id)
+        except JournalError as error:
+            # It may be paid for by now, so the answer must not be that nothing was spent.
+            log.warning("%s", error.message)
+        else:
+            if known is None or known.state not in {"reserved", "sent"}:
+                return known
+            entry = known
+        await anyio.sleep(min(JOURNAL_LOOK, until - anyio.current_time()))
+    await order.meter.say("another process of yours is submitting it")
     return entry
 
 
 async def _made(workshop: Workshop, limits: Limits, order: Order, entry: Entry, charged: bool) -> TaskResult:
     notes = order.notes
     flight = workshop.flights.of(entry.id)
-    if entry.state == "reserved" and flight is not None and flight.doing:
-        notes.append(f"Nothing is spent yet: {flight.doing}. The upload goes on.")
+    if entry.state == "reserved" and flight is not None and not flight.started:
+        if not order.goes_on:
+            workshop.flights.withdraw(entry.id)
+            raise UnavailableError(
+                f"The references are not uploaded yet ({flight.told()}); nothing was sent and nothing was spent.",
+                next_step="Make the same call again: what was uploaded is not uploaded again.",
+                field="image_urls",
+            )
+        # From here on nobody takes it back: the caller was told that it goes on.
+        flight.promised = True
+        notes.append(f"Not sent yet, {flight.told()}. That goes on, and then it is paid for.")
+    if entry.state in {"reserved", "sent"} and flight is None:
+        notes.append("Another process of yours is submitting it.")
     if entry.state == "accepted":
         entry, failure = await workshop.await_end(entry, order.deadline, order.meter, look=not charged)
         if failure is not None:
@@ -266,7 +316,7 @@ async def _made(workshop: Workshop, limits: Limits, order: Order, entry: Entry, 
         raise answers.lost_answer(entry)
     if entry.state == "empty" and not charged:
         raise answers.paid_nothing(entry)
-    receipt = await _receipt(workshop, limits.budget, order.intent.owner) if charged else []
+    receipt = await _receipt(workshop, limits.budget, order.owner) if charged else []
     return await workshop.delivered(entry, charged=charged, notes=notes, receipt=receipt)
 
 
@@ -303,9 +353,13 @@ async def _at_hand(workshop: Workshop, owner: str, reference: Reference, deadlin
     result = answers.entry_result(entry, workshop.now())
     if result.outcome == "finished" and not result.image_urls:
         # Its URL has died; the saved copy is the same picture.
-        saved = await workshop.in_thread(workshop.disk.saved_picture, entry.saved_paths)
-        if saved is not None:
-            return saved
+        with anyio.move_on_after(deadline.left_for_id()):
+            saved = await workshop.in_thread(workshop.disk.saved_picture, entry)
+            return saved if saved is not None else url_of_result(result)
+        raise UnavailableError(
+            f"The saved copy of task:{task_id} could not be read in time; nothing was sent and nothing was spent.",
+            field="image_urls",
+        )
     return url_of_result(result)
 
 

@@ -81,7 +81,7 @@ def url_of_result(result: TaskResult) -> str:
     if result.outcome == "finished" and result.image_urls:
         return result.image_urls[0]
     why = (
-        "its URL has died after 24 hours, and no saved copy of it can be read"
+        "its URL has died after 24 hours, and there is no saved copy that is still as it was saved"
         if result.outcome == "finished"
         else f"it has no picture ({result.outcome})"
     )

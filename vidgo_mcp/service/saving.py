@@ -6,14 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.abc
 
-from vidgo_mcp.errors import NotFoundError, UnavailableError, VidgoError
+from vidgo_mcp.errors import UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import Entry, Journal, in_window
 from vidgo_mcp.service.disk import Disk, InThread
@@ -30,6 +30,8 @@ PAUSES: Final = (5.0, 30.0, 120.0, 600.0, 3600.0)
 AT_ONCE: Final = 3
 LOOK: Final = 0.5
 """Seconds between looks at a picture that another process is saving."""
+LAST: Final = 60.0
+"""Seconds before the end of a URL's life from which no attempt is made."""
 STALE: Final = 3600.0
 """Seconds after which an unfinished file of a killed process is swept away."""
 
@@ -50,14 +52,15 @@ class Saving:
             self.attempted = anyio.Event()
             self._again.set()
 
-    async def pause(self, seconds: float) -> None:
-        """Wait for the time of the next attempt, or for somebody in a hurry."""
+    async def pause(self, seconds: float) -> bool:
+        """Wait for the time of the next attempt, or for somebody in a hurry; return whether the time has come."""
         self._again = anyio.Event()
         self.attempted.set()
         with anyio.move_on_after(seconds):
             await self._again.wait()
-        if self.attempted.is_set():
-            self.attempted = anyio.Event()
+            return False
+        self.attempted = anyio.Event()
+        return True
 
 
 class Savings:
@@ -143,13 +146,15 @@ class Savings:
 
     async def _run(self, entry: Entry, saving: Saving) -> None:
         try:
-            for attempt in count():
+            waited = 0
+            while True:
                 async with self._at_once:
                     done = await self._attempt(entry, saving)
-                pause = PAUSES[min(attempt, len(PAUSES) - 1)]
-                if done or not in_window(entry, self._now() + pause):
+                left = (entry.dies_at or 0.0) - self._now()
+                if done or left < LAST:
                     return
-                await saving.pause(pause)
+                # Towards the end of the URL's life the next attempt comes before that end.
+                waited += await saving.pause(min(PAUSES[min(waited, len(PAUSES) - 1)], left / 2))
         except Exception:  # the edge of a background task: a picture that cannot be saved must not end all other calls
             log.exception("task %s could not be saved", entry.task_id)
             saving.failure = "vidgo-mcp failed, and the server's log on stderr has the details"
@@ -167,11 +172,8 @@ class Savings:
                 return await self._saved_elsewhere(entry)
             client = await self._open_client()
             content = await client.download(entry.image_urls[0], seconds=FETCHING)
-            path = await self._in_thread(store, self._disk, content, entry)
-            await self._journal.mark_saved(entry.id, [str(path)])
-        except NotFoundError as error:
-            saving.failure = _phrase(error.message)
-            return True
+            path, digest = await self._in_thread(store, self._disk, content, entry)
+            await self._journal.mark_saved(entry.id, [str(path)], digest)
         except VidgoError as error:
             saving.failure = _phrase(error.message)
         except OSError as error:
@@ -201,8 +203,8 @@ class Savings:
             log.warning("%s", error.message)
 
 
-def store(disk: Disk, content: bytes, entry: Entry) -> Path:
-    """Write a picture into the folder, and return where it is. Blocks.
+def store(disk: Disk, content: bytes, entry: Entry) -> tuple[Path, str]:
+    """Write a picture into the folder, and return where it is, and the SHA-256 of its bytes. Blocks.
 
     Raises:
         OSError: it cannot be written.
@@ -228,7 +230,7 @@ def store(disk: Disk, content: bytes, entry: Entry) -> Path:
             day=day, prompt=entry.intent.prompt, task_id=entry.task_id or "", extension=extension, number=number
         )
 
-    return save(content, disk.shelf, name)
+    return save(content, disk.shelf, name), sha256(content).hexdigest()
 
 
 def labelled(content: bytes, entry: Entry, *, facts: bool) -> tuple[bytes, str]:

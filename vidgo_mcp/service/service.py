@@ -136,14 +136,27 @@ class Service:
         caller: str = "",
         progress: Progress = silence,
         ask: Ask = cannot_ask,
+        goes_on: bool = True,
     ) -> TaskResult:
         """Return the picture of a request: the one already paid for, or a new one.
+
+        ``goes_on`` says that references may be uploaded further when the call has waited long enough, and the picture
+        be paid for then. A process that ends with the call cannot do that.
 
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
         deadline = self._deadline(arguments.wait_seconds)
-        return await make(self._workshop, self._limits, arguments, deadline, caller=caller, progress=progress, ask=ask)
+        return await make(
+            self._workshop,
+            self._limits,
+            arguments,
+            deadline,
+            caller=caller,
+            progress=progress,
+            ask=ask,
+            goes_on=goes_on,
+        )
 
     async def task(
         self, task_id: str, *, wait_seconds: float | None = None, caller: str = "", progress: Progress = silence
@@ -174,7 +187,8 @@ class Service:
                 elif failure is not None:
                     raise failure
             if not delivers:
-                return answers.entry_result(entry, shop.now(), saved=await shop.copies(entry), notes=notes)
+                [saved] = await shop.copies([entry])
+                return answers.entry_result(entry, shop.now(), saved=saved, notes=notes)
             return await shop.delivered(entry, charged=None, notes=notes)
         finally:
             shop.awaited[entry.id] -= 1
@@ -191,8 +205,9 @@ class Service:
         entries = await shop.journal.newest(owner, arguments.limit)
         now = shop.now()
         await shop.journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
+        saved = await shop.copies(entries)
         return TaskList(
-            tasks=[answers.entry_result(entry, now, saved=await shop.copies(entry)) for entry in entries],
+            tasks=[answers.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)],
             next_step=answers.list_next_step(entries),
         )
 
@@ -262,7 +277,10 @@ class Service:
         """
         shop = self._workshop
         entries = await shop.journal.newest(shop.owner(caller), limit)
-        return [answers.entry_result(entry, shop.now(), saved=await shop.copies(entry)) for entry in entries]
+        saved = await shop.copies(entries)
+        return [
+            answers.entry_result(entry, shop.now(), saved=paths) for entry, paths in zip(entries, saved, strict=True)
+        ]
 
     async def picture(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
         """Return a finished picture whole: its saved copy where there is one, else what its URL gives.
@@ -272,7 +290,8 @@ class Service:
         """
         shop = self._workshop
         result = await self.glance(task_id, caller=caller)
-        saved = await shop.in_thread(shop.disk.copy, result.saved_paths) if result.saved_paths else None
+        entry = await shop.known(shop.owner(caller), task_id) if result.saved_paths else None
+        saved = await shop.copy(entry) if entry is not None else None
         if saved is not None:
             return result, saved
         client, url = await shop.open(), answers.viewable_url(result)
@@ -287,7 +306,7 @@ class Service:
         shop = self._workshop
         result, content = await self.picture(task_id, caller=caller)
         entry = await shop.known(shop.owner(caller), task_id)
-        if entry is not None and not result.saved_paths:
+        if entry is not None:
             content, _ = await shop.in_thread(partial(labelled, content, entry, facts=shop.disk.facts))
         return result, content
 

@@ -15,7 +15,15 @@ import anyio
 import anyio.lowlevel
 
 from vidgo_mcp.client.patience import Patience
-from vidgo_mcp.errors import InternalError, JournalError, Money, OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.errors import (
+    InternalError,
+    InvalidRequestError,
+    JournalError,
+    Money,
+    OutcomeUnknownError,
+    UnavailableError,
+    VidgoError,
+)
 from vidgo_mcp.journal import RENEWAL, Entry, Journal
 from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task
@@ -30,19 +38,28 @@ log = logging.getLogger(__name__)
 
 
 class Flight:
-    """A reserved intent on its way: ``landed`` is set when its fate is known, ``error`` says why it failed.
+    """A reserved intent on its way: ``landed`` is set when its fate is known.
 
-    It has ``started`` once nothing is missing any more, references for instance, and it is about to be sent. While it
-    gets what is missing, apart from the call that asked for it, ``doing`` says how far that is.
+    Attributes:
+        bound: the entry with its task, once Vidgo has accepted it.
+        error: why it failed.
+        started: nothing is missing any more, references for instance, and it is about to be sent.
+        told: says how far it is with what is missing.
+        uploads: the digests of the references that were uploaded for it.
+        promised: a caller was told that it goes on.
     """
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.landed = anyio.Event()
-        self.started = False
-        self.withdrawn = False
-        self.doing = ""
+        self.bound: Entry | None = None
         self.error: VidgoError | None = None
+        self.started = False
+        self.told: Callable[[], str] = lambda: "its references are got ready"
+        self.uploads: set[str] = set()
+        self.promised = False
+        self.withdrawn = False
+        self.preparing = False
         self.scope = anyio.CancelScope(shield=True)
 
 
@@ -56,6 +73,7 @@ class Flights:
         self._callback_url = callback_url
         self._draw = draw
         self._under_way: dict[str, Flight] = {}
+        self._unreleased: set[str] = set()
 
     def announce(self, entry: Entry) -> Flight:
         """Let calls with the same request wait for a flight from the moment of its reservation."""
@@ -72,8 +90,9 @@ class Flights:
             with anyio.CancelScope(shield=True):
                 await self._journal.release(flight.entry.id)
         except Exception:
-            # Its lease will free it. What made the caller give up is what the caller is told, and nobody waits for it.
+            # What made the caller give up is what the caller is told, and nobody waits for it.
             log.exception("the journal could not release what was not sent")
+            self._unreleased.add(flight.entry.id)
         finally:
             self._land(flight)
 
@@ -99,13 +118,16 @@ class Flights:
                             sent = False
                         await tries.pause(error)
                     else:
-                        return await self._bind(flight, task)
+                        flight.bound = await self._bind(flight, task)
+                        return flight.bound
             if flight.withdrawn:
                 await self.abandon(flight)
             else:
                 await self._fail(flight, _stopped(sent=sent), sent=sent)
         except VidgoError as error:
             await self._fail(flight, error, sent=sent)
+            if flight.started and isinstance(error, InvalidRequestError):
+                await self._forget_uploads(flight)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
             log.exception("a submit failed in an unexpected way (%s)", type(error).__name__)
             money: Money = "unknown" if sent else "nothing_spent"
@@ -139,8 +161,16 @@ class Flights:
                 return
             try:
                 await self._journal.renew(holder)
+                await self._release_again()
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
+
+    async def _release_again(self) -> None:
+        """Free what could not be freed; the lease that is renewed for others would keep it, and its room in the day."""
+        while self._unreleased:
+            entry_id = next(iter(self._unreleased))
+            await self._journal.release(entry_id)
+            self._unreleased.discard(entry_id)
 
     async def all_landed(self) -> None:
         """Wait until no submit is under way."""
@@ -150,7 +180,7 @@ class Flights:
     def withdraw(self, entry_id: str) -> None:
         """Let go of an intent that still waits for something, because nobody waits for it any more."""
         flight = self._under_way.get(entry_id)
-        if flight is not None and flight.doing and not flight.started:
+        if flight is not None and flight.preparing and not flight.started and not flight.promised:
             flight.withdrawn = True
             flight.scope.cancel()
 
@@ -180,6 +210,16 @@ class Flights:
                 # Once the lease has run out it is settled all the same: sent becomes unknown, reserved is freed.
                 # The journal's trouble must not end all other calls.
                 log.exception("the journal could not record how a submit failed")
+                if not sent:
+                    self._unreleased.add(flight.entry.id)
+
+    async def _forget_uploads(self, flight: Flight) -> None:
+        """Upload anew next time: what Vidgo refused may be a reference that it no longer has."""
+        for digest in flight.uploads:
+            try:
+                await self._journal.forget_upload(flight.entry.intent.account, digest)
+            except VidgoError as error:
+                log.warning("%s", error.message)
 
     def _land(self, flight: Flight) -> None:
         self._under_way.pop(flight.entry.id, None)

@@ -24,8 +24,9 @@ SPARE: Final = 2 * 3600.0
 """Seconds before that from which an upload is not used any more: the task that needs it may begin late."""
 REFUSED_PAUSE: Final = 15.0
 """Seconds without uploads after a 429 that names no time: a quarter of the minute that the limit speaks of."""
-PATIENCE: Final = 120.0
-"""Seconds for which a failing upload is tried again. It is free, and safe to repeat."""
+ATTEMPTS: Final = 8
+"""How often a failing upload is tried. It is free, and safe to repeat."""
+LONGEST_PAUSE: Final = 120.0
 LIMIT: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"
 
 Tell = Callable[[str], None]
@@ -86,7 +87,7 @@ class Uploads:
 
     async def _uploaded(self, account: str, picture: ReferencePicture, tell: Tell, queue: anyio.Lock) -> str:
         client = await self._open_client()
-        attempt, failing_since = 0, None
+        attempt = 0
         while True:
             await self._turn(account, tell, queue)
             tell("uploading")
@@ -99,12 +100,11 @@ class Uploads:
                     mime_type=picture.mime_type,
                 )
             except (RateLimitedError, UnavailableError) as error:
-                failed_at = anyio.current_time()
-                failing_since = failed_at if failing_since is None else failing_since
                 pause = self._pause(error, attempt)
-                if not error.retryable or failed_at + pause > failing_since + PATIENCE:
-                    raise
                 attempt += 1
+                # Counted, not timed: in between it may stand in line for long.
+                if not error.retryable or attempt >= ATTEMPTS or pause > LONGEST_PAUSE:
+                    raise
                 if isinstance(error, RateLimitedError):
                     # Somebody else uploads with this key: the turn was not free after all, for no process.
                     await self._journal.hold_uploads(account, pause)
@@ -112,7 +112,8 @@ class Uploads:
                     tell("the upload failed, trying again")
                     await anyio.sleep(pause)
             else:
-                await self._remember(account, picture.digest, upload.file_url, began + KEPT - SPARE)
+                kept = KEPT if upload.lifetime is None else min(KEPT, upload.lifetime)
+                await self._remember(account, picture.digest, upload.file_url, began + kept - SPARE)
                 return upload.file_url
 
     def _pause(self, error: VidgoError, attempt: int) -> float:
@@ -123,9 +124,9 @@ class Uploads:
 
     async def _turn(self, account: str, tell: Tell, queue: anyio.Lock) -> None:
         """Wait until one more upload may begin; the call that waits longest is first."""
+        tell(LIMIT)
         async with queue, self._turns:
-            while (wait := await self._journal.upload_turn(account)) > 0:
-                tell(LIMIT)
+            while (wait := await self._journal.upload_turn(account)) > 0:  # noqa: ASYNC110  # other processes take turns too
                 await anyio.sleep(wait)
 
     async def _remember(self, account: str, digest: str, url: str, until: float) -> None:

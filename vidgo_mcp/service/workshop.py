@@ -26,7 +26,7 @@ from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.journal.rules import recorded
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.service import answers
-from vidgo_mcp.service.disk import Disk, InThread, Threads
+from vidgo_mcp.service.disk import Disk, InThread, Threads, existing
 from vidgo_mcp.service.following import Deadline, Meter, Watches, follow
 from vidgo_mcp.service.identity import owner_of
 from vidgo_mcp.service.saving import Savings
@@ -40,6 +40,10 @@ Connect = Callable[[], AbstractAsyncContextManager["VidgoClient"]]
 
 SHUTDOWN_PATIENCE: Final = 10.0
 """Seconds for which a stopping process waits for the answers to its submits."""
+LOOK_SECONDS: Final = 2.0
+"""Seconds that a disk has to say whether a file is there."""
+COPY_SECONDS: Final = 10.0
+"""Seconds that a disk has to give a file."""
 RESUME_PAUSE: Final = 1.0
 """Seconds that leave the first answers undisturbed by the journal's opening in the background."""
 
@@ -90,6 +94,8 @@ class Workshop:
         self.gone = gone
         self.disk = disk
         self.in_thread = in_thread or Threads()
+        # Of its own: a look at a name must not wait until pictures are decoded.
+        self._look_in_thread = in_thread or Threads()
         self.flights = Flights(journal, callback_url=callback_url, draw=draw)
         self.uploads = Uploads(journal, self.open, now=now, draw=draw)
         self.savings = Savings(journal, disk, self.open, in_thread=self.in_thread, holder=holder, gone=gone, now=now)
@@ -97,7 +103,7 @@ class Workshop:
             journal,
             self.open,
             on_failed=self.forget_balance,
-            on_finished=lambda entry: self.savings.begin(self.tasks, entry),
+            on_finished=self._keep_copy,
             now=now,
             draw=draw,
         )
@@ -142,10 +148,14 @@ class Workshop:
             for entry in await self.journal.unfinished():
                 if entry.intent.owner.startswith(f"{account}/"):
                     await self.watches.own(self.tasks, entry)
-            # Only what was made here: a copy of somebody else's picture would show up in this person's folder.
             await self.savings.resume(self.tasks, owner_of(account, ""))
         except VidgoError as error:
             log.warning("tasks of earlier runs cannot be looked after: %s", error.message)
+
+    def _keep_copy(self, entry: Entry) -> None:
+        # Another caller's picture, made over HTTP, must not show up in this person's folder.
+        if entry.intent.owner == self.owner(""):
+            self.savings.begin(self.tasks, entry)
 
     def owner(self, caller: str) -> str:
         """Return who pays for a caller.
@@ -240,14 +250,30 @@ class Workshop:
         except JournalError as error:
             notes = [*notes, error.message]
         said = [*notes, *await self.news(owner)]
-        saved = await self.copies(entry)
+        [saved] = await self.copies([entry])
         return answers.entry_result(
             entry, self.now(), saved=saved, charged=charged, another=another, notes=said, receipt=receipt
         )
 
-    async def copies(self, entry: Entry) -> list[str]:
-        """Return where the copies of a picture are that this caller may know of."""
-        return await self.in_thread(self.disk.copies, entry.saved_paths) if entry.saved_paths else []
+    async def copies(self, entries: Sequence[Entry]) -> list[list[str]]:
+        """Return for each picture where its copies are that this caller may know of.
+
+        A disk that does not answer, a network folder for instance, is believed to have them still: that a copy were
+        gone would be a reason to pay for the picture again.
+        """
+        saved = [self.disk.copies(entry) for entry in entries]
+        if not any(saved):
+            return saved
+        with anyio.move_on_after(LOOK_SECONDS):
+            there = set(await self._look_in_thread(existing, [path for paths in saved for path in paths]))
+            return [[path for path in paths if path in there] for paths in saved]
+        return saved
+
+    async def copy(self, entry: Entry) -> bytes | None:
+        """Return the saved copy of a picture, None when there is none that can be read in time."""
+        with anyio.move_on_after(COPY_SECONDS):
+            return await self.in_thread(self.disk.copy, entry)
+        return None
 
     async def news(self, owner: str) -> list[str]:
         """Return notes about pictures that were paid for and that nobody has received yet."""
