@@ -95,3 +95,16 @@ def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
     assert wider.folders is not None
     assert wider.folders.allowed == (tmp_path / "allowed", here / "a", here / "home")
     assert (wider.shelf, wider.folders.home) == (disk.shelf, str(tmp_path / "home"))
+
+
+def test_a_command_that_ends_before_all_is_uploaded_says_that_nothing_was_spent(run: Any) -> None:
+    names = [f"{number}.png" for number in range(7)]
+    for number, name in enumerate(names):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(run.vidgo.folder / name)
+    images = [part for name in names for part in ("--image", name)]
+    # In real time: one second for the first five, and at least a minute for the others.
+    ended = run.run("generate", "at night", *images, "--wait-seconds", "0")
+    assert ended.exit_code == 1
+    assert "nothing was spent" in ended.stderr
+    assert "what was uploaded is not uploaded again" in ended.stderr
+    assert run.movements() == []
