@@ -181,6 +181,8 @@ def _step(error: VidgoError, settings: Settings, options: str) -> str:
         return _CONSENT[error.consent]
     if isinstance(error, JournalError):
         return "`vidgo-mcp doctor` says what to do about it; VIDGO_JOURNAL names another file."
+    if error.category == "unavailable" and error.field == "image_urls":
+        return "Run the command again, with more time if it needs that; what was uploaded is not uploaded again."
     if error.category == "unavailable":
         return "`vidgo-mcp doctor` shows what can be reached. Then run the command again."
     return _NEXT.get(error.category, error.next_step)
