@@ -1,27 +1,32 @@
-"""Processes killed with SIGKILL at every step of the paid workflow: is a paid picture ever lost, or paid for twice?
+"""Processes killed with SIGKILL at every step of the paid workflow: is a picture ever lost, paid for twice, or half?
 
-Claimed: neither, ever. Run it with ``python -m benchmarks.crashes``; it takes about two minutes, needs a system with
-SIGKILL, and exits with 1 when the claim does not hold.
+Claimed: none, ever. Run it with ``python -m benchmarks.crashes``; it takes some minutes, needs a system with SIGKILL,
+and exits with 1 when the claim does not hold.
 
-Each call runs in a process of its own, with the service, the real client over a real socket, and a SQLite journal
-that nearly all processes share. It is killed at one step, or at a random moment; the same call is then repeated by a
-fresh process, which may be killed too, until one ends. The sandbox in this process keeps the vendor's books. A paid
-picture is *lost* when the call neither ends with that very task nor says that the outcome is unknown; it may say so
-only when the kill fell between the *sent* mark and the record of the task, where nobody can know.
+Each call runs in a process of its own, with the service, the real client over a real socket, a SQLite journal that most
+processes share, and one folder where all save. Some calls are edits, of a local file or of inline data. A process is
+killed at one step, or at a random moment; the same call is then repeated by a fresh process, which may be killed too,
+until one ends. The sandbox in this process keeps the vendor's books. A paid picture is *lost* when the call neither
+ends with that very task nor says that the outcome is unknown; it may say so only when the kill fell between the *sent*
+mark and the record of the task, where nobody can know. At the end every journal is opened once more, as by the next
+start, and then each finished picture must be in the folder, once and whole, and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import multiprocessing
 import os
 import random
 import signal
 import sqlite3
+import stat
 import tempfile
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,17 +37,23 @@ from unittest.mock import patch
 import anyio
 import httpx
 
+from benchmarks.folder import faults_of
 from benchmarks.harness import clock
+from benchmarks.world import Thumbnails, thumbnail
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.files import saving
+from vidgo_mcp.files.reading import Folders
 from vidgo_mcp.journal import Entry, Intent, Reservation, Reserved, sqlite
 from vidgo_mcp.journal.holders import current_holder, is_gone
 from vidgo_mcp.journal.rows import save
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.requests import GenerateArguments
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.service import Service, account_of
+from vidgo_mcp.service import Disk, Service, account_of
+from vidgo_mcp.service.saving import STALE
+from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -50,6 +61,10 @@ if TYPE_CHECKING:
 
 BEFORE_RESERVING: Final = "before the reservation"
 RESERVED: Final = "after the reservation"
+UPLOADING: Final = "before an upload"
+UPLOADED: Final = "after an upload, unanswered"
+REMEMBERED: Final = "after recording an upload"
+READY: Final = "before the sent mark"
 MARKING: Final = "while writing the sent mark"
 MARKED: Final = "after the sent mark"
 CHARGED: Final = "after the charge"
@@ -59,13 +74,27 @@ BOUND: Final = "after recording the task"
 WAITING: Final = "while waiting"
 ENDING: Final = "while writing the outcome"
 ENDED: Final = "after writing the outcome"
+CLAIMED: Final = "after claiming the saving"
+FETCHING: Final = "while downloading"
+WRITING: Final = "while writing the file"
+WRITTEN: Final = "after writing the file"
+NAMED: Final = "after naming the file"
+STORED: Final = "before recording the file"
+SAVED: Final = "after recording the file"
 DELIVERING: Final = "before the answer to the caller"
 RANDOM: Final = "at a random moment"
 
 STEPS: Final = (
-    *(BEFORE_RESERVING, RESERVED, MARKING, MARKED, CHARGED, ANSWERED, BINDING, BOUND),
-    *(WAITING, ENDING, ENDED, DELIVERING, RANDOM, RANDOM, RANDOM),
+    *(BEFORE_RESERVING, RESERVED, UPLOADING, UPLOADED, REMEMBERED, READY, MARKING, MARKED, CHARGED, ANSWERED),
+    *(BINDING, BOUND, WAITING, ENDING, ENDED, CLAIMED, FETCHING, WRITING, WRITTEN, NAMED, STORED, SAVED),
+    *(DELIVERING, RANDOM, RANDOM, RANDOM, RANDOM),
 )
+UPLOADS: Final = {UPLOADING, UPLOADED, REMEMBERED, READY}
+"""Steps that only an edit of something local comes to."""
+ALONE: Final = UPLOADS | {ENDING, CLAIMED, FETCHING, WRITING, WRITTEN, NAMED, STORED, SAVED}
+"""Steps with a journal of their own: in a shared one another process, which reads the task too, may come first."""
+PHOTOS: Final = 3
+"""Pictures that the edits in the shared journal start from: Vidgo takes 5 uploads a minute."""
 UNKNOWABLE: Final = {MARKED, CHARGED, ANSWERED, BINDING, RANDOM}
 """Where a kill may leave a submit of which nobody can know whether it was charged."""
 VENDOR_SECONDS: Final = (1.0, 3.5)
@@ -76,7 +105,12 @@ AGAIN: Final = 0.4
 MOST_REPEATS: Final = 8
 PRELOADED: Final = [
     "benchmarks.harness",
+    "benchmarks.world",
     "vidgo_mcp.client",
+    "vidgo_mcp.files.metadata",
+    "vidgo_mcp.files.naming",
+    "vidgo_mcp.files.pictures",
+    "vidgo_mcp.files.saving",
     "vidgo_mcp.journal.sqlite",
     "vidgo_mcp.sandbox",
     "vidgo_mcp.service",
@@ -122,7 +156,12 @@ class Deadly(SqliteJournal):
         self._at(RESERVED)
         return met
 
+    async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        await super().remember_upload(account, digest, url, until=until)
+        self._at(REMEMBERED)
+
     async def mark_sent(self, entry_id: str) -> Entry:
+        self._at(READY)
         self._inside(MARKING)
         entry = await super().mark_sent(entry_id)
         self._at(MARKED)
@@ -148,58 +187,132 @@ class Deadly(SqliteJournal):
             self._at(ENDED)
         return entry
 
+    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
+        claimed = await super().claim_saving(entry_id, holder=holder, gone=gone)
+        if claimed:
+            self._at(CLAIMED)
+        return claimed
+
+    async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
+        self._at(STORED)
+        entry = await super().mark_saved(entry_id, paths, digest)
+        self._at(SAVED)
+        return entry
+
     async def mark_delivered(self, entry_ids: Any) -> None:
         self._at(DELIVERING)
         await super().mark_delivered(entry_ids)
 
 
 class DeadlyWire(httpx.AsyncHTTPTransport):
-    """The real transport, which kills its process when the vendor has charged and the answer is not read yet."""
+    """The real transport, which kills its process around an upload, or when an answer has come and is not read yet."""
 
     def __init__(self, step: str) -> None:
         super().__init__()
         self._step = step
 
+    async def __aexit__(self, *_: object) -> None:
+        """Stay open: a download closes its transport, and other requests are under way on this one."""
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if "/upload/" in path and self._step == UPLOADING:
+            die()
         response = await super().handle_async_request(request)
-        if request.method == "POST" and self._step == CHARGED:
+        if (
+            (path.endswith("/submit") and self._step == CHARGED)
+            or ("/upload/" in path and self._step == UPLOADED)
+            or (path.startswith("/files/") and self._step == FETCHING)
+        ):
             die()
         return response
 
 
-def call(url: str, path: str, prompt: str, step: str, answers: Connection) -> None:
+def make_disk_deadly(step: str) -> None:
+    """Kill this process while it writes a picture, or gives it its name."""
+    write: Callable[..., int] = os.write
+    give_name: Callable[[Path, Path], None] = vars(saving)["_give_name"]
+
+    def half_written(file: int, content: memoryview) -> int:
+        # The answer to the parent, which goes through a pipe, is not meant.
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return write(file, content)
+        written = write(file, content[: len(content) // 2])
+        die()
+        return written
+
+    def named(part: Path, path: Path) -> None:
+        if step == WRITTEN:
+            die()
+        give_name(part, path)
+        if step == NAMED:
+            die()
+
+    patch.object(saving, "_give_name", named).start()
+    if step == WRITING:
+        # Nothing else of such a process writes to a descriptor of a regular file.
+        patch.object(
+            os, "write", lambda file, content: (half_written if is_file(file) else write)(file, content)
+        ).start()
+
+
+def is_file(descriptor: int) -> bool:
+    """Return whether it stands for a regular file."""
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def disk_in(folder: Path) -> Disk:
+    """Return what of the disk all processes use."""
+    return Disk(Folders((folder / "photos",)), folder / "saved")
+
+
+def call(url: str, folder: str, order: Order, step: str, answers: Connection) -> None:
     """Make one picture, in a process of its own, and send what came of it."""
     answers.send("started")
-    answers.send(anyio.run(_call, url, Path(path), prompt, step))
+    make_disk_deadly(step)
+    answers.send(anyio.run(_call, url, Path(folder), order, step))
 
 
-async def _call(url: str, path: Path, prompt: str, step: str) -> dict[str, Any]:
+async def _call(url: str, folder: Path, order: Order, step: str) -> dict[str, Any]:
     @asynccontextmanager
     async def connect() -> AsyncGenerator[VidgoClient]:
         async with VidgoClient(SANDBOX_KEY, base_url=url, transport=DeadlyWire(step)) as client:
             yield client
 
+    given = {"prompt": order.prompt, "wait_seconds": 60}
+    arguments = GenerateArguments.model_validate(given)
+    if order.reference:
+        arguments = EditArguments.model_validate({**given, "image_urls": [order.reference]})
     service = Service(
-        journal=Deadly(path, step),
+        journal=Deadly(folder / order.journal, step),
         connect=connect,
         account=account_of(SANDBOX_KEY, url),
+        disk=disk_in(folder),
         holder=current_holder(),
         gone=is_gone,
     )
     async with service:
         try:
-            result = await service.make(GenerateArguments(prompt=prompt, wait_seconds=60))
+            result = await service.make(arguments)
         except VidgoError as error:
             return {"outcome": error.category, "money": error.money, "message": error.message}
     return result.to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One call: a generation, or the edit of a local file or of inline data."""
+
+    prompt: str
+    journal: str
+    reference: str = ""
 
 
 @dataclass(slots=True)
 class Story:
     """One call, the kills it went through, and its end."""
 
-    prompt: str
-    file: str
+    order: Order
     kills: list[str] = field(default_factory=list)
     starts: int = 0
     end: dict[str, Any] = field(default_factory=dict)
@@ -234,11 +347,19 @@ class Slaughter:
                 number = self._number
                 self._number += 1
                 step = STEPS[number % len(STEPS)]
-                # In a shared journal another process, which reads the task too, may write the outcome first.
-                file = f"{number}.db" if step == ENDING else "shared.db"
-                story = Story(f"a picture that survives, number {number}", file)
+                story = Story(self._order(number, step))
                 self.stories.append(story)
             self._tell(story, step, random.Random(f"{self._seed} {number}"))
+
+    def _order(self, number: int, step: str) -> Order:
+        prompt = f"a picture that survives, number {number}"
+        journal = f"{number}.db" if step in ALONE else "shared.db"
+        if step not in UPLOADS and number % 3:
+            return Order(prompt, journal)
+        photo = self._folder / "photos" / f"{number if step in ALONE else number % PHOTOS}.png"
+        photo.write_bytes(thumbnail(photo.name))
+        data = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+        return Order(prompt, journal, data if number % 2 else str(photo))
 
     def _tell(self, story: Story, step: str, draw: random.Random) -> None:
         self._run(story, step, draw)
@@ -252,7 +373,7 @@ class Slaughter:
     def _run(self, story: Story, step: str, draw: random.Random) -> None:
         story.starts += 1
         receiving, sending = self._context.Pipe(duplex=False)
-        given = (self._url, str(self._folder / story.file), story.prompt, step, sending)
+        given = (self._url, str(self._folder), story.order, step, sending)
         process = self._context.Process(target=call, args=given, daemon=True)
         process.start()
         sending.close()
@@ -283,7 +404,7 @@ class Books:
 
     def faults(self, story: Story) -> list[str]:
         """Return what is wrong with a story."""
-        charged, end = self.charged.get(story.prompt, []), story.end
+        charged, end = self.charged.get(story.order.prompt, []), story.end
         known_end = end.get("outcome") == "finished" and [end.get("task_id")] == charged
         unknown = end.get("outcome") == "outcome_unknown" and end.get("money") == "unknown"
         found = []
@@ -314,29 +435,74 @@ async def journal_of(path: Path, owner: str) -> Sequence[Entry]:
         await journal.aclose()
 
 
+def age_parts(folder: Path) -> None:
+    """Let what was left half done be as old as if an hour had passed."""
+    long_ago = time.time() - 2 * STALE
+    for part in folder.glob(".*"):
+        if part.stat().st_nlink == 1:
+            os.utime(part, (long_ago, long_ago))
+
+
+async def tidy(url: str, folder: Path, journals: Sequence[Path]) -> None:
+    """Start once more with each journal, until no picture is unsaved."""
+
+    async def start(path: Path) -> None:
+        journal = SqliteJournal(path)
+        account = account_of(SANDBOX_KEY, url)
+        service = Service(
+            journal=journal,
+            connect=lambda: VidgoClient(SANDBOX_KEY, base_url=url),
+            account=account,
+            disk=disk_in(folder),
+            holder=current_holder(),
+            gone=is_gone,
+        )
+        async with service:
+            with anyio.move_on_after(PATIENCE):
+                await anyio.sleep(2 * RESUME_PAUSE)
+                while await journal.unsaved(f"{account}/"):  # noqa: ASYNC110 - the journal has no event for it
+                    await anyio.sleep(0.1)
+
+    async with anyio.create_task_group() as tasks:
+        for path in journals:
+            tasks.start_soon(start, path)
+
+
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="at least so many (default: %(default)s)")
     parser.add_argument("--at-once", type=int, default=12, help="processes at a time (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(given)
-    sandbox = Sandbox(accounts={SANDBOX_KEY: 10_000_000}, seconds=VENDOR_SECONDS, strict=True)
+    sandbox = Sandbox(
+        accounts={SANDBOX_KEY: 10_000_000}, seconds=VENDOR_SECONDS, strict=True, uploads_per_minute=10_000
+    )
+    sandbox.gallery = Thumbnails()
     start = clock()
     with tempfile.TemporaryDirectory() as folder, running(sandbox) as url:
+        (Path(folder) / "photos").mkdir()
         slaughter = Slaughter(url, Path(folder), options.kills, options.seed)
         with ThreadPoolExecutor(options.at_once) as pool:
             for worker in [pool.submit(slaughter.work) for _ in range(options.at_once)]:
                 worker.result()
+        journals = sorted(Path(folder).glob("*.db"))
+        age_parts(Path(folder) / "saved")
+        anyio.run(tidy, url, Path(folder), journals)
         entries: list[Entry] = []
         damaged: list[str] = []
-        for path in sorted(Path(folder).glob("*.db")):
+        for path in journals:
             entries += anyio.run(journal_of, path, f"{account_of(SANDBOX_KEY, url)}/")
             rows = sqlite3.connect(path)
             (intact,) = rows.execute("PRAGMA integrity_check").fetchone()
             rows.close()
             damaged += [] if intact == "ok" else [f"{path.name} is damaged: {intact}"]
         books = books_of(sandbox)
+        misplaced = faults_of(entries, Path(folder) / "saved")
+    misplaced += [f"not saved: {one}" for one in entries if one.state == "finished" and not one.saved_paths]
     wrong = report(slaughter.stories, books, clock() - start)
+    print(f"finished pictures: {sum(one.state == 'finished' for one in entries)}")
+    print(f"pictures or files that are missing, half, doubled or left over: {len(misplaced)}")
+    wrong += misplaced
     wrong += [*check_journal(entries, books), *damaged]
     print(f"the journal against the ledger: {'; '.join(wrong) if wrong else 'they agree to the credit'}")
     if wrong:
@@ -355,13 +521,13 @@ def report(stories: Sequence[Story], books: Books, seconds: float) -> list[str]:
     for step in dict.fromkeys(STEPS):
         print(f"  {step + ':':<33} {steps[step]}")
     print(f"ends: {', '.join(f'{count} {name}' for name, count in sorted(ends.items()))}")
-    charged = sum(bool(books.charged.get(story.prompt)) for story in unknown)
+    charged = sum(bool(books.charged.get(story.order.prompt)) for story in unknown)
     print(f"of the unknown, {charged} were charged and {len(unknown) - charged} were not; nobody could know")
     print(f"charges: {sum(len(tasks) for tasks in books.charged.values())}")
     print(f"tasks lost: {counted['lost']}")
     print(f"pictures paid twice: {counted['paid twice']}")
     for story, fault in faults:
-        print(f"  {fault}: {story}; charged: {books.charged.get(story.prompt)}")
+        print(f"  {fault}: {story}; charged: {books.charged.get(story.order.prompt)}")
     return [f"{count} {fault}" for fault, count in sorted(counted.items())]
 
 

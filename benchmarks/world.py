@@ -10,22 +10,31 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from io import BytesIO
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 import httpx
 import trio
 import trio.testing
+from PIL import Image
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
+from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.ledger import Account
-from vidgo_mcp.service import Service, account_of
+from vidgo_mcp.sandbox.pictures import Gallery
+from vidgo_mcp.service import Disk, Service, account_of
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 BASE: Final = "http://127.0.0.1:8787"
 NOON: Final = 1_780_000_000.0
 """The time of day at which the virtual clock starts, in seconds since the epoch."""
 ACCOUNT: Final = account_of(SANDBOX_KEY, BASE)
+EDGE: Final = 8
+"""Pixels of a picture's edge, where only its bytes matter."""
 
 
 def now() -> float:
@@ -40,6 +49,26 @@ def on_virtual_clock(main: Callable[..., Any], *given: Any) -> Any:
 
 def _nothing(endpoint: str) -> None:
     """Let a request pass."""
+
+
+def thumbnail(seed: str) -> bytes:
+    """Return a tiny PNG, another one for each seed."""
+    file = BytesIO()
+    Image.frombytes("RGB", (EDGE, EDGE), random.Random(seed).randbytes(3 * EDGE * EDGE)).save(file, "PNG")
+    return file.getvalue()
+
+
+class Thumbnails(Gallery):
+    """Draws so little that thousands of pictures take no time."""
+
+    def png(self, brief: Brief) -> bytes:
+        return thumbnail(brief.seed)
+
+
+async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    """Run work that blocks in place of a thread, for which the virtual clock would not wait."""
+    await trio.lowlevel.checkpoint()
+    return work(*args)
 
 
 class CastingSandbox(Sandbox):
@@ -61,6 +90,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._before = before
         self.posts = 0
         self.reads = 0
+        self.uploads = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         endpoint = request.url.path.removeprefix("/api/generate/").partition("/")[0]
@@ -72,6 +102,7 @@ class Wire(httpx.AsyncBaseTransport):
             endpoint = "file"
         else:
             endpoint = "upload" if "/upload/" in request.url.path else "balance"
+            self.uploads += endpoint == "upload"
         self._before(endpoint)
         return await self._inner.handle_async_request(request)
 
@@ -87,9 +118,11 @@ class World:
         *,
         funds: int,
         seed: int,
+        disk: Disk | None = None,
         now: Callable[[], float] = now,
     ) -> None:
-        self._now = now
+        self.now = now
+        self._disk = disk
         self.sandbox = CastingSandbox(
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
@@ -98,17 +131,26 @@ class World:
             strict=True,
         )
         self.sandbox.casting = casting
+        self.sandbox.gallery = Thumbnails()
         self.wire = Wire(self.sandbox, before)
         self.journal = journal
         self._draw = random.Random(f"jitter {seed}").random
 
     def service(self) -> Service:
         """Return a service, not yet entered."""
-        return Service(journal=self.journal, connect=self._connect, account=ACCOUNT, now=self._now, draw=self._draw)
+        return Service(
+            journal=self.journal,
+            connect=self._connect,
+            account=ACCOUNT,
+            disk=self._disk,
+            in_thread=at_once,
+            now=self.now,
+            draw=self._draw,
+        )
 
     def client(self) -> VidgoClient:
         """Return a client of its own on the same wire, for what the service does not do yet."""
-        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self._now, draw=self._draw)
+        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, draw=self._draw)
 
     @asynccontextmanager
     async def _connect(self) -> AsyncGenerator[VidgoClient]:

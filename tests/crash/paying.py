@@ -1,7 +1,8 @@
 """One process that pays: makes the picture that a line of JSON on stdin asks for, and says on stdout what it got.
 
 The line names the journal's file, the sandbox, and where to stop: at that step the process says so and does nothing
-any more, until it is killed.
+any more, until it is killed. It may also name local references, a folder where pictures are saved, and that the
+process is to be idle: to look after what earlier ones left, and to make its call only when it is told to go on.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
+import anyio.to_thread
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.client.schedule import Plan
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite
+from vidgo_mcp.files import saving
+from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite, uploads
 from vidgo_mcp.journal.holders import current_holder, is_gone
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.requests import GenerateArguments, GetTaskArguments, ImageRequest
-from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments, ImageRequest
+from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import Service, account_of, workshop
+from vidgo_mcp.service import Disk, Service, account_of, workshop
+from vidgo_mcp.service import saving as service_saving
 
 LONGEST_LIFE = 60.0
 """Seconds after which a process that nobody killed ends by itself."""
@@ -62,7 +67,18 @@ class StoppingJournal(SqliteJournal):
         self._reached("after reserve")
         return reservation
 
+    async def upload_turn(self, account: str) -> float:
+        self._reached("before turn")
+        wait = await super().upload_turn(account)
+        self._reached("after turn")
+        return wait
+
+    async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        await super().remember_upload(account, digest, url, until=until)
+        self._reached("after remember")
+
     async def mark_sent(self, entry_id: str) -> Entry:
+        self._reached("before sent")
         entry = await super().mark_sent(entry_id)
         self._reached("after sent")
         return entry
@@ -79,6 +95,20 @@ class StoppingJournal(SqliteJournal):
         entry = await super().record(entry_id, task, empty=empty)
         if entry.state == "finished":
             self._reached("after record")
+        return entry
+
+    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
+        claimed = await super().claim_saving(entry_id, holder=holder, gone=gone)
+        if self._at == "telling claims":
+            say({"claimed": claimed})
+        if claimed:
+            self._reached("after claim")
+        return claimed
+
+    async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
+        self._reached("before saved")
+        entry = await super().mark_saved(entry_id, paths, digest)
+        self._reached("after saved")
         return entry
 
 
@@ -99,11 +129,24 @@ class StoppingClient(VidgoClient):
             stop()
         return task
 
+    async def upload(self, content: bytes, *, file_name: str, mime_type: str) -> Upload:
+        upload = await super().upload(content, file_name=file_name, mime_type=mime_type)
+        if self.at == "after upload":
+            stop()
+        return upload
+
+    async def download(self, url: str, *, seconds: float = 60.0) -> bytes:
+        content = await super().download(url, seconds=seconds)
+        if self.at == "after download":
+            stop()
+        return content
+
 
 def stop_inside(at: str) -> None:
     """Stop in the middle of a transaction: written, and not yet committed."""
     insert: Callable[..., None] = rows.insert
     save: Callable[..., None] = rows.save
+    remember: Callable[..., None] = uploads.remember
 
     def inserted(connection: Any, entry: Entry) -> None:
         insert(connection, entry)
@@ -112,10 +155,37 @@ def stop_inside(at: str) -> None:
 
     def saved(connection: Any, entry: Entry) -> None:
         save(connection, entry)
-        if STATES.get(at) == entry.state:
+        if STATES.get(at) == entry.state or (at == "inside saved" and entry.saved_paths):
             stop()
 
-    vars(sqlite).update(insert=inserted, save=saved)
+    def remembered(*given: Any) -> None:
+        remember(*given)
+        if at == "inside remember":
+            stop()
+
+    vars(sqlite).update(insert=inserted, save=saved, remember=remembered)
+
+
+def stop_on_disk(at: str) -> None:
+    """Stop while a picture is written and gets its name."""
+    write: Callable[..., int] = os.write
+    give_name: Callable[[Path, Path], None] = vars(saving)["_give_name"]
+
+    def half_written(file: int, content: memoryview) -> int:
+        write(file, content[: len(content) // 2])
+        stop()
+
+    def named(part: Path, path: Path) -> None:
+        if at == "after write":
+            stop()
+        give_name(part, path)
+        if at == "after name":
+            stop()
+
+    if at == "inside write":
+        # Nothing else of such a process writes to a descriptor.
+        vars(os).update(write=half_written)
+    vars(saving).update(_give_name=named)
 
 
 def next_read(plan: Plan, elapsed: float, progress: int | None = None) -> float:
@@ -123,12 +193,28 @@ def next_read(plan: Plan, elapsed: float, progress: int | None = None) -> float:
     return elapsed + 0.1
 
 
+def disk_of(order: dict[str, Any]) -> Disk:
+    """Return the part of the disk that the process may touch: the folders of its references, and where it saves."""
+    shelf = Path(order["save"]) if "save" in order else None
+    folders = {Path(path).parent for path in order.get("references", ())}
+    return Disk(Folders((*folders, *([shelf] if shelf else []))), shelf)
+
+
+def arguments_of(order: dict[str, Any]) -> GenerateArguments:
+    given = {"prompt": "a fox", "wait_seconds": 20}
+    if "references" in order:
+        return EditArguments.model_validate({**given, "image_urls": order["references"]})
+    return GenerateArguments.model_validate(given)
+
+
 async def main() -> None:
     say("ready")
     order = json.loads(sys.stdin.readline())
     at, base = order["stop"], order["base"]
     stop_inside(at)
+    stop_on_disk(at)
     workshop.RESUME_PAUSE = 0.05  # type: ignore[misc]
+    service_saving.PAUSES = (0.1,)  # type: ignore[misc,assignment]
     Plan.next_read = next_read  # type: ignore[assignment, method-assign]
     client = StoppingClient(SANDBOX_KEY, base_url=base)
     client.at = at
@@ -136,18 +222,22 @@ async def main() -> None:
         journal=StoppingJournal(Path(order["path"]), at),
         connect=lambda: client,
         account=account_of(SANDBOX_KEY, base),
+        disk=disk_of(order),
         holder=current_holder(),
         gone=is_gone,
     ) as service:
+        if order.get("idle"):
+            say("idle")
+            await anyio.to_thread.run_sync(sys.stdin.readline)
         try:
-            made = await service.make(GenerateArguments(prompt="a fox", wait_seconds=20))
+            made = await service.make(arguments_of(order))
             answer = made.to_json()
         except VidgoError as error:
             answer = {"category": error.category, "money": error.money}
         listed = await service.tasks(GetTaskArguments())
         answer["listed"] = [task.outcome for task in listed.tasks]
         say(answer)
-        sys.stdin.readline()
+        await anyio.to_thread.run_sync(sys.stdin.readline)
 
 
 anyio.run(main)

@@ -1,4 +1,4 @@
-"""The suite would notice: a copy of the package without the *sent* mark, or without the atomic step, turns it red."""
+"""The suite would notice: a copy of the package in which one step is missing, or comes too late, turns it red."""
 
 from __future__ import annotations
 
@@ -12,6 +12,37 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("vidgo_mcp", "tests", "pyproject.toml")
+PREPARED = """\
+                request = await prepare()
+                flight.started = True
+                tries = Patience(draw=self._draw)
+                while True:
+                    await anyio.lowlevel.checkpoint_if_cancelled()
+                    await self._journal.mark_sent(flight.entry.id)
+                    sent = True
+"""
+PREPARED_LATE = """\
+                flight.started = True
+                tries = Patience(draw=self._draw)
+                while True:
+                    await anyio.lowlevel.checkpoint_if_cancelled()
+                    await self._journal.mark_sent(flight.entry.id)
+                    sent = True
+                    request = await prepare()
+"""
+NAMED = """\
+            with _part(path.parent, content) as part:
+                _give_name(part, path)
+"""
+NAMED_EARLY = """\
+            with _part(path.parent, b"") as part:
+                _give_name(part, path)
+                file = os.open(path, os.O_WRONLY)
+                os.write(file, content)
+                os.close(file)
+"""
+UPLOADING = "tests/crash/test_killed_while_uploading.py::test_the_next_process_uploads_what_is_missing_and_pays_once"
+SAVING = "tests/crash/test_killed_while_saving.py::test_the_next_start_leaves_one_whole_file_and_records_it"
 BREAKS = {
     "the sent mark is not written": (
         "vidgo_mcp/service/submitting.py",
@@ -30,6 +61,30 @@ BREAKS = {
         'connection.execute("BEGIN IMMEDIATE")',
         'connection.execute("BEGIN")',
         "tests/journal/test_sqlite_processes.py",
+    ),
+    "the references are uploaded after the sent mark": (
+        "vidgo_mcp/service/submitting.py",
+        PREPARED,
+        PREPARED_LATE,
+        f"{UPLOADING}[before turn]",
+    ),
+    "an upload is not remembered": (
+        "vidgo_mcp/journal/sqlite.py",
+        "await self._step(lambda rows: remember(rows, account, digest, url, until))",
+        "pass",
+        f"{UPLOADING}[after remember]",
+    ),
+    "a file gets its name before it is written": (
+        "vidgo_mcp/files/saving.py",
+        NAMED,
+        NAMED_EARLY,
+        f"{SAVING}[inside write]",
+    ),
+    "everybody may save": (
+        "vidgo_mcp/journal/sqlite.py",
+        "            free = rules.may_save(saver_of(rows, entry_id, now), holder, gone)\n",
+        "            free = True\n",
+        "tests/crash/test_two_at_once.py",
     ),
 }
 

@@ -34,7 +34,7 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = "" if default is None or default == () else f"`{int(default) if isinstance(default, bool) else default}`"
+        shown = "" if default in (None, ()) else f"`{int(default) if isinstance(default, bool) else default}`"
         rows.append((f"`{PREFIX}{name.upper()}`", shown, field.description or ""))
     return table(("variable", "default", "meaning"), rows)
 

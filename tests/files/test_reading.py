@@ -32,6 +32,11 @@ def picture(colour: str, kind: str = "PNG") -> bytes:
 
 
 GREEN, RED = picture("green"), picture("red")
+ALLOW_IT = "ask the user to copy it there, or to add its folder to VIDGO_INPUT_DIRS and restart this server"
+TOO_LARGE = (
+    "it has more than {} MB, the most that a picture may have: make it smaller, or ask the user to raise "
+    "VIDGO_MAX_UPLOAD_MB"
+)
 CHANGED = "its symbolic links lead in a circle, or were changed while it was read"
 
 
@@ -64,10 +69,11 @@ class Disk:
         assert message.isprintable()
         return message
 
+    def nowhere(self) -> str:
+        return f"there is no such file in the folders that may be read ({self.allowed}): {ALLOW_IT}"
+
     def is_outside(self, text: str | Path) -> bool:
-        return self.refusal(text) == (
-            f"it is outside the folders that may be read ({self.allowed}): VIDGO_INPUT_DIRS names them"
-        )
+        return self.refusal(text) == (f"it is outside the folders that may be read ({self.allowed}): {ALLOW_IT}")
 
 
 def open_descriptors() -> int:
@@ -119,7 +125,7 @@ def test_a_relative_name_is_looked_for_in_each_folder_in_order(disk: Disk) -> No
 
 def test_a_relative_name_never_means_the_working_directory(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(disk.outside)
-    assert disk.refusal("secret.png") == "there is no such file"
+    assert disk.refusal("secret.png") == disk.nowhere()
 
 
 def test_one_folder_that_cannot_be_used_does_not_hide_the_next(disk: Disk) -> None:
@@ -156,7 +162,7 @@ def test_a_name_of_255_bytes_is_read_and_one_of_256_has_its_own_message(disk: Di
     assert disk.read(longest) == GREEN
     assert "longer than the 255 bytes" in disk.refusal(f"x{longest}")
     assert "longer than the 255 bytes" in disk.refusal(f"{'x' * 256}/fox.png")
-    assert disk.refusal("x" * 255) == "there is no such file"
+    assert disk.refusal("x" * 255) == disk.nowhere()
 
 
 @linux
@@ -335,7 +341,7 @@ def test_a_file_that_becomes_a_pipe_or_a_hard_link_before_it_is_opened_is_refuse
 @posix
 def test_a_file_that_vanishes_before_it_is_opened_is_missing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     with swapped_before("fox.png", disk.inner.unlink, monkeypatch):
-        assert disk.refusal("fox.png") == "there is no such file"
+        assert disk.refusal("fox.png") == disk.nowhere()
 
 
 @posix
@@ -414,7 +420,7 @@ def test_a_file_with_more_bytes_than_the_most_is_refused_with_the_size_in_mb(dis
     assert Folders((disk.allowed,), largest=3 * 1024 * 1024).read("large.png").content == GREEN
     disk.put("in/large.png", GREEN + b"\0" * (3 * 1024 * 1024 + 1 - len(GREEN)))
     message = disk.refusal("large.png", Folders((disk.allowed,), largest=3 * 1024 * 1024))
-    assert message == "it has more than 3 MB, which is the most that a picture may have"
+    assert message == TOO_LARGE.format(3)
 
 
 @posix
@@ -422,7 +428,7 @@ def test_a_huge_file_is_refused_without_reading_it(disk: Disk, monkeypatch: pyte
     with disk.inner.open("r+b") as file:
         file.truncate(1 << 40)
     monkeypatch.setattr(os, "read", lambda *_: pytest.fail("it was read"))
-    assert disk.refusal("fox.png") == "it has more than 20 MB, which is the most that a picture may have"
+    assert disk.refusal("fox.png") == TOO_LARGE.format(20)
     assert LARGEST_FILE == 20 * 1024 * 1024
 
 
@@ -501,14 +507,14 @@ def test_a_disk_that_fails_is_a_refusal(
 
 
 def test_a_missing_file_is_said_to_be_missing(disk: Disk) -> None:
-    assert disk.refusal("zebra.gif") == "there is no such file"
+    assert disk.refusal("zebra.gif") == disk.nowhere()
     assert disk.refusal(disk.allowed / "zebra" / "one.gif") == "there is no such file"
     assert disk.refusal("fox.png/fox.png") == "a part of its path is a file, not a folder"
 
 
 def test_a_missing_folder_is_no_crash(disk: Disk) -> None:
     folders = Folders((disk.allowed / "missing",))
-    assert disk.refusal("fox.png", folders) == "there is no such file"
+    assert disk.refusal("fox.png", folders).startswith("there is no such file in the folders")
     assert disk.refusal(disk.allowed / "missing" / "fox.png", folders) == "there is no such file"
     assert "outside" in disk.refusal(disk.inner, folders)
 
@@ -548,7 +554,7 @@ def test_a_near_name_is_found_in_the_second_folder_as_well(disk: Disk) -> None:
 
 def test_only_so_many_names_are_looked_through(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_LISTED", 0)
-    assert disk.refusal("fxo.png") == "there is no such file"
+    assert disk.refusal("fxo.png") == disk.nowhere()
 
 
 def test_a_near_name_is_shown_without_what_would_move_the_terminal(disk: Disk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,11 @@ from tests.outsiders.conftest import SERVER, Node, Serve, Vendor
 CLIENT = Path(__file__).with_name("client.mjs")
 TOOLS = ["generate_image", "edit_image", "get_task", "estimate_cost", "get_balance", "view_image"]
 
+PICTURE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
+)
+
 Transport = Literal["stdio", "http"]
 Call = tuple[str, Mapping[str, Any]]
 
@@ -21,14 +27,25 @@ Call = tuple[str, Mapping[str, Any]]
 def make_calls(
     node: Node, environment: Mapping[str, str], calls: Sequence[Call], url: str | None = None
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Make the calls in one session, and return the names of the tools and the results."""
+    """Call tools in one session, and return the names of all tools and the results."""
+    tools, answers = run(node, environment, [{"name": name, "arguments": given} for name, given in calls], url)
+    assert [answer["thrown"] for answer in answers if "thrown" in answer] == []
+    return tools, [answer["result"] for answer in answers]
+
+
+def ask(node: Node, environment: Mapping[str, str], calls: Sequence[Call], url: str | None) -> list[dict[str, Any]]:
+    """Call other methods of the client in one session, and return for each its result, or what was thrown."""
+    return run(node, environment, [{"method": method, "params": params} for method, params in calls], url)[1]
+
+
+def run(
+    node: Node, environment: Mapping[str, str], calls: Sequence[Mapping[str, Any]], url: str | None
+) -> tuple[list[str], list[dict[str, Any]]]:
     server = {"url": url} if url else {"command": SERVER, "args": [], "env": dict(environment)}
-    asked = {"server": server, "calls": [{"name": name, "arguments": arguments} for name, arguments in calls]}
-    done = node.run(str(CLIENT), environment=environment, stdin=json.dumps(asked))
+    done = node.run(str(CLIENT), environment=environment, stdin=json.dumps({"server": server, "calls": calls}))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert [answer["thrown"] for answer in told["answers"] if "thrown" in answer] == []
-    return [tool["name"] for tool in told["tools"]], [answer["result"] for answer in told["answers"]]
+    return [tool["name"] for tool in told["tools"]], told["answers"]
 
 
 def text_of(result: Mapping[str, Any]) -> str:
@@ -118,6 +135,88 @@ def test_it_is_told_that_there_is_no_key(
     assert price["structuredContent"]["credits"] == 2
     check_error(refused, "authentication")
     assert "VIDGO_API_KEY" in text_of(refused)
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_an_edit_of_inline_data_reaches_it(node: Node, vendor: Vendor, serve: Serve, transport: Transport) -> None:
+    """A picture that is pasted into the call is uploaded and edited; one that is cut off is refused, unpaid."""
+    environment = vendor()
+    url = serve(environment) if transport == "http" else None
+    given = {"prompt": "in snow", "wait_seconds": 30}
+
+    _, (edited, refused, balance) = make_calls(
+        node,
+        environment,
+        [
+            ("edit_image", {**given, "image_urls": [PICTURE]}),
+            ("edit_image", {**given, "image_urls": ["https://example.com/a.png", PICTURE[:-24]]}),
+            ("get_balance", {}),
+        ],
+        url,
+    )
+
+    facts = edited["structuredContent"]
+    assert (facts["outcome"], facts["model"], facts["credits_charged"]) == ("finished", "gpt-image-2-edit", 2)
+    assert ("saved_paths" in facts) == (transport == "stdio")
+    assert all(path in text_of(edited) for path in facts.get("saved_paths", ()))
+    check_error(refused, "invalid_request")
+    assert "image_urls[1]" in text_of(refused)
+    assert balance["structuredContent"]["credits"] == 1000 - 2
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_resources_prompts_and_completion_reach_it(
+    node: Node, vendor: Vendor, serve: Serve, transport: Transport
+) -> None:
+    """Everything that is no tool can be listed, read and completed; what is not there is an error, not silence."""
+    environment = vendor()
+    url = serve(environment) if transport == "http" else None
+    _, [made] = make_calls(node, environment, [("generate_image", {"prompt": "a fox", "wait_seconds": 30})], url)
+    task_id = made["structuredContent"]["task_id"]
+    template = "vidgo://tasks/{task_id}"
+
+    *answers, missing = ask(
+        node,
+        environment,
+        [
+            ("listResources", {}),
+            ("listResourceTemplates", {}),
+            ("readResource", {"uri": "vidgo://pricing"}),
+            ("readResource", {"uri": "vidgo://spending"}),
+            ("readResource", {"uri": f"vidgo://tasks/{task_id}"}),
+            ("readResource", {"uri": f"vidgo://images/{task_id}"}),
+            ("listPrompts", {}),
+            ("getPrompt", {"name": "edit_brief", "arguments": {"picture": f"task:{task_id}", "change": "add snow"}}),
+            (
+                "complete",
+                {"ref": {"type": "ref/resource", "uri": template}, "argument": {"name": "task_id", "value": "task-"}},
+            ),
+            (
+                "complete",
+                {"ref": {"type": "ref/prompt", "name": "picture_brief"}, "argument": {"name": "size", "value": "16"}},
+            ),
+            ("readResource", {"uri": "vidgo://tasks/task-of-nobody"}),
+        ],
+        url,
+    )
+
+    assert [answer["thrown"] for answer in answers if "thrown" in answer] == []
+    listed, templates, pricing, spending, task, image, prompts, brief, ids, sizes = [
+        answer["result"] for answer in answers
+    ]
+    uris = [resource["uri"] for resource in listed["resources"]]
+    assert uris[:2] == ["vidgo://pricing", "vidgo://spending"]
+    assert f"vidgo://tasks/{task_id}" in uris
+    assert template in [found["uriTemplate"] for found in templates["resourceTemplates"]]
+    assert "| quality |" in pricing["contents"][0]["text"]
+    assert json.loads(spending["contents"][0]["text"])["periods"][0]["credits"] == 2
+    assert json.loads(task["contents"][0]["text"])["image_urls"] == made["structuredContent"]["image_urls"]
+    assert base64.b64decode(image["contents"][0]["blob"]).startswith(b"\x89PNG")
+    assert [prompt["name"] for prompt in prompts["prompts"]] == ["picture_brief", "edit_brief"]
+    assert f"task:{task_id}" in brief["messages"][0]["content"]["text"]
+    assert ids["completion"]["values"] == [task_id]
+    assert "16:9" in sizes["completion"]["values"]
+    assert "task-of-nobody" in missing["thrown"]
 
 
 def check_error(answer: Mapping[str, Any], category: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import AsyncGenerator
@@ -12,9 +14,10 @@ import jsonschema
 import pytest
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
+from PIL import Image
 
 from tests.conftest import World, virtual_backend
-from vidgo_mcp.sandbox import SANDBOX_KEY
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS, SANDBOX_KEY
 from vidgo_mcp.server import build_server
 
 MODERN = "2026-07-28"
@@ -32,6 +35,25 @@ FOREIGN_WORDS = re.compile(
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return virtual_backend()
+
+
+def faults_of(endpoint: str, *, hangs: int = 130) -> list[str]:
+    """Return every fault that fits an endpoint, as it is written."""
+    # Without a socket nothing ends a hanging answer but its own time.
+    timed = {"hang": f"hang={hangs}", "hang_before": f"hang_before={hangs}", "slow": "slow=3"}
+    return [f"{endpoint}:{timed.get(name, name)}" for name, fitting in FAULT_ENDPOINTS.items() if endpoint in fitting]
+
+
+def png(shade: int = 0) -> bytes:
+    """Return a small picture of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 16), (shade, 0, 7)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def inline(content: bytes) -> str:
+    """Return a picture as a model pastes it."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 class Caller:
@@ -121,6 +143,8 @@ def check_task_text(task: dict[str, Any], text: str) -> None:
     for url in task.get("image_urls", ()):
         assert url in text.splitlines()
     assert task.get("task_id", "") in text
+    for path in task.get("saved_paths", ()):
+        assert path in text
     if "credits" in task and not task.get("refunded"):
         assert f"{task['credits']} credits" in text
     assert task.get("error", "") in text

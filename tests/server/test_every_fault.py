@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import World
-from tests.server.conftest import ERAS, calling
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+from tests.server.conftest import ERAS, calling, faults_of
 
 pytestmark = [
     pytest.mark.anyio,
@@ -18,14 +17,11 @@ pytestmark = [
 
 LOW = 2
 FOX = {"prompt": "a fox"}
-# Without a socket nothing ends a hanging answer but its own time.
-TIMED = {"hang": "hang=130", "hang_before": "hang_before=130", "slow": "slow=3"}
 PAIRS = [
-    pytest.param(endpoint, f"{endpoint}:{TIMED.get(name, name)}", id=f"{endpoint}:{name}")
-    for name, endpoints in FAULT_ENDPOINTS.items()
-    for endpoint in endpoints
-    # Callbacks are a hint that nobody listens to here, and no tool uploads yet.
-    if endpoint not in {"callback", "upload"}
+    pytest.param(endpoint, fault, id=fault)
+    # Callbacks are a hint that nobody listens to here; uploads have tests of their own.
+    for endpoint in ("submit", "status", "balance", "file", "task")
+    for fault in faults_of(endpoint)
 ]
 
 

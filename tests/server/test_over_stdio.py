@@ -225,23 +225,25 @@ async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
     sandbox: Sandbox, sandbox_url: str
 ) -> None:
     async with started(sandbox_url, VIDGO_LOG_LEVEL="DEBUG") as server:
+        sandbox.set_faults(["file:error_502*1"])
         await server.generate(1)
-        result = await server.answer(1)
-        assert "?sig=" in result["structuredContent"]["image_urls"][0]
+        assert "saved_paths" not in (await server.answer(1))["structuredContent"]
+        await server.generate(2)
+        result = (await server.answer(2))["structuredContent"]
+        assert "?sig=" in result["image_urls"][0]
         sandbox.set_faults([f"submit:refuse=no {SANDBOX_KEY}", "file:error_500"])
-        await server.send(
-            "tools/call",
-            {"name": "view_image", "arguments": {"task_id": result["structuredContent"]["task_id"]}},
-            2,
-        )
-        assert (await server.answer(2))["isError"]
-        await server.generate(3, "a hare")
+        # Without its saved copy the picture has to be fetched.
+        Path(result["saved_paths"][0]).unlink()
+        await server.send("tools/call", {"name": "view_image", "arguments": {"task_id": result["task_id"]}}, 3)
         assert (await server.answer(3))["isError"]
+        await server.generate(4, "a hare")
+        assert (await server.answer(4))["isError"]
         assert server.process.stdin is not None
         await server.process.stdin.aclose()
         code, stderr = await server.end()
     assert code == 0
     assert "DEBUG" in stderr
+    assert f"{result['task_id']} is not saved yet" in stderr
     assert SANDBOX_KEY not in stderr
     assert "sig=" not in stderr
     assert SANDBOX_KEY not in json.dumps(server.lines)

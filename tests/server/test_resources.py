@@ -252,14 +252,17 @@ async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
 
 
 async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(seconds=5, disk=Disk(facts=False)) as world,
+        Client(build_server(world.service), mode=era) as client,
+    ):
         made = await world.finished()
         assert made.task_id is not None
         uri = f"vidgo://images/{made.task_id}"
         found = await client.read_resource(uri)
         [content] = found.contents
         assert (content.uri, content.mime_type) == (uri, "image/png")
-        _, file = await world.service.picture(made.task_id)
+        _, file = await world.service.file(made.task_id)
         assert bytes_of(found) == file
 
 

@@ -69,7 +69,7 @@ async def test_the_facts_are_left_out_where_they_are_not_wanted(folder: Path) ->
         made = await world.finished(prompt="a secret plan")
         [saved] = files(folder)
         assert b"secret" not in saved.read_bytes()
-        assert saved.read_bytes() == (await world.service.picture(made.task_id or ""))[1]
+        assert saved.read_bytes() == (await world.service.file(made.task_id or ""))[1]
 
 
 async def test_nothing_is_saved_where_that_is_off(folder: Path) -> None:
@@ -230,10 +230,10 @@ async def test_a_copy_that_somebody_painted_over_is_no_longer_this_tasks_picture
     async with World(disk=disk, seconds=5) as world:
         made = await world.finished()
         task_id = made.task_id or ""
-        _, original = await world.service.picture(task_id)
+        _, original = await world.service.file(task_id)
         for changed in (original[::-1], b""):
             files(folder)[0].write_bytes(changed)
-            _, shown = await world.service.picture(task_id)
+            _, shown = await world.service.file(task_id)
             assert pixels_of(shown) == pixels_of(original)
         await anyio.sleep(DAY)
         with pytest.raises(NotFoundError, match="was changed") as caught:

@@ -7,11 +7,11 @@ import socket
 import anyio
 import click
 
-from vidgo_mcp.cli.compose import build_service, configure_logging, remote_disk, state_key
+from vidgo_mcp.cli.compose import MEGABYTE, build_service, configure_logging, remote_disk, state_key
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.models.addresses import is_loopback_host
 from vidgo_mcp.server import build_server
-from vidgo_mcp.server.http import NotLoopbackError, serve_http
+from vidgo_mcp.server.http import LARGEST_REQUEST, NotLoopbackError, serve_http
 from vidgo_mcp.settings import Settings
 
 
@@ -29,13 +29,23 @@ def run(settings: Settings, *, host: str, port: int) -> None:
 
     async def serving() -> None:
         await serve_http(
-            build_server(service, state_key=state_key(settings)), service, host=host, port=port, on_ready=ready
+            build_server(service, state_key=state_key(settings)),
+            service,
+            host=host,
+            port=port,
+            on_ready=ready,
+            largest_request=_largest_request(settings),
         )
 
     try:
         anyio.run(serving)
     except NotLoopbackError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _largest_request(settings: Settings) -> int:
+    """Return the bytes of one call that may bring two of the largest pictures, in base64."""
+    return LARGEST_REQUEST + 2 * (settings.max_upload_mb * MEGABYTE * 4 // 3)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -74,7 +74,8 @@ class VidgoClient:
         self._transport = transport
         self._secret = api_key
         headers = {"Authorization": f"Bearer {api_key}", "User-Agent": USER_AGENT, "Accept": "application/json"}
-        verify = httpx.create_ssl_context() if self.base_url.startswith("https:") else False
+        self._verify = httpx.create_ssl_context()
+        verify = self._verify if self.base_url.startswith("https:") else False
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
         # looks exactly like an answer that was lost, and would turn an unsent request into an unknown one.
         self._reads = self._pool(headers, verify, transport, keepalive=20)
@@ -258,7 +259,9 @@ class VidgoClient:
             PermissionDeniedError: the address is private.
             UnavailableError: it could not be fetched, or is too large.
         """
-        fetched = await download(url, allow_loopback=self._local, seconds=seconds, transport=self._transport)
+        fetched = await download(
+            url, allow_loopback=self._local, seconds=seconds, verify=self._verify, transport=self._transport
+        )
         return fetched.content
 
     async def _read(self, path: str, parse: Callable[[Any], T], *, what: str) -> T:

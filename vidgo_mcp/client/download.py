@@ -54,6 +54,7 @@ async def download(
     largest: int = LARGEST_DOWNLOAD,
     seconds: float = DOWNLOAD_SECONDS,
     find: Resolve = resolve,
+    verify: ssl.SSLContext | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Download:
     """Fetch a file over http(s), at most ``largest`` bytes within ``seconds``, after at most 3 redirects.
@@ -64,6 +65,7 @@ async def download(
         largest: bytes.
         seconds: for everything together.
         find: resolves a host; replaced in tests.
+        verify: how certificates are judged, for whoever downloads often: to make it takes longer than a small picture.
         transport: replaces the network; for tests.
 
     Raises:
@@ -71,7 +73,7 @@ async def download(
         NotFoundError: the host no longer has the file.
         UnavailableError: it could not be fetched, or is too large.
     """
-    fetcher = _Fetcher(transport, httpx.create_ssl_context(), seconds, allow_loopback, largest, find)
+    fetcher = _Fetcher(transport, verify or httpx.create_ssl_context(), seconds, allow_loopback, largest, find)
     try:
         with anyio.fail_after(seconds):
             for _ in range(MOST_REDIRECTS + 1):

@@ -136,6 +136,21 @@ def upload_error(status: int, text: str | None, retry_after: float | None = None
             http_status=status,
             vendor_text=text,
         )
+    if status == 403:
+        return PermissionDeniedError(
+            f"Vidgo does not let this key upload pictures (HTTP 403). {_spoken(text, 'It gave no reason.')}",
+            next_step="Tell the user; an http(s) URL of the picture needs no upload.",
+            http_status=status,
+            vendor_text=text,
+        )
+    if status == 404:
+        return UnavailableError(
+            f"Vidgo takes no uploads at its address (HTTP 404). {_spoken(text, 'It gave no reason.')}",
+            retryable=False,
+            next_step="Tell the user; an http(s) URL of the picture needs no upload.",
+            http_status=status,
+            vendor_text=text,
+        )
     return read_error(status, text, retry_after, what="upload")
 
 

@@ -28,6 +28,7 @@ _MB: Final = 1024 * 1024
 _LISTED: Final = 2000
 """Names of a folder that are looked through for a near one."""
 _CIRCLE: Final = "its symbolic links lead in a circle, or were changed while it was read"
+_ALLOW_IT: Final = "ask the user to copy it there, or to add its folder to VIDGO_INPUT_DIRS and restart this server"
 _FOLDER: Final = "it is a folder: name a picture in it"
 _KINDS: Final[Sequence[tuple[Callable[[int], bool], str]]] = (
     (stat.S_ISDIR, _FOLDER),
@@ -102,11 +103,15 @@ def read_below(path: Path, folders: Sequence[Path], *, largest: int) -> bytes:
             failed.append(error)
     if failed:
         raise UnusableError(_REASONS.get(failed[0].errno or 0) or f"it cannot be read ({failed[0].strerror})")
+    listed = ", ".join(shown(str(folder)) for folder in folders)
     if not missing:
-        listed = ", ".join(shown(str(folder)) for folder in folders)
-        raise UnusableError(f"it is outside the folders that may be read ({listed}): VIDGO_INPUT_DIRS names them")
+        raise UnusableError(f"it is outside the folders that may be read ({listed}): {_ALLOW_IT}")
     near = next((error.near for error in missing if error.near is not None), None)
-    raise UnusableError("there is no such file" + ("" if near is None else f": did you mean {shown(str(near))}?"))
+    if near is not None:
+        raise UnusableError(f"there is no such file: did you mean {shown(str(near))}?")
+    if path.is_absolute():
+        raise UnusableError("there is no such file")
+    raise UnusableError(f"there is no such file in the folders that may be read ({listed}): {_ALLOW_IT}")
 
 
 class _MissingError(Exception):
@@ -149,7 +154,10 @@ def _content(real: Path, root: Path, largest: int) -> bytes:
 
 def too_large(largest: int) -> UnusableError:
     """Return the error for a picture with more bytes than that."""
-    return UnusableError(f"it has more than {largest / _MB:g} MB, which is the most that a picture may have")
+    return UnusableError(
+        f"it has more than {largest / _MB:g} MB, the most that a picture may have: make it smaller, or ask the user to "
+        "raise VIDGO_MAX_UPLOAD_MB"
+    )
 
 
 def _read(descriptor: int, most: int) -> bytes:

@@ -38,7 +38,7 @@ def read_reference(text: str) -> ReferenceSource:
         return ReferenceSource("file", text)
     scheme = re.match(r"([a-z][a-z0-9+.-]+):", lowered)
     if scheme:
-        raise ValueError(f"{scheme[1]}: addresses are not supported; use an http(s) URL or task:<task_id>")
+        raise ValueError(f"{scheme[1]}: addresses are not supported; use task:<task_id>, an http(s) URL or a file path")
     return ReferenceSource("file", text)
 
 

@@ -21,14 +21,20 @@ from vidgo_mcp.service import Service
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 GRACE: Final = 10
+LARGEST_REQUEST: Final = 4 * 1024 * 1024
 
 
 class NotLoopbackError(ValueError):
     """The server was asked to listen where other machines can reach it; the message gives the reason."""
 
 
-def http_app(server: Server[Any], host: str = "127.0.0.1") -> Starlette:
+def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: int = LARGEST_REQUEST) -> Starlette:
     """Return the ASGI application. It answers only requests that are addressed to this machine by name.
+
+    Args:
+        server: from ``build_server``.
+        host: a loopback address.
+        largest_request: bytes of one call, which may bring pictures in base64.
 
     Raises:
         NotLoopbackError: the host is not loopback.
@@ -42,6 +48,7 @@ def http_app(server: Server[Any], host: str = "127.0.0.1") -> Starlette:
     return server.streamable_http_app(
         stateless_http=True,
         host=host,
+        max_request_body_size=largest_request,
         transport_security=TransportSecuritySettings(
             allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
             allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
@@ -72,7 +79,13 @@ class _Uvicorn(uvicorn.Server):
 
 
 async def serve_http(
-    server: Server[Any], service: Service, *, host: str, port: int, on_ready: Callable[[int], None]
+    server: Server[Any],
+    service: Service,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[int], None],
+    largest_request: int = LARGEST_REQUEST,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running calls and submits under way get 10 s each.
 
@@ -82,12 +95,13 @@ async def serve_http(
         host: a loopback address.
         port: 0 takes a free one.
         on_ready: told the port once connections are accepted.
+        largest_request: bytes of one call, which may bring pictures in base64.
 
     Raises:
         NotLoopbackError: the host is not loopback.
     """
     config = uvicorn.Config(
-        http_app(server, host),
+        http_app(server, host, largest_request=largest_request),
         host=host.strip("[]"),
         port=port,
         log_config=None,

@@ -76,7 +76,8 @@ def error_result(error: VidgoError) -> CallToolResult:
         consent=error.consent if isinstance(error, DeclinedError) else None,
         next_step=error.next_step,
     )
-    lines = [f"Error ({error.category}): {error.message}"]
+    several = error.message.startswith("- ")
+    lines = [f"Error ({error.category}):{chr(10) if several else ' '}{error.message}"]
     if error.task_id:
         lines.append(f"task_id: {error.task_id}")
     if error.money != "nothing_spent" or "othing was spent" not in f"{error.message} {error.next_step}":

@@ -51,6 +51,7 @@ def entry_result(
     size = parse_size(intent.size)
     alive = in_window(entry, now)
     finished, failed, empty = entry.state == "finished", entry.state == "failed", entry.state == "empty"
+    sent = entry.state != "reserved"
     said = list(notes)
     if entry.state == "accepted" and not alive:
         said.append("Overdue: it has not ended within 24 hours.")
@@ -82,8 +83,8 @@ def entry_result(
             "width": size.width if size.kind == "custom" else None,
             "height": size.height if size.kind == "custom" else None,
             "credits": intent.credits,
-            "credits_charged": None if charged is None else intent.credits if charged and not failed else 0,
-            "reused": None if charged is None else not charged,
+            "credits_charged": None if charged is None else intent.credits if charged and not failed and sent else 0,
+            "reused": None if charged is None else sent and not charged,
             "refunded": True if failed else None,
             "error": _reason(entry) if failed or empty else None,
             "notes": [*said, *receipt] or None,
@@ -204,9 +205,11 @@ def list_next_step(entries: Sequence[Entry]) -> str:
     """Return what to do with a list of tasks."""
     if not entries:
         return "There are no tasks yet; generate_image makes one."
-    if any(entry.state in {"accepted", "sent", "reserved"} for entry in entries):
+    if any(entry.state == "accepted" for entry in entries):
         return "Call get_task with the task_id of a pending one; it waits by itself."
-    return "None is pending. Give the user a URL, or edit a picture with image_urls task:<task_id>."
+    if any(entry.state in {"sent", "reserved"} for entry in entries):
+        return "One has no task_id yet: repeat the very call that makes it; it is not paid for twice."
+    return "None is pending. Give the user a URL or where it is saved, or edit one with image_urls task:<task_id>."
 
 
 def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: str) -> NotFoundError:

@@ -198,4 +198,6 @@ def _shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = "(too long to show)"
-    return plain_text(text, 60)
+    shown = plain_text(text, 60)
+    # A text that was cut has lost its closing quote.
+    return f'{shown}"' if text.startswith('"') and not shown.endswith('"') else shown

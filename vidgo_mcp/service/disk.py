@@ -73,8 +73,8 @@ class Disk:
             return read_inline(source.value, largest=self.largest)
         if self.folders is None:
             raise UnusableError(
-                "this server reads no local files; give an http(s) URL or task:<task_id>, or run it over stdio on the "
-                "machine that has the file"
+                "this server reads no local files: give an http(s) URL, task:<task_id>, or the picture itself as "
+                "data:image/png;base64,..."
             )
         return self.folders.read(source.value)
 

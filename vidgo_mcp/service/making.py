@@ -21,14 +21,12 @@ from vidgo_mcp.service.budget import Budget
 from vidgo_mcp.service.consent import Ask
 from vidgo_mcp.service.following import PROGRESS_EVERY, Deadline, Meter, Progress
 from vidgo_mcp.service.identity import intent_of
-from vidgo_mcp.service.references import Reference, identity_of, read_references, url_of_result
+from vidgo_mcp.service.references import Reference, at_hand, identity_of, prepared, read
 from vidgo_mcp.service.submitting import Flight
-from vidgo_mcp.service.uploading import LIMIT
 from vidgo_mcp.service.workshop import Workshop
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
-    from vidgo_mcp.files.pictures import ReferencePicture
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +77,7 @@ async def make(
         VidgoError: the request could not be answered; its ``money`` says what that means.
     """
     priced = priced_picture(arguments)
-    references = await _read(workshop, arguments, deadline)
+    references = await read(workshop, arguments, deadline)
     owner = workshop.owner(caller)
     order = Order(arguments, owner, deadline, Meter(progress), ask, goes_on, list(priced.notes))
     while True:
@@ -110,16 +108,7 @@ async def make(
             raise
         finally:
             workshop.awaited[entry.id] -= 1
-        references = await _read(workshop, arguments, deadline)
-
-
-async def _read(workshop: Workshop, arguments: GenerateArguments, deadline: Deadline) -> list[Reference]:
-    """Return the references; a disk that does not answer, a network folder for instance, must not hold the call."""
-    with anyio.move_on_after(deadline.left_for_id()):
-        return await read_references(arguments, workshop.disk, workshop.in_thread)
-    raise UnavailableError(
-        "The local files could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
-    )
+        references = await read(workshop, arguments, deadline)
 
 
 async def _start(
@@ -151,13 +140,13 @@ async def _start(
     order.notes += warnings
     handed_over = False
     try:
-        found = [await _at_hand(workshop, intent.owner, reference, order.deadline) for reference in references]
+        found = [await at_hand(workshop, intent.owner, reference, order.deadline) for reference in references]
         if flight.error is not None:
             # The service was left meanwhile.
             raise flight.error
         flight.started = all(isinstance(reference, str) for reference in found)
         flight.preparing = not flight.started
-        prepare = partial(_prepared, workshop, flight, order.arguments, found)
+        prepare = partial(prepared, workshop, flight, order.arguments, found)
         workshop.tasks.start_soon(_fly, workshop, flight, client, prepare)
         handed_over = True
     finally:
@@ -165,55 +154,6 @@ async def _start(
             await workshop.flights.abandon(flight)
     workshop.forget_balance()
     return entry, True
-
-
-async def _prepared(
-    workshop: Workshop, flight: Flight, arguments: GenerateArguments, found: Sequence[str | ReferencePicture]
-) -> ImageRequest:
-    """Return the request as it is sent, its references uploaded, all that are missing at once.
-
-    Raises:
-        VidgoError: a reference could not be uploaded; nothing was spent.
-    """
-    urls = [reference if isinstance(reference, str) else "" for reference in found]
-    doing: dict[int, str] = {}
-    failures: list[VidgoError] = []
-    queue = anyio.Lock()
-
-    def told() -> str:
-        what = LIMIT if LIMIT in doing.values() else next(iter(doing.values()), "uploading")
-        return f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
-
-    async def upload(index: int, picture: ReferencePicture) -> None:
-        flight.uploads.add(picture.digest)
-        try:
-            urls[index] = await workshop.uploads.url_of(
-                flight.entry.intent.account, picture, partial(doing.__setitem__, index), queue
-            )
-        except VidgoError as error:
-            error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
-            error.field = "image_urls"
-            failures.append(error)
-            uploading.cancel_scope.cancel()
-        finally:
-            doing.pop(index, None)
-
-    flight.told = told
-    async with anyio.create_task_group() as uploading:
-        for index, reference in enumerate(found):
-            if not isinstance(reference, str):
-                uploading.start_soon(upload, index, reference)
-    if failures:
-        raise failures[0]
-    return ImageRequest.model_validate(
-        {
-            "prompt": arguments.prompt,
-            "size": arguments.size,
-            "resolution": arguments.resolution,
-            "quality": arguments.quality,
-            "image_urls": urls or None,
-        }
-    )
 
 
 async def _consent(workshop: Workshop, limits: Limits, order: Order, intent: Intent) -> str | None:
@@ -268,6 +208,7 @@ async def _landed(workshop: Workshop, entry: Entry, order: Order) -> Entry | Non
             if flight.error is not None:
                 raise flight.error
             return flight.bound
+        entry = flight.entry
         if not flight.started:
             await order.meter.say(flight.told())
     return entry
@@ -305,7 +246,13 @@ async def _made(workshop: Workshop, limits: Limits, order: Order, entry: Entry, 
             )
         # From here on nobody takes it back: the caller was told that it goes on.
         flight.promised = True
-        notes.append(f"Not sent yet, {flight.told()}. That goes on, and then it is paid for.")
+        notes.append(f"Not sent yet and not paid for, {flight.told()}. It goes on, and is then paid for.")
+    if entry.state == "reserved" and charged:
+        workshop.untold.add(entry.id)
+    elif entry.state != "reserved" and entry.id in workshop.untold:
+        # The call that caused the submit ended before it: this one tells what it cost.
+        workshop.untold.discard(entry.id)
+        charged = True
     if entry.state in {"reserved", "sent"} and flight is None:
         notes.append("Another process of yours is submitting it.")
     if entry.state == "accepted":
@@ -316,7 +263,8 @@ async def _made(workshop: Workshop, limits: Limits, order: Order, entry: Entry, 
         raise answers.lost_answer(entry)
     if entry.state == "empty" and not charged:
         raise answers.paid_nothing(entry)
-    receipt = await _receipt(workshop, limits.budget, order.owner) if charged else []
+    paid = charged and entry.state != "reserved"
+    receipt = await _receipt(workshop, limits.budget, order.owner) if paid else []
     return await workshop.delivered(entry, charged=charged, notes=notes, receipt=receipt)
 
 
@@ -326,41 +274,6 @@ async def _receipt(workshop: Workshop, budget: Budget, owner: str) -> list[str]:
     except VidgoError as error:
         # The picture is paid for and here: a journal that broke meanwhile must not hide it.
         return [error.message]
-
-
-async def _at_hand(workshop: Workshop, owner: str, reference: Reference, deadline: Deadline) -> str | ReferencePicture:
-    """Return the URL of a reference, or the bytes that have to be uploaded first.
-
-    Raises:
-        VidgoError: the task that it names has no picture to be had.
-    """
-    if reference.picture is not None:
-        return reference.picture
-    task_id = reference.source.value
-    if reference.source.kind == "url":
-        return task_id
-    entry = await workshop.known(owner, task_id)
-    if entry is None:
-        try:
-            result = await workshop.foreign(owner, task_id, deadline, Meter(), field="image_urls")
-        except VidgoError as error:
-            # It speaks of the reference; of the picture that was asked for, nothing was sent.
-            error.money, error.field = "nothing_spent", "image_urls"
-            raise
-        return url_of_result(result)
-    if entry.state == "accepted":
-        entry, _ = await workshop.await_end(entry, deadline, Meter())
-    result = answers.entry_result(entry, workshop.now())
-    if result.outcome == "finished" and not result.image_urls:
-        # Its URL has died; the saved copy is the same picture.
-        with anyio.move_on_after(deadline.left_for_id()):
-            saved = await workshop.in_thread(workshop.disk.saved_picture, entry)
-            return saved if saved is not None else url_of_result(result)
-        raise UnavailableError(
-            f"The saved copy of task:{task_id} could not be read in time; nothing was sent and nothing was spent.",
-            field="image_urls",
-        )
-    return url_of_result(result)
 
 
 def priced_picture(picture: Picture) -> Quote:

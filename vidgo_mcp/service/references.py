@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from vidgo_mcp.errors import Fault, InvalidRequestError, UnavailableError
+import anyio
+
+from vidgo_mcp.errors import Fault, InvalidRequestError, UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import UPLOADED, Journal
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.references import ReferenceSource, read_reference
-from vidgo_mcp.models.requests import EditArguments, GenerateArguments
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments, ImageRequest
+from vidgo_mcp.service import answers
 from vidgo_mcp.service.arguments import shown_reference
 from vidgo_mcp.service.disk import Disk, InThread
+from vidgo_mcp.service.following import Deadline, Meter
+from vidgo_mcp.service.submitting import Flight
+from vidgo_mcp.service.uploading import LIMIT
+from vidgo_mcp.service.workshop import Workshop
 
 if TYPE_CHECKING:
     from vidgo_mcp.files.pictures import ReferencePicture
@@ -30,12 +39,21 @@ class Reference:
     picture: ReferencePicture | None = None
 
 
-async def read_references(arguments: GenerateArguments, disk: Disk, in_thread: InThread) -> list[Reference]:
+async def read(workshop: Workshop, arguments: GenerateArguments, deadline: Deadline) -> list[Reference]:
     """Return the references of a call, in their order; none for a generation.
 
     Raises:
         InvalidRequestError: a file or inline data cannot be used; all faults are named together.
+        UnavailableError: the disk does not answer in time; a network folder for instance must not hold the call.
     """
+    with anyio.move_on_after(deadline.left_for_id()):
+        return await _references(arguments, workshop.disk, workshop.in_thread)
+    raise UnavailableError(
+        "The local files could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
+    )
+
+
+async def _references(arguments: GenerateArguments, disk: Disk, in_thread: InThread) -> list[Reference]:
     if not isinstance(arguments, EditArguments):
         return []
     references: list[Reference] = []
@@ -65,7 +83,91 @@ async def identity_of(journal: Journal, owner: str, reference: Reference) -> str
     return f"task:{entry.task_id}" if entry is not None else f"url:{source.value}"
 
 
-def url_of_result(result: TaskResult) -> str:
+async def at_hand(workshop: Workshop, owner: str, reference: Reference, deadline: Deadline) -> str | ReferencePicture:
+    """Return the URL of a reference, or the bytes that have to be uploaded first.
+
+    Raises:
+        VidgoError: the task that it names has no picture to be had.
+    """
+    if reference.picture is not None:
+        return reference.picture
+    task_id = reference.source.value
+    if reference.source.kind == "url":
+        return task_id
+    entry = await workshop.known(owner, task_id)
+    if entry is None:
+        try:
+            result = await workshop.foreign(owner, task_id, deadline, Meter(), field="image_urls")
+        except VidgoError as error:
+            # It speaks of the reference; of the picture that was asked for, nothing was sent.
+            error.money, error.field = "nothing_spent", "image_urls"
+            raise
+        return _url_of(result)
+    if entry.state == "accepted":
+        entry, _ = await workshop.await_end(entry, deadline, Meter())
+    result = answers.entry_result(entry, workshop.now())
+    if result.outcome == "finished" and not result.image_urls:
+        # Its URL has died; the saved copy is the same picture.
+        with anyio.move_on_after(deadline.left_for_id()):
+            saved = await workshop.in_thread(workshop.disk.saved_picture, entry)
+            return saved if saved is not None else _url_of(result)
+        raise UnavailableError(
+            f"The saved copy of task:{task_id} could not be read in time; nothing was sent and nothing was spent.",
+            field="image_urls",
+        )
+    return _url_of(result)
+
+
+async def prepared(
+    workshop: Workshop, flight: Flight, arguments: GenerateArguments, found: Sequence[str | ReferencePicture]
+) -> ImageRequest:
+    """Return the request as it is sent, its references uploaded, all that are missing at once.
+
+    Raises:
+        VidgoError: a reference could not be uploaded; nothing was spent.
+    """
+    urls = [reference if isinstance(reference, str) else "" for reference in found]
+    doing: dict[int, str] = {}
+    failures: list[VidgoError] = []
+    queue = anyio.Lock()
+
+    def told() -> str:
+        what = LIMIT if LIMIT in doing.values() else next(iter(doing.values()), "uploading")
+        return f"{what}: {sum(map(bool, urls))} of {len(urls)} references are ready"
+
+    async def upload(index: int, picture: ReferencePicture) -> None:
+        flight.uploads.add(picture.digest)
+        try:
+            urls[index] = await workshop.uploads.url_of(
+                flight.entry.intent.account, picture, partial(doing.__setitem__, index), queue
+            )
+        except VidgoError as error:
+            error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
+            error.field = "image_urls"
+            failures.append(error)
+            uploading.cancel_scope.cancel()
+        finally:
+            doing.pop(index, None)
+
+    flight.told = told
+    async with anyio.create_task_group() as uploading:
+        for index, reference in enumerate(found):
+            if not isinstance(reference, str):
+                uploading.start_soon(upload, index, reference)
+    if failures:
+        raise failures[0]
+    return ImageRequest.model_validate(
+        {
+            "prompt": arguments.prompt,
+            "size": arguments.size,
+            "resolution": arguments.resolution,
+            "quality": arguments.quality,
+            "image_urls": urls or None,
+        }
+    )
+
+
+def _url_of(result: TaskResult) -> str:
     """Return the URL of a task that is used as a reference.
 
     Raises:

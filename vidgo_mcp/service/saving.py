@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.abc
 
-from vidgo_mcp.errors import UnavailableError, VidgoError
+from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import Entry, Journal, in_window
 from vidgo_mcp.service.disk import Disk, InThread
@@ -39,11 +39,15 @@ log = logging.getLogger(__name__)
 
 
 class Saving:
-    """One picture on its way to the disk: ``attempted`` is set while no attempt runs, ``failure`` is why one failed."""
+    """One picture on its way to the disk: ``attempted`` is set while no attempt runs, ``failure`` is why one failed.
+
+    ``final`` says that no other attempt will do better.
+    """
 
     def __init__(self) -> None:
         self.attempted = anyio.Event()
         self.failure = ""
+        self.final = False
         self._again = anyio.Event()
 
     def hurry(self) -> None:
@@ -69,6 +73,7 @@ class Savings:
     Args:
         journal: says who saves, and remembers where.
         disk: the folder, and what goes into a file.
+        owner: whose pictures are saved. Another caller's must not show up in this person's folder.
         open_client: opens the client, once.
         in_thread: runs what blocks.
         holder: the name of this process in the journal.
@@ -82,6 +87,7 @@ class Savings:
         disk: Disk,
         open_client: Callable[[], Awaitable[VidgoClient]],
         *,
+        owner: str | None,
         in_thread: InThread,
         holder: str,
         gone: Callable[[str], bool],
@@ -89,6 +95,7 @@ class Savings:
     ) -> None:
         self._journal = journal
         self._disk = disk
+        self._owner = owner
         self._open_client = open_client
         self._in_thread = in_thread
         self._holder = holder
@@ -101,7 +108,7 @@ class Savings:
         """Start to save a picture, or return what is under way; None when there is nothing to save."""
         if self._disk.shelf is None or entry.state != "finished" or entry.saved_paths or not entry.image_urls:
             return None
-        if not in_window(entry, self._now()):
+        if entry.intent.owner != self._owner or not in_window(entry, self._now()):
             return None
         saving = self._under_way.get(entry.id)
         if saving is None:
@@ -124,23 +131,25 @@ class Savings:
             return entry, [error.message]
         if known is not None and known.saved_paths:
             return replace(entry, saved_paths=known.saved_paths), []
-        why = saving.failure or "it takes longer than 5 s"
-        return entry, [f"Not saved to {self._disk.shelf} yet: {why}. It is tried again while the URL lives."]
+        if not saving.failure:
+            return entry, [f"Not saved to {self._disk.shelf} yet; that goes on."]
+        again = "" if saving.final else " It is tried again while the URL lives."
+        return entry, [f"Not saved to {self._disk.shelf}: {saving.failure}.{again}"]
 
     async def settle(self) -> None:
         """Wait until no attempt is running."""
         for saving in list(self._under_way.values()):
             await saving.attempted.wait()
 
-    async def resume(self, tasks: anyio.abc.TaskGroup, owner: str) -> None:
+    async def resume(self, tasks: anyio.abc.TaskGroup) -> None:
         """Save what earlier processes could not, and sweep away what killed ones left half done.
 
         Raises:
             JournalError: the journal cannot be read.
         """
-        if self._disk.shelf is None:
+        if self._disk.shelf is None or self._owner is None:
             return
-        for entry in await self._journal.unsaved(owner):
+        for entry in await self._journal.unsaved(self._owner):
             self.begin(tasks, entry)
         await self._in_thread(_swept, self._disk.shelf, self._now())
 
@@ -176,6 +185,11 @@ class Savings:
             await self._journal.mark_saved(entry.id, [str(path)], digest)
         except VidgoError as error:
             saving.failure = _phrase(error.message)
+            # A journal heals, and a host may need a moment until it has the file; too large stays too large.
+            passing = error.retryable or isinstance(error, JournalError | NotFoundError | PermissionDeniedError)
+            saving.final = not passing
+        except (FileExistsError, NotADirectoryError):
+            saving.failure = "there is a file where the folder should be"
         except OSError as error:
             saving.failure = _phrase(error.strerror or type(error).__name__)
         else:
@@ -184,7 +198,7 @@ class Savings:
             if claimed:
                 await self._release(entry)
         log.warning("task %s is not saved yet: %s", entry.task_id, saving.failure)
-        return False
+        return saving.final
 
     async def _saved_elsewhere(self, entry: Entry) -> bool:
         """Look for a while whether the process that saves this picture has done so."""
@@ -219,7 +233,8 @@ def store(disk: Disk, content: bytes, entry: Entry) -> tuple[Path, str]:
         # A connection can end early without saying so; half a picture must not count as saved.
         checked(content)
     except UnusableError as error:
-        raise UnavailableError(f"What its URL gave cannot be used: {error}.") from None
+        what = str(error).partition(":")[0]
+        raise UnavailableError(f"What its URL gave cannot be used: {what}.") from None
 
     assert disk.shelf is not None
     content, extension = labelled(content, entry, facts=disk.facts)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
 
 import anyio
 
-from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, VidgoError
+from vidgo_mcp.errors import JournalError, VidgoError
 from vidgo_mcp.journal import Journal, in_window
 from vidgo_mcp.models.fields import DEFAULT_WAIT
 from vidgo_mcp.models.outcomes import (
@@ -26,12 +25,11 @@ from vidgo_mcp.models.outcomes import (
 )
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
 from vidgo_mcp.pricing import PRICES
-from vidgo_mcp.service import answers
+from vidgo_mcp.service import answers, looking
 from vidgo_mcp.service.consent import Ask, cannot_ask
 from vidgo_mcp.service.disk import Disk, InThread
-from vidgo_mcp.service.following import Deadline, Meter, Progress, silence
+from vidgo_mcp.service.following import Deadline, Progress, silence
 from vidgo_mcp.service.making import Limits, make, priced_picture
-from vidgo_mcp.service.saving import labelled
 from vidgo_mcp.service.workshop import Account, Connect, Workshop
 
 BALANCE_LIFE: Final = 30.0
@@ -167,31 +165,7 @@ class Service:
             NotFoundError: neither the journal nor Vidgo knows it.
             VidgoError: its status could not be read.
         """
-        return await self._task(task_id, wait_seconds, caller, progress, delivers=True)
-
-    async def _task(
-        self, task_id: str, wait_seconds: float | None, caller: str, progress: Progress, *, delivers: bool
-    ) -> TaskResult:
-        shop, deadline, meter = self._workshop, self._deadline(wait_seconds), Meter(progress)
-        owner = shop.owner(caller)
-        entry = await shop.known(owner, task_id)
-        if entry is None:
-            return await shop.foreign(owner, task_id, deadline, meter)
-        notes: list[str] = []
-        shop.awaited[entry.id] += 1
-        try:
-            if entry.state == "accepted" and in_window(entry, shop.now()):
-                entry, failure = await shop.await_end(entry, deadline, meter)
-                if isinstance(failure, NotFoundError | PermissionDeniedError):
-                    notes.append(f"It was accepted and paid for, but its status cannot be read. {failure.message}")
-                elif failure is not None:
-                    raise failure
-            if not delivers:
-                [saved] = await shop.copies([entry])
-                return answers.entry_result(entry, shop.now(), saved=saved, notes=notes)
-            return await shop.delivered(entry, charged=None, notes=notes)
-        finally:
-            shop.awaited[entry.id] -= 1
+        return await looking.task(self._workshop, task_id, self._deadline(wait_seconds), caller, progress)
 
     async def tasks(self, arguments: GetTaskArguments, *, caller: str = "") -> TaskList:
         """Return the newest tasks of the caller, newest first.
@@ -267,7 +241,7 @@ class Service:
             NotFoundError: neither the journal nor Vidgo knows it.
             VidgoError: its status could not be read.
         """
-        return await self._task(task_id, 0, caller, silence, delivers=False)
+        return await looking.glance(self._workshop, task_id, caller)
 
     async def newest(self, limit: int, *, caller: str = "") -> list[TaskResult]:
         """Return the newest tasks of the caller, newest first, which are still announced to whoever waits for them.
@@ -282,33 +256,13 @@ class Service:
             answers.entry_result(entry, shop.now(), saved=paths) for entry, paths in zip(entries, saved, strict=True)
         ]
 
-    async def picture(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
-        """Return a finished picture whole: its saved copy where there is one, else what its URL gives.
-
-        Raises:
-            VidgoError: there is no picture, or not yet.
-        """
-        shop = self._workshop
-        result = await self.glance(task_id, caller=caller)
-        entry = await shop.known(shop.owner(caller), task_id) if result.saved_paths else None
-        saved = await shop.copy(entry) if entry is not None else None
-        if saved is not None:
-            return result, saved
-        client, url = await shop.open(), answers.viewable_url(result)
-        return result, await client.download(url)
-
     async def file(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
         """Return a finished picture as it is saved, with the facts about it inside where they are wanted.
 
         Raises:
             VidgoError: there is no picture, or not yet.
         """
-        shop = self._workshop
-        result, content = await self.picture(task_id, caller=caller)
-        entry = await shop.known(shop.owner(caller), task_id)
-        if entry is not None:
-            content, _ = await shop.in_thread(partial(labelled, content, entry, facts=shop.disk.facts))
-        return result, content
+        return await looking.file(self._workshop, task_id, caller)
 
     async def view(self, arguments: ViewArguments, *, caller: str = "") -> tuple[TaskResult, View]:
         """Return a finished picture, scaled down for looking at.
@@ -316,8 +270,8 @@ class Service:
         Raises:
             VidgoError: there is nothing to look at, or not yet.
         """
-        result, content = await self.picture(arguments.task_id, caller=caller)
-        return result, await self._workshop.in_thread(_scaled, content, arguments.max_edge)
+        result, content = await looking.picture(self._workshop, arguments.task_id, caller)
+        return result, await self._workshop.in_thread(looking.scaled_to, content, arguments.max_edge)
 
     async def image(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, View]:
         """Return a finished picture for a client that takes at most 700 KB: scaled down only where it must be.
@@ -325,8 +279,8 @@ class Service:
         Raises:
             VidgoError: there is no picture, or not yet.
         """
-        result, content = await self.picture(task_id, caller=caller)
-        return result, await self._workshop.in_thread(_fitting, content)
+        result, content = await looking.picture(self._workshop, task_id, caller)
+        return result, await self._workshop.in_thread(looking.fitted, content)
 
     def warm_up(self) -> None:
         """Open the client in the background, once: the first paid call need not wait for imports."""
@@ -345,16 +299,3 @@ class Service:
 
     def _deadline(self, wait_seconds: float | None) -> Deadline:
         return Deadline(self.default_wait if wait_seconds is None else wait_seconds)
-
-
-def _scaled(content: bytes, max_edge: int) -> View:
-    # Imported here, in the worker thread: Pillow is not needed before the first look at a picture.
-    from vidgo_mcp.service.viewing import scaled
-
-    return scaled(content, max_edge)
-
-
-def _fitting(content: bytes) -> View:
-    from vidgo_mcp.service.viewing import fitting
-
-    return fitting(content)

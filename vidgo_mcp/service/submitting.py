@@ -41,6 +41,7 @@ class Flight:
     """A reserved intent on its way: ``landed`` is set when its fate is known.
 
     Attributes:
+        entry: as it was last recorded.
         bound: the entry with its task, once Vidgo has accepted it.
         error: why it failed.
         started: nothing is missing any more, references for instance, and it is about to be sent.
@@ -108,17 +109,17 @@ class Flights:
                 tries = Patience(draw=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
-                    await self._journal.mark_sent(flight.entry.id)
+                    flight.entry = await self._journal.mark_sent(flight.entry.id)
                     sent = True
                     try:
                         task = await client.submit_once(request, callback_url=self._callback_url)
                     except VidgoError as error:
                         if error.money == "nothing_spent":
-                            await self._journal.unmark_sent(flight.entry.id)
+                            flight.entry = await self._journal.unmark_sent(flight.entry.id)
                             sent = False
                         await tries.pause(error)
                     else:
-                        flight.bound = await self._bind(flight, task)
+                        flight.entry = flight.bound = await self._bind(flight, task)
                         return flight.bound
             if flight.withdrawn:
                 await self.abandon(flight)

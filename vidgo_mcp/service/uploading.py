@@ -24,7 +24,7 @@ SPARE: Final = 2 * 3600.0
 """Seconds before that from which an upload is not used any more: the task that needs it may begin late."""
 REFUSED_PAUSE: Final = 15.0
 """Seconds without uploads after a 429 that names no time: a quarter of the minute that the limit speaks of."""
-ATTEMPTS: Final = 8
+ATTEMPTS: Final = 5
 """How often a failing upload is tried. It is free, and safe to repeat."""
 LONGEST_PAUSE: Final = 120.0
 LIMIT: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"

@@ -98,16 +98,27 @@ class Workshop:
         self._look_in_thread = in_thread or Threads()
         self.flights = Flights(journal, callback_url=callback_url, draw=draw)
         self.uploads = Uploads(journal, self.open, now=now, draw=draw)
-        self.savings = Savings(journal, disk, self.open, in_thread=self.in_thread, holder=holder, gone=gone, now=now)
+        self.savings = Savings(
+            journal,
+            disk,
+            self.open,
+            owner=None if account.name is None else owner_of(account.name, ""),
+            in_thread=self.in_thread,
+            holder=holder,
+            gone=gone,
+            now=now,
+        )
         self.watches = Watches(
             journal,
             self.open,
             on_failed=self.forget_balance,
-            on_finished=self._keep_copy,
+            on_finished=lambda entry: self.savings.begin(self.tasks, entry),
             now=now,
             draw=draw,
         )
         self.awaited: Counter[str] = Counter()
+        self.untold: set[str] = set()
+        """Entries whose call was answered before they were sent: what they cost is still to be told."""
         self.balance: tuple[float, float] | None = None
         self.balance_changes = 0
         self._account = account
@@ -148,14 +159,9 @@ class Workshop:
             for entry in await self.journal.unfinished():
                 if entry.intent.owner.startswith(f"{account}/"):
                     await self.watches.own(self.tasks, entry)
-            await self.savings.resume(self.tasks, owner_of(account, ""))
+            await self.savings.resume(self.tasks)
         except VidgoError as error:
             log.warning("tasks of earlier runs cannot be looked after: %s", error.message)
-
-    def _keep_copy(self, entry: Entry) -> None:
-        # Another caller's picture, made over HTTP, must not show up in this person's folder.
-        if entry.intent.owner == self.owner(""):
-            self.savings.begin(self.tasks, entry)
 
     def owner(self, caller: str) -> str:
         """Return who pays for a caller.

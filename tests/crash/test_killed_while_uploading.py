@@ -1,0 +1,113 @@
+"""A process is killed around the uploads of an edit: the next one uploads what is missing, and pays once."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.crash.conftest import ANEW, FOUND, UNKNOWN, Payers, check, until
+from vidgo_mcp.sandbox import Sandbox, running
+from vidgo_mcp.sandbox.storage import Storage, StoredFile
+
+POINTS = {
+    "before turn": (ANEW, 0),
+    "after turn": (ANEW, 0),
+    "accepted": (ANEW, 0),
+    "after upload": (ANEW, 0),
+    "inside remember": (ANEW, 0),
+    "after remember": (ANEW, 1),
+    "before sent": (ANEW, 2),
+    "after sent": (UNKNOWN, 2),
+    "after bind": (FOUND, 2),
+}
+"""What the next process makes of a request whose process was killed there, and how many uploads it finds at least."""
+
+
+class Shelves(Storage):
+    """The vendor's storage, which writes down the digest of each upload."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uploaded: list[str] = []
+
+    def keep(self, file: StoredFile) -> StoredFile:
+        if isinstance(file.content, bytes):
+            self.uploaded.append(sha256(file.content).hexdigest())
+        return super().keep(file)
+
+
+class Vendor(Sandbox):
+    """A sandbox with such a storage."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(seconds=(0.3, 0.3), faults=faults)
+        self.storage: Shelves = Shelves()
+
+
+@pytest.fixture
+def references(tmp_path: Path) -> list[Path]:
+    """Return two different pictures."""
+    paths = [tmp_path / name for name in ("cat.png", "dog.png")]
+    for shade, path in enumerate(paths):
+        file = BytesIO()
+        Image.new("RGB", (32, 16), (shade, 7, 7)).save(file, "PNG")
+        path.write_bytes(file.getvalue())
+    return paths
+
+
+def remembered(path: Path) -> set[str]:
+    """Return the digests of the uploads that the journal knows."""
+    with closing(sqlite3.connect(path)) as rows:
+        return {digest for (digest,) in rows.execute("SELECT digest FROM uploads")}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_the_next_process_uploads_what_is_missing_and_pays_once(
+    point: str, payers: Payers, references: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    fate, least = POINTS[point]
+    vendor = Vendor("upload:hang*1") if point == "accepted" else Vendor()
+    given = [str(reference) for reference in references]
+    with running(vendor) as base:
+        victim, heir = payers.take(), payers.take()
+        victim.ask(path, base, point, references=given)
+        if point == "accepted":
+            until(lambda: len(vendor.storage.uploaded) == 2)
+        else:
+            assert victim.told() == "stopped"
+        paid = bool(vendor.ledger)
+        victim.close()
+        assert len(vendor.tasks) == paid
+        known, before = remembered(path), len(vendor.storage.uploaded)
+        assert len(known) >= least
+        heir.ask(path, base, references=given)
+        check(fate, heir.told(), vendor, paid_before=paid)
+        missing = [sha256(reference.read_bytes()).hexdigest() for reference in references]
+        assert sorted(vendor.storage.uploaded[before:]) == sorted(digest for digest in missing if digest not in known)
+        # The victim asked for each at most once.
+        assert before <= 2
+
+
+@pytest.mark.parametrize("point", ["after turn", "before sent"])
+def test_a_process_that_waits_for_the_uploads_of_another_goes_on_when_that_dies(
+    point: str, payers: Payers, references: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    vendor = Vendor()
+    given = [str(reference) for reference in references]
+    with running(vendor) as base:
+        victim, waiting = payers.take(), payers.take()
+        victim.ask(path, base, point, references=given)
+        assert victim.told() == "stopped"
+        waiting.ask(path, base, references=given)
+        assert vendor.tasks == {}
+        victim.close()
+        check(ANEW, waiting.told(), vendor, paid_before=False)
+        assert len(vendor.storage.uploaded) == 2

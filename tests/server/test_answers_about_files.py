@@ -1,0 +1,229 @@
+"""What a model reads about files: where a picture is saved or why not, what an upload waits for, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.conftest import DAY, World
+from tests.server.conftest import ERAS, calling, inline, png, text_of
+from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.service import Disk
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
+
+LOW = 2
+FOX = {"prompt": "a fox", "wait_seconds": 600}
+PHOTO = "https://example.com/photo.png"
+SECRET = "what nobody may repeat"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder that may be read, with a picture, a folder, and what is no picture; another lies beside it."""
+    pictures = tmp_path / "pictures"
+    (pictures / "cats").mkdir(parents=True)
+    (pictures / "cat.png").write_bytes(png())
+    (pictures / "half.png").write_bytes(png()[:60])
+    (pictures / "notes.txt").write_text(SECRET)
+    (tmp_path / "beside.png").write_bytes(png())
+    return pictures
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    return tmp_path / "Pictures" / "vidgo"
+
+
+@pytest.fixture
+def disk(folder: Path, shelf: Path) -> Disk:
+    return Disk(Folders((folder, shelf)), shelf)
+
+
+REFUSED = [
+    pytest.param("{outside}", ("outside", "VIDGO_INPUT_DIRS"), id="outside"),
+    pytest.param("../beside.png", ("outside", "VIDGO_INPUT_DIRS"), id="above"),
+    pytest.param("cta.png", ("no such file", "did you mean", "cat.png"), id="missing, with a near name"),
+    pytest.param("zebra.png", ("no such file",), id="missing"),
+    pytest.param("cats", ("a folder", "name a picture"), id="folder"),
+    pytest.param("notes.txt", ("text", "not a JPEG, PNG, GIF or WebP"), id="no picture"),
+    pytest.param("half.png", ("damaged",), id="half a picture"),
+    pytest.param("file://elsewhere/cat.png", ("file:///", "other machines"), id="another machine"),
+    pytest.param(r"\\elsewhere\cat.png", ("network",), id="network"),
+    pytest.param("data:image/png;base64,AAAA", ("not a JPEG, PNG, GIF or WebP",), id="data that is no picture"),
+    pytest.param("data:image/png,AAAA", ("base64",), id="data in another encoding"),
+    pytest.param("data:image/png;base64,~~~~", ("not base64",), id="broken data"),
+    pytest.param(inline(png())[:-40], ("damaged",), id="half of the data"),
+]
+
+
+@pytest.mark.parametrize(("reference", "words"), REFUSED)
+async def test_a_reference_that_cannot_be_used_is_named_with_the_reason_and_nothing_is_sent(
+    era: str, disk: Disk, tmp_path: Path, reference: str, words: tuple[str, ...]
+) -> None:
+    reference = reference.format(outside=tmp_path / "beside.png")
+    async with World(disk=disk) as world, calling(world, era) as caller:
+        result = await caller.call("edit_image", **FOX, image_urls=[PHOTO, "cat.png", reference])
+        error = result.structured_content
+        assert isinstance(error, dict)
+        assert {name: error[name] for name in ("category", "money", "field", "retryable")} == {
+            "category": "invalid_request",
+            "money": "nothing_spent",
+            "field": "image_urls",
+            "retryable": False,
+        }
+        text = text_of(result)
+        for word in ("image_urls[2]", reference.replace("\\", r"\\")[:30], *words):
+            assert word in text
+        assert "image_urls[1]" not in text
+        assert SECRET not in text
+        # Data may be megabytes long; nobody needs to read them again.
+        assert len(text) < 600
+        assert (world.opened, world.wire.seen) == (0, [])
+
+
+async def test_all_references_that_cannot_be_used_are_named_in_one_answer(era: str, disk: Disk) -> None:
+    async with World(disk=disk) as world, calling(world, era) as caller:
+        error = await caller.error("edit_image", **FOX, image_urls=["cta.png", PHOTO, "/etc/passwd", "cat.png", "cats"])
+        lines = error["message"].splitlines()
+        assert [line.split()[1] for line in lines] == ["image_urls[0]", "image_urls[2]", "image_urls[4]"]
+
+
+async def test_of_what_is_outside_not_even_its_existence_is_told(era: str, disk: Disk, tmp_path: Path) -> None:
+    async with World(disk=disk) as world, calling(world, era) as caller:
+        there, missing = [
+            (await caller.error("edit_image", **FOX, image_urls=[str(tmp_path / name)]))["message"].replace(name, "")
+            for name in ("beside.png", "nobody.png")
+        ]
+        assert there == missing
+
+
+@pytest.mark.parametrize("reference", ["cat.png", inline(png())])
+async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(era: str, folder: Path, reference: str) -> None:
+    limit = 1024 * 1024
+    (folder / "cat.png").write_bytes(png() + bytes(limit))
+    large = reference if reference == "cat.png" else inline(png() + bytes(limit))
+    async with (
+        World(disk=Disk(Folders((folder,), largest=limit), largest=limit)) as world,
+        calling(world, era) as caller,
+    ):
+        result = await caller.call("edit_image", **FOX, image_urls=[large])
+        assert result.is_error
+        assert "more than 1 MB" in text_of(result)
+        assert len(text_of(result)) < 600
+        assert world.wire.seen == []
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "words"),
+    [
+        pytest.param(Disk(Folders(())), ("VIDGO_INPUT_DIRS", "restart"), id="nothing may be read"),
+        pytest.param(Disk(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"),
+    ],
+)
+@pytest.mark.parametrize("reference", ["cat.png", "/etc/passwd", "~/cat.png", "file:///etc/passwd"])
+async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
+    era: str, elsewhere: Disk, words: tuple[str, ...], reference: str
+) -> None:
+    async with World(disk=elsewhere, seconds=5) as world, calling(world, era) as caller:
+        error = await caller.error("edit_image", **FOX, image_urls=reference)
+        for word in words:
+            assert word in error["message"]
+        assert world.wire.seen == []
+        assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
+
+
+async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str, disk: Disk, shelf: Path) -> None:
+    async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
+        made = await caller.data("generate_image", **FOX)
+        [saved] = [str(path) for path in shelf.iterdir()]
+        again = await caller.data("generate_image", **FOX)
+        found = await caller.data("get_task", task_id=made["task_id"])
+        [listed] = (await caller.data("get_task"))["tasks"]
+        assert [answer["saved_paths"] for answer in (made, again, found, listed)] == [[saved]] * 4
+        assert "where the picture is saved" in made["next_step"]
+        edited = await caller.data("edit_image", **FOX, image_urls=saved)
+        assert (edited["model"], len(edited["saved_paths"])) == ("gpt-image-2-edit", 1)
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str, disk: Disk, shelf: Path) -> None:
+    async with World(disk=disk, seconds=5, faults=["file:error_500"]) as world, calling(world, era) as caller:
+        result = await caller.call("generate_image", **FOX)
+        text = text_of(result)
+        assert text.startswith("Finished. This call cost 2 credits.\n")
+        assert f"Not saved to {shelf} yet" in text
+        assert "HTTP 500" in text
+        assert "saved as" not in text
+        assert isinstance(result.structured_content, dict)
+        assert "saved" not in result.structured_content["next_step"]
+
+
+async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: Disk, shelf: Path) -> None:
+    async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
+        task_id = (await caller.data("generate_image", **FOX))["task_id"]
+        [saved] = shelf.iterdir()
+        await anyio.sleep(DAY)
+        result = await caller.call("get_task", task_id=task_id)
+        late = result.structured_content
+        assert isinstance(late, dict)
+        assert (late["outcome"], late["saved_paths"], "image_urls" in late) == ("finished", [str(saved)], False)
+        assert text_of(result).startswith("Finished, but its URL has died.")
+        assert "where the picture is saved" in late["next_step"]
+        assert not (await caller.call("view_image", task_id=task_id)).is_error
+        edited = await caller.data("edit_image", **FOX, image_urls=f"task:{task_id}")
+        assert (edited["outcome"], edited["credits_charged"]) == ("finished", LOW)
+        saved.unlink()
+        late = await caller.data("get_task", task_id=task_id)
+        assert "saved_paths" not in late
+        assert "can no longer be fetched" in late["next_step"]
+
+
+async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_without_a_task(
+    era: str, disk: Disk, folder: Path
+) -> None:
+    names = [f"{number}.png" for number in range(7)]
+    for number, name in enumerate(names):
+        (folder / name).write_bytes(png(number + 1))
+    edit: dict[str, Any] = {"prompt": "a collage", "image_urls": names}
+    told: list[tuple[float, str]] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message or ""))
+
+    async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
+        await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 30}, progress_callback=listen)
+        assert all("waiting for the upload limit" in words and "5 of 7" in words for _, words in told)
+        assert len(told) > 5
+        result = await caller.call("edit_image", **edit, wait_seconds=0)
+        text, waiting = text_of(result), result.structured_content
+        assert isinstance(waiting, dict)
+        assert (waiting["outcome"], "task_id" in waiting) == ("pending", False)
+        for words in ("no task_id yet", "Not sent yet", "waiting for the upload limit", "5 of 7 references"):
+            assert words in text
+        assert "repeat this exact call" in waiting["next_step"]
+        assert world.movements() == []
+        made = await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 600}, progress_callback=listen)
+        assert "Finished." in text_of(made)
+        values = [progress for progress, _ in told]
+        last = values.index(min(values), 1)
+        for calls in (values[:last], values[last:]):
+            assert calls == sorted(set(calls))
+            assert 0 < calls[0] <= calls[-1] < 100
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_while_nothing_is_spent_no_number_says_otherwise(era: str, disk: Disk) -> None:
+    edit: dict[str, Any] = {"prompt": "a fox", "image_urls": "cat.png"}
+    async with World(disk=disk, faults=["upload:error_500"]) as world, calling(world, era) as caller:
+        result = await caller.call("edit_image", **edit, wait_seconds=0)
+        assert world.movements() == []
+        assert "Not sent yet" in text_of(result)
+        assert "The last 24 hours cost 2 credits" not in text_of(result)
+        assert isinstance(result.structured_content, dict)
+        assert not result.structured_content.get("credits_charged")
+        await anyio.sleep(600)
+        assert (await caller.data("get_task"))["tasks"] == []

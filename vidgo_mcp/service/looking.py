@@ -1,0 +1,107 @@
+"""Looks after a task that exists: waits for it, tells how it stands, and gets its picture. Nothing here spends."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from vidgo_mcp.errors import NotFoundError, PermissionDeniedError
+from vidgo_mcp.journal import Entry, in_window
+from vidgo_mcp.models.outcomes import TaskResult, View
+from vidgo_mcp.service import answers
+from vidgo_mcp.service.following import Deadline, Meter, Progress
+from vidgo_mcp.service.saving import labelled
+from vidgo_mcp.service.workshop import Workshop
+
+
+async def task(shop: Workshop, task_id: str, deadline: Deadline, caller: str, progress: Progress) -> TaskResult:
+    """Return a task, waiting for its end, and record that somebody received it.
+
+    Raises:
+        NotFoundError: neither the journal nor Vidgo knows it.
+        VidgoError: its status could not be read.
+    """
+    owner = shop.owner(caller)
+    entry = await shop.known(owner, task_id)
+    if entry is None:
+        return await shop.foreign(owner, task_id, deadline, Meter(progress))
+    shop.awaited[entry.id] += 1
+    try:
+        entry, notes = await _ended(shop, entry, deadline, Meter(progress))
+        return await shop.delivered(entry, charged=None, notes=notes)
+    finally:
+        shop.awaited[entry.id] -= 1
+
+
+async def glance(shop: Workshop, task_id: str, caller: str) -> TaskResult:
+    """Return a task as it stands. It does not hand the picture over, which is still announced to whoever waits for it.
+
+    Raises:
+        NotFoundError: neither the journal nor Vidgo knows it.
+        VidgoError: its status could not be read.
+    """
+    owner = shop.owner(caller)
+    entry = await shop.known(owner, task_id)
+    if entry is None:
+        return await shop.foreign(owner, task_id, Deadline(0), Meter())
+    shop.awaited[entry.id] += 1
+    try:
+        entry, notes = await _ended(shop, entry, Deadline(0), Meter())
+        [saved] = await shop.copies([entry])
+        return answers.entry_result(entry, shop.now(), saved=saved, notes=notes)
+    finally:
+        shop.awaited[entry.id] -= 1
+
+
+async def _ended(shop: Workshop, entry: Entry, deadline: Deadline, meter: Meter) -> tuple[Entry, list[str]]:
+    """Return the entry as it is at its end or when time is over, and a note where Vidgo refuses to tell."""
+    if entry.state != "accepted" or not in_window(entry, shop.now()):
+        return entry, []
+    entry, failure = await shop.await_end(entry, deadline, meter)
+    if isinstance(failure, NotFoundError | PermissionDeniedError):
+        return entry, [f"It was accepted and paid for, but its status cannot be read. {failure.message}"]
+    if failure is not None:
+        raise failure
+    return entry, []
+
+
+async def picture(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult, bytes]:
+    """Return a finished picture whole: its saved copy where there is one, else what its URL gives.
+
+    Raises:
+        VidgoError: there is no picture, or not yet.
+    """
+    result = await glance(shop, task_id, caller)
+    entry = await shop.known(shop.owner(caller), task_id) if result.saved_paths else None
+    saved = await shop.copy(entry) if entry is not None else None
+    if saved is not None:
+        return result, saved
+    client, url = await shop.open(), answers.viewable_url(result)
+    return result, await client.download(url)
+
+
+async def file(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult, bytes]:
+    """Return a finished picture as it is saved, with the facts about it inside where they are wanted.
+
+    Raises:
+        VidgoError: there is no picture, or not yet.
+    """
+    result, content = await picture(shop, task_id, caller)
+    entry = await shop.known(shop.owner(caller), task_id)
+    if entry is not None:
+        content, _ = await shop.in_thread(partial(labelled, content, entry, facts=shop.disk.facts))
+    return result, content
+
+
+def scaled_to(content: bytes, max_edge: int) -> View:
+    """Return a picture that a model can look at. Blocks."""
+    # Imported here, in the worker thread: Pillow is not needed before the first look at a picture.
+    from vidgo_mcp.service.viewing import scaled
+
+    return scaled(content, max_edge)
+
+
+def fitted(content: bytes) -> View:
+    """Return a picture that a client can take whole. Blocks."""
+    from vidgo_mcp.service.viewing import fitting
+
+    return fitting(content)
