@@ -176,7 +176,7 @@ class Round:
             return
         assert self._service is not None
         for entry in await self._world.journal.unsaved(PERSON):
-            self._look_at_copy(await self._service.task(entry.task_id or "", wait_seconds=1))
+            self._look_at_copy(await self._service.task(entry.task_id or "", wait_seconds=1), "")
 
     def _ends(self, entry: Entry) -> bool:
         task = self._world.sandbox.tasks.get(entry.task_id or "")
@@ -247,7 +247,7 @@ class Round:
             else:
                 call.answer = result.outcome
                 call.task_id, call.charged = result.task_id, result.credits_charged or 0
-                self._look_at_copy(result)
+                self._look_at_copy(result, caller)
         self._found.answers[call.answer] += 1
 
     def _spelled(self, reference: Path | str) -> str:
@@ -257,9 +257,9 @@ class Round:
         data = f"data:image/png;base64,{base64.b64encode(reference.read_bytes()).decode()}"
         return self._draw.choice((str(reference), reference.as_uri(), reference.name, data))
 
-    def _look_at_copy(self, result: TaskResult) -> None:
-        """A living picture has a copy, or the caller is told why not."""
-        if result.outcome != "finished" or not result.image_urls:
+    def _look_at_copy(self, result: TaskResult, caller: str) -> None:
+        """A living picture has a copy, or the person is told why not; those of other callers are not saved here."""
+        if caller or result.outcome != "finished" or not result.image_urls:
             return
         if result.saved_paths:
             self._found.tried["told where the copy is"] += 1
@@ -279,7 +279,7 @@ class Round:
                 if known:
                     self._found.tried["get_task"] += 1
                     task = await service.task(self._draw.choice(known), wait_seconds=1, caller=caller)
-                    self._look_at_copy(task)
+                    self._look_at_copy(task, caller)
                     if task.image_urls:
                         self._found.tried["downloads"] += 1
                         await self._world.client().download(task.image_urls[0])

@@ -18,7 +18,7 @@ PREPARED = """\
                 tries = Patience(draw=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
-                    await self._journal.mark_sent(flight.entry.id)
+                    flight.entry = await self._journal.mark_sent(flight.entry.id)
                     sent = True
 """
 PREPARED_LATE = """\
@@ -26,7 +26,7 @@ PREPARED_LATE = """\
                 tries = Patience(draw=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
-                    await self._journal.mark_sent(flight.entry.id)
+                    flight.entry = await self._journal.mark_sent(flight.entry.id)
                     sent = True
                     request = await prepare()
 """
@@ -46,7 +46,7 @@ SAVING = "tests/crash/test_killed_while_saving.py::test_the_next_start_leaves_on
 BREAKS = {
     "the sent mark is not written": (
         "vidgo_mcp/service/submitting.py",
-        "                    await self._journal.mark_sent(flight.entry.id)\n",
+        "                    flight.entry = await self._journal.mark_sent(flight.entry.id)\n",
         "                    pass\n",
         "tests/service/test_same_picture.py",
     ),

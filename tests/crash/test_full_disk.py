@@ -91,7 +91,7 @@ def serving(path: Path, base: str, folder: Path, *before: str) -> Iterator[Serve
         pytest.param(
             full, "file too large", marks=pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
         ),
-        (taken, "exists"),
+        (taken, "a file where the folder should be"),
     ],
 )
 def test_a_picture_that_the_disk_does_not_take_is_saved_by_the_next_start(

@@ -149,7 +149,7 @@ def test_all_faults_of_one_call_are_reported_together() -> None:
         ({"prompt": " "}, r"prompt: it is empty"),
         ({"prompt": "\ud83e"}, r"prompt: it has half of a surrogate pair; send whole characters"),
         ({"prompt": None}, r"prompt is required: What the picture shows, .*"),
-        ({"quality": "x" * 5000}, r'quality "x{40,60}\.\.\. is not offered; allowed: low, medium or high'),
+        ({"quality": "x" * 5000}, r'quality "x{40,60}\.\.\." is not offered; allowed: low, medium or high'),
         ({"quality": "a\u202e\nb"}, r'quality "a \\nb" is not offered; .*'),
     ],
 )  # fmt: skip

@@ -85,7 +85,7 @@ async def download(
         raise UnavailableError(f"The picture could not be fetched within {seconds:.0f} s.") from None
     except (*TRANSPORT_ERRORS, OSError) as error:
         raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
-    raise UnavailableError(f"The picture's address redirects more than {MOST_REDIRECTS} times.", retryable=False)
+    raise UnavailableError(f"The picture's address redirects more than {MOST_REDIRECTS} times.")
 
 
 @dataclass(frozen=True, slots=True)
