@@ -21,6 +21,7 @@ from vidgo_mcp.errors import (
     RateLimitedError,
     VidgoError,
     plain_text,
+    sentence,
 )
 
 REPEATABLE = settings(deadline=None, derandomize=True)
@@ -153,6 +154,11 @@ def test_foreign_text_becomes_one_trimmed_line_without_invisible_characters(text
 @given(st.lists(st.text(alphabet="abcé漢🦊.,:/", min_size=1, max_size=8), max_size=8))
 def test_harmless_text_within_the_limit_stays_as_it_is(words: list[str]) -> None:
     assert plain_text(" ".join(words)) == " ".join(words)
+
+
+@pytest.mark.parametrize("text", ["No credits (yet)", "No credits (yet).", "No credits!", "What?"])
+def test_foreign_words_end_as_a_sentence_before_ours_begin(text: str) -> None:
+    assert sentence(text) == (f"{text}." if text == "No credits (yet)" else text)
 
 
 def test_text_beyond_the_limit_ends_in_three_dots() -> None:

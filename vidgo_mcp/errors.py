@@ -228,3 +228,8 @@ def plain_text(text: str, limit: int = VENDOR_TEXT_LIMIT) -> str:
     kept = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text[: limit * 4])
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
+
+
+def sentence(text: str) -> str:
+    """Return foreign words as a sentence: they often end without a full stop, and would run into ours."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

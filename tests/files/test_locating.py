@@ -244,6 +244,8 @@ def test_every_name_can_be_written_as_a_file_address(raw: bytes) -> None:
         ("fox.jpg", "fox.png"),
         ("fox", "fox.webp"),
         ("fox.jpeg", "fox"),
+        ("fox.pgn", "fox.png"),
+        ("Fox.txt", "fox.jpeg"),
         ("fxo.png", "fox.png"),
         ("lighthouse-at-dwan.png", "lighthouse-at-dawn.png"),
     ],
@@ -263,6 +265,7 @@ def test_no_name_is_found_when_none_is_near() -> None:
     assert nearest("fox.png", ["zebra.gif", "notes.txt", ".png"]) is None
     assert nearest("fox.png", []) is None
     assert nearest("fox.tar", ["fox.zip"]) is None
+    assert nearest("fx.pgn", ["fx.txt"]) is None
 
 
 def test_a_shown_name_has_no_character_that_moves_the_terminal_or_cannot_be_encoded() -> None:

@@ -24,6 +24,7 @@ from vidgo_mcp.errors import (
     RateLimitedError,
     UnavailableError,
     VidgoError,
+    sentence,
 )
 
 Fate = Literal["not_sent", "unknown"]
@@ -66,7 +67,7 @@ def fate(error: Exception) -> Fate:
 
 
 def _spoken(text: str | None, otherwise: str) -> str:
-    return f"Vidgo says: {text}" if text else otherwise
+    return f"Vidgo says: {sentence(text)}" if text else otherwise
 
 
 def submit_error(status: int, text: str | None, retry_after: float | None = None) -> VidgoError:

@@ -70,7 +70,8 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
     """Return the name that was probably meant, None when no name is near.
 
     First one that differs only in case or in how its accents are composed, then one that was percent-encoded, one with
-    the extension of another picture, and last one that merely looks alike.
+    the extension of another picture, then the picture that a mistyped extension hides, and last one that merely looks
+    alike.
     """
     likings: list[Callable[[str], str]] = [_folded, lambda text: _folded(unquote(text)), _without_extension]
     for liking in likings:
@@ -78,6 +79,10 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
         for there in names:
             if wanted in {_folded(there), liking(there)}:
                 return there
+    stem = _folded(name).rpartition(".")[0]
+    for there in names:
+        if stem and _folded(there) != _without_extension(there) == stem:
+            return there
     # Without extensions: all short names that share theirs would be alike.
     shortened = {_without_extension(there)[:_COMPARED]: there for there in names}
     alike = difflib.get_close_matches(_without_extension(unquote(name))[:_COMPARED], shortened, n=1, cutoff=_ALIKE)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
-from vidgo_mcp.errors import DeclinedError, Money, VidgoError
+from vidgo_mcp.errors import DeclinedError, Money, VidgoError, sentence
 from vidgo_mcp.models.outcomes import BalanceResult, ErrorResult, Estimate, Result, TaskList, TaskResult, View
 
 MONEY: Final[dict[Money, str]] = {
@@ -114,7 +114,7 @@ def _headline(result: TaskResult) -> str:
         return f"Finished. {price}" if result.image_urls else f"Finished, but its URL has died. {price}"
     if result.outcome == "failed":
         refund = "The credits were refunded." if result.refunded else price
-        return f"Failed: {_sentence(result.error or '')} {refund}"
+        return f"Failed: {sentence(result.error or '')} {refund}"
     if result.outcome == "unknown":
         return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
     progress = f", {result.progress} %" if result.progress is not None else ""
@@ -122,11 +122,6 @@ def _headline(result: TaskResult) -> str:
         # Vidgo has not answered the submit, and may still refuse it.
         return f"Pending (no task_id yet). It costs {result.credits} credits if Vidgo accepts it."
     return f"Pending ({result.status}{progress}). {price}"
-
-
-def _sentence(text: str) -> str:
-    """Vidgo's words often end without a full stop, and would run into ours."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _price(result: TaskResult) -> str:
