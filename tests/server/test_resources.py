@@ -131,6 +131,16 @@ async def test_the_newest_twenty_tasks_are_listed_newest_first(era: str) -> None
         assert (await data_of(client, f"vidgo://tasks/{made[0]}"))["prompt"] == "picture 0"
 
 
+async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since(era: str) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = [await world.pending(prompt=f"picture {number}") for number in range(21)]
+        for number in range(5):
+            world.sandbox.add_fault("submit:missing_task_id*1")
+            with pytest.raises(OutcomeUnknownError):
+                await world.make(prompt=f"lost {number}")
+        assert await uris(client) == [*FIXED, *(f"vidgo://tasks/{task_id}" for task_id in reversed(made[1:]))]
+
+
 async def test_a_task_is_listed_with_the_first_words_of_its_prompt_its_outcome_and_its_price(era: str) -> None:
     async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
         made = await world.finished(prompt="a fox\nin the snow, " + "and further " * 20, size="16:9", quality="high")
@@ -240,7 +250,7 @@ async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
             ("vidgo://pricing", (3_600_000, "public")),
             ("vidgo://spending", (0, "private")),
             (f"vidgo://tasks/{failed.task_id}", (60_000, "private")),
-            (f"vidgo://tasks/{finished.task_id}", (60_000, "private")),
+            (f"vidgo://tasks/{finished.task_id}", (0, "private")),
             (f"vidgo://tasks/{pending}", (0, "private")),
             (f"vidgo://images/{finished.task_id}", (3_600_000, "private")),
         ):
@@ -284,6 +294,22 @@ async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is
             shown = f"{picture.width}x{picture.height}"
         assert isinstance(note, TextResourceContents)
         assert note.text == f"Scaled from 2400x300 to {shown}; the original: {made.image_urls[0]}"
+
+
+@pytest.mark.parametrize("edges", [(600, 700), (12000, 12000)])
+async def test_half_a_picture_and_one_with_too_many_pixels_are_not_handed_on_as_whole(
+    era: str, edges: tuple[int, int]
+) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+        made = await world.finished()
+        assert made.task_id is not None
+        file = io.BytesIO()
+        Image.new("1", edges).save(file, "PNG")
+        content = file.getvalue() if edges[0] > 600 else file.getvalue()[:-20]
+        assert len(content) < LARGEST_RESOURCE
+        world.sandbox.storage.keep(replace(world.sandbox.tasks[made.task_id].result, content=content))
+        error = await refused(client, f"vidgo://images/{made.task_id}")
+        assert (error.code, "Give the user its URL" in error.message) == (INTERNAL, True)
 
 
 NONSENSE = [

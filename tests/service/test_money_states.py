@@ -35,6 +35,25 @@ async def test_a_submit_that_is_under_way_is_joined_and_listed_as_pending_withou
         assert world.movements() == [("charge", LOW)]
 
 
+async def test_a_list_says_what_to_do_with_what_is_in_it() -> None:
+    async with World(faults=["submit:lose_answer*1"], seconds=20) as world:
+        assert (await world.listed()).next_step == "There are no tasks yet; generate_image makes one."
+        with pytest.raises(OutcomeUnknownError):
+            await world.make()
+        unknown = f"For what is unknown: {OutcomeUnknownError.default_next_step}"
+        assert (await world.listed()).next_step == unknown
+        await world.pending(prompt="an owl")
+        assert (await world.listed()).next_step == (
+            f"Call get_task with the task_id of a pending one; it waits by itself. {unknown}"
+        )
+        await anyio.sleep(60)
+        assert "Give the user a URL" in str((await world.listed()).next_step)
+    async with World(seconds=5) as world:
+        await world.finished()
+        await anyio.sleep(DAY)
+        assert (await world.listed()).next_step == "None is pending, and no picture of these can be fetched any more."
+
+
 async def test_an_unknown_submit_is_never_sent_again_in_the_window_and_can_be_after_it() -> None:
     async with World(faults=["submit:lose_answer*1"]) as world:
         with pytest.raises(OutcomeUnknownError) as first:

@@ -14,9 +14,10 @@ from PIL import Image
 
 from tests.conftest import DAY, World
 from vidgo_mcp.errors import NotFoundError, UnavailableError, VidgoError
+from vidgo_mcp.files.pictures import MOST_PIXELS
 from vidgo_mcp.models.outcomes import View
 from vidgo_mcp.models.requests import ViewArguments
-from vidgo_mcp.service.viewing import MOST_BYTES, MOST_PIXELS, scaled
+from vidgo_mcp.service.viewing import MOST_BYTES, scaled
 
 LOW = 2
 
@@ -81,7 +82,8 @@ def test_transparency_is_kept() -> None:
 def test_a_picture_that_lies_on_its_side_is_turned() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert opened(scaled(encoded(Image.new("RGB", (64, 32)), "JPEG", exif=exif), 256)).size == (32, 64)
+    view = scaled(encoded(Image.new("RGB", (64, 32)), "JPEG", exif=exif), 256)
+    assert opened(view).size == (view.width, view.height) == (32, 64)
 
 
 def test_even_noise_fits_into_the_limit() -> None:
@@ -178,15 +180,22 @@ async def test_a_picture_that_is_not_there_yet_is_an_error_that_says_to_wait_wit
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("fault", ["failed", "no_files"])
-async def test_a_failed_task_has_nothing_to_look_at(fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "why", "step"),
+    [
+        ("failed", "it failed, and was refunded", "Make the picture again"),
+        ("no_files", "It was paid for and not refunded", "Only if they accept to pay again: raise variation"),
+    ],
+)
+async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, step: str) -> None:
     async with World(faults=[f"task:{fault}"], seconds=5) as world:
         made = await world.make()
         assert made.task_id is not None
         with pytest.raises(NotFoundError) as caught:
             await world.service.view(ViewArguments(task_id=made.task_id))
         assert caught.value.task_id == made.task_id
-        assert "failed" in caught.value.message
+        assert why in caught.value.message
+        assert step in caught.value.next_step
 
 
 @pytest.mark.anyio
@@ -199,6 +208,7 @@ async def test_a_picture_whose_url_died_is_not_fetched() -> None:
         with pytest.raises(NotFoundError) as caught:
             await world.service.view(ViewArguments(task_id=made.task_id))
         assert "24 hours" in caught.value.message
+        assert "costs 2 credits again" in caught.value.next_step
         assert len(world.wire.seen) == requests
 
 

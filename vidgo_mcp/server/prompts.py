@@ -88,7 +88,7 @@ def get(name: str, arguments: Mapping[str, str] | None) -> GetPromptResult:
     try:
         picture = read_arguments(EstimateArguments, {key: given[key] for key in OFFERED if key in given})
     except InvalidRequestError as error:
-        raise MCPError(INVALID_PARAMS, "\n".join([*faults, error.message, error.next_step])) from None
+        raise MCPError(INVALID_PARAMS, "\n".join([*faults, error.message])) from None
     if faults:
         raise MCPError(INVALID_PARAMS, "\n".join(faults))
     text = _picture_brief(given, picture) if name == PICTURE_BRIEF else _edit_brief(given, picture)

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote
@@ -46,7 +47,7 @@ MOST_COMPLETIONS: Final = 100
 """What the protocol allows in one answer."""
 AN_HOUR: Final = 3_600_000
 A_MINUTE: Final = 60_000
-"""Milliseconds for which a client may keep a task that has ended: it changes only when its URL dies."""
+"""Milliseconds for which a client may keep a failed task. Others change: they end, are saved, and their URLs die."""
 
 _ONE_TASK = re.compile(r"vidgo://(tasks|images)/([^/?#]+)")
 
@@ -72,7 +73,9 @@ async def listing(service: Service, caller: str) -> ListResourcesResult:
             mime_type=JSON,
         ),
     ]
-    for task_id, task in _by_id(await _newest(service, LISTED, caller)).items():
+    # More than are listed: those without a task_id, such as lost answers, have no address.
+    newest = _by_id(await _newest(service, MOST_COMPLETIONS, caller))
+    for task_id, task in islice(newest.items(), LISTED):
         words = plain_text(task.prompt or task_id, 60)
         found.append(
             Resource(
@@ -139,10 +142,8 @@ async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
         raise
     except VidgoError as error:
         raise MCPError(INTERNAL_ERROR, f"{error.message} {error.next_step}") from None
-    ended = task.outcome in {"finished", "failed"}
-    return ReadResourceResult(
-        contents=[_json(uri, task.to_json())], ttl_ms=A_MINUTE if ended else 0, cache_scope="private"
-    )
+    lasting = A_MINUTE if task.outcome == "failed" else 0
+    return ReadResourceResult(contents=[_json(uri, task.to_json())], ttl_ms=lasting, cache_scope="private")
 
 
 async def complete(service: Service, template: str, argument: CompletionArgument, caller: str) -> Completion:

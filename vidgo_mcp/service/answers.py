@@ -20,6 +20,9 @@ REPEAT: Final = (
     "Wait 20 s, then repeat this exact call, with the same arguments; it finds this picture again and is not paid "
     "for twice."
 )
+PAID_NOTHING: Final = (
+    "Tell the user the task_id, for Vidgo's support. Only if they accept to pay again: raise variation."
+)
 TRY_AGAIN: Final = (
     "The credits were refunded. If the reason names the content, change the prompt; "
     "otherwise the same call may be made again."
@@ -112,7 +115,10 @@ def _next_step(entry: Entry, now: float, saved: Sequence[str], charged: bool | N
     if not in_window(entry, now):
         if saved:
             return f"Tell the user where the picture is saved. {change}"
-        return "The picture can no longer be fetched; the same call of generate_image or edit_image makes it anew."
+        return (
+            "The picture can no longer be fetched. The same call of generate_image or edit_image makes it anew and "
+            f"costs {entry.intent.credits} credits again: ask the user first."
+        )
     show = f"Show the user this URL{' and where the picture is saved' if saved else ''}. {change}"
     if charged is not False or another is None:
         return show
@@ -168,7 +174,7 @@ def paid_nothing(entry: Entry) -> UnavailableError:
         money="accepted",
         retryable=False,
         task_id=entry.task_id,
-        next_step="Tell the user the task_id, for Vidgo's support. Only if they accept to pay again: raise variation.",
+        next_step=PAID_NOTHING,
     )
 
 
@@ -201,15 +207,22 @@ def age(seconds: float) -> str:
     return f"{round(seconds / 3600)} h ago"
 
 
-def list_next_step(entries: Sequence[Entry]) -> str:
+def list_next_step(tasks: Sequence[TaskResult]) -> str:
     """Return what to do with a list of tasks."""
-    if not entries:
+    if not tasks:
         return "There are no tasks yet; generate_image makes one."
-    if any(entry.state == "accepted" for entry in entries):
-        return "Call get_task with the task_id of a pending one; it waits by itself."
-    if any(entry.state in {"sent", "reserved"} for entry in entries):
-        return "One has no task_id yet: repeat the very call that makes it; it is not paid for twice."
-    return "None is pending. Give the user a URL or where it is saved, or edit one with image_urls task:<task_id>."
+    steps = []
+    if any(task.outcome == "pending" and task.task_id for task in tasks):
+        steps.append("Call get_task with the task_id of a pending one; it waits by itself.")
+    elif any(task.outcome == "pending" for task in tasks):
+        steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
+    elif any(task.image_urls or task.saved_paths for task in tasks):
+        steps.append(
+            "None is pending. Give the user a URL or where it is saved, or edit one with image_urls task:<task_id>."
+        )
+    if any(task.outcome == "unknown" for task in tasks):
+        steps.append(f"For what is unknown: {OutcomeUnknownError.default_next_step}")
+    return " ".join(steps) or "None is pending, and no picture of these can be fetched any more."
 
 
 def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: str) -> NotFoundError:
@@ -241,12 +254,18 @@ def viewable_url(result: TaskResult) -> str:
             task_id=result.task_id,
             next_step="Call get_task with this task_id; it waits by itself. Then ask for the picture again.",
         )
-    gone = "its URL has died after 24 hours"
-    if result.saved_paths:
-        gone += f", and its saved copy was changed or cannot be read: {result.saved_paths[0]}"
-    why = gone if result.outcome == "finished" else "it failed"
+    again = "Make the picture again with generate_image or edit_image, if the user wants that"
+    if result.outcome == "finished":
+        why = "its URL has died after 24 hours"
+        if result.saved_paths:
+            why += f", and its saved copy was changed or cannot be read: {result.saved_paths[0]}"
+        again += "." if result.credits is None else f": it costs {result.credits} credits again."
+    elif result.refunded:
+        why = "it failed, and was refunded"
+        again += "."
+    else:
+        why = "Vidgo finished it without a file. It was paid for and not refunded"
+        again = PAID_NOTHING
     raise NotFoundError(
-        f"Task {result.task_id} has no picture to look at: {why}.",
-        task_id=result.task_id,
-        next_step="Make the picture again with generate_image or edit_image, if the user wants that.",
+        f"Task {result.task_id} has no picture to look at: {why}.", task_id=result.task_id, next_step=again
     )

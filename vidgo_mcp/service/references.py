@@ -105,7 +105,8 @@ async def at_hand(workshop: Workshop, owner: str, reference: Reference, deadline
         return _url_of(result)
     if entry.state == "accepted":
         entry, _ = await workshop.await_end(entry, deadline, Meter())
-    result = answers.entry_result(entry, workshop.now())
+    [copies] = await workshop.copies([entry])
+    result = answers.entry_result(entry, workshop.now(), saved=copies)
     if result.outcome == "finished" and not result.image_urls:
         # Its URL has died; the saved copy is the same picture.
         with anyio.move_on_after(deadline.left_for_id()):
@@ -182,13 +183,14 @@ def _url_of(result: TaskResult) -> str:
         )
     if result.outcome == "finished" and result.image_urls:
         return result.image_urls[0]
-    why = (
-        "its URL has died after 24 hours, and there is no saved copy that is still as it was saved"
-        if result.outcome == "finished"
-        else f"it has no picture ({result.outcome})"
-    )
+    why = f"it has no picture ({result.outcome})"
+    step = "Use another picture: an http(s) URL, or task:<task_id> of one that get_task lists with a URL or a copy."
+    if result.outcome == "finished":
+        why = "its URL has died after 24 hours, and there is no saved copy that is still as it was saved"
+    if result.saved_paths:
+        step = f"If the user wants the file as it is now, name it by its path: {result.saved_paths[0]}. Else: {step}"
     raise InvalidRequestError(
         f"task:{result.task_id} cannot be used as a reference: {why}. Nothing was spent.",
         field="image_urls",
-        next_step="Use another picture: an http(s) URL, or task:<task_id> of one made within the last 24 hours.",
+        next_step=step,
     )

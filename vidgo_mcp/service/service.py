@@ -180,10 +180,8 @@ class Service:
         now = shop.now()
         await shop.journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
         saved = await shop.copies(entries)
-        return TaskList(
-            tasks=[answers.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)],
-            next_step=answers.list_next_step(entries),
-        )
+        found = [answers.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)]
+        return TaskList(tasks=found, next_step=answers.list_next_step(found))
 
     async def spending(self, *, caller: str = "") -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.

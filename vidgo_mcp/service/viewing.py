@@ -6,13 +6,13 @@ import io
 import warnings
 from typing import Final
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from vidgo_mcp.errors import UnavailableError
-from vidgo_mcp.files.pictures import kind_of
+from vidgo_mcp.files.pictures import MOST_PIXELS, checked
+from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.outcomes import View
 
-MOST_PIXELS: Final = 50_000_000
 MOST_BYTES: Final = 300_000
 """Some hosts cut or drop larger inline pictures."""
 LARGEST_RESOURCE: Final = 700_000
@@ -20,6 +20,8 @@ LARGEST_RESOURCE: Final = 700_000
 LONGEST_RESOURCE_EDGE: Final = 2048
 _QUALITIES: Final = (85, 75, 60, 45, 30)
 _NO_PICTURE: Final = "What its address gave is not a readable picture."
+_ON_ITS_SIDE: Final = (5, 6, 7, 8)
+"""Orientations of EXIF with which width and height change places."""
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
 
 
@@ -35,15 +37,15 @@ def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
             with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
                 width, height = opened.size
                 if width * height > MOST_PIXELS:
-                    raise UnavailableError(
-                        f"The picture has {width} x {height} pixels, too many to look at here.", retryable=False
-                    )
+                    raise _unshown(f"The picture has {width} x {height} pixels, too many to look at here.")
+                if opened.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE:
+                    width, height = height, width
                 opened.draft("RGB", (max_edge, max_edge))
                 picture = ImageOps.exif_transpose(opened)
                 picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
                 flat = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise UnavailableError(_NO_PICTURE, retryable=False) from None
+        raise _unshown(_NO_PICTURE) from None
     shown, shown_size = _encoded(flat, most_bytes)
     return View(shown, "image/webp", width, height, *shown_size)
 
@@ -54,15 +56,19 @@ def fitting(content: bytes) -> View:
     Raises:
         UnavailableError: the bytes are no picture, a truncated one, or one with too many pixels.
     """
-    kind = kind_of(content)
-    if kind is None or len(content) > LARGEST_RESOURCE:
+    if len(content) > LARGEST_RESOURCE:
         return scaled(content, LONGEST_RESOURCE_EDGE, LARGEST_RESOURCE)
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
-            width, height = opened.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise UnavailableError(_NO_PICTURE, retryable=False) from None
-    return View(content, kind.mime_type, width, height, width, height, original=True)
+        # A client keeps it for long: half a picture, or one that nobody can decode, must not pass as whole.
+        picture = checked(content)
+    except UnusableError as error:
+        raise _unshown(f"The picture cannot be shown: {str(error).partition(':')[0]}.") from None
+    width, height = picture.width, picture.height
+    return View(content, picture.mime_type, width, height, width, height, original=True)
+
+
+def _unshown(why: str) -> UnavailableError:
+    return UnavailableError(why, retryable=False, next_step="Give the user its URL, or where it is saved, instead.")
 
 
 def _encoded(picture: Image.Image, most_bytes: int) -> tuple[bytes, tuple[int, int]]:
