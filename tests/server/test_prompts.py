@@ -154,7 +154,8 @@ def test_an_illegal_shape_is_refused_in_the_words_of_the_tools(
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         read_arguments(EstimateArguments, shape)
-    assert fault(name, {**needed, **shape}) == f"{caught.value.message}\n{caught.value.next_step}"
+    # Their corrected example is a call of a tool, not of a brief.
+    assert fault(name, {**needed, **shape}) == caught.value.message
 
 
 def test_all_faults_are_named_together() -> None:
@@ -190,7 +191,15 @@ def test_the_price_is_the_one_that_the_call_will_have(shape: dict[str, str]) -> 
         return
     for text in (brief("picture_brief", **IDEA, **shape), brief("edit_brief", **EDIT, **shape)):
         call = call_of(text)
-        assert {name: call[name] for name in shape} == shape
+        effective = dict(shape)
+        if {"size", "resolution"} <= set(shape):
+            # A resolution that does nothing, or that is billed as another one, is not asked for.
+            effective |= {"resolution": priced.tier}
+            if shape["size"] == "auto":
+                del effective["resolution"]
+        assert {name: call[name] for name in effective} == effective
+        assert ("resolution" in call) == ("resolution" in effective)
+        assert quote(parse_size(picture.size), call.get("resolution"), picture.quality).credits == priced.credits
         if {"size", "quality"} <= set(shape):
             assert f"The exact price: {priced.explanation}." in text
             waits = "wait for their go-ahead" in text
@@ -199,6 +208,9 @@ def test_the_price_is_the_one_that_the_call_will_have(shape: dict[str, str]) -> 
         elif "size" in shape:
             prices = ", ".join(f"{q} {PRICES[q][priced.tier]}" for q in QUALITIES)
             assert f"billed as {priced.tier} here; credits: {prices}." in text
+            step = "wait for their go-ahead" if priced.tier != "1K" else "if the quality is high, wait"
+            assert step in text
+            assert "or the tier" not in text
         else:
             rows = [shape["quality"]] if "quality" in shape else QUALITIES
             for quality in QUALITIES:

@@ -213,7 +213,7 @@ def _quoted(value: object) -> str:
 
 def _choices(picture: EstimateArguments, size: str) -> list[str]:
     """Return what is left to the model to choose, and what is not."""
-    settled = picture.model_dump(exclude_unset=True)
+    settled = _settled(picture)
     open_choices = {
         "size": f"Choose {size}.",
         "resolution": f"Leave resolution out ({TIERS[0]}) unless the use needs more pixels, as print does.",
@@ -233,11 +233,11 @@ def _price(picture: EstimateArguments) -> str:
     """Return the price, as exactly as what is settled allows, and whether to wait for a yes."""
     settled = picture.model_fields_set
     qualities = (picture.quality,) if "quality" in settled else QUALITIES
-    ask = (
-        f"Tell the user the exact price; if the quality is {QUALITIES[2]} or the tier {TIERS[1]} or {TIERS[2]}, wait "
-        "for their go-ahead."
-    )
     if "size" not in settled:
+        ask = (
+            f"Tell the user the exact price; if the quality is {QUALITIES[2]} or the tier {TIERS[1]} or {TIERS[2]}, "
+            "wait for their go-ahead."
+        )
         full = ", ".join(ratio for ratio in RATIOS if ratio in FULL_4K_RATIOS)
         rows = "; ".join(f"{q} {', '.join(f'{t} {PRICES[q][t]}' for t in TIERS)}" for q in qualities)
         return (
@@ -246,17 +246,24 @@ def _price(picture: EstimateArguments) -> str:
         )
     quotes = [quote(parse_size(picture.size), picture.resolution, quality) for quality in qualities]
     notes = "".join(f" Note: {note}." for note in quotes[0].notes)
+    dear = quotes[0].tier != TIERS[0] or qualities == QUALITIES[2:]
     if len(quotes) > 1:
+        ask = "and wait" if dear else f"if the quality is {QUALITIES[2]}, wait"
+        ask = f"Tell the user the exact price{' ' if dear else '; '}{ask} for their go-ahead."
         prices = ", ".join(f"{priced.quality} {priced.credits}" for priced in quotes)
         return f"{picture.size} is rendered and billed as {quotes[0].tier} here; credits: {prices}.{notes} {ask}"
-    priced = quotes[0]
-    if priced.quality == QUALITIES[2] or priced.tier != TIERS[0]:
-        ask = "Tell the user this price and wait for their go-ahead."
-    else:
-        ask = "Tell the user this price; no need to wait for an answer."
-    return f"The exact price: {priced.explanation}.{notes} {ask}"
+    ask = " and wait for their go-ahead." if dear else "; no need to wait for an answer."
+    return f"The exact price: {quotes[0].explanation}.{notes} Tell the user this price{ask}"
 
 
 def _shape(picture: EstimateArguments) -> dict[str, object]:
     """Return the arguments of the call that decide its price, with a placeholder where the model chooses."""
-    return {"size": "<ratio>", "quality": "<quality>", **picture.model_dump(exclude_unset=True)}
+    return {"size": "<ratio>", "quality": "<quality>", **_settled(picture)}
+
+
+def _settled(picture: EstimateArguments) -> dict[str, object]:
+    """Return what the person settled; the resolution as it is made, where the size already decides that."""
+    settled = picture.model_dump(exclude_unset=True)
+    if {"size", "resolution"} <= settled.keys():
+        settled["resolution"] = quote(parse_size(picture.size), picture.resolution, picture.quality).resolution
+    return {name: value for name, value in settled.items() if value is not None}
