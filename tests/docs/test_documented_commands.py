@@ -37,7 +37,7 @@ SCRIPT = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vi
 # What uvx would start is the built wheel, where one was built and installed on its own.
 UVX_VIDGO = os.environ.get("VIDGO_MCP_WHEEL_SCRIPT", SCRIPT)
 PATIENCE = 40
-TOOLS = set(tool_entries(40))
+TOOLS = set(tool_entries(40, reads_files=True))
 
 INSTALL = (
     "{venv} && .venv/bin/python -m pip install -q -r {lock} && "

@@ -17,7 +17,7 @@ from vidgo_mcp.models.size import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.server import build_server
 from vidgo_mcp.server.tools import tool_entries
 
-TOOLS = {name: entry.tool for name, entry in tool_entries(40).items()}
+TOOLS = {name: entry.tool for name, entry in tool_entries(40, reads_files=True).items()}
 REPEATABLE = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 

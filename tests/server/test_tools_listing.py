@@ -12,12 +12,15 @@ from typing import Any
 import httpx
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
 from tests.conftest import World
 from tests.server.conftest import ERAS
+from vidgo_mcp.files.reading import Folders
 from vidgo_mcp.server import build_server
-from vidgo_mcp.server.build import INSTRUCTIONS
+from vidgo_mcp.server.build import instructions
 from vidgo_mcp.server.http import http_app
+from vidgo_mcp.service import Disk
 
 SNAPSHOT = Path(__file__).with_name("tools_list.json")
 KB = 1024
@@ -61,7 +64,8 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def posting() -> AsyncGenerator[httpx.AsyncClient]:
-    async with World(key=None) as world:
+    # The longer words are those of a server that reads files.
+    async with World(key=None, disk=Disk(Folders(()))) as world:
         app = http_app(build_server(world.service))
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
@@ -215,10 +219,12 @@ async def test_a_field_that_results_and_errors_share_has_one_type() -> None:
             assert field["type"] == error.get(name, field["type"])
 
 
-def test_the_instructions_are_short_and_begin_with_the_essentials() -> None:
-    assert INSTRUCTIONS.isascii()
-    assert len(INSTRUCTIONS) < 2 * KB
-    first = INSTRUCTIONS[:512]
+@pytest.mark.parametrize("reads_files", [True, False])
+def test_the_instructions_are_short_and_begin_with_the_essentials(reads_files: bool) -> None:
+    said = instructions(reads_files=reads_files)
+    assert said.isascii()
+    assert len(said) < 2 * KB
+    first = said[:512]
     for essential in (
         "estimate_cost",
         "generate_image",
@@ -227,17 +233,38 @@ def test_the_instructions_are_short_and_begin_with_the_essentials() -> None:
         "do not reword the prompt",
     ):
         assert essential in first
-    for further in ("task:<task_id>", "pasted into the chat", "URL or a file path"):
-        assert further in INSTRUCTIONS
+    for further in ("task:<task_id>", "pasted into the chat"):
+        assert further in said
+    assert ("a URL or a file path" in said) == reads_files
 
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_what_the_server_says_of_itself(era: str) -> None:
     async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
-        assert client.instructions == INSTRUCTIONS
+        assert client.instructions == instructions(reads_files=False)
         assert client.server_info is not None
         assert client.server_info.name == "vidgo-mcp"
         assert client.server_capabilities.tools is not None
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> None:
+    for disk, promised in ((Disk(Folders(())), True), (Disk(), False)):
+        async with World(key=None, disk=disk) as world, Client(build_server(world.service), mode=era) as client:
+            [edit] = [tool for tool in (await client.list_tools()).tools if tool.name == "edit_image"]
+            references = edit.input_schema["properties"]["image_urls"]["description"]
+            [_, brief] = (await client.list_prompts()).prompts
+            picture = (brief.arguments or [])[0]
+            with pytest.raises(MCPError) as missing:
+                await client.get_prompt(brief.name, {"change": "night"})
+            for told in (
+                client.instructions,
+                edit.description,
+                references,
+                picture.description,
+                missing.value.error.message,
+            ):
+                assert (" path" in (told or "")) == promised, told
 
 
 async def test_the_operators_waiting_time_is_the_default_that_is_listed() -> None:

@@ -98,7 +98,8 @@ Prompt = Annotated[
     Field(
         max_length=PROMPT_LIMIT,
         strict=True,
-        description=f"What the picture shows, in words; at most {PROMPT_LIMIT} characters. Sent unchanged.",
+        description=f"What the picture shows, or what an edit changes, in words; at most {PROMPT_LIMIT} characters. "
+        "Sent unchanged.",
     ),
 ]
 SizeText = Annotated[
@@ -146,7 +147,7 @@ WaitSeconds = Annotated[
         ge=0,
         le=LONGEST_WAIT,
         description=f"How many seconds this call may wait for the picture, 0 to {LONGEST_WAIT}; then it answers "
-        "pending with a task_id.",
+        "pending.",
     ),
 ]
 Reference = Annotated[
@@ -159,7 +160,7 @@ References = Annotated[
         min_length=1,
         max_length=MOST_REFERENCES,
         description=f"1 to {MOST_REFERENCES} pictures to edit or combine, in order: task:<task_id> for one made here, "
-        "an http(s) URL, a local path, or a data:image/...;base64 URI.",
+        "an http(s) URL, or a data:image/...;base64 URI.",
     ),
 ]
 TaskId = Annotated[

@@ -50,23 +50,27 @@ RESOURCE_NOT_FOUND: Final = -32002
 """What the protocol asked for before 2026-07-28; since then it is INVALID_PARAMS."""
 AN_HOUR: Final = CacheHint(3_600_000, "public")
 
-INSTRUCTIONS: Final = (
-    "Makes and edits pictures with Vidgo; each costs credits. Price first (estimate_cost, free), then generate_image "
-    "or edit_image. If a call timed out, repeat it with exactly the same arguments, or call get_task without task_id; "
-    "do not reword the prompt: the same arguments are never paid for twice, other words are. On outcome pending call "
-    "get_task, which waits by itself.\n\n"
-    'To edit a picture made here, give edit_image image_urls ["task:<task_id>"]. Pictures pasted into the chat cannot '
-    "be reached: ask the user for a URL or a file path. To look at a result yourself use view_image. Give the user the "
-    "URL; it dies after 24 hours. For more pictures of one request raise variation. max_credits limits the price of a "
-    "call. Tell the user the price before an expensive picture (high, 2K, 4K), and after outcome_unknown never raise "
-    "variation without asking."
-)
-
 Context = ServerRequestContext[Any, Any]
 CallerOf = Callable[[Context], str]
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
+
+
+def instructions(*, reads_files: bool) -> str:
+    """Return what the server says of itself; ``reads_files`` says whether references may be local files."""
+    named = "a URL or a file path" if reads_files else "a URL"
+    return (
+        "Makes and edits pictures with Vidgo; each costs credits. Price first (estimate_cost, free), then "
+        "generate_image or edit_image. If a call timed out, repeat it with exactly the same arguments, or call "
+        "get_task without task_id; do not reword the prompt: the same arguments are never paid for twice, other words "
+        "are. On outcome pending with a task_id call get_task, which waits by itself; without one repeat the call.\n\n"
+        'To edit a picture made here, give edit_image image_urls ["task:<task_id>"]. Pictures pasted into the chat '
+        f"cannot be reached: ask the user for {named}. To look at a result yourself use view_image. Give the user the "
+        "URL; it dies after 24 hours. For more pictures of one request raise variation. max_credits limits the price "
+        "of a call. Tell the user the price before an expensive picture (high, 2K, 4K), and after outcome_unknown "
+        "never raise variation without asking."
+    )
 
 
 def build_server(
@@ -79,7 +83,7 @@ def build_server(
         caller_of: who makes a request, for owners; empty on stdio.
         state_key: seals questions to the person; several processes that serve the same clients need the same one.
     """
-    entries = tool_entries(service.default_wait)
+    entries = tool_entries(service.default_wait, reads_files=service.reads_files)
     listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -131,10 +135,10 @@ def build_server(
             raise MCPError(code, said, data={"uri": params.uri}) from None
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
-        return prompts.listing()
+        return prompts.listing(reads_files=service.reads_files)
 
     async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
-        return prompts.get(params.name, params.arguments)
+        return prompts.get(params.name, params.arguments, reads_files=service.reads_files)
 
     async def complete(ctx: Context, params: CompleteRequestParams) -> CompleteResult:
         caller = caller_of(ctx)
@@ -149,7 +153,7 @@ def build_server(
         NAME,
         version=__version__,
         title="Vidgo images",
-        instructions=INSTRUCTIONS,
+        instructions=instructions(reads_files=service.reads_files),
         cache_hints={
             "tools/list": AN_HOUR,
             "prompts/list": AN_HOUR,

@@ -38,9 +38,10 @@ MEANT: Final[Mapping[str, Sequence[str]]] = {"prompt": ("idea", "change"), "imag
 """What the tools call it, and what a brief does."""
 
 
-def listing() -> ListPromptsResult:
-    """Return the two briefs."""
+def listing(*, reads_files: bool = True) -> ListPromptsResult:
+    """Return the two briefs; ``reads_files`` says whether the picture of an edit may be a local file."""
     described = input_schema(Picture)["properties"]
+    path = ", or the path of a local file" if reads_files else ""
     size, resolution, quality = (_argument(name, described[name]["description"]) for name in OFFERED)
     return ListPromptsResult(
         prompts=[
@@ -62,7 +63,7 @@ def listing() -> ListPromptsResult:
                 arguments=[
                     _argument(
                         "picture",
-                        "The picture: task:<task_id> for one made here, an http(s) URL, or a file path.",
+                        f"The picture: task:<task_id> for one made here, or an http(s) URL{path}.",
                         needed=True,
                     ),
                     _argument("change", "What to change.", needed=True),
@@ -76,13 +77,13 @@ def listing() -> ListPromptsResult:
     )
 
 
-def get(name: str, arguments: Mapping[str, str] | None) -> GetPromptResult:
-    """Return a brief as one message of the user.
+def get(name: str, arguments: Mapping[str, str] | None, *, reads_files: bool = True) -> GetPromptResult:
+    """Return a brief as one message of the user; ``reads_files`` as for the list.
 
     Raises:
         MCPError: there is no such brief, or its arguments are wrong; the message names every fault.
     """
-    prompt = _named(name)
+    prompt = _named(name, reads_files=reads_files)
     given = {key: value for key, value in (arguments or {}).items() if value.strip()}
     faults = _faults(prompt, given)
     try:
@@ -114,8 +115,8 @@ def _argument(name: str, description: str, *, needed: bool = False) -> PromptArg
     return PromptArgument(name=name, description=description, required=needed)
 
 
-def _named(name: str) -> Prompt:
-    prompts = {prompt.name: prompt for prompt in listing().prompts}
+def _named(name: str, *, reads_files: bool = True) -> Prompt:
+    prompts = {prompt.name: prompt for prompt in listing(reads_files=reads_files).prompts}
     if name not in prompts:
         raise MCPError(
             INVALID_PARAMS, f"Unknown prompt: {plain_text(name, 60)}. The prompts are {' and '.join(prompts)}."
@@ -134,7 +135,7 @@ def _faults(prompt: Prompt, given: Mapping[str, str]) -> list[str]:
     if "picture" in given and "picture" in known:
         try:
             if read_reference(given["picture"].strip()).kind == "data":
-                faults.append("picture: inline data is too long for a brief; give a URL, a file path or task:<task_id>")
+                faults.append("picture: inline data is too long for a brief; give a URL or task:<task_id>")
         except ValueError as error:
             faults.append(f"picture: {error}")
     return faults

@@ -114,14 +114,16 @@ def _entry(
 SAME_AGAIN: Final = (
     "One call makes one picture; for several, call once for each with variation 1, 2, 3, ... Repeating a call with the "
     "same arguments, for example after a time-out, returns the picture already paid for, free, for 24 hours. "
-    "Answers finished with a URL, pending with a task_id for get_task, or failed (refunded)."
+    "Answers finished with a URL, pending (then do what next_step says), or failed (refunded)."
 )
 
 
-def tool_entries(default_wait: int) -> dict[str, ToolEntry]:
+def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry]:
     """Return all tools by name, in the order in which they are listed.
 
-    ``default_wait`` is how many seconds a call waits when it does not say: the operator's setting.
+    Args:
+        default_wait: how many seconds a call waits when it does not say: the operator's setting.
+        reads_files: whether references may be local files.
     """
     entries = (
         _entry(
@@ -137,7 +139,7 @@ def tool_entries(default_wait: int) -> dict[str, ToolEntry]:
             "edit_image",
             "Edit image",
             f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
-            "A picture pasted into the chat cannot be reached: ask for its URL or path.",
+            f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}.",
             _edit,
             EditArguments,
             TaskResult,
@@ -179,9 +181,13 @@ def tool_entries(default_wait: int) -> dict[str, ToolEntry]:
             ViewArguments,
         ),
     )
+    by_name = {entry.tool.name: entry for entry in entries}
     for entry in entries:
         wait = entry.tool.input_schema["properties"].get("wait_seconds")
         if wait is not None:
             wait["default"] = default_wait
             wait["description"] += f" Default {default_wait}."
-    return {entry.tool.name: entry for entry in entries}
+    if reads_files:
+        references = by_name["edit_image"].tool.input_schema["properties"]["image_urls"]
+        references["description"] += " Or the path of a local file."
+    return by_name

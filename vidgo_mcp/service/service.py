@@ -104,6 +104,11 @@ class Service:
         """Let submits that are under way end, for up to 10 s: an answer that comes then is not lost."""
         await self._workshop.leave()
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether references may be local files, which another caller's disk is not for."""
+        return self._workshop.disk.folders is not None
+
     async def estimate(self, arguments: EstimateArguments, *, caller: str = "") -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
         priced = priced_picture(arguments)
