@@ -64,7 +64,7 @@ def test_a_link_is_followed_to_the_file_that_is_meant(run: Any, tmp_path: Path) 
     ("typed", "says"),
     [
         ("foto.png", "did you mean"),
-        ("photo.jpg", "photo.png?"),
+        ("photo.jpg", 'photo.png"?'),
         ("-", "there is no such file"),
         ("nowhere/photo.png", "there is no such file"),
         (".", "it is a folder"),

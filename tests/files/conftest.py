@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Final
 
 import hypothesis.strategies as st
+import pytest
 from PIL import Image, ImageSequence
 
 EDGES: Final = (40, 24)
+NOBODY: Final = 65534
+
+
+@pytest.fixture
+def place_of_nobody() -> Iterator[Path]:
+    """A folder in a test during which this process is not root, whom no permission keeps from anything."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = os.name == "posix" and os.geteuid() == 0
+        if root:
+            os.chown(folder, NOBODY, -1)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder).resolve()
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def saved(image: Image.Image, **options: Any) -> bytes:

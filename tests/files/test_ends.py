@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 
 from tests.files.conftest import GIFS, JPEGS, PICTURES, PNGS, SEVERAL, WEBPS, hostile, mime_type, riff_chunk, segment
-from vidgo_mcp.files.ends import end_of, jpeg_segments, png_chunks, webp_canvas, webp_chunks
+from vidgo_mcp.files.ends import MOST_PARTS, PNG_SIGNATURE, end_of, jpeg_segments, png_chunks, webp_canvas, webp_chunks
 
 MIME_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 FOLLOWING = {
@@ -33,17 +33,19 @@ def test_a_picture_ends_where_it_ended_before_something_was_added(name: str, fol
 def test_a_picture_that_was_cut_off_has_no_end_of_its_own(name: str) -> None:
     content = PICTURES[name]
     for length in range(len(content)):
-        assert end_of(content[:length], mime_type(name)) == length
+        assert end_of(content[:length], mime_type(name)) is None
 
 
 def test_of_several_pictures_in_one_jpeg_only_the_first_is_kept() -> None:
     end = end_of(SEVERAL, "image/jpeg")
+    assert end is not None
     assert SEVERAL[end - 2 : end + 3] == b"\xff\xd9\xff\xd8\xff"
 
 
 def test_a_thumbnail_does_not_end_its_photo() -> None:
     photo = JPEGS["jpeg_thumbnail"]
-    assert photo.index(b"\xff\xd9") < 2000 < end_of(photo, "image/jpeg") == len(photo)
+    assert photo.index(b"\xff\xd9") < 2000 < len(photo)
+    assert end_of(photo, "image/jpeg") == len(photo)
 
 
 def test_fill_bytes_and_escaped_bytes_are_not_markers() -> None:
@@ -53,8 +55,16 @@ def test_fill_bytes_and_escaped_bytes_are_not_markers() -> None:
 
 
 def test_a_segment_without_room_for_its_own_length_is_not_walked_over() -> None:
-    content = b"\xff\xd8\xff\xe0\0\x01\xff\xd9more"
-    assert end_of(content, "image/jpeg") == len(content)
+    assert end_of(b"\xff\xd8\xff\xe0\0\x01\xff\xd9more", "image/jpeg") is None
+
+
+def test_more_parts_than_any_encoder_writes_are_not_walked_over() -> None:
+    end = b"\xff\xd9"
+    assert end_of(b"\xff\xd8" + segment(0xFE, b"") * (MOST_PARTS - 1) + end, "image/jpeg") is not None
+    assert end_of(b"\xff\xd8" + segment(0xFE, b"") * MOST_PARTS + end, "image/jpeg") is None
+    chunk, last = b"\0\0\0\0tEXt" + bytes(4), b"\0\0\0\0IEND" + bytes(4)
+    assert end_of(PNG_SIGNATURE + chunk * (MOST_PARTS - 1) + last, "image/png") is not None
+    assert end_of(PNG_SIGNATURE + chunk * MOST_PARTS + last, "image/png") is None
 
 
 def test_a_webp_of_an_odd_size_keeps_its_padding() -> None:
@@ -67,10 +77,6 @@ def test_a_webp_of_an_odd_size_keeps_its_padding() -> None:
 def test_bytes_between_the_blocks_of_a_gif_are_passed_over() -> None:
     content = GIFS["gif"]
     assert end_of(content[:-1] + b"\0\0;more", "image/gif") == len(content) + 2
-
-
-def test_what_has_no_known_end_belongs_to_the_picture_as_a_whole() -> None:
-    assert end_of(b"anything", "image/bmp") == 8
 
 
 def test_parts_are_found_in_order() -> None:
@@ -101,7 +107,8 @@ def test_a_webp_that_does_not_tell_its_canvas_has_none() -> None:
 @example(b"GIF89a" + bytes(7) + b"!", "image/gif")
 @given(content=hostile, mime=st.sampled_from(MIME_TYPES))
 def test_no_bytes_upset_the_parsers(content: bytes, mime: str) -> None:
-    assert 0 <= end_of(content, mime) <= len(content)
+    end = end_of(content, mime)
+    assert end is None or 0 <= end <= len(content)
     webp_canvas(content)
     for parts in (jpeg_segments(content), png_chunks(content), webp_chunks(content)):
         found = list(parts)

@@ -125,6 +125,18 @@ def test_too_much_data_is_refused_with_the_size_in_mb_and_before_it_is_decoded()
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("piece", ["%41", "AA ", "%0A", "\u00e9"])
+def test_data_that_is_mostly_spelling_takes_no_more_memory_than_its_own_length(piece: str) -> None:
+    text = "data:image/png;base64," + piece * (3 * 1024 * 1024 // len(piece))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnusableError):
+            read_inline(text, largest=2 * 1024 * 1024)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
 @given(st.text(st.characters()) | st.text(st.sampled_from("data:image/png;base64,AZaz09+/-_=% \n\ud800")))
 def test_any_text_is_refused_with_a_sentence(text: str) -> None:
     refusal(text)

@@ -40,7 +40,7 @@ def refusal(text: str, *, windows: bool = False, home: str | None = "/home/ann")
         ("back\\slash.png", "back\\slash.png"),
         ("~", "/home/ann"),
         ("~/fox.png", "/home/ann/fox.png"),
-        ("~//etc/passwd", "/home/ann//etc/passwd"),
+        ("~//etc/passwd", "/home/ann/etc/passwd"),
         ("./~fox.png", "./~fox.png"),
         ("file:///in/fox.png", "/in/fox.png"),
         ("FILE:///in/fox.png", "/in/fox.png"),

@@ -169,7 +169,7 @@ def test_a_name_of_255_bytes_is_read_and_one_of_256_has_its_own_message(disk: Di
 def test_a_name_that_is_not_utf_8_is_read_and_shown_escaped(disk: Disk) -> None:
     disk.put("in/f\udcfcchse.png", GREEN)
     assert disk.read(f"file://{disk.allowed}/f%FCchse.png") == GREEN
-    assert disk.refusal("füchse.png").endswith("did you mean " + str(disk.allowed / "f\\xfcchse.png?"))
+    assert disk.refusal("füchse.png").endswith(f'did you mean "file://{disk.allowed}/f%FCchse.png"?')
 
 
 def test_without_folders_no_file_is_read_and_the_setting_is_named(disk: Disk) -> None:
@@ -338,6 +338,40 @@ def test_a_file_that_becomes_a_pipe_or_a_hard_link_before_it_is_opened_is_refuse
         assert "hard link" in disk.refusal("fox.png")
 
 
+@contextmanager
+def swapped_after(name: str, swap: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run a swap once, right after the reader opened that name."""
+    real = os.open
+
+    def opening(path: Any, *given: Any, **named: Any) -> int:
+        descriptor = real(path, *given, **named)
+        if str(path) == name:
+            swap()
+        return descriptor
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", opening)
+        yield
+
+
+@posix
+def test_a_hard_link_that_is_taken_away_after_it_was_opened_is_refused(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the link the number of names goes back to one, which alone proves nothing."""
+    link = disk.allowed / "hard.png"
+
+    def replace() -> None:
+        link.unlink()
+        link.write_bytes(GREEN)
+
+    for swap in (link.unlink, replace):
+        link.unlink(missing_ok=True)
+        os.link(disk.secret, link)
+        with swapped_after("hard.png", swap, monkeypatch):
+            assert disk.refusal("hard.png") == "it was moved or replaced while it was read: try again"
+
+
 @posix
 def test_a_file_that_vanishes_before_it_is_opened_is_missing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     with swapped_before("fox.png", disk.inner.unlink, monkeypatch):
@@ -478,13 +512,21 @@ def test_a_chain_of_thousands_of_links_is_refused_without_a_crash(disk: Disk) ->
 
 
 @posix
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
-def test_a_file_or_folder_without_permission_is_refused(disk: Disk) -> None:
+def test_a_file_or_folder_without_permission_is_refused(place_of_nobody: Path) -> None:
+    disk = Disk(place_of_nobody)
     disk.put("in/sub/fox.png", GREEN)
     disk.inner.chmod(0)
     (disk.allowed / "sub").chmod(0)
     for name in ("fox.png", "sub/fox.png"):
         assert disk.refusal(name) == "this server has no permission to read it"
+    disk.put("out/owl.png", GREEN)
+    assert disk.refusal("sub/owl.png", Folders((disk.allowed, disk.outside))) == (
+        "this server has no permission to read it"
+    )
+    (disk.outside / "sub" / "fxo.png").write_bytes(GREEN)
+    # A folder that is closed does not hide what the next one knows better.
+    near = f'there is no such file: did you mean "{disk.outside / "sub" / "fxo.png"}"?'
+    assert disk.refusal("sub/fox.png", Folders((disk.allowed, disk.outside))) == near
     (disk.allowed / "sub").chmod(0o700)
 
 
@@ -537,7 +579,7 @@ def test_a_missing_file_names_the_one_that_was_nearly_meant(disk: Disk, typed: s
     if (disk.allowed / typed).exists():
         pytest.skip("this file system does not tell them apart")
     for name in (typed, str(disk.allowed / typed)):
-        assert disk.refusal(name) == f"there is no such file: did you mean {disk.allowed / there}?"
+        assert disk.refusal(name) == f'there is no such file: did you mean "{disk.allowed / there}"?'
 
 
 @linux
@@ -545,11 +587,11 @@ def test_a_missing_file_names_the_one_that_was_nearly_meant(disk: Disk, typed: s
 def test_the_other_unicode_form_of_a_name_is_near(disk: Disk, typed: str, there: str) -> None:
     forms = {form: unicodedata.normalize(form, "Füße.png") for form in ("NFC", "NFD")}
     disk.put(f"in/{forms[there]}", GREEN)
-    assert disk.refusal(forms[typed]).endswith(f"{forms[there]}?")
+    assert disk.refusal(forms[typed]).endswith(f'{forms[there]}"?')
 
 
 def test_a_near_name_is_found_in_the_second_folder_as_well(disk: Disk) -> None:
-    assert disk.refusal("fxo.png", Folders((disk.outside, disk.allowed))).endswith(f"{disk.inner}?")
+    assert disk.refusal("fxo.png", Folders((disk.outside, disk.allowed))).endswith(f'"{disk.inner}"?')
 
 
 def test_only_so_many_names_are_looked_through(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -559,8 +601,35 @@ def test_only_so_many_names_are_looked_through(disk: Disk, monkeypatch: pytest.M
 
 def test_a_near_name_is_shown_without_what_would_move_the_terminal(disk: Disk) -> None:
     if os.name == "posix":
-        disk.put("in/owl\x1b[2J\n.png", GREEN)
-        assert disk.refusal("owl[2J.png").endswith("/in/owl\\x1b[2J\\x0a.png?")
+        disk.put("in/owl\u202e.png", GREEN)
+        assert disk.refusal("owl.png").endswith('/in/owl%E2%80%AE.png"?')
+
+
+@linux
+@pytest.mark.parametrize(
+    ("there", "typed"),
+    [
+        (b"f\xfcchse.png", "f\u00fcchse.png"),
+        ("family \U0001f468\u200d\U0001f469.png".encode(), "family \U0001f468\U0001f469.png"),
+        ("\u0645\u200c\u06cc.png".encode(), "\u0645\u06cc.png"),
+        ("Screenshot 10.00\u202fAM.png".encode(), "Screenshot 10.00 AM.png"),
+        (b"my  fox.png", "my fox.png"),
+        (b"100% fox?.png", "100% fox.png"),
+        (b"caf\xc3\xa9.png", "cafe.png"),
+    ],
+    ids=ascii,
+)
+def test_a_near_name_can_be_given_back_as_it_is_shown(disk: Disk, there: bytes, typed: str) -> None:
+    disk.inner.unlink()
+    disk.put(f"in/{os.fsdecode(there)}", RED)
+    _, _, near = disk.refusal(typed).partition('did you mean "')
+    assert disk.read(near.removesuffix('"?')) == RED
+
+
+@posix
+def test_a_name_that_nobody_can_give_back_is_not_offered(disk: Disk) -> None:
+    disk.put("in/owl\n.png", GREEN)
+    assert disk.refusal("owl.png") == disk.nowhere()
 
 
 @linux
@@ -596,7 +665,7 @@ def test_a_read_by_name_refuses_what_a_read_step_by_step_refuses(disk: Disk, mon
     assert refusal("sub") == "it is a folder: name a picture in it"
     assert "hard link" in refusal("hard.png")
     assert "outside" in refusal("link.png")
-    assert refusal("fxo.png").endswith(f"{disk.inner}?")
+    assert refusal("fxo.png").endswith(f'"{disk.inner}"?')
     assert refusal("missing/fox.png") == "there is no such file"
 
 

@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+MOST_PARTS: Final = 100_000
+"""Chunks or segments that are walked over. Encoders write some thousands in 20 MB; empty ones, of four bytes each,
+would keep every reader busy for long."""
 SOS: Final = 0xDA
 """Start of scan: what follows it, until the next marker, is entropy-coded."""
 
@@ -31,19 +34,17 @@ class Part(NamedTuple):
     end: int
 
 
-def end_of(content: bytes, mime_type: str) -> int:
-    """Return how many of the bytes belong to the picture.
-
-    All of them when its end is not found: whether it is truncated is for a decoder to say.
-    """
-    end = _ENDS[mime_type](content) if mime_type in _ENDS else None
-    return len(content) if end is None else end
+def end_of(content: bytes, mime_type: str) -> int | None:
+    """Return how many of the bytes belong to the picture; None when its end is not there, as when it was cut off."""
+    return _ENDS[mime_type](content)
 
 
 def png_chunks(content: bytes) -> Iterator[Part]:
     """Yield the chunks of a PNG, as far as they are whole, up to and with IEND."""
     position = len(PNG_SIGNATURE)
-    while position + 12 <= len(content):
+    for _ in range(MOST_PARTS):
+        if position + 12 > len(content):
+            return
         length, name = struct.unpack_from(">I4s", content, position)
         end = position + 12 + length
         if end > len(content):
@@ -60,7 +61,10 @@ def jpeg_segments(content: bytes) -> Iterator[Part]:
     Entropy-coded data is between a segment and the next. Thumbnails are inside of segments, so their ends are not met.
     """
     position = 2
-    while found := _MARKER.search(content, position):
+    for _ in range(MOST_PARTS):
+        found = _MARKER.search(content, position)
+        if found is None:
+            return
         name, start, position = found[0], found.start(), found.end()
         if name[1] in {_TEM, _EOI}:
             yield Part(name, start, slice(position, position), position)

@@ -147,7 +147,9 @@ def _below_home(path: str, home: str | None, separators: str) -> str:
         raise UnusableError("the homes of others are not looked into: a name that begins with ~ is written ./~name")
     if not home:
         raise UnusableError("it is not known which folder ~ means: write the whole path")
-    return home.rstrip(separators) + path[1:] if path[1:] else home
+    # Not with several separators: two of them begin the name of another machine, if the home is the root.
+    below = path[1:].lstrip(separators)
+    return f"{home.rstrip(separators)}{path[1]}{below}" if below else home
 
 
 def _folded(name: str) -> str:

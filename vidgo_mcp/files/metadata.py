@@ -121,7 +121,7 @@ def _keeps_jpeg_as_it_is(marker: bytes, payload: bytes) -> bool:
 
 def _in_webp(content: bytes, facts: Mapping[str, str]) -> bytes | None:
     end, chunks, canvas = end_of(content, "image/webp"), list(webp_chunks(content)), webp_canvas(content)
-    if not chunks or chunks[-1].end != end or canvas is None or min(canvas) < 1:
+    if end is None or not chunks or chunks[-1].end != end or canvas is None or min(canvas) < 1:
         return None
     names = [chunk.name for chunk in chunks]
     if b"XMP " in names or b"C2PA" in names:

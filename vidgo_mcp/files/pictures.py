@@ -26,6 +26,7 @@ one hardly a byte, so that a small file can keep it busy for hours."""
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Decoding takes hundreds of megabytes, and the filters of warnings belong to the whole process."""
 
+_DAMAGED: Final = "it is damaged, or a part of it is missing: it cannot be decoded"
 _DAMAGE: Final = (
     *(OSError, SyntaxError, ValueError, struct.error, zlib.error, LookupError, EOFError, ArithmeticError),
     *(AttributeError, TypeError, AssertionError, RuntimeError),
@@ -110,7 +111,11 @@ def checked(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePictu
     kind = kind_of(content)
     if kind is None:
         raise UnusableError(_why_not(content))
-    kept = content[: end_of(content, kind.mime_type)]
+    end = end_of(content, kind.mime_type)
+    if end is None:
+        # A decoder would not miss the last frames of a GIF.
+        raise UnusableError(_DAMAGED)
+    kept = content[:end]
     with _ONE_AT_A_TIME:
         width, height = _decoded_size(kept, kind, most_pixels)
     return ReferencePicture(kept, kind.mime_type, kind.extension, width, height, hashlib.sha256(kept).hexdigest())
@@ -143,7 +148,7 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
     except MemoryError:
         raise UnusableError("there is not enough memory to decode it: make it smaller") from None
     except _DAMAGE:
-        raise UnusableError("it is damaged, or a part of it is missing: it cannot be decoded") from None
+        raise UnusableError(_DAMAGED) from None
     return width, height
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
+from unicodedata import category
 
 from vidgo_mcp.files.locating import located, nearest, shown
 from vidgo_mcp.files.pictures import ReferencePicture, checked
@@ -27,6 +28,7 @@ WINDOWS: Final = os.name == "nt"
 _MB: Final = 1024 * 1024
 _LISTED: Final = 2000
 """Names of a folder that are looked through for a near one."""
+_CHANGED: Final = "it was moved or replaced while it was read: try again"
 _CIRCLE: Final = "its symbolic links lead in a circle, or were changed while it was read"
 _ALLOW_IT: Final = "ask the user to copy it there, or to add its folder to VIDGO_INPUT_DIRS and restart this server"
 _FOLDER: Final = "it is a folder: name a picture in it"
@@ -101,14 +103,14 @@ def read_below(path: Path, folders: Sequence[Path], *, largest: int) -> bytes:
             missing.append(error)
         except OSError as error:
             failed.append(error)
+    near = next((error.near for error in missing if error.near is not None), None)
+    if near is not None:
+        raise UnusableError(f'there is no such file: did you mean "{_typeable(near)}"?')
     if failed:
         raise UnusableError(_REASONS.get(failed[0].errno or 0) or f"it cannot be read ({failed[0].strerror})")
     listed = ", ".join(shown(str(folder)) for folder in folders)
     if not missing:
         raise UnusableError(f"it is outside the folders that may be read ({listed}): {_ALLOW_IT}")
-    near = next((error.near for error in missing if error.near is not None), None)
-    if near is not None:
-        raise UnusableError(f"there is no such file: did you mean {shown(str(near))}?")
     if path.is_absolute():
         raise UnusableError("there is no such file")
     raise UnusableError(f"there is no such file in the folders that may be read ({listed}): {_ALLOW_IT}")
@@ -123,6 +125,13 @@ class _MissingError(Exception):
         self.near = None if found is None else folder / found
 
 
+def _typeable(path: Path) -> str:
+    """Return a path as it can be given back: a ``file:`` address, where letters would get lost or look like others."""
+    text = str(path)
+    plain = shown(text) == text and not any(one.isspace() and one != " " for one in text)
+    return text if plain else path.as_uri()
+
+
 def _resolved(path: Path) -> Path | None:
     """Return the path without links; None when it cannot be told, as for what this process may not look at."""
     try:
@@ -134,19 +143,29 @@ def _resolved(path: Path) -> Path | None:
 def _content(real: Path, root: Path, largest: int) -> bytes:
     if real == root:
         raise UnusableError(_FOLDER)
+    folder: int | None = None
     if WINDOWS:
         descriptor = opened_by_name(real, root, final_path)
     else:
-        descriptor = _opened_step_by_step(root, real.relative_to(root).parts)
+        folder, descriptor = _opened_step_by_step(root, real.relative_to(root).parts)
     try:
         found = os.fstat(descriptor)
         _refuse_unless_regular(found.st_mode)
-        if found.st_nlink > 1:
-            raise UnusableError("it is a hard link, so the same file may lie elsewhere: make a copy and name that")
         # The size is not believed: files of /proc have none, and others grow.
         content = b"" if found.st_size > largest else _read(descriptor, largest + 1)
+        # Asked last, and of the name: a hard link to a file from outside may have been taken away since it was opened.
+        # One name, and this is it: so the file lies here.
+        last = os.stat(real if folder is None else real.name, dir_fd=folder, follow_symlinks=False)
+        if not os.path.samestat(last, found):
+            raise UnusableError(_CHANGED)
+        if last.st_nlink > 1:
+            raise UnusableError("it is a hard link, so the same file may lie elsewhere: make a copy and name that")
+    except FileNotFoundError:
+        raise UnusableError(_CHANGED) from None
     finally:
         os.close(descriptor)
+        if folder is not None:
+            os.close(folder)
     if max(len(content), found.st_size) > largest:
         raise too_large(largest)
     return content
@@ -167,8 +186,8 @@ def _read(descriptor: int, most: int) -> bytes:
     return bytes(content)
 
 
-def _opened_step_by_step(root: Path, parts: Sequence[str]) -> int:
-    """Return the descriptor of the file, reached from its root without following a link."""
+def _opened_step_by_step(root: Path, parts: Sequence[str]) -> tuple[int, int]:
+    """Return the descriptors of the file's folder and of the file, reached from its root without following a link."""
     step = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         here = _open_folder(str(root), None, step | os.O_DIRECTORY)
@@ -177,12 +196,11 @@ def _opened_step_by_step(root: Path, parts: Sequence[str]) -> int:
     try:
         for depth, part in enumerate(parts):
             try:
-                if depth < len(parts) - 1:
-                    there = _open_folder(part, here, step | os.O_DIRECTORY)
-                else:
+                if depth == len(parts) - 1:
                     # To open a device can have effects; to open a pipe can take for ever.
                     _refuse_unless_regular(os.stat(part, dir_fd=here, follow_symlinks=False).st_mode)
-                    there = os.open(part, step | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=here)
+                    return here, os.open(part, step | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=here)
+                there = _open_folder(part, here, step | os.O_DIRECTORY)
             except FileNotFoundError:
                 raise _MissingError(root.joinpath(*parts[:depth]), part, _names(here)) from None
             os.close(here)
@@ -190,7 +208,7 @@ def _opened_step_by_step(root: Path, parts: Sequence[str]) -> int:
     except BaseException:
         os.close(here)
         raise
-    return here
+    raise AssertionError("a path below its root has at least one part")
 
 
 def _open_folder(name: str, folder: int | None, flags: int) -> int:
@@ -211,7 +229,8 @@ def _refuse_unless_regular(mode: int) -> None:
 def _names(folder: int | Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in islice(entries, _LISTED)]
+            # One with a line break in its name cannot be given back.
+            return [entry.name for entry in islice(entries, _LISTED) if "Cc" not in map(category, entry.name)]
     except OSError:
         return []
 

@@ -38,7 +38,10 @@ def read_reference(text: str) -> ReferenceSource:
         return ReferenceSource("file", text)
     scheme = re.match(r"([a-z][a-z0-9+.-]+):", lowered)
     if scheme:
-        raise ValueError(f"{scheme[1]}: addresses are not supported; use task:<task_id>, an http(s) URL or a file path")
+        raise ValueError(
+            f"{scheme[1]}: addresses are not supported; use task:<task_id>, an http(s) URL or a file path (a file with "
+            "a colon in its name is written ./name)"
+        )
     return ReferenceSource("file", text)
 
 

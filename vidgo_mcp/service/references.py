@@ -49,7 +49,7 @@ async def read(workshop: Workshop, arguments: GenerateArguments, deadline: Deadl
     with anyio.move_on_after(deadline.left_for_id()):
         return await _references(arguments, workshop.disk, workshop.in_thread)
     raise UnavailableError(
-        "The local files could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
+        "The references could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
     )
 
 
