@@ -9,19 +9,22 @@ from hypothesis.stateful import initialize, invariant, rule
 from tests.journal.conftest import FAILED, FINISHED, URL, accepted, intent
 from tests.journal.machines import InFile, InMemory, KeeperMachine
 from vidgo_mcp.journal import SAVING, UPLOADS_PER_MINUTE, WINDOW
+from vidgo_mcp.journal.pace import MINUTE
 
 OWNERS = st.sampled_from(["me", "me/caller", "you"])
 ACCOUNTS = st.sampled_from(["me", "you"])
 HOLDERS = st.sampled_from(["p1", "p2"])
 DIGESTS = st.sampled_from(["d1", "d2"])
-REFERENCES = st.sampled_from([(), ("sha256:d1",), ("task:d1", "sha256:d2"), ("sha256:d1", "sha256:d2")])
+REFERENCES = st.sampled_from(
+    [(), ("sha256:d1",), ("task:d1", "sha256:d2"), ("task:task-1",), ("sha256:d1", "sha256:d2")]
+)
 
 
 class Picture:
     """What the model knows of one task."""
 
-    def __init__(self, key: str, owner: str, digests: list[str], sent_at: float) -> None:
-        self.key, self.owner, self.digests, self.sent_at = key, owner, digests, sent_at
+    def __init__(self, key: str, owner: str, digests: list[str], from_task: bool, sent_at: float) -> None:
+        self.key, self.owner, self.digests, self.from_task, self.sent_at = key, owner, digests, from_task, sent_at
         self.state = "accepted"
         self.saver: tuple[str, float] | None = None
         self.paths: tuple[str, ...] = ()
@@ -50,14 +53,17 @@ class MarksMachine(KeeperMachine):
         given = intent(f"f{len(self.pictures)}", owner=owner, references=references)
         entry = self.done(accepted(self.journal, given))
         digests = [one.removeprefix("sha256:") for one in references if one.startswith("sha256:")]
-        self.pictures.append(Picture(entry.id, owner, digests, self.now))
+        self.pictures.append(Picture(entry.id, owner, digests, "task:task-1" in references, self.now))
 
     @rule(data=st.data(), fails=st.booleans())
     def end(self, data: st.DataObject, fails: bool) -> None:
         if one := self.pick(data, "accepted", "finished", "failed"):
             if one.state == "accepted":
                 one.state = "failed" if fails else "finished"
-                for digest in one.digests if fails else []:
+                # All tasks here have the same id, which means the newest one of the owner.
+                newest = [other for other in self.pictures if other.owner == one.owner][-1]
+                copied = [newest.digest] if one.from_task and newest.digest else []
+                for digest in [*one.digests, *copied] if fails else []:
                     self.uploads.pop((one.owner.split("/")[0], digest), None)
             entry = self.done(self.journal.record(one.key, FAILED if fails else FINISHED))
             assert (entry.state, entry.saved_paths, entry.saved_digest) == (one.state, one.paths, one.digest)
@@ -99,8 +105,8 @@ class MarksMachine(KeeperMachine):
 
     @rule(account=ACCOUNTS)
     def take_turn(self, account: str) -> None:
-        recent = [at for at in self.turns[account] if at + 60 > self.now]
-        free_at = recent[0] + 60 if len(recent) == UPLOADS_PER_MINUTE else self.now
+        recent = [at for at in self.turns[account] if at + MINUTE > self.now]
+        free_at = recent[0] + MINUTE if len(recent) == UPLOADS_PER_MINUTE else self.now
         wait = max(free_at, self.held[account], self.now) - self.now
         assert self.done(self.journal.upload_turn(account)) == wait
         if not wait:
@@ -115,7 +121,7 @@ class MarksMachine(KeeperMachine):
     def expire(self) -> None:
         assert list(self.done(self.journal.expire(lambda _: True))) == []
 
-    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0, 60.0, SAVING - 1, SAVING, WINDOW - SAVING]))
+    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0, MINUTE, SAVING - 1, SAVING, WINDOW - SAVING]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 

@@ -111,7 +111,7 @@ async def test_a_journal_of_version_2_is_read_in_full(tmp_path: Path, clock: Clo
     assert await kept.upload_of("me", "1") == "https://storage.vidgo.ai/uploads/1.png"
     assert await kept.upload_turn("me") == 20
     clock.move(20)
-    assert [await kept.upload_turn("me") for _ in range(6)] == [0, 0, 0, 5, 5, 5]
+    assert [await kept.upload_turn("me") for _ in range(6)] == [0, 0, 0, 6, 6, 6]
     await kept.aclose()
 
 

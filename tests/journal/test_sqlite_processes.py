@@ -16,6 +16,7 @@ import pytest
 
 from tests.journal.conftest import FINISHED, Clock, ended, intent, reserved
 from vidgo_mcp.journal import Entry, Reserved
+from vidgo_mcp.journal.pace import MINUTE
 from vidgo_mcp.journal.sqlite import SqliteJournal
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +153,7 @@ async def test_processes_take_five_turns_together(workers: list[Worker], tmp_pat
         path = tmp_path / f"journal {number}.db"
         answers = together(workers, path, [[["noon"], ["turn"], ["turn"]]] * 6)
         waits = [wait for _, *waits in answers for wait in waits]
-        assert Counter(waits) == {0.0: 5, 60.0: 7}
+        assert Counter(waits) == {0.0: 5, MINUTE: 7}
 
 
 async def test_a_process_sees_what_another_wrote(workers: list[Worker], tmp_path: Path) -> None:

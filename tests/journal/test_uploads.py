@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -82,10 +83,10 @@ async def test_five_uploads_begin_in_any_minute(keeper: Journal, clock: Clock) -
     for _ in range(5):
         assert await keeper.upload_turn("me") == 0
         clock.move(10)
-    assert await keeper.upload_turn("me") == 10
-    assert await keeper.upload_turn("me") == 10
+    assert await keeper.upload_turn("me") == MINUTE - 50
+    assert await keeper.upload_turn("me") == MINUTE - 50
     assert await keeper.upload_turn("you") == 0
-    clock.move(10)
+    clock.move(MINUTE - 50)
     assert await keeper.upload_turn("me") == 0
     assert await keeper.upload_turn("me") == 10
 
@@ -99,7 +100,7 @@ async def test_of_a_hundred_turns_asked_for_at_once_five_are_given(keeper: Journ
     async with anyio.create_task_group() as group:
         for _ in range(100):
             group.start_soon(one)
-    assert sorted(waits) == [0.0] * 5 + [60.0] * 95
+    assert sorted(waits) == [0.0] * 5 + [MINUTE] * 95
 
 
 async def test_no_turn_is_given_while_vidgo_wants_none(keeper: Journal, clock: Clock) -> None:
@@ -137,7 +138,7 @@ async def test_when_a_hold_ends_the_turns_of_the_last_minute_still_count(keeper:
     for _ in range(5):
         await keeper.upload_turn("me")
     await keeper.hold_uploads("me", 10)
-    assert await keeper.upload_turn("me") == 60
+    assert await keeper.upload_turn("me") == MINUTE
     clock.move(40)
     await keeper.hold_uploads("me", 50)
     assert await keeper.upload_turn("me") == 50
@@ -149,12 +150,12 @@ async def test_a_clock_that_was_set_back_delays_the_next_turn_by_a_minute_at_mos
     for _ in range(5):
         await keeper.upload_turn("me")
     clock.move(-100_000)
-    assert await keeper.upload_turn("me") == 60
-    clock.move(59)
+    assert await keeper.upload_turn("me") == MINUTE
+    clock.move(MINUTE - 1)
     assert await keeper.upload_turn("me") == 1
     clock.move(-100_000)
     await keeper.expire(lambda _: False)
-    clock.move(60)
+    clock.move(MINUTE)
     assert await keeper.upload_turn("me") == 0
 
 
@@ -174,7 +175,7 @@ async def test_expiry_forgets_nothing_of_uploads_that_still_counts(keeper: Journ
     clock.move(50)
     await keeper.expire(lambda _: True)
     assert await keeper.upload_of("me", DIGEST) == UPLOAD
-    assert await keeper.upload_turn("me") == 10
+    assert await keeper.upload_turn("me") == MINUTE - 50
     assert await keeper.upload_turn("you") == 40
 
 
@@ -205,7 +206,7 @@ async def test_what_is_remembered_of_uploads_does_not_pile_up(tmp_path: Path, cl
 async def test_two_keepers_of_one_file_share_turns_and_uploads(tmp_path: Path, clock: Clock) -> None:
     first, second = (SqliteJournal(tmp_path / "journal.db", now=clock) for _ in range(2))
     waits = [await kept.upload_turn("me") for _ in range(4) for kept in (first, second)]
-    assert waits == [0.0] * 5 + [60.0] * 3
+    assert waits == [0.0] * 5 + [MINUTE] * 3
     await first.remember_upload("me", DIGEST, UPLOAD, until=LATER)
     assert await second.upload_of("me", DIGEST) == UPLOAD
     entry = await accepted(second, intent(references=(f"sha256:{DIGEST}",)))
@@ -213,6 +214,17 @@ async def test_two_keepers_of_one_file_share_turns_and_uploads(tmp_path: Path, c
     assert await first.upload_of("me", DIGEST) is None
     await first.aclose()
     await second.aclose()
+
+
+async def test_a_task_that_fails_forgets_the_upload_of_the_saved_copy_that_it_was_made_from(keeper: Journal) -> None:
+    made = await ended(keeper, FINISHED)
+    await keeper.mark_saved(made.id, ["/pictures/fox.png"], DIGEST)
+    for owner, forgotten in (("me/another caller", False), ("me", True)):
+        await keeper.remember_upload("me", DIGEST, UPLOAD, until=LATER)
+        references = (f"task:{made.task_id}", "task:another", "url:https://example.com/a.png")
+        task = replace(FAILED, task_id=f"of {owner}")
+        await ended(keeper, task, intent(owner=owner, fingerprint=owner, references=references))
+        assert (await keeper.upload_of("me", DIGEST) is None) == forgotten
 
 
 MOVES = st.lists(

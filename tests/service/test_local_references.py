@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +324,40 @@ async def test_a_server_that_stops_while_it_uploads_has_spent_nothing(disk: Disk
     assert (posts(world), world.movements()) == ([], [])
 
 
+async def test_a_server_that_stops_sends_nothing_that_got_ready_while_it_gave_up_another(
+    disk: Disk, folder: Path
+) -> None:
+    """To release one takes a moment, in which the upload of the next one may end."""
+
+    class Slow(MemoryJournal):
+        async def release(self, entry_id: str) -> None:
+            await anyio.sleep(0.05)
+            await super().release(entry_id)
+
+    first, second = many(folder, 2)
+    world = World(disk=disk, seconds=5, journal=Slow(virtual_now))
+    told: list[VidgoError] = []
+
+    async def uploading(request: httpx.Request) -> None:
+        if request.url.path == UPLOAD:
+            await anyio.sleep(30 if png(0) in await request.aread() else 10.01)
+
+    async def call(path: str) -> None:
+        try:
+            await world.make(image_urls=[path], prompt=path)
+        except VidgoError as error:
+            told.append(error)
+
+    world.wire.before = uploading
+    async with anyio.create_task_group() as tasks, world:
+        tasks.start_soon(call, first)
+        await anyio.sleep(0.001)
+        tasks.start_soon(call, second)
+        await anyio.sleep(10.01)
+    assert [error.money for error in told] == ["nothing_spent"] * 2
+    assert (posts(world), world.movements()) == ([], [])
+
+
 @pytest.mark.parametrize(
     "fault", ["upload:error_500*2", "upload:rate_limited*1", "upload:drop_before*2", "upload:html*1"]
 )
@@ -367,6 +402,35 @@ async def test_an_upload_limit_that_lasts_is_told(disk: Disk, cat: Path) -> None
         error = await refused(world, str(cat))
         assert isinstance(error, RateLimitedError)
         assert world.movements() == []
+
+
+async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute(disk: Disk, folder: Path) -> None:
+    """Vidgo counts arrivals: the first five open connections and are slow, the next ones are not."""
+    async with World(disk=disk, seconds=5) as world:
+        begun: list[float] = []
+
+        async def slow_at_first(request: httpx.Request) -> None:
+            if request.url.path == UPLOAD:
+                begun.append(anyio.current_time())
+                await anyio.sleep(0.5 if len(begun) <= 5 else 0.05)
+
+        world.wire.before = slow_at_first
+        await world.finished(image_urls=many(folder, 16), wait_seconds=600)
+        assert len(uploads(world)) == 16
+
+
+async def test_two_processes_upload_the_files_that_both_need_once(disk: Disk, folder: Path) -> None:
+    paths = many(folder, 7)
+    async with World(disk=disk, seconds=5) as first:
+        async with (
+            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second,
+            anyio.create_task_group() as tasks,
+        ):
+            for world, prompt in ((first, "a fox"), (second, "a hare")):
+                tasks.start_soon(partial(world.finished, image_urls=paths, prompt=prompt, wait_seconds=600))
+                await anyio.sleep(0.1)
+        assert len(uploads(first) + uploads(second)) == 7
+        assert len(first.sandbox.ledger) == 2
 
 
 async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept(disk: Disk, folder: Path) -> None:
@@ -541,6 +605,37 @@ async def test_whoever_stands_in_line_is_told_so(disk: Disk, folder: Path) -> No
         assert "waiting for the upload limit" in said[0]
 
 
+async def test_a_call_that_needs_the_same_upload_as_another_is_told_what_it_waits_for(disk: Disk, folder: Path) -> None:
+    *paths, shared = many(folder, 6)
+    said: list[str] = []
+
+    async def progress(value: float, message: str) -> None:
+        said.append(message)
+
+    async with World(disk=disk, seconds=5) as world, anyio.create_task_group() as tasks:
+        await world.finished(image_urls=paths)
+        tasks.start_soon(partial(world.finished, image_urls=[shared]))
+        await anyio.sleep(1)
+        tasks.start_soon(partial(world.finished, image_urls=[shared], prompt="a hare", progress=progress))
+        await anyio.sleep(10)
+        assert "already being uploaded, or waits for the upload limit" in said[0]
+
+
+async def test_while_a_reference_is_still_being_made_the_call_tells_how_far_it_is(disk: Disk) -> None:
+    said: list[tuple[float, float]] = []
+
+    async def progress(value: float, message: str) -> None:
+        said.append((anyio.current_time(), value))
+
+    async with World(disk=disk, seconds=100) as world:
+        made = await world.pending()
+        await world.finished(image_urls=[f"task:{made}"], prompt="at night", progress=progress)
+    times, values = zip(*said, strict=True)
+    assert max(late - early for early, late in pairwise(times)) <= 5
+    assert list(values) == sorted(set(values))
+    assert times[0] <= 5
+
+
 async def test_a_disk_that_does_not_answer_holds_no_call_for_ever(disk: Disk, cat: Path) -> None:
     async def hung(work: Any, *args: Any) -> Any:
         await anyio.sleep_forever()
@@ -569,9 +664,18 @@ async def test_an_intent_that_the_journal_could_not_release_is_released_later(di
         assert len((await world.listed()).tasks) == 1
         journal.stiff = False
         (folder / "other.png").write_bytes(png(900))
-        await world.make(image_urls=[str(folder / "other.png")], wait_seconds=100)
-        await anyio.sleep(10)
-        assert len((await world.listed()).tasks) == 1
+
+        async def slow(request: httpx.Request) -> None:
+            if request.url.path == UPLOAD:
+                await anyio.sleep(100)
+
+        world.wire.before = slow
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(world.make, image_urls=[str(folder / "other.png")], prompt="an owl"))
+            # It renews the lease of this process, which would keep the other one and its room in the day for ever.
+            await anyio.sleep(90)
+            assert [task.prompt for task in (await world.listed()).tasks] == ["an owl"]
+            tasks.cancel_scope.cancel()
 
 
 async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) -> None:

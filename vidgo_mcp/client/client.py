@@ -28,6 +28,8 @@ OnTask = Callable[[Task], Awaitable[None]]
 DEFAULT_BASE_URL: Final = "https://api.vidgo.ai"
 SUBMIT_PATH: Final = "/api/generate/submit"
 MOST_CONNECTIONS: Final = 100
+SLOWEST_LINE: Final = 16 * 1024.0
+"""Bytes a second that an upload may take its time for; one that stands still ends sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ class VidgoClient:
             timeout,
             wire.read_upload,
             sorting.upload_error,
+            patience=len(content) / SLOWEST_LINE,
             files=files,
         )
 
@@ -278,10 +281,12 @@ class VidgoClient:
         timeout: httpx.Timeout,
         parse: Callable[[Any], T],
         sort: Callable[[int, str | None, float | None], VidgoError],
+        *,
+        patience: float = 0.0,
         **content: Any,
     ) -> T:
         try:
-            with anyio.fail_after(self._timeouts.connect + 2 * (timeout.read or self._timeouts.read)):
+            with anyio.fail_after(self._timeouts.connect + 2 * (timeout.read or self._timeouts.read) + patience):
                 status, headers, body = await self._send(pool, method, path, timeout, **content)
         except TimeoutError:
             raise sorting.transport_error(httpx.ReadTimeout("total"), submit=False) from None

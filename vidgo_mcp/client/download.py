@@ -85,6 +85,9 @@ async def download(
         raise UnavailableError(f"The picture could not be fetched within {seconds:.0f} s.") from None
     except (*TRANSPORT_ERRORS, OSError) as error:
         raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
+    except ValueError:
+        # What is no host in any language, for instance.
+        raise UnavailableError("The address of the picture cannot be used.", retryable=False) from None
     raise UnavailableError(f"The picture's address redirects more than {MOST_REDIRECTS} times.")
 
 
@@ -103,6 +106,8 @@ class _Fetcher:
         if target.scheme not in {"http", "https"} or not target.host:
             raise PermissionDeniedError("Only http(s) addresses can be fetched.")
         port = target.port or (443 if target.scheme == "https" else 80)
+        if not 0 < port < 1 << 16:
+            raise UnavailableError("The address of the picture names a port that does not exist.", retryable=False)
         address = await _checked_address(target.host, port, self.allow_loopback, self.find)
         direct = self.transport is not None or address.is_loopback
         proxy = None if direct else _proxy(target.scheme, f"{target.host}:{port}")

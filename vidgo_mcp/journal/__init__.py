@@ -2,6 +2,7 @@
 
 from vidgo_mcp.journal.entries import (
     LEASE,
+    MADE,
     RENEWAL,
     SAVING,
     UPLOADED,
@@ -19,6 +20,7 @@ from vidgo_mcp.journal.pace import UPLOADS_PER_MINUTE
 
 __all__ = [
     "LEASE",
+    "MADE",
     "RENEWAL",
     "SAVING",
     "UPLOADED",

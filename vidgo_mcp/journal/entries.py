@@ -17,6 +17,8 @@ SAVING: Final = 180.0
 """Seconds for which one process has the saving of a picture to itself: more than the longest download takes."""
 UPLOADED: Final = "sha256:"
 """Begins a reference that is a file of the person's, uploaded for this request; the digest of its bytes follows."""
+MADE: Final = "task:"
+"""Begins a reference that is the picture of an earlier task, whose id follows."""
 
 State = Literal["reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"]
 """``empty`` finished without a file and was read again in vain: paid for, and nothing to show."""

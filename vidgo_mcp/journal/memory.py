@@ -85,7 +85,8 @@ class MemoryJournal:
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         before = self._entries.get(entry_id)
         after = rules.recorded(before, task, empty=empty, now=self._now())
-        for digest in rules.doubtful(before, after):
+        owner = after.intent.owner
+        for digest in rules.doubtful(before, after, lambda made: self._made(owner, made)):
             self._uploads.pop((after.intent.account, digest), None)
         return self._put(after)
 
@@ -114,7 +115,7 @@ class MemoryJournal:
         return self._entries.get(entry_id)
 
     async def by_task(self, owner: str, task_id: str) -> Entry | None:
-        return next((entry for entry in self._of(owner) if entry.task_id == task_id), None)
+        return self._made(owner, task_id)
 
     async def by_url(self, owner: str, url: str) -> Entry | None:
         return next((entry for entry in self._of(owner) if url in entry.image_urls), None)
@@ -212,6 +213,9 @@ class MemoryJournal:
 
     def _of(self, owner: str) -> Iterable[Entry]:
         return (entry for entry in reversed(self._entries.values()) if entry.intent.owner == owner)
+
+    def _made(self, owner: str, task_id: str) -> Entry | None:
+        return next((entry for entry in self._of(owner) if entry.task_id == task_id), None)
 
     def _standing(self, owner: str, fingerprint: str) -> Entry | None:
         now = self._now()

@@ -7,7 +7,9 @@ from typing import Final
 
 UPLOADS_PER_MINUTE: Final = 5
 """As many as Vidgo takes from one key before it answers 429."""
-MINUTE: Final = 60.0
+MINUTE: Final = 61.0
+"""Seconds in which so many may begin. Vidgo counts when they arrive: one that was slow to get there must not make the
+sixth come a little less than a minute after it."""
 LONGEST_HOLD: Final = 300.0
 """Seconds of waiting that are believed; a vendor who asks for more is asked again after that."""
 

@@ -73,6 +73,11 @@ def first_where(rows: sqlite3.Connection, where: str, **values: Any) -> Entry | 
     return next(iter(entries_where(rows, where, limit=1, **values)), None)
 
 
+def made_by(rows: sqlite3.Connection, owner: str, task_id: str) -> Entry | None:
+    """Return the entry of a task."""
+    return first_where(rows, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)
+
+
 def _entry(row: sqlite3.Row) -> Entry:
     return Entry(
         id=row["id"],

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from vidgo_mcp.errors import JournalError, Money
-from vidgo_mcp.journal.entries import WINDOW, Entry, counts
+from vidgo_mcp.journal.entries import MADE, WINDOW, Entry, counts
 from vidgo_mcp.journal.journal import Exhausted, Spending
 from vidgo_mcp.models.size import QUALITIES, TIERS
 from vidgo_mcp.models.tasks import Task
@@ -100,10 +100,17 @@ def may_save(saver: str | None, holder: str, gone: Callable[[str], bool]) -> boo
     return saver is None or saver == holder or gone(saver)
 
 
-def doubtful(before: Entry | None, after: Entry) -> Sequence[str]:
-    """Return the digests of the uploads with which a task has just failed: Vidgo may have lost them."""
-    just_failed = after.state == "failed" and (before is None or before.state != "failed")
-    return after.intent.uploads if just_failed else ()
+def doubtful(before: Entry | None, after: Entry, of_task: Callable[[str], Entry | None]) -> Sequence[str]:
+    """Return the digests of the uploads with which a task has just failed: Vidgo may have lost them.
+
+    ``of_task`` returns the entry of a task of the same owner: of one whose URL had died, the saved copy was uploaded.
+    """
+    if after.state != "failed" or (before is not None and before.state == "failed"):
+        return ()
+    made = [
+        of_task(reference.removeprefix(MADE)) for reference in after.intent.references if reference.startswith(MADE)
+    ]
+    return (*after.intent.uploads, *(entry.saved_digest for entry in made if entry is not None and entry.saved_digest))
 
 
 def spent(entries: Iterable[Entry], now: float) -> int:

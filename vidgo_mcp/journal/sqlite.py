@@ -29,7 +29,7 @@ from vidgo_mcp.journal.ledger import (
     unclaim,
     use_consent,
 )
-from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, save
+from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, made_by, save
 from vidgo_mcp.journal.uploads import keep_pace, pace_of, prune_uploads, remember, remembered, unremember
 from vidgo_mcp.models.size import Quality, Tier
 from vidgo_mcp.models.tasks import Task
@@ -140,9 +140,7 @@ class SqliteJournal(JournalFile):
         return await self._step(lambda rows: first_where(rows, "id = :id", id=entry_id))
 
     async def by_task(self, owner: str, task_id: str) -> Entry | None:
-        return await self._step(
-            lambda rows: first_where(rows, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)
-        )
+        return await self._step(lambda rows: made_by(rows, owner, task_id))
 
     async def by_url(self, owner: str, url: str) -> Entry | None:
         def step(rows: sqlite3.Connection) -> Entry | None:
@@ -262,7 +260,8 @@ class SqliteJournal(JournalFile):
             after = rule(before)
             if after != before:
                 save(rows, after)
-            for digest in rules.doubtful(before, after):
+            owner = after.intent.owner
+            for digest in rules.doubtful(before, after, lambda made: made_by(rows, owner, made)):
                 unremember(rows, after.intent.account, digest)
             return after
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, TypeVarTuple, Unpack
@@ -100,7 +100,8 @@ class Disk:
 
         content = self.copy(entry)
         try:
-            return None if content is None else checked(content)
+            # Named by the digest that the journal has: when its upload turns out to be lost, that one is forgotten.
+            return None if content is None else replace(checked(content), digest=entry.saved_digest or "")
         except UnusableError:
             return None
 

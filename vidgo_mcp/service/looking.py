@@ -24,12 +24,9 @@ async def task(shop: Workshop, task_id: str, deadline: Deadline, caller: str, pr
     entry = await shop.known(owner, task_id)
     if entry is None:
         return await shop.foreign(owner, task_id, deadline, Meter(progress))
-    shop.awaited[entry.id] += 1
-    try:
+    with shop.awaiting(entry.id):
         entry, notes = await _ended(shop, entry, deadline, Meter(progress))
         return await shop.delivered(entry, charged=None, notes=notes)
-    finally:
-        shop.awaited[entry.id] -= 1
 
 
 async def glance(shop: Workshop, task_id: str, caller: str) -> TaskResult:
@@ -43,13 +40,10 @@ async def glance(shop: Workshop, task_id: str, caller: str) -> TaskResult:
     entry = await shop.known(owner, task_id)
     if entry is None:
         return await shop.foreign(owner, task_id, Deadline(0), Meter())
-    shop.awaited[entry.id] += 1
-    try:
+    with shop.awaiting(entry.id):
         entry, notes = await _ended(shop, entry, Deadline(0), Meter())
         [saved] = await shop.copies([entry])
         return answers.entry_result(entry, shop.now(), saved=saved, notes=notes)
-    finally:
-        shop.awaited[entry.id] -= 1
 
 
 async def _ended(shop: Workshop, entry: Entry, deadline: Deadline, meter: Meter) -> tuple[Entry, list[str]]:

@@ -96,18 +96,16 @@ async def make(
             entry, charged = await _start(workshop, limits, order, intent, references)
         # They may be hundreds of megabytes, and the wait is long.
         references.clear()
-        workshop.awaited[entry.id] += 1
-        try:
-            landed = await _landed(workshop, entry, order)
-            if landed is not None:
-                return await _made(workshop, limits, order, landed, charged)
-        except anyio.get_cancelled_exc_class():
-            if workshop.awaited[entry.id] == 1:
-                # Nobody wants it any more, and while its references are uploaded nothing has been spent.
-                workshop.flights.withdraw(entry.id)
-            raise
-        finally:
-            workshop.awaited[entry.id] -= 1
+        with workshop.awaiting(entry.id):
+            try:
+                landed = await _landed(workshop, entry, order)
+                if landed is not None:
+                    return await _made(workshop, limits, order, landed, charged)
+            except anyio.get_cancelled_exc_class():
+                if workshop.awaited[entry.id] == 1:
+                    # Nobody wants it any more, and while its references are uploaded nothing has been spent.
+                    workshop.flights.withdraw(entry.id)
+                raise
         references = await read(workshop, arguments, deadline)
 
 
@@ -140,7 +138,9 @@ async def _start(
     order.notes += warnings
     handed_over = False
     try:
-        found = [await at_hand(workshop, intent.owner, reference, order.deadline) for reference in references]
+        found = [
+            await at_hand(workshop, intent.owner, reference, order.deadline, order.meter) for reference in references
+        ]
         if flight.error is not None:
             # The service was left meanwhile.
             raise flight.error
@@ -183,7 +183,9 @@ async def _fly(
 ) -> None:
     entry = await workshop.flights.submit(flight, client, prepare)
     workshop.forget_balance()
-    if entry is not None:
+    if entry is None:
+        workshop.untold.discard(flight.entry.id)
+    else:
         await workshop.watches.own(workshop.tasks, entry)
 
 

@@ -11,7 +11,7 @@ import anyio
 
 from vidgo_mcp.errors import Fault, InvalidRequestError, UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
-from vidgo_mcp.journal import UPLOADED, Journal
+from vidgo_mcp.journal import MADE, UPLOADED, Journal
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.references import ReferenceSource, read_reference
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, ImageRequest
@@ -78,13 +78,15 @@ async def identity_of(journal: Journal, owner: str, reference: Reference) -> str
         return f"{UPLOADED}{reference.picture.digest}"
     source = reference.source
     if source.kind == "task":
-        return f"task:{source.value}"
+        return f"{MADE}{source.value}"
     entry = await journal.by_url(owner, source.value)
-    return f"task:{entry.task_id}" if entry is not None else f"url:{source.value}"
+    return f"{MADE}{entry.task_id}" if entry is not None else f"url:{source.value}"
 
 
-async def at_hand(workshop: Workshop, owner: str, reference: Reference, deadline: Deadline) -> str | ReferencePicture:
-    """Return the URL of a reference, or the bytes that have to be uploaded first.
+async def at_hand(
+    workshop: Workshop, owner: str, reference: Reference, deadline: Deadline, meter: Meter
+) -> str | ReferencePicture:
+    """Return the URL of a reference, or the bytes that have to be uploaded first; waits for a task that is under way.
 
     Raises:
         VidgoError: the task that it names has no picture to be had.
@@ -97,14 +99,14 @@ async def at_hand(workshop: Workshop, owner: str, reference: Reference, deadline
     entry = await workshop.known(owner, task_id)
     if entry is None:
         try:
-            result = await workshop.foreign(owner, task_id, deadline, Meter(), field="image_urls")
+            result = await workshop.foreign(owner, task_id, deadline, meter, field="image_urls")
         except VidgoError as error:
             # It speaks of the reference; of the picture that was asked for, nothing was sent.
             error.money, error.field = "nothing_spent", "image_urls"
             raise
         return _url_of(result)
     if entry.state == "accepted":
-        entry, _ = await workshop.await_end(entry, deadline, Meter())
+        entry, _ = await workshop.await_end(entry, deadline, meter)
     [copies] = await workshop.copies([entry])
     result = answers.entry_result(entry, workshop.now(), saved=copies)
     if result.outcome == "finished" and not result.image_urls:

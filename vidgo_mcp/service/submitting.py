@@ -187,8 +187,11 @@ class Flights:
 
     async def drop_unstarted(self) -> None:
         """Release what was reserved and still waits for something; its callers are told that nothing was spent."""
-        for flight in [flight for flight in self._under_way.values() if not flight.started]:
+        dropped = [flight for flight in self._under_way.values() if not flight.started]
+        for flight in dropped:
+            # All before the first wait, during which another one could be sent.
             flight.scope.cancel()
+        for flight in dropped:
             await self._fail(flight, _stopped(sent=False), sent=False)
             self._land(flight)
 

@@ -28,6 +28,7 @@ ATTEMPTS: Final = 5
 """How often a failing upload is tried. It is free, and safe to repeat."""
 LONGEST_PAUSE: Final = 120.0
 LIMIT: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"
+SHARED: Final = "the same picture is already being uploaded, or waits for the upload limit"
 
 Tell = Callable[[str], None]
 
@@ -74,6 +75,8 @@ class Uploads:
         """
         # Several pictures of one request begin at the same moment, and name the same file.
         lock = self._under_way.setdefault(picture.digest, anyio.Lock())
+        if lock.locked():
+            tell(SHARED)
         async with lock:
             known = await self._remembered(account, picture.digest)
             return known or await self._uploaded(account, picture, tell, queue)
@@ -89,7 +92,9 @@ class Uploads:
         client = await self._open_client()
         attempt = 0
         while True:
-            await self._turn(account, tell, queue)
+            known = await self._turn(account, picture.digest, tell, queue)
+            if known is not None:
+                return known
             tell("uploading")
             began = self._now()
             try:
@@ -122,11 +127,18 @@ class Uploads:
             pause += REFUSED_PAUSE
         return pause
 
-    async def _turn(self, account: str, tell: Tell, queue: anyio.Lock) -> None:
-        """Wait until one more upload may begin; the call that waits longest is first."""
+    async def _turn(self, account: str, digest: str, tell: Tell, queue: anyio.Lock) -> str | None:
+        """Wait until one more upload may begin; the call that waits longest is first.
+
+        Returns:
+            the URL of these bytes, when another process has uploaded them meanwhile; None when the turn has come.
+        """
         tell(LIMIT)
         async with queue, self._turns:
-            while (wait := await self._journal.upload_turn(account)) > 0:  # noqa: ASYNC110  # other processes take turns too
+            while True:
+                known = await self._remembered(account, digest)
+                if known is not None or (wait := await self._journal.upload_turn(account)) <= 0:
+                    return known
                 await anyio.sleep(wait)
 
     async def _remember(self, account: str, digest: str, url: str, until: float) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
@@ -280,6 +280,17 @@ class Workshop:
         with anyio.move_on_after(COPY_SECONDS):
             return await self.in_thread(self.disk.copy, entry)
         return None
+
+    @contextmanager
+    def awaiting(self, entry_id: str) -> Iterator[None]:
+        """Count somebody who waits for a picture, and so need not be told that it is there."""
+        self.awaited[entry_id] += 1
+        try:
+            yield
+        finally:
+            self.awaited[entry_id] -= 1
+            if not self.awaited[entry_id]:
+                del self.awaited[entry_id]
 
     async def news(self, owner: str) -> list[str]:
         """Return notes about pictures that were paid for and that nobody has received yet."""
