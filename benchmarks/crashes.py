@@ -44,6 +44,7 @@ from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files import saving
 from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.saving import STALE
 from vidgo_mcp.journal import Entry, Intent, Reservation, Reserved, sqlite
 from vidgo_mcp.journal.holders import current_holder, is_gone
 from vidgo_mcp.journal.rows import save
@@ -52,7 +53,6 @@ from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.service import Disk, Service, account_of
-from vidgo_mcp.service.saving import STALE
 from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 if TYPE_CHECKING:

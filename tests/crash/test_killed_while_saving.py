@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.crash.conftest import LOW, Payer, Payers, charges, journal_of, until
+from vidgo_mcp.files.saving import STALE
 from vidgo_mcp.sandbox import Sandbox, running
-from vidgo_mcp.service.saving import STALE, labelled
+from vidgo_mcp.service.saving import labelled
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="there a process cannot be asked whether it is gone, and its claim lasts minutes"
@@ -43,7 +44,7 @@ def expected(path: Path, base: str) -> bytes:
     """Return what the file of the only picture in a journal must hold."""
     [entry] = journal_of(path, base)
     content = httpx.get(entry.image_urls[0], trust_env=False).content
-    return labelled(content, entry, facts=True)[0]
+    return labelled(content, entry)
 
 
 def check_file(file: Path, content: bytes) -> None:

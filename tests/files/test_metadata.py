@@ -29,7 +29,7 @@ from tests.files.conftest import (
     segment,
 )
 from vidgo_mcp.files.ends import jpeg_segments, png_chunks, webp_chunks
-from vidgo_mcp.files.metadata import GENERATED, NAMESPACE, Facts, with_facts
+from vidgo_mcp.files.metadata import GENERATED, NAMESPACE, Facts, with_facts, without_facts
 from vidgo_mcp.files.pictures import checked
 from vidgo_mcp.files.unusable import UnusableError
 
@@ -190,6 +190,40 @@ def test_facts_are_written_once(name: str) -> None:
     assert with_facts(marked, replace(FACTS, prompt="another")) == marked
 
 
+@pytest.mark.parametrize("name", MARKABLE)
+def test_the_facts_can_be_taken_out_again(name: str) -> None:
+    facts = replace(FACTS, prompt="a private plan")
+    marked = with_facts(MARKABLE[name], facts)
+    clean = without_facts(marked)
+    assert b"private plan" in marked
+    assert b"private plan" not in clean
+    assert frames(clean) == frames(MARKABLE[name])
+    assert xmp(clean) is None
+    if not name.startswith("webp"):
+        assert clean == MARKABLE[name]
+    # A simple WebP stays an extended one; so it does when the facts come and go a second time.
+    assert without_facts(with_facts(clean, facts)) == clean
+    assert checked(clean).content == clean
+
+
+@pytest.mark.parametrize("name", [*MARKABLE, *GIFS])
+def test_of_a_picture_without_our_facts_nothing_is_taken(name: str) -> None:
+    content = {**MARKABLE, **GIFS}[name]
+    assert without_facts(content) == content
+    assert without_facts(content + NAMESPACE.encode()) == content + NAMESPACE.encode()
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_what_others_wrote_is_not_taken_with_our_facts(image_format: str) -> None:
+    theirs = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+    content = saved(noise(), format=image_format, xmp=theirs)
+    assert without_facts(content) == content
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Description", "theirs")
+    png = saved(noise(), format="PNG", pnginfo=info)
+    assert without_facts(with_facts(png, FACTS)) == png
+
+
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
 def test_xmp_that_is_there_already_is_kept(image_format: str) -> None:
     packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
@@ -256,6 +290,12 @@ def test_a_segment_never_becomes_too_long() -> None:
     marked = with_facts(JPEGS["jpeg"], replace(FACTS, prompt="x" * most))
     assert told(marked)["prompt"] == "x" * most
     assert max(found.end - found.start for found in jpeg_segments(marked)) == 2 + 0xFFFF
+
+
+@given(hostile)
+def test_any_bytes_can_be_asked_to_give_up_facts(content: bytes) -> None:
+    for upset in (content, content + NAMESPACE.encode()):
+        assert len(without_facts(upset)) <= len(upset)
 
 
 @given(hostile)

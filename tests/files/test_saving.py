@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidgo_mcp.files import saving
-from vidgo_mcp.files.saving import MOST_NUMBERS, save, sweep, write_to
+from vidgo_mcp.files.saving import LONGEST_TURN, MOST_NUMBERS, save, sweep, write_to
 
 WAIT = 60.0
 """Seconds for which a test waits for a process before it fails; in the good case it waits for none of them."""
@@ -254,6 +256,23 @@ def make_pipe(path: Path) -> None:
 
 
 @posix
+@pytest.mark.usefixtures("no_hard_links")
+def test_without_hard_links_one_process_gives_a_name_at_a_time_whatever_its_case(folder: Path) -> None:
+    """Where there are none, two names that differ in case or in how their accents are composed are often one."""
+    taken = sha256(b"f\xc3\xbcchs-1.png").hexdigest()[:16]
+    turn = folder / f".vidgo-{taken}.part"
+    turn.touch()
+    for name in ("F\u00dcCHS-1.png", "fu\u0308chs-1.png", "f\u00fcchs-1.png"):
+        with pytest.raises(FileExistsError):
+            write_to(folder / name, CONTENT, overwrite=False)
+    assert names(folder) == [turn.name]
+    write_to(folder / "owl.png", CONTENT, overwrite=False)
+    # Whoever began that long ago was killed.
+    os.utime(turn, (time.time() - LONGEST_TURN - 1,) * 2)
+    write_to(folder / "F\u00dcCHS-1.png", CONTENT, overwrite=False)
+    assert names(folder) == ["F\u00dcCHS-1.png", "owl.png"]
+
+
 @pytest.mark.usefixtures("any_system")
 @pytest.mark.parametrize("content", [CONTENT, b""], ids=["picture", "nothing"])
 @pytest.mark.parametrize(

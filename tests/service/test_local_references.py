@@ -625,6 +625,8 @@ async def test_while_a_reference_is_still_being_made_the_call_tells_how_far_it_i
     said: list[tuple[float, float]] = []
 
     async def progress(value: float, message: str) -> None:
+        if anyio.current_time() < 100:
+            assert message.startswith("waiting for a reference: "), message
         said.append((anyio.current_time(), value))
 
     async with World(disk=disk, seconds=100) as world:

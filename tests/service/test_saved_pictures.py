@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,24 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World, at_once, news
-from vidgo_mcp.errors import NotFoundError, UnavailableError
+from tests.conftest import DAY, World, at_once, news, virtual_now
+from vidgo_mcp.errors import JournalError, NotFoundError, UnavailableError
 from vidgo_mcp.files import saving as disk_saving
 from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.journal import Entry, MemoryJournal
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import ViewArguments
-from vidgo_mcp.service import Disk
+from vidgo_mcp.sandbox import SANDBOX_KEY
+from vidgo_mcp.service import Disk, Service, account_of, workshop
 from vidgo_mcp.service.disk import existing
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
+INLINE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 @pytest.fixture
@@ -70,6 +76,104 @@ async def test_the_facts_are_left_out_where_they_are_not_wanted(folder: Path) ->
         [saved] = files(folder)
         assert b"secret" not in saved.read_bytes()
         assert saved.read_bytes() == (await world.service.file(made.task_id or ""))[1]
+
+
+async def test_facts_that_are_no_longer_wanted_are_taken_out_of_the_copy(disk: Disk, folder: Path) -> None:
+    async with World(disk=disk, seconds=5) as first:
+        made = await first.finished(prompt="a secret plan")
+        assert b"secret" in files(folder)[0].read_bytes()
+        private = Disk(Folders((folder,)), folder, facts=False)
+        async with World(disk=private, sandbox=first.sandbox, journal=first.journal) as second:
+            _, content = await second.service.file(made.task_id or "")
+            assert b"secret" not in content
+            assert pixels_of(content) == pixels_of(files(folder)[0].read_bytes())
+            assert downloads(second) == 0
+
+
+async def test_a_picture_that_somebody_wants_as_a_file_may_take_as_long_as_saving_it() -> None:
+    async with World(seconds=5, faults=["file:slow=90"]) as world:
+        made = await world.finished()
+        started = anyio.current_time()
+        _, content = await world.service.file(made.task_id or "")
+        assert content.startswith(b"\x89PNG")
+        assert anyio.current_time() - started >= 90
+
+
+async def test_what_is_still_saved_when_the_process_ends_is_told_after_it(disk: Disk, folder: Path) -> None:
+    for slow, saved in ((8, True), (60, False)):
+        async with World(disk=disk, seconds=5, faults=[f"file:slow={slow}*1"]) as world:
+            made = await world.finished()
+            assert news(made) == [f"Not saved to {folder} yet; that goes on."]
+        late = world.service.saved_late
+        assert late == {made.task_id: str(files(folder)[0]) if saved else None}
+    async with World(disk=disk, seconds=5) as world:
+        await world.finished()
+    assert world.service.saved_late == {}
+
+
+async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pictures_off(
+    disk: Disk, folder: Path
+) -> None:
+    class Locked(MemoryJournal):
+        until = 0.0
+
+        async def unsaved(self, owner: str) -> Sequence[Entry]:
+            if anyio.current_time() < self.until:
+                raise JournalError("The journal is locked.")
+            return await super().unsaved(owner)
+
+    journal = Locked(virtual_now)
+    async with World(seconds=5, journal=journal) as first:
+        await first.finished()
+    journal.until = anyio.current_time() + 50
+    async with World(disk=disk, sandbox=first.sandbox, journal=journal):
+        await anyio.sleep(45)
+        assert files(folder) == []
+        await anyio.sleep(45)
+        assert len(files(folder)) == 1
+
+
+async def test_a_folder_that_does_not_answer_at_all_keeps_nobody_from_looking_and_editing(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many threads hang as there may be, in saving and in sweeping; looks and edits have others."""
+
+    class Few:
+        def __init__(self) -> None:
+            self.limiter = anyio.CapacityLimiter(4)
+
+        async def __call__(self, work: Callable[..., Any], *args: Any) -> Any:
+            async with self.limiter:
+                if work.__module__ == "vidgo_mcp.service.saving":
+                    await anyio.sleep_forever()
+                return await at_once(work, *args)
+
+    monkeypatch.setattr(workshop, "Threads", Few)
+    world = World(disk=disk, seconds=5)
+    world.service = Service(
+        journal=world.journal,
+        connect=lambda: world._connect(SANDBOX_KEY),
+        account=account_of(SANDBOX_KEY, "http://127.0.0.1:8787"),
+        disk=disk,
+        now=virtual_now,
+        draw=lambda: 1.0,
+    )
+    async with world:
+        made = [await world.finished(prompt=f"a fox {number}") for number in range(6)]
+        started = anyio.current_time()
+        await world.service.view(ViewArguments(task_id=made[0].task_id or ""))
+        assert anyio.current_time() - started < 1
+        await world.finished(image_urls=[INLINE], prompt="at night")
+
+
+async def test_a_task_of_elsewhere_is_not_saved_and_that_is_said(disk: Disk, folder: Path) -> None:
+    async with World(seconds=5) as first:
+        made = await first.finished()
+    for here, said in ((disk, ["It was not submitted from here, so no copy of it is saved."]), (Disk(), [])):
+        async with World(disk=here, sandbox=first.sandbox) as second:
+            found = await second.service.task(made.task_id or "", wait_seconds=20)
+            assert (found.outcome, found.saved_paths, found.notes or []) == ("finished", None, said)
+    assert files(folder) == []
 
 
 async def test_nothing_is_saved_where_that_is_off(folder: Path) -> None:

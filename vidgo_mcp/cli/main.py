@@ -5,7 +5,10 @@ What a command needs is imported when it runs: a client that starts the server w
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +25,8 @@ from vidgo_mcp.cli.terminal import is_terminal, use_utf8
 from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, GetTaskArguments
 from vidgo_mcp.settings import Settings
 
+LAST_THREADS = 1.0
+"""Seconds that threads have to end with the command."""
 AT_A_TERMINAL = (
     "vidgo-mcp now waits on stdin for an MCP client. You are at a terminal: press Ctrl-C, then try `vidgo-mcp demo` "
     "or `vidgo-mcp --help`."
@@ -168,7 +173,8 @@ def task(
 ) -> None:
     """Wait for the task ID, save its picture and print its URL; without ID list the newest. Free.
 
-    Any task of your key can be fetched by its ID. The list shows what the journal of this computer knows.
+    Any task of your key can be fetched by its ID; one that was not made from this computer is saved only with --output.
+    The list shows what the journal of this computer knows.
     """
     if output is not None and given["task_id"] in ABSENT:
         raise click.UsageError("--output needs the ID of the task whose picture it is; `vidgo-mcp task` lists them.")
@@ -263,6 +269,22 @@ def main() -> NoReturn:
         sys.exit(cli.main(prog_name="vidgo-mcp", standalone_mode=False))
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        _leave(130)
+    except SystemExit as end:
+        _leave(end.code)
+
+
+def _leave(code: str | int | None) -> NoReturn:
+    """End the process, also when one of its threads hangs in a folder that does not answer."""
+    until = time.monotonic() + LAST_THREADS
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+    hung = any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate())
+    if hung and (code is None or isinstance(code, int)):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+    sys.exit(code)

@@ -11,6 +11,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from vidgo_mcp.cli.terminal import is_terminal, plain_reason
 from vidgo_mcp.errors import NotFoundError, VidgoError
 from vidgo_mcp.files.naming import file_name
 from vidgo_mcp.files.pictures import Kind, kind_of
-from vidgo_mcp.files.saving import save, write_to
+from vidgo_mcp.files.saving import STALE, save, sweep, write_to
 from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.service import Service
 
@@ -137,6 +138,9 @@ def written(output: Output, picture: Fetched) -> Fetched:
     kind, result, path = kind_of(picture.content), picture.result, output.path
     if kind is None:
         return picture
+    if path is not None:
+        # What commands left that were killed at this: nobody else looks into this folder.
+        sweep(path if path.is_dir() else path.parent, older_than=STALE, now=time.time())
     try:
         if path is None:
             _to_stdout(picture.content)

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -186,25 +185,33 @@ def _run(
     configure_logging(settings.log_level)
     if "wait_seconds" not in settings.model_fields_set:
         used = used.model_copy(update={"wait_seconds": PATIENCE})
-    found = anyio.run(_attended, partial(build_service, used, disk=disk), work, stopped)
+    service = build_service(used, disk=disk)
+
+    def tell(found: Result) -> None:
+        if as_json:
+            echo_json(found.to_json())
+        elif isinstance(found, TaskList):
+            click.echo(words.of_list(found, settings))
+        elif isinstance(found, TaskResult):
+            to_stdout = output is not None and output.path is None
+            click.echo(words.of_task(found, settings, options=_options(output)), err=to_stdout)
+
+    found = anyio.run(_attended, service, work, stopped, tell)
     if isinstance(found, click.UsageError):
         raise found
     if isinstance(found, VidgoError):
         return tell_error(found, settings, as_json, options=_options(output))
     if isinstance(found, int):
         return found
+    code: int = ExitCode.DONE
     if output is not None and isinstance(found, Fetched):
         # Out of the event loop, where Ctrl-C also ends a write that nobody reads.
-        return _delivered(output, written(output, found), settings, as_json)
-    assert isinstance(found, Result)
-    if as_json:
-        echo_json(found.to_json())
-    elif isinstance(found, TaskList):
-        click.echo(words.of_list(found, settings))
+        code, found = _delivered(output, written(output, found), settings, as_json), found.result
     elif isinstance(found, TaskResult):
-        to_stdout = output is not None and output.path is None
-        click.echo(words.of_task(found, settings, options=_options(output)), err=to_stdout)
-    return _exit_code(found) if isinstance(found, TaskResult) else ExitCode.DONE
+        code = _exit_code(found)
+    if isinstance(found, TaskResult) and found.task_id in service.saved_late:
+        click.echo(words.of_saved_late(service.saved_late[found.task_id]), err=True)
+    return code
 
 
 def _delivered(output: Output, picture: Fetched, settings: Settings, as_json: bool) -> int:
@@ -230,13 +237,16 @@ def _exit_code(result: TaskResult) -> ExitCode:
 
 
 async def _attended(
-    build: Callable[[], Service], work: Work, stopped: Stop
+    service: Service, work: Work, stopped: Stop, tell: Callable[[Result], None]
 ) -> Result | Fetched | VidgoError | click.UsageError | int:
-    """Return what came of the work, or the exit code of a command that a signal stopped."""
+    """Return what came of the work, or the exit code of a command that a signal stopped.
+
+    A result is told before the service is left, which may take long: it still saves the picture.
+    """
     found: Result | Fetched | VidgoError | click.UsageError | None = None
     received: list[int] = []
     # The service outside: a signal cancels the wait, and the service still finds out what became of the submit.
-    async with build() as service, anyio.create_task_group() as tasks:
+    async with service, anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
         try:
             with shown_wait() as progress:
@@ -254,6 +264,8 @@ async def _attended(
                 money="unknown",
                 next_step="Compare the balance (vidgo-mcp doctor) before you make it again.",
             )
+        if isinstance(found, Result):
+            tell(found)
         tasks.cancel_scope.cancel()
     return found if found is not None else 128 + received[0]
 

@@ -158,6 +158,11 @@ def of_spending(report: SpendingReport) -> str:
     return "\n".join(lines)
 
 
+def of_saved_late(path: str | None) -> str:
+    """Return what became of a picture that was still being saved when it was shown."""
+    return f"Saved as {path}" if path else "Not saved yet: the next vidgo-mcp that runs tries it again."
+
+
 def of_error(error: VidgoError, settings: Settings, *, step: str | None = None, options: str = "") -> str:
     """Return why a command could not be answered, what that means for the money, and what to do."""
     money = {

@@ -9,11 +9,12 @@ import html
 import re
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
-from vidgo_mcp.files.ends import end_of, jpeg_segments, png_chunks, webp_canvas, webp_chunks
+from vidgo_mcp.files.ends import Part, end_of, jpeg_segments, png_chunks, webp_canvas, webp_chunks
 from vidgo_mcp.files.pictures import kind_of
 
 SOFTWARE: Final = "vidgo-mcp"
@@ -53,8 +54,8 @@ class Facts:
 def with_facts(content: bytes, facts: Facts) -> bytes:
     """Return the bytes of a picture with the facts in them; the same facts always come out as the same bytes.
 
-    Unchanged are a GIF, which has no place for them, a file that makes no sense, one that has XMP already, and one with
-    Content Credentials: they are a signature over every byte (https://spec.c2pa.org).
+    Unchanged are a GIF, where hardly a program looks for them, a file that makes no sense, one that has XMP already,
+    and one with Content Credentials: they are a signature over every byte (https://spec.c2pa.org).
     """
     kind = kind_of(content)
     if kind is None or kind.mime_type not in _WRITERS:
@@ -69,6 +70,48 @@ def with_facts(content: bytes, facts: Facts) -> bytes:
     }
     clean = {name: _UNFIT.sub("", text) for name, text in named.items()}
     return _WRITERS[kind.mime_type](content, {name: text for name, text in clean.items() if text}) or content
+
+
+def without_facts(content: bytes) -> bytes:
+    """Return the bytes of a picture without what ``with_facts`` put in; what others wrote into it stays."""
+    kind = kind_of(content)
+    if kind is None or NAMESPACE.encode() not in content:
+        return content
+    if kind.mime_type == "image/png":
+        return _without(content, _png_facts(list(png_chunks(content))[1:], content))
+    if kind.mime_type == "image/jpeg":
+        ours = [one for one in jpeg_segments(content) if one.name == _APP1 and _is_ours(content, one, _JPEG_XMP)]
+        return _without(content, ours)
+    if kind.mime_type == "image/webp":
+        ours = [one for one in webp_chunks(content) if one.name == b"XMP " and _is_ours(content, one)]
+        return _webp_without(content, ours) if ours else content
+    return content
+
+
+def _png_facts(chunks: Sequence[Part], content: bytes) -> Sequence[Part]:
+    """Return the texts from behind the header up to our XMP packet, which is where they were put."""
+    texts = list(takewhile(lambda chunk: chunk.name == b"iTXt", chunks))
+    packet = next((place for place, chunk in enumerate(texts, 1) if _is_ours(content, chunk, _PNG_XMP)), 0)
+    return texts[:packet]
+
+
+def _is_ours(content: bytes, part: Part, start: bytes = b"") -> bool:
+    payload = content[part.payload]
+    return payload.startswith(start) and NAMESPACE.encode() in payload
+
+
+def _without(content: bytes, parts: Sequence[Part]) -> bytes:
+    for part in reversed(parts):
+        content = content[: part.start] + content[part.end :]
+    return content
+
+
+def _webp_without(content: bytes, parts: Sequence[Part]) -> bytes:
+    length = int.from_bytes(content[4:8], "little") - sum(part.end - part.start for part in parts)
+    content = _without(content, parts)
+    # The flag in the extended header, which a file with XMP has.
+    flags = bytes([content[20] & ~_XMP])
+    return b"RIFF" + struct.pack("<I", length) + content[8:20] + flags + content[21:]
 
 
 def _in_png(content: bytes, facts: Mapping[str, str]) -> bytes | None:

@@ -11,14 +11,20 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 MOST_NUMBERS: Final = 1_000
 """How many names are tried for one picture."""
+STALE: Final = 3600.0
+"""Seconds after which an unfinished file is one of a killed process, and is swept away."""
+LONGEST_TURN: Final = 60.0
+"""Seconds after which a process that had begun to rename was killed: it takes no time."""
 WINDOWS: Final = os.name == "nt"
 _PART: Final = re.compile(r"\.vidgo-[0-9a-f]{16}\.part")
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -152,7 +158,12 @@ def _rename_unlinked(part: Path, path: Path) -> None:
     A second temporary file stands for the name, so that of our own processes one renames at a time. A foreign program
     that makes a file of that name between the last look and the renaming would lose it: a tiny gap, which is left.
     """
-    turn = path.with_name(f".vidgo-{sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")
+    # Such file systems also take "Fox.png" and "fox.png" for one name.
+    one_name = normalize("NFC", path.name).casefold()
+    turn = path.with_name(f".vidgo-{sha256(os.fsencode(one_name)).hexdigest()[:16]}.part")
+    with suppress(FileNotFoundError):
+        if time.time() - turn.lstat().st_mtime > LONGEST_TURN:
+            turn.unlink()
     os.close(os.open(turn, _NEW, 0o666))
     try:
         if os.path.lexists(path):

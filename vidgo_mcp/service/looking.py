@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError
 from vidgo_mcp.journal import Entry, in_window
 from vidgo_mcp.models.outcomes import TaskResult, View
 from vidgo_mcp.service import answers
 from vidgo_mcp.service.following import Deadline, Meter, Progress
-from vidgo_mcp.service.saving import labelled
+from vidgo_mcp.service.saving import FETCHING, labelled, unlabelled
 from vidgo_mcp.service.workshop import Workshop
 
 
@@ -58,8 +56,10 @@ async def _ended(shop: Workshop, entry: Entry, deadline: Deadline, meter: Meter)
     return entry, []
 
 
-async def picture(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult, bytes]:
-    """Return a finished picture whole: its saved copy where there is one, else what its URL gives.
+async def picture(
+    shop: Workshop, task_id: str, caller: str, *, seconds: float | None = None
+) -> tuple[TaskResult, bytes]:
+    """Return a finished picture whole: its saved copy where there is one, else what its URL gives within ``seconds``.
 
     Raises:
         VidgoError: there is no picture, or not yet.
@@ -70,19 +70,24 @@ async def picture(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult
     if saved is not None:
         return result, saved
     client, url = await shop.open(), answers.viewable_url(result)
-    return result, await client.download(url)
+    return result, await (client.download(url) if seconds is None else client.download(url, seconds=seconds))
 
 
 async def file(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult, bytes]:
-    """Return a finished picture as it is saved, with the facts about it inside where they are wanted.
+    """Return a finished picture as it is saved, with the facts about it inside where they are wanted, else without.
+
+    It may take as long as saving does: somebody wants this very file.
 
     Raises:
         VidgoError: there is no picture, or not yet.
     """
-    result, content = await picture(shop, task_id, caller)
+    result, content = await picture(shop, task_id, caller, seconds=FETCHING)
     entry = await shop.known(shop.owner(caller), task_id)
-    if entry is not None:
-        content, _ = await shop.in_thread(partial(labelled, content, entry, facts=shop.disk.facts))
+    if entry is not None and shop.disk.facts:
+        content = await shop.in_thread(labelled, content, entry)
+    elif entry is not None:
+        # The copy may have been saved when they were still wanted.
+        content = await shop.in_thread(unlabelled, content)
     return result, content
 
 

@@ -96,17 +96,22 @@ async def at_hand(
     task_id = reference.source.value
     if reference.source.kind == "url":
         return task_id
+
+    async def told(progress: float, message: str) -> None:
+        # How far the reference is says nothing about how far the call is.
+        await meter.say(f"waiting for a reference: {message}")
+
     entry = await workshop.known(owner, task_id)
     if entry is None:
         try:
-            result = await workshop.foreign(owner, task_id, deadline, meter, field="image_urls")
+            result = await workshop.foreign(owner, task_id, deadline, Meter(told), field="image_urls")
         except VidgoError as error:
             # It speaks of the reference; of the picture that was asked for, nothing was sent.
             error.money, error.field = "nothing_spent", "image_urls"
             raise
         return _url_of(result)
     if entry.state == "accepted":
-        entry, _ = await workshop.await_end(entry, deadline, meter)
+        entry, _ = await workshop.await_end(entry, deadline, Meter(told))
     [copies] = await workshop.copies([entry])
     result = answers.entry_result(entry, workshop.now(), saved=copies)
     if result.outcome == "finished" and not result.image_urls:

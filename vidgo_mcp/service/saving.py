@@ -32,8 +32,6 @@ LOOK: Final = 0.5
 """Seconds between looks at a picture that another process is saving."""
 LAST: Final = 60.0
 """Seconds before the end of a URL's life from which no attempt is made."""
-STALE: Final = 3600.0
-"""Seconds after which an unfinished file of a killed process is swept away."""
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +39,12 @@ log = logging.getLogger(__name__)
 class Saving:
     """One picture on its way to the disk: ``attempted`` is set while no attempt runs, ``failure`` is why one failed.
 
-    ``final`` says that no other attempt will do better.
+    ``final`` says that no other attempt will do better; ``path`` is where the picture is once it is saved here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, task_id: str | None) -> None:
+        self.task_id = task_id
+        self.path: Path | None = None
         self.attempted = anyio.Event()
         self.failure = ""
         self.final = False
@@ -112,7 +112,7 @@ class Savings:
             return None
         saving = self._under_way.get(entry.id)
         if saving is None:
-            saving = self._under_way[entry.id] = Saving()
+            saving = self._under_way[entry.id] = Saving(entry.task_id)
             tasks.start_soon(self._run, entry, saving)
         return saving
 
@@ -136,9 +136,13 @@ class Savings:
         again = "" if saving.final else " It is tried again while the URL lives."
         return entry, [f"Not saved to {self._disk.shelf}: {saving.failure}.{again}"]
 
+    def unfinished(self) -> list[Saving]:
+        """Return what is on its way to the disk."""
+        return list(self._under_way.values())
+
     async def settle(self) -> None:
         """Wait until no attempt is running."""
-        for saving in list(self._under_way.values()):
+        for saving in self.unfinished():
             await saving.attempted.wait()
 
     async def resume(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -181,8 +185,8 @@ class Savings:
                 return await self._saved_elsewhere(entry)
             client = await self._open_client()
             content = await client.download(entry.image_urls[0], seconds=FETCHING)
-            path, digest = await self._in_thread(store, self._disk, content, entry)
-            await self._journal.mark_saved(entry.id, [str(path)], digest)
+            saving.path, digest = await self._in_thread(store, self._disk, content, entry)
+            await self._journal.mark_saved(entry.id, [str(saving.path)], digest)
         except VidgoError as error:
             saving.failure = _phrase(error.message)
             # A journal heals, and a host may need a moment until it has the file; too large stays too large.
@@ -197,7 +201,8 @@ class Savings:
         finally:
             if claimed:
                 await self._release(entry)
-        log.warning("task %s is not saved yet: %s", entry.task_id, saving.failure)
+        # Whoever asks for the picture is told in notes.
+        log.info("task %s is not saved yet: %s", entry.task_id, saving.failure)
         return saving.final
 
     async def _saved_elsewhere(self, entry: Entry) -> bool:
@@ -231,13 +236,14 @@ def store(disk: Disk, content: bytes, entry: Entry) -> tuple[Path, str]:
 
     try:
         # A connection can end early without saying so; half a picture must not count as saved.
-        checked(content)
+        extension = checked(content).extension
     except UnusableError as error:
         what = str(error).partition(":")[0]
         raise UnavailableError(f"What its URL gave cannot be used: {what}.") from None
 
     assert disk.shelf is not None
-    content, extension = labelled(content, entry, facts=disk.facts)
+    if disk.facts:
+        content = labelled(content, entry)
     day = datetime.fromtimestamp(entry.created_at).astimezone().date()
 
     def name(number: int) -> str:
@@ -248,36 +254,31 @@ def store(disk: Disk, content: bytes, entry: Entry) -> tuple[Path, str]:
     return save(content, disk.shelf, name), sha256(content).hexdigest()
 
 
-def labelled(content: bytes, entry: Entry, *, facts: bool) -> tuple[bytes, str]:
-    """Return a picture with the facts about it inside, if they are wanted, and the extension of its type. Blocks.
-
-    Raises:
-        UnavailableError: the bytes are no picture.
-    """
+def labelled(content: bytes, entry: Entry) -> bytes:
+    """Return a picture with the facts about it inside. Blocks."""
     from vidgo_mcp.files.metadata import Facts, with_facts
-    from vidgo_mcp.files.pictures import kind_of
 
-    kind = kind_of(content)
-    if kind is None:
-        raise UnavailableError("What its URL gave is no picture.")
-    if facts:
-        intent = entry.intent
-        content = with_facts(
-            content,
-            Facts(
-                prompt=intent.prompt,
-                model=intent.model,
-                size=intent.size,
-                tier=intent.tier,
-                quality=intent.quality,
-                task_id=entry.task_id or "",
-            ),
-        )
-    return content, kind.extension
+    intent = entry.intent
+    facts = Facts(
+        prompt=intent.prompt,
+        model=intent.model,
+        size=intent.size,
+        tier=intent.tier,
+        quality=intent.quality,
+        task_id=entry.task_id or "",
+    )
+    return with_facts(content, facts)
+
+
+def unlabelled(content: bytes) -> bytes:
+    """Return a picture without the facts that ``labelled`` put inside. Blocks."""
+    from vidgo_mcp.files.metadata import without_facts
+
+    return without_facts(content)
 
 
 def _swept(folder: Path, now: float) -> None:
-    from vidgo_mcp.files.saving import sweep
+    from vidgo_mcp.files.saving import STALE, sweep
 
     sweep(folder, older_than=STALE, now=now)
 

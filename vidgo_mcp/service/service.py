@@ -105,6 +105,11 @@ class Service:
         await self._workshop.leave()
 
     @property
+    def saved_late(self) -> dict[str, str | None]:
+        """After the end: where the pictures are that were still being saved, by task_id; None when they are not."""
+        return self._workshop.saved_late
+
+    @property
     def reads_files(self) -> bool:
         """Whether references may be local files, which another caller's disk is not for."""
         return self._workshop.disk.folders is not None

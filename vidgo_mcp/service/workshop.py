@@ -46,6 +46,8 @@ COPY_SECONDS: Final = 10.0
 """Seconds that a disk has to give a file."""
 RESUME_PAUSE: Final = 1.0
 """Seconds that leave the first answers undisturbed by the journal's opening in the background."""
+RESUME_AGAIN: Final = 30.0
+"""Seconds before tasks of earlier runs are looked after again, when the journal could not be read."""
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +105,8 @@ class Workshop:
             disk,
             self.open,
             owner=None if account.name is None else owner_of(account.name, ""),
-            in_thread=self.in_thread,
+            # Of its own as well: a folder that does not answer must not keep anybody from looking or editing.
+            in_thread=in_thread or Threads(),
             holder=holder,
             gone=gone,
             now=now,
@@ -121,6 +124,8 @@ class Workshop:
         """Entries whose call was answered before they were sent: what they cost is still to be told."""
         self.balance: tuple[float, float] | None = None
         self.balance_changes = 0
+        self.saved_late: dict[str, str | None] = {}
+        """After the end: where the pictures are that were still being saved, by task_id; None when they are not."""
         self._account = account
         self._connect = connect
         self._stack = AsyncExitStack()
@@ -137,9 +142,15 @@ class Workshop:
         """Let submits and savings under way end, for up to 10 s: an answer that comes then is not lost."""
         with anyio.CancelScope(shield=True):
             await self.flights.drop_unstarted()
+            late = self.savings.unfinished()
             with anyio.move_on_after(SHUTDOWN_PATIENCE):
                 await self.flights.all_landed()
                 await self.savings.settle()
+            self.saved_late = {
+                saving.task_id: None if saving.path is None else str(saving.path)
+                for saving in late
+                if saving.task_id is not None
+            }
             self.flights.cut()
             await self.flights.all_landed()
         self.tasks.cancel_scope.cancel()
@@ -154,14 +165,19 @@ class Workshop:
     async def _resume(self, account: str) -> None:
         """Read again what earlier processes paid for and did not see end."""
         await anyio.sleep(RESUME_PAUSE)
-        try:
-            await self.journal.expire(self.gone)
-            for entry in await self.journal.unfinished():
-                if entry.intent.owner.startswith(f"{account}/"):
-                    await self.watches.own(self.tasks, entry)
-            await self.savings.resume(self.tasks)
-        except VidgoError as error:
-            log.warning("tasks of earlier runs cannot be looked after: %s", error.message)
+        while True:
+            try:
+                await self.journal.expire(self.gone)
+                for entry in await self.journal.unfinished():
+                    if entry.intent.owner.startswith(f"{account}/"):
+                        await self.watches.own(self.tasks, entry)
+                await self.savings.resume(self.tasks)
+            except VidgoError as error:
+                # Another program may hold the journal for a while.
+                log.warning("tasks of earlier runs cannot be looked after yet: %s", error.message)
+                await anyio.sleep(RESUME_AGAIN)
+            else:
+                return
 
     def owner(self, caller: str) -> str:
         """Return who pays for a caller.
@@ -222,7 +238,9 @@ class Workshop:
             raise UnavailableError(
                 f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
             )
-        return answers.foreign_result(watch.latest, empty=watch.empty, notes=await self.news(owner))
+        unsaved = bool(watch.latest.file_urls) and self.disk.shelf is not None
+        notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
+        return answers.foreign_result(watch.latest, empty=watch.empty, notes=[*notes, *await self.news(owner)])
 
     async def _near(self, owner: str, task_id: str) -> list[str]:
         try:
