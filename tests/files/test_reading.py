@@ -371,6 +371,17 @@ def test_a_hard_link_that_is_taken_away_after_it_was_opened_is_refused(
         with swapped_after("hard.png", swap, monkeypatch):
             assert disk.refusal("hard.png") == "it was moved or replaced while it was read: try again"
 
+    def put_back(descriptor: int, most: int) -> bytes:
+        os.link(disk.secret, link)
+        return read(descriptor, most)
+
+    link.unlink()
+    os.link(disk.secret, link)
+    read = reading._read
+    monkeypatch.setattr(reading, "_read", put_back)
+    with swapped_after("hard.png", link.unlink, monkeypatch):
+        assert "it is a hard link" in disk.refusal("hard.png")
+
 
 @posix
 def test_a_file_that_vanishes_before_it_is_opened_is_missing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,16 @@ async def test_all_references_that_cannot_be_used_are_named_in_one_answer(era: s
         assert [line.split()[1] for line in lines] == ["image_urls[0]", "image_urls[2]", "image_urls[4]"]
 
 
+async def test_of_a_long_path_the_error_shows_the_end_which_names_the_file(era: str, disk: Disk, folder: Path) -> None:
+    long = f"{'a/' * 40}the-lighthouse-at-dawn.png"
+    async with World(disk=disk) as world, calling(world, era) as caller:
+        message = (await caller.error("edit_image", **FOX, image_urls=[str(folder / long)]))["message"]
+        named = message.partition(": ")[0]
+        assert named.startswith('image_urls[0] "...')
+        assert named.endswith('/the-lighthouse-at-dawn.png"')
+        assert len(named) < 80
+
+
 async def test_of_what_is_outside_not_even_its_existence_is_told(era: str, disk: Disk, tmp_path: Path) -> None:
     async with World(disk=disk) as world, calling(world, era) as caller:
         there, missing = [

@@ -160,10 +160,10 @@ async def test_a_folder_that_does_not_answer_at_all_keeps_nobody_from_looking_an
     )
     async with world:
         made = [await world.finished(prompt=f"a fox {number}") for number in range(6)]
-        started = anyio.current_time()
-        await world.service.view(ViewArguments(task_id=made[0].task_id or ""))
-        assert anyio.current_time() - started < 1
-        await world.finished(image_urls=[INLINE], prompt="at night")
+        with anyio.fail_after(1):
+            await world.service.view(ViewArguments(task_id=made[0].task_id or ""))
+        with anyio.fail_after(60):
+            await world.finished(image_urls=[INLINE], prompt="at night")
 
 
 async def test_a_task_of_elsewhere_is_not_saved_and_that_is_said(disk: Disk, folder: Path) -> None:
