@@ -290,6 +290,16 @@ def test_ctrl_c_while_the_submit_is_under_way_still_learns_the_task(world: Calla
     assert f"Task {here.task_id()} was accepted" in said
 
 
+def test_a_reader_that_went_away_ends_the_command_without_a_trace(world: Callable[..., Any]) -> None:
+    here = world()
+    read, write = os.pipe()
+    os.close(read)
+    ended = here.vidgo.piped("generate", "a red fox", stdout=write)
+    os.close(write)
+    assert b"Traceback" not in ended.stderr
+    assert here.movements() == [("charge", 2)]
+
+
 def test_ctrl_c_before_the_submit_spends_nothing(world: Callable[..., Any]) -> None:
     here = world(seconds=NEVER)
     here.vidgo.run("generate", "a red fox", "--wait-seconds", "0")

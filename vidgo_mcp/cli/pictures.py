@@ -246,27 +246,28 @@ async def _attended(
     found: Result | Fetched | VidgoError | click.UsageError | None = None
     received: list[int] = []
     # The service outside: a signal cancels the wait, and the service still finds out what became of the submit.
-    async with service, anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
-        try:
-            with shown_wait() as progress:
-                found = await work(service, progress)
-        except (VidgoError, click.UsageError) as error:
-            found = error
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                click.echo(await stopped(service), err=True)
-            raise
-        except Exception as error:  # the outermost edge: what a bug may have cost must not look like a refusal
-            log.exception("the command failed in an unexpected way (%s)", type(error).__name__)
-            found = InternalError(
-                "vidgo-mcp failed; the lines above have the details.",
-                money="unknown",
-                next_step="Compare the balance (vidgo-mcp doctor) before you make it again.",
-            )
+    async with service:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
+            try:
+                with shown_wait() as progress:
+                    found = await work(service, progress)
+            except (VidgoError, click.UsageError) as error:
+                found = error
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    click.echo(await stopped(service), err=True)
+                raise
+            except Exception as error:  # the outermost edge: what a bug may have cost must not look like a refusal
+                log.exception("the command failed in an unexpected way (%s)", type(error).__name__)
+                found = InternalError(
+                    "vidgo-mcp failed; the lines above have the details.",
+                    money="unknown",
+                    next_step="Compare the balance (vidgo-mcp doctor) before you make it again.",
+                )
+            tasks.cancel_scope.cancel()
         if isinstance(found, Result):
             tell(found)
-        tasks.cancel_scope.cancel()
     return found if found is not None else 128 + received[0]
 
 

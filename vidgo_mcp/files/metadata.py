@@ -84,7 +84,7 @@ def without_facts(content: bytes) -> bytes:
         return _without(content, ours)
     if kind.mime_type == "image/webp":
         ours = [one for one in webp_chunks(content) if one.name == b"XMP " and _is_ours(content, one)]
-        return _webp_without(content, ours) if ours else content
+        return _webp_without(content, ours) if ours and content[12:16] == b"VP8X" else content
     return content
 
 
@@ -109,7 +109,7 @@ def _without(content: bytes, parts: Sequence[Part]) -> bytes:
 def _webp_without(content: bytes, parts: Sequence[Part]) -> bytes:
     length = int.from_bytes(content[4:8], "little") - sum(part.end - part.start for part in parts)
     content = _without(content, parts)
-    # The flag in the extended header, which a file with XMP has.
+    # The flag in the extended header says that there is XMP.
     flags = bytes([content[20] & ~_XMP])
     return b"RIFF" + struct.pack("<I", length) + content[8:20] + flags + content[21:]
 
