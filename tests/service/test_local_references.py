@@ -692,5 +692,7 @@ async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) 
         assert content_at(world.sandbox, url) == Path(made.saved_paths[0]).read_bytes()
         Path(made.saved_paths[0]).write_bytes(png())
         await anyio.sleep(DAY)
-        with pytest.raises(InvalidRequestError, match="no saved copy that is still as it was saved"):
+        with pytest.raises(InvalidRequestError, match="no saved copy that is still as it was saved") as changed:
             await world.make(image_urls=[f"task:{made.task_id}"])
+        assert f"name it by its path: {made.saved_paths[0]}" in changed.value.next_step
+        await world.finished(image_urls=made.saved_paths)

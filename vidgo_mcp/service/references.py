@@ -112,9 +112,10 @@ async def at_hand(
         return _url_of(result)
     if entry.state == "accepted":
         entry, _ = await workshop.await_end(entry, deadline, Meter(told))
-    [copies] = await workshop.copies([entry])
-    result = answers.entry_result(entry, workshop.now(), saved=copies)
+    result = answers.entry_result(entry, workshop.now())
     if result.outcome == "finished" and not result.image_urls:
+        [copies] = await workshop.copies([entry])
+        result = answers.entry_result(entry, workshop.now(), saved=copies)
         # Its URL has died; the saved copy is the same picture.
         with anyio.move_on_after(deadline.left_for_id()):
             saved = await workshop.in_thread(workshop.disk.saved_picture, entry)
