@@ -20,7 +20,9 @@ main.main()
 """
 
 
-@pytest.mark.parametrize(("slow", "ending"), [(8, "Saved as "), (25, "Not saved yet: the next vidgo-mcp that runs")])
+@pytest.mark.parametrize(
+    ("slow", "ending"), [(8, "Saved as "), (25, "Not saved yet: another vidgo-mcp that runs, or the next one,")]
+)
 def test_a_result_is_told_before_its_picture_is_saved_and_what_became_of_that_at_the_end(
     world: Callable[..., Any], slow: int, ending: str
 ) -> None:

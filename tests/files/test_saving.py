@@ -268,7 +268,7 @@ def test_without_hard_links_one_process_gives_a_name_at_a_time_whatever_its_case
     assert names(folder) == [turn.name]
     write_to(folder / "owl.png", CONTENT, overwrite=False)
     # Whoever began that long ago was killed.
-    os.utime(turn, (time.time() - LONGEST_TURN - 1,) * 2)
+    os.utime(turn, (time.time() - LONGEST_TURN - 5,) * 2)
     write_to(folder / "F\u00dcCHS-1.png", CONTENT, overwrite=False)
     assert names(folder) == ["F\u00dcCHS-1.png", "owl.png"]
 
@@ -716,3 +716,21 @@ def test_one_file_that_cannot_be_removed_does_not_keep_the_others(
 def test_a_missing_folder_has_nothing_to_sweep(tmp_path: Path) -> None:
     assert sweep(tmp_path / "missing", older_than=0, now=OLD) == 0
     assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.usefixtures("no_hard_links")
+def test_a_turn_is_judged_by_the_clock_of_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of a network folder may live minutes in the past; a turn that was just taken there is no old one."""
+    sync = os.fsync
+
+    def in_the_past(file: int) -> None:
+        sync(file)
+        os.utime(file, (time.time() - 600,) * 2)
+
+    monkeypatch.setattr(os, "fsync", in_the_past)
+    turn = folder / f".vidgo-{sha256(b'fox.png').hexdigest()[:16]}.part"
+    turn.touch()
+    os.utime(turn, (time.time() - 610,) * 2)
+    with pytest.raises(FileExistsError):
+        write_to(folder / "fox.png", CONTENT, overwrite=False)
+    assert names(folder) == [turn.name]

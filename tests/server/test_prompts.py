@@ -177,6 +177,14 @@ def test_a_picture_that_no_call_could_use_is_refused(picture: str, said: str) ->
     assert fault("edit_brief", {**EDIT, "picture": picture}).startswith(said)
 
 
+def test_a_file_is_refused_where_none_is_read() -> None:
+    given = {**EDIT, "picture": "/home/me/a.png"}
+    with pytest.raises(MCPError) as caught:
+        prompts.get("edit_brief", given, reads_files=False)
+    assert caught.value.error.message == "picture: this server reads no local files; give a URL or task:<task_id>"
+    assert prompts.get("edit_brief", given).messages
+
+
 def test_a_password_in_a_url_is_not_repeated() -> None:
     assert "hunter2" not in fault("edit_brief", {**EDIT, "picture": "https://me:hunter2@host/a.png"})
 

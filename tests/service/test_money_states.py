@@ -51,7 +51,7 @@ async def test_a_list_says_what_to_do_with_what_is_in_it() -> None:
     async with World(seconds=5) as world:
         await world.finished()
         await anyio.sleep(DAY)
-        assert (await world.listed()).next_step == "None is pending, and no picture of these can be fetched any more."
+        assert (await world.listed()).next_step == "None is pending, and none has a picture that can be fetched."
 
 
 async def test_an_unknown_submit_is_never_sent_again_in_the_window_and_can_be_after_it() -> None:

@@ -56,8 +56,8 @@ def output_options(command: F) -> F:
             "-o",
             "--output",
             metavar="FILE",
-            help="Write the finished picture to FILE as well; into a folder under a readable name; - is stdout. That "
-            "FILE can be written, and is no other picture, is checked before anything is paid.",
+            help="Write the finished picture to FILE as well; into a folder under a readable name; - is stdout. Before "
+            "anything is paid it is checked that FILE can be written and holds nothing else.",
         ),
     ):
         command = option(command)

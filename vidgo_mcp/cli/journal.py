@@ -24,7 +24,7 @@ from vidgo_mcp.cli.compose import (
     journal_of,
     journal_path,
 )
-from vidgo_mcp.cli.pictures import ExitCode, tell_error
+from vidgo_mcp.cli.telling import ExitCode, tell_error
 from vidgo_mcp.cli.terminal import echo_json, json_text, plain_reason
 from vidgo_mcp.errors import (
     AuthenticationError,

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -284,7 +285,9 @@ def _leave(code: str | int | None) -> NoReturn:
             thread.join(max(0.0, until - time.monotonic()))
     hung = any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate())
     if hung and (code is None or isinstance(code, int)):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            # Whoever read it may have gone away.
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code or 0)
     sys.exit(code)

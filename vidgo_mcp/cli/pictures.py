@@ -1,4 +1,4 @@
-"""Pictures for a person, without a model: the same service, and exit codes that tell what became of the money."""
+"""Pictures for a person, without a model: runs the same service, and finds out what became of what a signal stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from enum import IntEnum
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,11 +14,12 @@ import click
 
 from vidgo_mcp.cli import words
 from vidgo_mcp.cli.compose import build_service, configure_logging, disk_of, for_reading
-from vidgo_mcp.cli.output import Fetched, Output, fetched, not_paid_yet, written
+from vidgo_mcp.cli.output import Fetched, Output, fetched, not_paid_yet
 from vidgo_mcp.cli.references import typed_references
+from vidgo_mcp.cli.telling import ExitCode, options_of_output, tell_error, told
 from vidgo_mcp.cli.terminal import Wait, answered, echo_json, is_terminal, shown_wait
-from vidgo_mcp.errors import BudgetError, InternalError, Money, VidgoError
-from vidgo_mcp.models.outcomes import Estimate, Result, TaskList, TaskResult
+from vidgo_mcp.errors import BudgetError, InternalError, VidgoError
+from vidgo_mcp.models.outcomes import Estimate, Result, TaskResult
 from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.service import Disk, Service, read_arguments
 from vidgo_mcp.service.consent import Answer, Ask, Question
@@ -37,24 +37,6 @@ Work = Callable[[Service, Wait], Awaitable[Result | Fetched]]
 Stop = Callable[[Service], Awaitable[str]]
 
 log = logging.getLogger(__name__)
-
-
-class ExitCode(IntEnum):
-    """What a script branches on; 2 is click's own code for a command that was typed wrongly."""
-
-    DONE = 0
-    REFUSED = 1
-    USAGE = 2
-    FAILED = 3
-    PENDING = 4
-    UNKNOWN = 5
-
-
-_BY_MONEY: Final[Mapping[Money, ExitCode]] = {
-    "nothing_spent": ExitCode.REFUSED,
-    "accepted": ExitCode.PENDING,
-    "unknown": ExitCode.UNKNOWN,
-}
 
 
 def generate(
@@ -106,8 +88,8 @@ def generate(
             except BudgetError:
                 return "Stopped before anything was sent; nothing was spent."
             except VidgoError as error:
-                return words.of_error(error, settings, options=_options(output))
-            return words.of_stopped(found, settings, options=_options(output))
+                return words.of_error(error, settings, options=options_of_output(output))
+            return words.of_stopped(found, settings, options=options_of_output(output))
         return f"Stopped; what became of it could not be read in time. Last known: {last_words or 'nothing'}."
 
     return _run(settings, settings, make, stopped, as_json=as_json, output=output, disk=disk)
@@ -126,13 +108,9 @@ def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool, output:
 
     async def stopped(service: Service) -> str:
         again = f"vidgo-mcp task {given.get('task_id') or ''}".strip()
-        return f"Stopped waiting; the task goes on. Fetch it with: {again}{_options(output)}"
+        return f"Stopped waiting; the task goes on. Fetch it with: {again}{options_of_output(output)}"
 
     return _run(settings, for_reading(settings), find, stopped, as_json=as_json, output=output)
-
-
-def _options(output: Output | None) -> str:
-    return "" if output is None else output.options
 
 
 async def _agreed(question: Question) -> Answer:
@@ -186,62 +164,40 @@ def _run(
     if "wait_seconds" not in settings.model_fields_set:
         used = used.model_copy(update={"wait_seconds": PATIENCE})
     service = build_service(used, disk=disk)
+    to_stdout = output is not None and output.path is None
+    codes: list[int] = []
 
-    def tell(found: Result) -> None:
-        if as_json:
-            echo_json(found.to_json())
-        elif isinstance(found, TaskList):
-            click.echo(words.of_list(found, settings))
-        elif isinstance(found, TaskResult):
-            to_stdout = output is not None and output.path is None
-            click.echo(words.of_task(found, settings, options=_options(output)), err=to_stdout)
+    def tell(found: Result | Fetched) -> None:
+        codes.append(told(found, settings, as_json, output))
 
-    found = anyio.run(_attended, service, work, stopped, tell)
+    try:
+        # Bytes that are read from stdout are written out of the event loop, where Ctrl-C also ends a write that nobody
+        # reads.
+        found = anyio.run(_attended, service, work, stopped, None if to_stdout else tell)
+    except KeyboardInterrupt:
+        if codes:
+            click.echo(words.of_saved_late(None), err=True)
+        raise
     if isinstance(found, click.UsageError):
         raise found
     if isinstance(found, VidgoError):
-        return tell_error(found, settings, as_json, options=_options(output))
+        return tell_error(found, settings, as_json, options=options_of_output(output))
     if isinstance(found, int):
         return found
-    code: int = ExitCode.DONE
-    if output is not None and isinstance(found, Fetched):
-        # Out of the event loop, where Ctrl-C also ends a write that nobody reads.
-        code, found = _delivered(output, written(output, found), settings, as_json), found.result
-    elif isinstance(found, TaskResult):
-        code = _exit_code(found)
-    if isinstance(found, TaskResult) and found.task_id in service.saved_late:
-        click.echo(words.of_saved_late(service.saved_late[found.task_id]), err=True)
-    return code
-
-
-def _delivered(output: Output, picture: Fetched, settings: Settings, as_json: bool) -> int:
-    result, missing = picture.result, words.of_missing(picture.why, picture.again, picture.result, settings)
-    if as_json:
-        noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
-        echo_json(result.model_copy(update=noted).to_json())
-    else:
-        click.echo(words.of_task(result, settings), err=output.path is None)
-    if not missing:
-        return ExitCode.DONE
-    click.echo(f"Error: {missing}", err=True)
-    return ExitCode.PENDING if picture.again or result.credits_charged else ExitCode.REFUSED
-
-
-def _exit_code(result: TaskResult) -> ExitCode:
-    if result.outcome == "finished":
-        return ExitCode.DONE
-    if result.outcome == "failed":
-        return ExitCode.FAILED
-    # Without an id the process ends before the answer came, so nobody will learn it any more.
-    return ExitCode.PENDING if result.outcome == "pending" and result.task_id else ExitCode.UNKNOWN
+    if to_stdout:
+        tell(found)
+    result = found.result if isinstance(found, Fetched) else found
+    if isinstance(result, TaskResult) and result.task_id in service.saved_late:
+        click.echo(words.of_saved_late(service.saved_late[result.task_id]), err=True)
+    return codes[0]
 
 
 async def _attended(
-    service: Service, work: Work, stopped: Stop, tell: Callable[[Result], None]
+    service: Service, work: Work, stopped: Stop, tell: Callable[[Result | Fetched], None] | None
 ) -> Result | Fetched | VidgoError | click.UsageError | int:
     """Return what came of the work, or the exit code of a command that a signal stopped.
 
-    A result is told before the service is left, which may take long: it still saves the picture.
+    What is found is told before the service is left, which may take long: it still saves the picture.
     """
     found: Result | Fetched | VidgoError | click.UsageError | None = None
     received: list[int] = []
@@ -266,7 +222,7 @@ async def _attended(
                     next_step="Compare the balance (vidgo-mcp doctor) before you make it again.",
                 )
             tasks.cancel_scope.cancel()
-        if isinstance(found, Result):
+        if isinstance(found, Result | Fetched) and tell is not None:
             tell(found)
     return found if found is not None else 128 + received[0]
 
@@ -281,25 +237,3 @@ async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> No
     except NotImplementedError:
         # Windows: Ctrl-C cancels the main task, which takes the same way and ends in KeyboardInterrupt.
         return
-
-
-def tell_error(
-    error: VidgoError, settings: Settings, as_json: bool, *, step: str | None = None, options: str = ""
-) -> int:
-    """Say why a command could not be answered; return the exit code.
-
-    Args:
-        error: why.
-        settings: what the user set.
-        as_json: write JSON to stdout.
-        step: said in place of the usual next step.
-        options: what the command that fetches the picture is given beside the id.
-    """
-    if as_json:
-        # Imported here: the very structure that a tool answers with, which needs the SDK.
-        from vidgo_mcp.server.results import error_result
-
-        echo_json(error_result(error).structured_content or {})
-    else:
-        click.echo(words.of_error(error, settings, step=step, options=options), err=True)
-    return _BY_MONEY[error.money]

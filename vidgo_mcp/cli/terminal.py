@@ -64,16 +64,16 @@ def plain_reason(error: OSError) -> str:
 
 @contextmanager
 def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Wait]:
-    """Show how far a wait is: a bar on a terminal, elsewhere one line as soon as the task has an id.
+    """Show how far a wait is: a bar on a terminal, elsewhere a line for each wait, such as when the task has an id.
 
     Whoever is killed while waiting can still find the task by that line.
 
     Args:
         console: where the bar goes; stderr by default, which leaves stdout to the result.
-        say: where the line goes; stderr by default.
+        say: where the lines go; stderr by default.
     """
     if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
-        yield _FirstLine(say or partial(click.echo, err=True))
+        yield _Lines(say or partial(click.echo, err=True))
         return
     # Imported here: a server, a script and a price do without Rich.
     from rich.console import Console
@@ -133,16 +133,19 @@ class _Shown:
             self._bar.start()
 
 
-class _FirstLine:
-    """Says only once how far a wait is."""
+class _Lines:
+    """Says once of each kind of wait how far it is: for a reference, for the upload limit, for the picture."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._said = False
+        self._said: set[str] = set()
 
     async def __call__(self, progress: float, message: str) -> None:
-        if not self._said:
-            self._said = True
+        # What the picture itself is told of has no colon: its line is the one with the id.
+        kind, colon, _ = message.partition(": ")
+        kind = kind if colon else ""
+        if kind not in self._said:
+            self._said.add(kind)
             self._say(message)
 
     def hidden(self) -> AbstractContextManager[None]:

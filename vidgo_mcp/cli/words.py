@@ -160,7 +160,9 @@ def of_spending(report: SpendingReport) -> str:
 
 def of_saved_late(path: str | None) -> str:
     """Return what became of a picture that was still being saved when it was shown."""
-    return f"Saved as {path}" if path else "Not saved yet: the next vidgo-mcp that runs tries it again."
+    return (
+        f"Saved as {path}" if path else "Not saved yet: another vidgo-mcp that runs, or the next one, tries it again."
+    )
 
 
 def of_error(error: VidgoError, settings: Settings, *, step: str | None = None, options: str = "") -> str:

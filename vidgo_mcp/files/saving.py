@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import stat
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -162,7 +161,8 @@ def _rename_unlinked(part: Path, path: Path) -> None:
     one_name = normalize("NFC", path.name).casefold()
     turn = path.with_name(f".vidgo-{sha256(os.fsencode(one_name)).hexdigest()[:16]}.part")
     with suppress(FileNotFoundError):
-        if time.time() - turn.lstat().st_mtime > LONGEST_TURN:
+        # By the clock of the folder, in which the part was just written: a server's may be far from ours.
+        if part.lstat().st_mtime - turn.lstat().st_mtime > LONGEST_TURN:
             turn.unlink()
     os.close(os.open(turn, _NEW, 0o666))
     try:

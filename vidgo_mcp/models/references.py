@@ -39,8 +39,8 @@ def read_reference(text: str) -> ReferenceSource:
     scheme = re.match(r"([a-z][a-z0-9+.-]+):", lowered)
     if scheme:
         raise ValueError(
-            f"{scheme[1]}: addresses are not supported; use task:<task_id>, an http(s) URL or a file path (a file with "
-            "a colon in its name is written ./name)"
+            f"{scheme[1]}: addresses are not supported; use task:<task_id> or an http(s) URL (a file with a colon in "
+            "its name is written ./name)"
         )
     return ReferenceSource("file", text)
 

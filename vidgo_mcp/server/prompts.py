@@ -85,7 +85,7 @@ def get(name: str, arguments: Mapping[str, str] | None, *, reads_files: bool = T
     """
     prompt = _named(name, reads_files=reads_files)
     given = {key: value for key, value in (arguments or {}).items() if value.strip()}
-    faults = _faults(prompt, given)
+    faults = _faults(prompt, given, reads_files=reads_files)
     try:
         picture = read_arguments(EstimateArguments, {key: given[key] for key in OFFERED if key in given})
     except InvalidRequestError as error:
@@ -124,7 +124,7 @@ def _named(name: str, *, reads_files: bool = True) -> Prompt:
     return prompts[name]
 
 
-def _faults(prompt: Prompt, given: Mapping[str, str]) -> list[str]:
+def _faults(prompt: Prompt, given: Mapping[str, str], *, reads_files: bool) -> list[str]:
     known = {argument.name: argument for argument in prompt.arguments or ()}
     faults = [_unknown_argument(name, list(known)) for name in given if name not in known]
     faults += [
@@ -134,8 +134,11 @@ def _faults(prompt: Prompt, given: Mapping[str, str]) -> list[str]:
     ]
     if "picture" in given and "picture" in known:
         try:
-            if read_reference(given["picture"].strip()).kind == "data":
+            kind = read_reference(given["picture"].strip()).kind
+            if kind == "data":
                 faults.append("picture: inline data is too long for a brief; give a URL or task:<task_id>")
+            elif kind == "file" and not reads_files:
+                faults.append("picture: this server reads no local files; give a URL or task:<task_id>")
         except ValueError as error:
             faults.append(f"picture: {error}")
     return faults

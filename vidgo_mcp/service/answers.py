@@ -222,7 +222,7 @@ def list_next_step(tasks: Sequence[TaskResult]) -> str:
         )
     if any(task.outcome == "unknown" for task in tasks):
         steps.append(f"For what is unknown: {OutcomeUnknownError.default_next_step}")
-    return " ".join(steps) or "None is pending, and no picture of these can be fetched any more."
+    return " ".join(steps) or "None is pending, and none has a picture that can be fetched."
 
 
 def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: str) -> NotFoundError:

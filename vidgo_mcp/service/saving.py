@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class Saving:
     """One picture on its way to the disk: ``attempted`` is set while no attempt runs, ``failure`` is why one failed.
 
-    ``final`` says that no other attempt will do better; ``path`` is where the picture is once it is saved here.
+    ``final`` says that no other attempt will do better; ``path`` is where the picture is once it is saved.
     """
 
     def __init__(self, task_id: str | None) -> None:
@@ -182,7 +182,7 @@ class Savings:
             claimed = await self._journal.claim_saving(entry.id, holder=self._holder, gone=self._gone)
             if not claimed:
                 saving.failure = "another process is at it, or the journal has not recorded its end"
-                return await self._saved_elsewhere(entry)
+                return await self._saved_elsewhere(entry, saving)
             client = await self._open_client()
             content = await client.download(entry.image_urls[0], seconds=FETCHING)
             saving.path, digest = await self._in_thread(store, self._disk, content, entry)
@@ -205,11 +205,12 @@ class Savings:
         log.info("task %s is not saved yet: %s", entry.task_id, saving.failure)
         return saving.final
 
-    async def _saved_elsewhere(self, entry: Entry) -> bool:
+    async def _saved_elsewhere(self, entry: Entry, saving: Saving) -> bool:
         """Look for a while whether the process that saves this picture has done so."""
         for _ in range(round(HELD / LOOK)):
             known = await self._journal.entry(entry.id)
             if known is None or known.saved_paths:
+                saving.path = Path(known.saved_paths[0]) if known is not None else None
                 return True
             await anyio.sleep(LOOK)
         return False

@@ -141,8 +141,8 @@ class Workshop:
     async def leave(self) -> None:
         """Let submits and savings under way end, for up to 10 s: an answer that comes then is not lost."""
         with anyio.CancelScope(shield=True):
-            await self.flights.drop_unstarted()
             late = self.savings.unfinished()
+            await self.flights.drop_unstarted()
             with anyio.move_on_after(SHUTDOWN_PATIENCE):
                 await self.flights.all_landed()
                 await self.savings.settle()
@@ -165,6 +165,7 @@ class Workshop:
     async def _resume(self, account: str) -> None:
         """Read again what earlier processes paid for and did not see end."""
         await anyio.sleep(RESUME_PAUSE)
+        level = logging.WARNING
         while True:
             try:
                 await self.journal.expire(self.gone)
@@ -174,7 +175,8 @@ class Workshop:
                 await self.savings.resume(self.tasks)
             except VidgoError as error:
                 # Another program may hold the journal for a while.
-                log.warning("tasks of earlier runs cannot be looked after yet: %s", error.message)
+                log.log(level, "tasks of earlier runs cannot be looked after yet: %s", error.message)
+                level = logging.DEBUG
                 await anyio.sleep(RESUME_AGAIN)
             else:
                 return
