@@ -58,6 +58,7 @@ from vidgo_mcp.service.workshop import RESUME_PAUSE
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerProcess
 
 BEFORE_RESERVING: Final = "before the reservation"
 RESERVED: Final = "after the reservation"
@@ -327,6 +328,7 @@ class Slaughter:
         self._wanted = kills
         self._seed = seed
         self._lock = threading.Lock()
+        self._processes = threading.Lock()
         self._number = 0
         self.stories: list[Story] = []
         # A fork of a process that has imported everything starts within milliseconds, so that kills come densely.
@@ -375,25 +377,40 @@ class Slaughter:
         receiving, sending = self._context.Pipe(duplex=False)
         given = (self._url, str(self._folder), story.order, step, sending)
         process = self._context.Process(target=call, args=given, daemon=True)
-        process.start()
+        with self._processes:
+            process.start()
         sending.close()
         try:
             assert receiving.poll(PATIENCE), "a process did not start"
             receiving.recv()
             if step == RANDOM:
                 # Half of the random kills fall into the busy beginning.
-                process.join(draw.uniform(0, 0.2) if draw.random() < 0.5 else draw.uniform(0, 5))
+                self._exit_code(process, draw.uniform(0, 0.2) if draw.random() < 0.5 else draw.uniform(0, 5))
                 process.kill()
             if receiving.poll(PATIENCE):
                 story.end = receiving.recv()
         except EOFError:
             story.end = {}
-        process.join(PATIENCE)
-        if process.exitcode == -signal.SIGKILL and not story.end:
+        code = self._exit_code(process, PATIENCE)
+        if code == -signal.SIGKILL and not story.end:
             story.kills.append(step)
-        elif process.exitcode is None:
+        elif code is None:
             process.kill()
             raise RuntimeError(f"a process hangs: {story}")
+
+    def _exit_code(self, process: ForkServerProcess, seconds: float) -> int | None:
+        """Return the exit code, None when the process still runs after so many seconds.
+
+        A start asks after all processes, and whoever asks takes the code out of a pipe: of two threads that ask at the
+        same moment, one would get a code that means nothing.
+        """
+        until = clock() + seconds
+        while True:
+            with self._processes:
+                code = process.exitcode
+            if code is not None or clock() >= until:
+                return code
+            time.sleep(0.01)
 
 
 @dataclass(slots=True)

@@ -263,7 +263,7 @@ class Round:
             return
         if result.saved_paths:
             self._found.tried["told where the copy is"] += 1
-        elif any("Not saved to" in note and ": " in note for note in result.notes or ()):
+        elif any(note.startswith("Not saved to") for note in result.notes or ()):
             self._found.tried["told why there is no copy yet"] += 1
         else:
             self._found.wrong.append(f"neither a copy nor a reason: {result}")
