@@ -280,11 +280,11 @@ def main() -> NoReturn:
 def _leave(code: str | int | None) -> NoReturn:
     """End the process, also when one of its threads hangs in a folder that does not answer."""
     until = time.monotonic() + LAST_THREADS
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join(max(0.0, until - time.monotonic()))
-    hung = any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate())
-    if hung and (code is None or isinstance(code, int)):
+    # Python itself would wait for these, for ever.
+    threads = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    if any(thread.is_alive() for thread in threads) and (code is None or isinstance(code, int)):
         for stream in (sys.stdout, sys.stderr):
             # Whoever read it may have gone away.
             with suppress(OSError, ValueError):

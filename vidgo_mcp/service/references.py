@@ -191,10 +191,12 @@ def _url_of(result: TaskResult) -> str:
         )
     if result.outcome == "finished" and result.image_urls:
         return result.image_urls[0]
-    why = f"it has no picture ({result.outcome})"
+    why = (
+        "its URL has died after 24 hours, and there is no saved copy that is still as it was saved"
+        if result.outcome == "finished"
+        else f"it has no picture ({result.outcome})"
+    )
     step = "Use another picture: an http(s) URL, or task:<task_id> of one that get_task lists with a URL or a copy."
-    if result.outcome == "finished":
-        why = "its URL has died after 24 hours, and there is no saved copy that is still as it was saved"
     if result.saved_paths:
         step = f"If the user wants the file as it is now, name it by its path: {result.saved_paths[0]}. Else: {step}"
     raise InvalidRequestError(
