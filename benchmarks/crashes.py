@@ -42,11 +42,11 @@ from benchmarks.harness import clock
 from benchmarks.world import Thumbnails, thumbnail
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.files import saving
-from vidgo_mcp.files.reading import Folders
-from vidgo_mcp.files.saving import STALE
+from vidgo_mcp.files import writer
+from vidgo_mcp.files.reader import Folders
+from vidgo_mcp.files.writer import STALE
 from vidgo_mcp.journal import Entry, Intent, Reservation, Reserved, sqlite
-from vidgo_mcp.journal.holders import current_holder, is_gone
+from vidgo_mcp.journal.processes import current_holder, is_gone
 from vidgo_mcp.journal.rows import save
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
@@ -110,8 +110,8 @@ PRELOADED: Final = [
     "vidgo_mcp.client",
     "vidgo_mcp.files.metadata",
     "vidgo_mcp.files.naming",
-    "vidgo_mcp.files.pictures",
-    "vidgo_mcp.files.saving",
+    "vidgo_mcp.files.images",
+    "vidgo_mcp.files.writer",
     "vidgo_mcp.journal.sqlite",
     "vidgo_mcp.sandbox",
     "vidgo_mcp.service",
@@ -232,7 +232,7 @@ class DeadlyWire(httpx.AsyncHTTPTransport):
 def make_disk_deadly(step: str) -> None:
     """Kill this process while it writes a picture, or gives it its name."""
     write: Callable[..., int] = os.write
-    give_name: Callable[[Path, Path], None] = vars(saving)["_give_name"]
+    give_name: Callable[[Path, Path], None] = vars(writer)["_give_name"]
 
     def half_written(file: int, content: memoryview) -> int:
         # The answer to the parent, which goes through a pipe, is not meant.
@@ -249,7 +249,7 @@ def make_disk_deadly(step: str) -> None:
         if step == NAMED:
             die()
 
-    patch.object(saving, "_give_name", named).start()
+    patch.object(writer, "_give_name", named).start()
     if step == WRITING:
         # Nothing else of such a process writes to a descriptor of a regular file.
         patch.object(

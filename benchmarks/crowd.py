@@ -29,7 +29,7 @@ from benchmarks.harness import (
     result_of,
 )
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.sandbox.tasks import duration_of
+from vidgo_mcp.sandbox.simulated_tasks import duration_of
 
 PATIENCE = 300
 

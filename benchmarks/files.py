@@ -32,9 +32,9 @@ from urllib.parse import quote
 from PIL import Image
 
 from benchmarks.harness import clock
+from vidgo_mcp.files.images import ReferencePicture
 from vidgo_mcp.files.inline import read_inline
-from vidgo_mcp.files.pictures import ReferencePicture
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.files.unusable import UnusableError
 
 KINDS: Final = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif", "WEBP": ".webp"}
@@ -242,7 +242,7 @@ def put(text: str, piece: str, place: int) -> str:
     return text[:place] + piece + text[place:]
 
 
-def spoiled(tree: Tree, draw: random.Random) -> bytes:
+def fault_after(tree: Tree, draw: random.Random) -> bytes:
     """Return a picture that is cut, flipped, spliced or followed by something."""
     content = bytearray(draw.choice(tree.originals))
     for _ in range(draw.choice([0, 1, 1, 2, 8])):
@@ -295,10 +295,10 @@ def try_names(tree: Tree, watch: Watch, draw: random.Random, count: int, found: 
 
 
 def try_pictures(tree: Tree, watch: Watch, draw: random.Random, count: int, found: Found) -> None:
-    """Read spoiled pictures, from a file and inline; nothing but their first bytes may be kept."""
-    file = tree.inside[0] / "spoiled.bin"
+    """Read fault_after pictures, from a file and inline; nothing but their first bytes may be kept."""
+    file = tree.inside[0] / "fault_after.bin"
     for _ in range(count):
-        content = spoiled(tree, draw)
+        content = fault_after(tree, draw)
         file.write_bytes(content)
         digits = base64.b64encode(content).decode()
         if draw.random() < 0.3:

@@ -36,21 +36,21 @@ from benchmarks.harness import clock
 from benchmarks.world import ACCOUNT, World, on_virtual_clock, thumbnail
 from benchmarks.world import now as virtual_now
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import WINDOW, Entry, Journal, MemoryJournal
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, Task, parse_fault
 from vidgo_mcp.service import Disk, Service
-from vidgo_mcp.service.saving import PAUSES
+from vidgo_mcp.service.picture_saver import PAUSES
 
 FUNDS: Final = 10_000_000
 CALLERS: Final = ("", "ann", "bob")
 PERSON: Final = f"{ACCOUNT}/{CALLERS[0]}"
 """Whose pictures are saved: those of others, made over HTTP, are not this person's."""
 FAULTY: Final = {"submit": 0.35, "status": 0.2, "balance": 0.5, "upload": 0.5, "file": 0.5}
-"""How likely a request is spoiled."""
+"""How likely a request is fault_after."""
 TASK_FAULTS: Final = {
     "failed": 0.08,
     "failed_early": 0.05,
@@ -448,14 +448,14 @@ async def _round(number: int, pictures: int, seed: int, found: Found, folder: Pa
 
     # The durable journal asks for the time in a worker thread, where there is no virtual clock.
     journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else MemoryJournal(virtual_now)
-    shelf = saved(folder)
+    save_dir = saved(folder)
     world = World(
         journal,
         cast,
         spoil,
         funds=FUNDS,
         seed=seed * 1000 + number,
-        disk=Disk(Folders((photos(folder), shelf)), shelf),
+        disk=Disk(Folders((photos(folder), save_dir)), save_dir),
         now=time.time if sqlite else virtual_now,
     )
     one = Round(world, folder, scale, draw, found)

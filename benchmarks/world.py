@@ -21,9 +21,9 @@ from PIL import Image
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
+from vidgo_mcp.sandbox.accounts import Account
 from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.ledger import Account
-from vidgo_mcp.sandbox.pictures import Gallery
+from vidgo_mcp.sandbox.gallery import Gallery
 from vidgo_mcp.service import Disk, Service, account_of
 
 T = TypeVar("T")

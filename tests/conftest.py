@@ -25,11 +25,11 @@ import trio.testing
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal, MemoryJournal
-from vidgo_mcp.models.outcomes import TaskList, TaskResult
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
+from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
 from vidgo_mcp.service import Disk, Limits, Progress, Service, account_of
-from vidgo_mcp.service.following import silence
+from vidgo_mcp.service.waiting import silence
 
 BASE = "http://127.0.0.1:8787"
 NOON = 1_780_000_000.0

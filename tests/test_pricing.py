@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vidgo_mcp.models.size import Quality, Size, Tier, custom_size_faults, nearest_custom_size, parse_size
+from vidgo_mcp.models.sizes import Quality, Size, Tier, custom_size_faults, nearest_custom_size, parse_size
 from vidgo_mcp.pricing import Suggestion, UnpriceableError, price_table, quote
 
 REPEATABLE = settings(deadline=None, derandomize=True)

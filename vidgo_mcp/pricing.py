@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vidgo_mcp.models.size import (
+from vidgo_mcp.models.sizes import (
     LONGEST_EDGE,
     QUALITIES,
     TIERS,

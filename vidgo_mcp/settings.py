@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from vidgo_mcp.models.addresses import checked_base_url
 from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
+from vidgo_mcp.models.urls import checked_base_url
 
 PREFIX: Final = "VIDGO_"
 UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def save_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "saved"
     folder.mkdir()
     return folder
@@ -48,14 +48,14 @@ def test_soak_finds_ledger_journal_and_disk_in_agreement() -> None:
     assert " uploads" in printed
 
 
-def test_soak_sees_a_charge_that_no_entry_has(shelf: Path) -> None:
+def test_soak_sees_a_charge_that_no_entry_has(save_dir: Path) -> None:
     async def charge_by_the_way() -> list[str]:
         journal = MemoryJournal(now)
         world = World(journal, lambda task: None, funds=soak.FUNDS, seed=1)
         account = world.sandbox.accounts[0]
         body = {"model": "gpt-image-2", "input": {"prompt": "a secret", "quality": "low"}}
         world.sandbox.submit(account, body, "http://127.0.0.1")
-        return await Audit([], world, [], shelf).disagreements(soak.Found())
+        return await Audit([], world, [], save_dir).disagreements(soak.Found())
 
     wrong: list[str] = on_virtual_clock(charge_by_the_way)
     assert [fault.partition(":")[0] for fault in wrong] == [
@@ -64,7 +64,7 @@ def test_soak_sees_a_charge_that_no_entry_has(shelf: Path) -> None:
     ]
 
 
-def test_soak_sees_two_live_entries_and_a_task_that_two_calls_paid_for(shelf: Path) -> None:
+def test_soak_sees_two_live_entries_and_a_task_that_two_calls_paid_for(save_dir: Path) -> None:
     async def twice() -> list[str]:
         journal = MemoryJournal(now)
         world = World(journal, lambda task: None, funds=soak.FUNDS, seed=1)
@@ -77,7 +77,7 @@ def test_soak_sees_two_live_entries_and_a_task_that_two_calls_paid_for(shelf: Pa
         entries = [*await journal.newest(f"{ACCOUNT}/", 5)]
         doubled = [*entries, entries[0]]
         calls = [Call("p", "finished", "t1", 2)] * 2
-        return await Audit(doubled, world, calls, shelf).disagreements(soak.Found())
+        return await Audit(doubled, world, calls, save_dir).disagreements(soak.Found())
 
     wrong: list[str] = on_virtual_clock(twice)
     assert any(fault.startswith("two live entries of one request") for fault in wrong)
@@ -91,24 +91,24 @@ def finished(number: int, *copies: Path) -> Entry:
     return Entry(f"{number}", intent, "finished", "h", 0.0, 0.0, f"t{number}", image_urls=("u",), saved_paths=paths)
 
 
-def copy_of(number: int, shelf: Path) -> Path:
+def copy_of(number: int, save_dir: Path) -> Path:
     """Write the copy of such a picture."""
     facts = Facts("p", "gpt-image-2", "1:1", "1K", "low", f"t{number}")
-    path = shelf / f"{number}.png"
+    path = save_dir / f"{number}.png"
     path.write_bytes(with_facts(thumbnail(f"{number}"), facts))
     return path
 
 
-def test_copies_that_are_whole_are_in_order(shelf: Path) -> None:
-    assert faults_of([finished(number, copy_of(number, shelf)) for number in range(3)], shelf) == []
+def test_copies_that_are_whole_are_in_order(save_dir: Path) -> None:
+    assert faults_of([finished(number, copy_of(number, save_dir)) for number in range(3)], save_dir) == []
 
 
-def test_soak_sees_a_copy_that_is_half_missing_doubled_or_of_another_picture(shelf: Path) -> None:
-    half, second, third, twice = (copy_of(number, shelf) for number in range(4))
+def test_soak_sees_a_copy_that_is_half_missing_doubled_or_of_another_picture(save_dir: Path) -> None:
+    half, second, third, twice = (copy_of(number, save_dir) for number in range(4))
     half.write_bytes(half.read_bytes()[:-60])
     entries = [finished(0, half), finished(1, third), finished(2, second), finished(3, twice, second)]
-    entries.append(finished(4, shelf / "gone.png"))
-    wrong = faults_of(entries, shelf)
+    entries.append(finished(4, save_dir / "gone.png"))
+    wrong = faults_of(entries, save_dir)
     for fault in (
         "0.png: it cannot be read",
         "gone.png: it cannot be read",
@@ -121,21 +121,21 @@ def test_soak_sees_a_copy_that_is_half_missing_doubled_or_of_another_picture(she
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the temporary file is renamed there")
-def test_soak_sees_a_second_name_and_files_that_nobody_knows(shelf: Path) -> None:
-    copy = copy_of(1, shelf)
-    (shelf / ".vidgo-0123456789abcdef.part").hardlink_to(copy)
-    copy_of(2, shelf)
-    assert sorted(faults_of([finished(1, copy)], shelf)) == [
+def test_soak_sees_a_second_name_and_files_that_nobody_knows(save_dir: Path) -> None:
+    copy = copy_of(1, save_dir)
+    (save_dir / ".vidgo-0123456789abcdef.part").hardlink_to(copy)
+    copy_of(2, save_dir)
+    assert sorted(faults_of([finished(1, copy)], save_dir)) == [
         ".vidgo-0123456789abcdef.part is in the folder, and no entry names it",
         "1.png: it has a second name",
         "2.png is in the folder, and no entry names it",
     ]
 
 
-def test_soak_sees_a_picture_that_was_not_saved(shelf: Path) -> None:
+def test_soak_sees_a_picture_that_was_not_saved(save_dir: Path) -> None:
     async def unsaved() -> list[str]:
         world = World(MemoryJournal(now), lambda task: None, funds=soak.FUNDS, seed=1)
-        return await Audit([finished(1)], world, [], shelf).disagreements(soak.Found())
+        return await Audit([finished(1)], world, [], save_dir).disagreements(soak.Found())
 
     wrong: list[str] = on_virtual_clock(unsaved)
     assert any(fault.startswith("not saved: ") for fault in wrong)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from vidgo_mcp.models.outcomes import ErrorResult, TaskResult
+from vidgo_mcp.models.results import ErrorResult, TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
 
 NEVER = (600.0, 600.0)

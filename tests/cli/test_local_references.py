@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vidgo_mcp.cli.references import typed_references
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.cli.typed_files import typed_references
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import Disk
 
@@ -86,7 +86,7 @@ def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    disk = Disk(Folders((tmp_path / "allowed",), home=str(tmp_path / "home")), tmp_path / "shelf")
+    disk = Disk(Folders((tmp_path / "allowed",), home=str(tmp_path / "home")), tmp_path / "save_dir")
     kept = ["https://example.com/a.png", "task:t1", "data:image/png;base64,AAAA"]
     assert typed_references(kept, disk) == (kept, disk)
     references, wider = typed_references([*kept, "a/b.png", "~/c.png"], disk)
@@ -94,7 +94,7 @@ def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
     assert references == [*kept, str(here / "a" / "b.png"), str(here / "home" / "c.png")]
     assert wider.folders is not None
     assert wider.folders.allowed == (tmp_path / "allowed", here / "a", here / "home")
-    assert (wider.shelf, wider.folders.home) == (disk.shelf, str(tmp_path / "home"))
+    assert (wider.save_dir, wider.folders.home) == (disk.save_dir, str(tmp_path / "home"))
 
 
 def test_a_command_that_ends_before_all_is_uploaded_says_that_nothing_was_spent(run: Any) -> None:

@@ -39,18 +39,18 @@ def here(world: Callable[..., Any], invoke: Callable[..., Any], monkeypatch: pyt
 
 
 def test_the_picture_is_written_beside_the_usual_saving(here: Callable[..., Any], tmp_path: Path) -> None:
-    served, shelf = here(), tmp_path / "shelf"
-    made = served.run("generate", "a red fox", "-o", "fox.png", VIDGO_SAVE_DIR=str(shelf))
+    served, save_dir = here(), tmp_path / "save_dir"
+    made = served.run("generate", "a red fox", "-o", "fox.png", VIDGO_SAVE_DIR=str(save_dir))
     assert (made.exit_code, served.movements()) == (0, [("charge", 2)])
     written = served.vidgo.folder / "fox.png"
-    (kept,) = shelf.iterdir()
+    (kept,) = save_dir.iterdir()
     assert written.read_bytes() == kept.read_bytes()
     with Image.open(written) as picture:
         picture.load()
         assert picture.format == "PNG"
     assert f"  saved as {kept}\n  saved as {written}\n" in made.stdout
     as_json = json.loads(
-        served.run("task", served.task_id(), "--json", "-o", "b.png", VIDGO_SAVE_DIR=str(shelf)).stdout
+        served.run("task", served.task_id(), "--json", "-o", "b.png", VIDGO_SAVE_DIR=str(save_dir)).stdout
     )
     assert as_json["saved_paths"] == [str(kept), str(served.vidgo.folder / "b.png")]
     assert (served.vidgo.folder / "b.png").read_bytes() == kept.read_bytes()

@@ -14,7 +14,7 @@ from rich.console import Console
 from vidgo_mcp.cli import words
 from vidgo_mcp.cli.terminal import is_terminal, plain_reason, shown_wait, use_utf8
 from vidgo_mcp.errors import DeclinedError, JournalError, NotFoundError, OutcomeUnknownError, UnavailableError
-from vidgo_mcp.models.outcomes import TaskList, TaskResult
+from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.settings import load
 
 SETTINGS = load({"VIDGO_API_KEY": "key"})

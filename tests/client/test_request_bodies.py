@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidgo_mcp.client import DEFAULT_BASE_URL, ImageRequest, Timeouts, VidgoClient, wire
 from vidgo_mcp.client.download import USER_AGENT
-from vidgo_mcp.models.size import RATIOS, parse_size
+from vidgo_mcp.models.sizes import RATIOS, parse_size
 from vidgo_mcp.pricing import PRICES, quote
 
 KEY = "vk-live-0123456789"

@@ -13,7 +13,7 @@ import pytest
 import trio.testing
 
 from vidgo_mcp.client import ImageRequest, VidgoClient
-from vidgo_mcp.client.schedule import CLOSEST_READS, FIRST_READ
+from vidgo_mcp.client.polling import CLOSEST_READS, FIRST_READ
 from vidgo_mcp.errors import AuthenticationError, NotFoundError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app

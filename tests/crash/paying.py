@@ -19,18 +19,17 @@ import anyio
 import anyio.to_thread
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.client.schedule import Plan
+from vidgo_mcp.client.polling import Plan
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.files import saving
-from vidgo_mcp.files.reading import Folders
-from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite, uploads
-from vidgo_mcp.journal.holders import current_holder, is_gone
+from vidgo_mcp.files import writer
+from vidgo_mcp.files.reader import Folders
+from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite, upload_rows
+from vidgo_mcp.journal.processes import current_holder, is_gone
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments, ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import Disk, Service, account_of, workshop
-from vidgo_mcp.service import saving as service_saving
+from vidgo_mcp.service import Disk, Service, account_of, picture_saver, workshop
 
 LONGEST_LIFE = 60.0
 """Seconds after which a process that nobody killed ends by itself."""
@@ -146,7 +145,7 @@ def stop_inside(at: str) -> None:
     """Stop in the middle of a transaction: written, and not yet committed."""
     insert: Callable[..., None] = rows.insert
     save: Callable[..., None] = rows.save
-    remember: Callable[..., None] = uploads.remember
+    remember: Callable[..., None] = upload_rows.remember
 
     def inserted(connection: Any, entry: Entry) -> None:
         insert(connection, entry)
@@ -169,7 +168,7 @@ def stop_inside(at: str) -> None:
 def stop_on_disk(at: str) -> None:
     """Stop while a picture is written and gets its name."""
     write: Callable[..., int] = os.write
-    give_name: Callable[[Path, Path], None] = vars(saving)["_give_name"]
+    give_name: Callable[[Path, Path], None] = vars(writer)["_give_name"]
 
     def half_written(file: int, content: memoryview) -> int:
         write(file, content[: len(content) // 2])
@@ -185,7 +184,7 @@ def stop_on_disk(at: str) -> None:
     if at == "inside write":
         # Nothing else of such a process writes to a descriptor.
         vars(os).update(write=half_written)
-    vars(saving).update(_give_name=named)
+    vars(writer).update(_give_name=named)
 
 
 def next_read(plan: Plan, elapsed: float, progress: int | None = None) -> float:
@@ -195,9 +194,9 @@ def next_read(plan: Plan, elapsed: float, progress: int | None = None) -> float:
 
 def disk_of(order: dict[str, Any]) -> Disk:
     """Return the part of the disk that the process may touch: the folders of its references, and where it saves."""
-    shelf = Path(order["save"]) if "save" in order else None
+    save_dir = Path(order["save"]) if "save" in order else None
     folders = {Path(path).parent for path in order.get("references", ())}
-    return Disk(Folders((*folders, *([shelf] if shelf else []))), shelf)
+    return Disk(Folders((*folders, *([save_dir] if save_dir else []))), save_dir)
 
 
 def arguments_of(order: dict[str, Any]) -> GenerateArguments:
@@ -214,7 +213,7 @@ async def main() -> None:
     stop_inside(at)
     stop_on_disk(at)
     workshop.RESUME_PAUSE = 0.05  # type: ignore[misc]
-    service_saving.PAUSES = (0.1,)  # type: ignore[misc,assignment]
+    picture_saver.PAUSES = (0.1,)  # type: ignore[misc,assignment]
     Plan.next_read = next_read  # type: ignore[assignment, method-assign]
     client = StoppingClient(SANDBOX_KEY, base_url=base)
     client.at = at

@@ -14,19 +14,19 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("vidgo_mcp", "tests", "pyproject.toml")
 PREPARED = """\
                 request = await prepare()
-                flight.started = True
-                tries = Patience(draw=self._draw)
+                submission.started = True
+                tries = RetryDeadline(draw=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
-                    flight.entry = await self._journal.mark_sent(flight.entry.id)
+                    submission.entry = await self._journal.mark_sent(submission.entry.id)
                     sent = True
 """
 PREPARED_LATE = """\
-                flight.started = True
-                tries = Patience(draw=self._draw)
+                submission.started = True
+                tries = RetryDeadline(draw=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
-                    flight.entry = await self._journal.mark_sent(flight.entry.id)
+                    submission.entry = await self._journal.mark_sent(submission.entry.id)
                     sent = True
                     request = await prepare()
 """
@@ -46,7 +46,7 @@ SAVING = "tests/crash/test_killed_while_saving.py::test_the_next_start_leaves_on
 BREAKS = {
     "the sent mark is not written": (
         "vidgo_mcp/service/submitting.py",
-        "                    flight.entry = await self._journal.mark_sent(flight.entry.id)\n",
+        "                    submission.entry = await self._journal.mark_sent(submission.entry.id)\n",
         "                    pass\n",
         "tests/service/test_same_picture.py",
     ),

@@ -18,7 +18,7 @@ from PIL import Image
 from tests.crash.conftest import LOW, Child, charges, journal_of, until
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.pictures import Gallery
+from vidgo_mcp.sandbox.gallery import Gallery
 
 COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 ROOM = 1_000_000

@@ -10,7 +10,7 @@ import pytest
 from tests.crash.conftest import ANEW, FOUND, LOW, UNKNOWN, Payers, check, until
 from vidgo_mcp.sandbox import Sandbox, running
 
-FATES = {
+DELIVERY = {
     "before reserve": ANEW,
     "inside reserve": ANEW,
     "after reserve": ANEW,
@@ -30,7 +30,7 @@ FATES = {
 """What the next process makes of a request whose process was killed there."""
 
 
-@pytest.mark.parametrize("point", FATES)
+@pytest.mark.parametrize("point", DELIVERY)
 def test_a_killed_process_loses_nothing_and_the_next_one_pays_nothing_twice(
     point: str, payers: Payers, tmp_path: Path
 ) -> None:
@@ -48,7 +48,7 @@ def test_a_killed_process_loses_nothing_and_the_next_one_pays_nothing_twice(
         paid = bool(sandbox.ledger)
         victim.close()
         heir.ask(path, base)
-        check(FATES[point], heir.told(), sandbox, paid_before=paid)
+        check(DELIVERY[point], heir.told(), sandbox, paid_before=paid)
 
 
 @pytest.mark.parametrize("point", ["after reserve", "after sent", "after answer", "after bind"])
@@ -65,4 +65,4 @@ def test_a_process_that_waits_for_another_sees_its_death(point: str, payers: Pay
             time.sleep(0.5)
             assert waiting.silent()
         victim.close()
-        check(FATES[point], waiting.told(), sandbox, paid_before=paid)
+        check(DELIVERY[point], waiting.told(), sandbox, paid_before=paid)

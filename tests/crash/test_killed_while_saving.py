@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.crash.conftest import LOW, Payer, Payers, charges, journal_of, until
-from vidgo_mcp.files.saving import STALE
+from vidgo_mcp.files.writer import STALE
 from vidgo_mcp.sandbox import Sandbox, running
-from vidgo_mcp.service.saving import labelled
+from vidgo_mcp.service.picture_saver import labelled
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="there a process cannot be asked whether it is gone, and its claim lasts minutes"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.crash.conftest import LOW, WAIT, Payers, charges, journal_of
 from vidgo_mcp.sandbox import Sandbox, running
 from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.pictures import Gallery
+from vidgo_mcp.sandbox.gallery import Gallery
 
 
 class Gate(Gallery):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vidgo_mcp.pricing import PRICES, price_table
-from vidgo_mcp.sandbox.rules import CREDITS
+from vidgo_mcp.sandbox.submit_rules import CREDITS
 from vidgo_mcp.server.tools import tool_entries
 from vidgo_mcp.settings import PREFIX, SECRETS, Settings, SettingsError, load
 

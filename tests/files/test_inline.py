@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vidgo_mcp.files.inline import read_inline
-from vidgo_mcp.files.reading import LARGEST_FILE
+from vidgo_mcp.files.reader import LARGEST_FILE
 from vidgo_mcp.files.unusable import UnusableError
 
 

@@ -28,9 +28,9 @@ from tests.files.conftest import (
     saved,
     segment,
 )
-from vidgo_mcp.files.ends import jpeg_segments, png_chunks, webp_chunks
+from vidgo_mcp.files.containers import jpeg_segments, png_chunks, webp_chunks
+from vidgo_mcp.files.images import checked
 from vidgo_mcp.files.metadata import GENERATED, NAMESPACE, Facts, with_facts, without_facts
-from vidgo_mcp.files.pictures import checked
 from vidgo_mcp.files.unusable import UnusableError
 
 FACTS = Facts(prompt="a red fox", model="gpt-image-2", size="16:9", tier="2K", quality="high", task_id="task-17")

@@ -1,4 +1,4 @@
-"""Every keeper of the journal compared, step by step, with a model so simple that it can be read at a glance."""
+"""Every keeper of the journal compared, step by step, with a model so simple that it can be read at a peek_task."""
 
 from __future__ import annotations
 

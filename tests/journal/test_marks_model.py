@@ -1,4 +1,4 @@
-"""Copies, uploads and turns compared, step by step, with a model so simple that it can be read at a glance."""
+"""Copies, uploads and turns compared, step by step, with a model so simple that it can be read at a peek_task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize, invariant, rule
 from tests.journal.conftest import FAILED, FINISHED, URL, accepted, intent
 from tests.journal.machines import InFile, InMemory, KeeperMachine
 from vidgo_mcp.journal import SAVING, UPLOADS_PER_MINUTE, WINDOW
-from vidgo_mcp.journal.pace import MINUTE
+from vidgo_mcp.journal.upload_quota import MINUTE
 
 OWNERS = st.sampled_from(["me", "me/caller", "you"])
 ACCOUNTS = st.sampled_from(["me", "you"])

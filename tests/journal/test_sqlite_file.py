@@ -13,7 +13,7 @@ import pytest
 
 from tests.journal.conftest import FINISHED, START, Clock, ended, in_state, intent, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import WINDOW, ConsentUsed, Reserved, opening
+from vidgo_mcp.journal import WINDOW, ConsentUsed, Reserved, connection
 from vidgo_mcp.journal.sqlite import SqliteJournal
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +109,7 @@ async def test_a_step_waits_for_another_process_while_the_loop_goes_on(tmp_path:
 async def test_a_step_gives_up_after_its_time_and_the_next_one_goes_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.05)
     kept = SqliteJournal(tmp_path / "journal.db")
     await kept.check()
     other = held(kept.path)

@@ -16,8 +16,8 @@ import pytest
 
 from tests.journal.conftest import FINISHED, Clock, ended, intent, reserved
 from vidgo_mcp.journal import Entry, Reserved
-from vidgo_mcp.journal.pace import MINUTE
 from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal.upload_quota import MINUTE
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.journal.conftest import intent, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Reserved, opening
-from vidgo_mcp.journal.places import network_folder
+from vidgo_mcp.journal import Reserved, connection
+from vidgo_mcp.journal.network_folders import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
@@ -105,7 +105,7 @@ async def test_a_network_folder_is_refused_also_behind_a_link(tmp_path: Path, mo
     (tmp_path / "near").symlink_to(far, target_is_directory=True)
     mounts = tmp_path / "mounts"
     mounts.write_text(f"server:/x {far} nfs4 rw 0 0\n", encoding="utf-8")
-    monkeypatch.setattr("vidgo_mcp.journal.opening.network_folder", lambda path: network_folder(path, mounts))
+    monkeypatch.setattr("vidgo_mcp.journal.connection.network_folder", lambda path: network_folder(path, mounts))
     for folder in ("far", "near"):
         await refused(
             tmp_path / folder / "journal.db", "it is on a network folder (nfs4), where locks cannot be trusted"
@@ -144,7 +144,7 @@ async def test_a_start_that_meets_a_lock_tries_again_until_its_time_is_over(
     await kept.check()
     assert len(tries) == 4
     await kept.aclose()
-    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.05)
     with pytest.raises(JournalError, match=r"another process has held it for 0\.05 s"):
         await kept.check()
     assert len(tries) > 5

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.journal.conftest import EMPTY, FAILED, FINISHED, RUNNING, START, Clock, accepted, ended, intent
 from vidgo_mcp.journal import UPLOADS_PER_MINUTE, Journal
-from vidgo_mcp.journal.pace import LONGEST_HOLD, MINUTE, Pace, hold, settled, turn
 from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal.upload_quota import LONGEST_HOLD, MINUTE, Pace, hold, settled, turn
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio

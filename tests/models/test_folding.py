@@ -22,7 +22,7 @@ from vidgo_mcp.models import (
     parse_size,
 )
 from vidgo_mcp.models.fields import PROMPT_LIMIT
-from vidgo_mcp.models.size import RATIOS, fold_size
+from vidgo_mcp.models.sizes import RATIOS, fold_size
 
 REPEATABLE = settings(deadline=None, derandomize=True)
 

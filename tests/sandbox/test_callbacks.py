@@ -111,7 +111,7 @@ def test_the_sandbox_posts_to_loopback_only() -> None:
 
 
 def test_an_address_that_httpx_cannot_read_is_recorded_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidgo_mcp.sandbox.rules.is_web_url", lambda _: True)
+    monkeypatch.setattr("vidgo_mcp.sandbox.submit_rules.is_web_url", lambda _: True)
     sandbox, _ = deliver(url="http://127.0.0.1/\x7f", in_memory=False, retry_delays=())
     assert [record.error for record in sandbox.callbacks] == ["InvalidURL"]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.drawing import draw_png
-from vidgo_mcp.sandbox.pictures import Gallery
+from vidgo_mcp.sandbox.gallery import Gallery
 from vidgo_mcp.sandbox.typesetting import clean, fit
 
 

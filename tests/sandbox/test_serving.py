@@ -53,7 +53,7 @@ def test_a_server_that_does_not_start_is_reported(monkeypatch: pytest.MonkeyPatc
         return
 
     monkeypatch.setattr("vidgo_mcp.sandbox.uvicorn_server.Server.startup", never)
-    monkeypatch.setattr("vidgo_mcp.sandbox.serving.START_SECONDS", 0.01)
+    monkeypatch.setattr("vidgo_mcp.sandbox.socket_server.START_SECONDS", 0.01)
     with pytest.raises(OSError, match="did not start"), running(Sandbox()):
         pass
 

@@ -13,7 +13,7 @@ import trio.testing
 from vidgo_mcp.sandbox import SANDBOX_KEY, LedgerEntry, Sandbox, create_app
 from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.refusals import INVENTED
-from vidgo_mcp.sandbox.tasks import LOST_REFERENCE, POLICY_VIOLATION
+from vidgo_mcp.sandbox.simulated_tasks import LOST_REFERENCE, POLICY_VIOLATION
 
 BASE = "http://sandbox.test"
 SUBMIT = {"model": "gpt-image-2", "input": {"prompt": "a boat"}}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.sandbox.refusals import INVENTED
-from vidgo_mcp.sandbox.uploads import MAX_BYTES, keep_upload
+from vidgo_mcp.sandbox.upload_endpoints import MAX_BYTES, keep_upload
 
 
 def picture(kind: str = "PNG") -> bytes:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import DAY, World
 from tests.server.conftest import ERAS, calling, inline, png, text_of
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.service import Disk
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
@@ -34,13 +34,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def save_dir(tmp_path: Path) -> Path:
     return tmp_path / "Pictures" / "vidgo"
 
 
 @pytest.fixture
-def disk(folder: Path, shelf: Path) -> Disk:
-    return Disk(Folders((folder, shelf)), shelf)
+def disk(folder: Path, save_dir: Path) -> Disk:
+    return Disk(Folders((folder, save_dir)), save_dir)
 
 
 REFUSED = [
@@ -146,10 +146,10 @@ async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
         assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
 
 
-async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str, disk: Disk, shelf: Path) -> None:
+async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str, disk: Disk, save_dir: Path) -> None:
     async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
         made = await caller.data("generate_image", **FOX)
-        [saved] = [str(path) for path in shelf.iterdir()]
+        [saved] = [str(path) for path in save_dir.iterdir()]
         again = await caller.data("generate_image", **FOX)
         found = await caller.data("get_task", task_id=made["task_id"])
         [listed] = (await caller.data("get_task"))["tasks"]
@@ -160,22 +160,22 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str,
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str, disk: Disk, shelf: Path) -> None:
+async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str, disk: Disk, save_dir: Path) -> None:
     async with World(disk=disk, seconds=5, faults=["file:error_500"]) as world, calling(world, era) as caller:
         result = await caller.call("generate_image", **FOX)
         text = text_of(result)
         assert text.startswith("Finished. This call cost 2 credits.\n")
-        assert f"Not saved to {shelf}: " in text
+        assert f"Not saved to {save_dir}: " in text
         assert "HTTP 500" in text
         assert "saved as" not in text
         assert isinstance(result.structured_content, dict)
         assert "saved" not in result.structured_content["next_step"]
 
 
-async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: Disk, shelf: Path) -> None:
+async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: Disk, save_dir: Path) -> None:
     async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
         task_id = (await caller.data("generate_image", **FOX))["task_id"]
-        [saved] = shelf.iterdir()
+        [saved] = save_dir.iterdir()
         await anyio.sleep(DAY)
         result = await caller.call("get_task", task_id=task_id)
         late = result.structured_content

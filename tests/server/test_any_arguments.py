@@ -13,7 +13,7 @@ from mcp import Client
 
 from tests.conftest import World
 from tests.server.conftest import Caller, calling, check_answer
-from vidgo_mcp.models.size import QUALITIES, RATIOS, TIERS
+from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.server import build_server
 from vidgo_mcp.server.tools import tool_entries
 

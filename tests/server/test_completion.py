@@ -14,7 +14,7 @@ from mcp_types import Completion, PromptReference, ResourceTemplateReference
 from tests.conftest import BASE, DAY, World, virtual_now
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import Entry, Intent, MemoryJournal, Reserved
-from vidgo_mcp.models.size import QUALITIES, RATIOS, TIERS
+from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.server import build_server

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import World
 from tests.server.conftest import ERAS, calling, faults_of, inline, png
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.service import Disk
 
 pytestmark = [
@@ -118,8 +118,8 @@ async def test_an_upload_that_fails_once_is_paid_once_also_by_calls_at_the_same_
 async def test_a_picture_that_cannot_be_fetched_is_finished_and_saved_once_the_fault_is_over(
     fault: str, era: str, tmp_path: Path
 ) -> None:
-    shelf = tmp_path / "vidgo"
-    disk = Disk(Folders((shelf,)), shelf)
+    save_dir = tmp_path / "vidgo"
+    disk = Disk(Folders((save_dir,)), save_dir)
     async with World(disk=disk, faults=[fault], seconds=5) as world, calling(world, era) as caller:
         made = await caller.data("generate_image", **FOX)
         assert (made["outcome"], made["credits_charged"], len(made["image_urls"])) == ("finished", LOW, 1)
@@ -128,14 +128,14 @@ async def test_a_picture_that_cannot_be_fetched_is_finished_and_saved_once_the_f
             assert (len(made["saved_paths"]), unsaved) == (1, [])
         else:
             assert "saved_paths" not in made
-            assert str(shelf) in unsaved[0]
+            assert str(save_dir) in unsaved[0]
             again = await caller.data("generate_image", **FOX)
             assert (again["reused"], again["credits_charged"], "saved_paths" in again) == (True, 0, False)
-            assert (list(shelf.iterdir()) if shelf.exists() else []) == []
+            assert (list(save_dir.iterdir()) if save_dir.exists() else []) == []
         world.sandbox.clear_faults()
         # As long as the longest pause between attempts.
         await anyio.sleep(3600)
-        [saved] = shelf.iterdir()
+        [saved] = save_dir.iterdir()
         found = await caller.data("get_task", task_id=made["task_id"])
         assert found["saved_paths"] == [str(saved)]
         with Image.open(io.BytesIO(saved.read_bytes())) as picture:
@@ -147,14 +147,14 @@ async def test_a_picture_that_cannot_be_fetched_is_finished_and_saved_once_the_f
 async def test_a_picture_that_cannot_be_fetched_is_saved_as_soon_as_somebody_asks_for_it_again(
     fault: str, era: str, tmp_path: Path
 ) -> None:
-    shelf = tmp_path / "vidgo"
-    disk = Disk(Folders((shelf,)), shelf)
+    save_dir = tmp_path / "vidgo"
+    disk = Disk(Folders((save_dir,)), save_dir)
     async with World(disk=disk, faults=[f"{fault}*1"], seconds=5) as world, calling(world, era) as caller:
         made = await caller.data("generate_image", **FOX)
         # What hangs is given up by itself; nobody waits so long for it.
         await anyio.sleep(130 if "hang" in fault else 0)
         found = await caller.data("get_task", task_id=made["task_id"])
-        [saved] = shelf.iterdir()
+        [saved] = save_dir.iterdir()
         assert found["saved_paths"] == [str(saved)]
         assert [note for note in found.get("notes", ()) if "Not saved" in note] == []
         assert world.movements() == [("charge", LOW)]

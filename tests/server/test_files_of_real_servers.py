@@ -95,14 +95,14 @@ def references(sandbox: Sandbox) -> list[list[str]]:
 async def test_a_local_file_is_edited_and_the_result_is_saved_and_edited_again(
     sandbox: Sandbox, environment: dict[str, str], cat: Path, tmp_path: Path
 ) -> None:
-    shelf = tmp_path / "results"
-    server = stdio(environment, VIDGO_INPUT_DIRS=str(cat.parent), VIDGO_SAVE_DIR=str(shelf))
+    save_dir = tmp_path / "results"
+    server = stdio(environment, VIDGO_INPUT_DIRS=str(cat.parent), VIDGO_SAVE_DIR=str(save_dir))
 
     async def edit_twice(era: str) -> None:
         async with connected(server, era) as caller:
             made = await caller.data("edit_image", prompt=f"a fox for {era}", wait_seconds=30, image_urls="cat.png")
             [saved] = made["saved_paths"]
-            assert (made["outcome"], Path(saved) in pictures(shelf)) == ("finished", True)
+            assert (made["outcome"], Path(saved) in pictures(save_dir)) == ("finished", True)
             with Image.open(saved) as picture:
                 assert picture.size == (1024, 1024)
             again = {"prompt": "in snow", "wait_seconds": 30, "image_urls": f"task:{made['task_id']}"}
@@ -117,7 +117,7 @@ async def test_a_local_file_is_edited_and_the_result_is_saved_and_edited_again(
     async with anyio.create_task_group() as tasks:
         for era in ERAS:
             tasks.start_soon(edit_twice, era)
-    assert (len(pictures(shelf)), len(references(sandbox))) == (4, 4)
+    assert (len(pictures(save_dir)), len(references(sandbox))) == (4, 4)
     assert charges(sandbox) == [("charge", LOW)] * 4
 
 
@@ -148,9 +148,9 @@ async def test_nothing_is_saved_where_that_is_off(sandbox: Sandbox, environment:
 async def test_two_servers_that_wait_for_the_same_task_save_it_once(
     sandbox: Sandbox, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    shelf = tmp_path / "results"
+    save_dir = tmp_path / "results"
     sandbox.seconds = (2.0, 2.0)
-    server = stdio(environment, VIDGO_SAVE_DIR=str(shelf))
+    server = stdio(environment, VIDGO_SAVE_DIR=str(save_dir))
     found: list[dict[str, Any]] = []
     async with connected(server) as first, connected(server) as second:
         pending = await first.data("generate_image", prompt="a fox", wait_seconds=0)
@@ -162,7 +162,7 @@ async def test_two_servers_that_wait_for_the_same_task_save_it_once(
         async with anyio.create_task_group() as tasks:
             for caller in (first, second):
                 tasks.start_soon(wait, caller)
-    [saved] = pictures(shelf)
+    [saved] = pictures(save_dir)
     assert [answer["saved_paths"] for answer in found] == [[str(saved)]] * 2
     assert downloads(sandbox) == 1
     assert charges(sandbox) == [("charge", LOW)]

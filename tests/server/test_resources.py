@@ -25,15 +25,15 @@ from PIL import Image
 from tests.conftest import DAY, World, virtual_now
 from tests.server.conftest import MODERN
 from vidgo_mcp.errors import JournalError, NotFoundError, OutcomeUnknownError
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry, MemoryJournal
-from vidgo_mcp.models.size import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
+from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
 from vidgo_mcp.server import build_server
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.server.resources import IMAGE, TASK, _addressed, _uri
 from vidgo_mcp.service import Disk
-from vidgo_mcp.service.viewing import LARGEST_RESOURCE
+from vidgo_mcp.service.thumbnails import LARGEST_RESOURCE
 
 pytestmark = pytest.mark.anyio
 
@@ -232,7 +232,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> N
         assert anyio.current_time() - before < 1, "reading does not wait for the picture"
         await anyio.sleep(100)
         text = await text_of(client, f"vidgo://tasks/{task_id}")
-        assert json.loads(text) == (await world.service.glance(task_id)).to_json()
+        assert json.loads(text) == (await world.service.peek_task(task_id)).to_json()
         assert text.startswith('{\n  "outcome": "finished"')
         assert "狐" in text
         # Whoever makes the next picture is told of this one, which nobody has received.

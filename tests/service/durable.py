@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from tests.conftest import BASE
-from vidgo_mcp.client import Timeouts, VidgoClient, schedule
+from vidgo_mcp.client import Timeouts, VidgoClient, polling
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import GenerateArguments
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
 from vidgo_mcp.service import Limits, Service, account_of, workshop
 from vidgo_mcp.service.identity import owner_of
@@ -30,8 +30,8 @@ PATIENCE = 30.0
 def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let services resume at once, and read tasks often: when they read is tested on the virtual clock."""
     monkeypatch.setattr(workshop, "RESUME_PAUSE", 0.0)
-    monkeypatch.setattr(schedule, "CLOSEST_READS", 0.0)
-    monkeypatch.setattr(schedule.Plan, "next_read", lambda plan, elapsed, progress=None: elapsed + 0.02)
+    monkeypatch.setattr(polling, "CLOSEST_READS", 0.0)
+    monkeypatch.setattr(polling.Plan, "next_read", lambda plan, elapsed, progress=None: elapsed + 0.02)
 
 
 def quick_sandbox(*faults: str, seconds: float = 0.0) -> Sandbox:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import World, virtual_now
 from vidgo_mcp.errors import JournalError, Money, VidgoError
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
@@ -111,8 +111,8 @@ async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fau
 
 @pytest.mark.parametrize("fault", faults_of("file"))
 async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tmp_path: Path, fault: str) -> None:
-    shelf = tmp_path / "vidgo"
-    disk = Disk(Folders((shelf,)), shelf)
+    save_dir = tmp_path / "vidgo"
+    disk = Disk(Folders((save_dir,)), save_dir)
     async with World(journal=journal, disk=disk, faults=[f"file:{fault}"], seconds=5) as world:
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
@@ -123,5 +123,5 @@ async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tm
         for made in (first, raised):
             assert made.task_id is not None
             assert (await world.service.task(made.task_id)).saved_paths
-        assert len(list(shelf.iterdir())) == 2
+        assert len(list(save_dir.iterdir())) == 2
         assert world.movements() == [("charge", LOW)] * 2

@@ -20,11 +20,11 @@ from PIL import Image
 
 from tests.conftest import DAY, World, news, virtual_now
 from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, UnavailableError, VidgoError
-from vidgo_mcp.files.pictures import ReferencePicture
-from vidgo_mcp.files.reading import Folders
+from vidgo_mcp.files.images import ReferencePicture
+from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry, MemoryJournal
-from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import EditArguments
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import Sandbox
 from vidgo_mcp.service import Disk
 

@@ -11,7 +11,7 @@ from tests.service.durable import OWNER, PATIENCE, Process, hasten, moved, quick
 from vidgo_mcp.errors import BudgetError, OutcomeUnknownError, VidgoError
 from vidgo_mcp.journal import Entry, Reserved
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import Sandbox
 from vidgo_mcp.service import Budget, Limits
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.conftest import World
-from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import account_of
 

@@ -25,7 +25,7 @@ LOW = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Delivery:
     """What a fault must lead to: our category, and whether Vidgo took the credits all the same."""
 
     category: Category
@@ -33,50 +33,50 @@ class Fate:
 
 
 REFUSED = {
-    "refuse": Fate("invalid_request"),
-    "refuse=Not enough credits": Fate("insufficient_credits"),
-    "unprocessable": Fate("invalid_request"),
-    "unauthorized": Fate("authentication"),
-    "insufficient": Fate("insufficient_credits"),
-    "forbidden": Fate("permission"),
-    "not_found": Fate("unavailable"),
-    "not_allowed": Fate("invalid_request"),
-    "conflict": Fate("invalid_request"),
-    "too_large": Fate("invalid_request"),
-    "unsupported": Fate("invalid_request"),
-    "blocked": Fate("invalid_request"),
-    "rate_limited=21": Fate("rate_limited"),
-    "rate_limited_date=25": Fate("rate_limited"),
-    "envelope_error=400": Fate("invalid_request"),
-    "envelope_error=401": Fate("authentication"),
-    "envelope_error=402": Fate("insufficient_credits"),
+    "refuse": Delivery("invalid_request"),
+    "refuse=Not enough credits": Delivery("insufficient_credits"),
+    "unprocessable": Delivery("invalid_request"),
+    "unauthorized": Delivery("authentication"),
+    "insufficient": Delivery("insufficient_credits"),
+    "forbidden": Delivery("permission"),
+    "not_found": Delivery("unavailable"),
+    "not_allowed": Delivery("invalid_request"),
+    "conflict": Delivery("invalid_request"),
+    "too_large": Delivery("invalid_request"),
+    "unsupported": Delivery("invalid_request"),
+    "blocked": Delivery("invalid_request"),
+    "rate_limited=21": Delivery("rate_limited"),
+    "rate_limited_date=25": Delivery("rate_limited"),
+    "envelope_error=400": Delivery("invalid_request"),
+    "envelope_error=401": Delivery("authentication"),
+    "envelope_error=402": Delivery("insufficient_credits"),
 }
 UNKNOWN = {
-    "envelope_error": Fate("outcome_unknown"),
-    "redirect": Fate("outcome_unknown"),
-    "redirect=302": Fate("outcome_unknown"),
-    "drop_before": Fate("outcome_unknown"),
-    "hang_before": Fate("outcome_unknown"),
-    "timeout_408": Fate("outcome_unknown"),
-    "error_500": Fate("outcome_unknown"),
-    "error_502": Fate("outcome_unknown"),
-    "error_503": Fate("outcome_unknown"),
-    "error_504": Fate("outcome_unknown"),
-    "charged_408": Fate("outcome_unknown", True),
-    "charged_500": Fate("outcome_unknown", True),
-    "charged_502": Fate("outcome_unknown", True),
-    "charged_503": Fate("outcome_unknown", True),
-    "charged_504": Fate("outcome_unknown", True),
-    "lose_answer": Fate("outcome_unknown", True),
-    "lose_half": Fate("outcome_unknown", True),
-    "hang": Fate("outcome_unknown", True),
-    "html": Fate("outcome_unknown", True),
-    "broken_json": Fate("outcome_unknown", True),
-    "empty_body": Fate("outcome_unknown", True),
-    "wrong_shape=list": Fate("outcome_unknown", True),
-    "wrong_shape=string": Fate("outcome_unknown", True),
-    "missing_task_id": Fate("outcome_unknown", True),
-    "huge": Fate("outcome_unknown", True),
+    "envelope_error": Delivery("outcome_unknown"),
+    "redirect": Delivery("outcome_unknown"),
+    "redirect=302": Delivery("outcome_unknown"),
+    "drop_before": Delivery("outcome_unknown"),
+    "hang_before": Delivery("outcome_unknown"),
+    "timeout_408": Delivery("outcome_unknown"),
+    "error_500": Delivery("outcome_unknown"),
+    "error_502": Delivery("outcome_unknown"),
+    "error_503": Delivery("outcome_unknown"),
+    "error_504": Delivery("outcome_unknown"),
+    "charged_408": Delivery("outcome_unknown", True),
+    "charged_500": Delivery("outcome_unknown", True),
+    "charged_502": Delivery("outcome_unknown", True),
+    "charged_503": Delivery("outcome_unknown", True),
+    "charged_504": Delivery("outcome_unknown", True),
+    "lose_answer": Delivery("outcome_unknown", True),
+    "lose_half": Delivery("outcome_unknown", True),
+    "hang": Delivery("outcome_unknown", True),
+    "html": Delivery("outcome_unknown", True),
+    "broken_json": Delivery("outcome_unknown", True),
+    "empty_body": Delivery("outcome_unknown", True),
+    "wrong_shape=list": Delivery("outcome_unknown", True),
+    "wrong_shape=string": Delivery("outcome_unknown", True),
+    "missing_task_id": Delivery("outcome_unknown", True),
+    "huge": Delivery("outcome_unknown", True),
 }
 HARMLESS = ("slow", "slow=119", "rate_limited", "rate_limited=3", "rate_limited_date=3")
 
@@ -94,7 +94,9 @@ async def failure(world: World, **arguments: Any) -> VidgoError:
 
 
 @pytest.mark.parametrize(("fault", "fate"), REFUSED.items(), ids=str)
-async def test_a_refusal_costs_nothing_and_leaves_nothing_so_that_a_repeat_is_sent_anew(fault: str, fate: Fate) -> None:
+async def test_a_refusal_costs_nothing_and_leaves_nothing_so_that_a_repeat_is_sent_anew(
+    fault: str, fate: Delivery
+) -> None:
     async with World(faults=[f"submit:{fault}*1"]) as world:
         error = await failure(world)
         assert (error.category, error.money) == (fate.category, "nothing_spent")
@@ -111,7 +113,7 @@ async def test_a_refusal_costs_nothing_and_leaves_nothing_so_that_a_repeat_is_se
 # The client stops reading an answer that is too large, which leaves httpx's generators to trio.
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
 @pytest.mark.parametrize(("fault", "fate"), UNKNOWN.items(), ids=str)
-async def test_a_lost_answer_is_unknown_and_only_a_raised_variation_pays_again(fault: str, fate: Fate) -> None:
+async def test_a_lost_answer_is_unknown_and_only_a_raised_variation_pays_again(fault: str, fate: Delivery) -> None:
     lost = [("charge", LOW)] if fate.charged else []
     async with World(faults=[f"submit:{fault}*1"]) as world:
         error = await failure(world)

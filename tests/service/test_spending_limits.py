@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
 from vidgo_mcp.errors import BudgetError, VidgoError
 from vidgo_mcp.journal import Existing, Intent, MemoryJournal, Reservation, Reserved
-from vidgo_mcp.models.outcomes import TaskResult
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import Budget, Limits, account_of
 from vidgo_mcp.service.consent import Answer, Question

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import World
 from vidgo_mcp.errors import AuthenticationError, NotFoundError, VidgoError
-from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.results import TaskResult
 
 pytestmark = pytest.mark.anyio
 

@@ -16,14 +16,14 @@ import anyio
 import click
 
 from vidgo_mcp import __version__
+from vidgo_mcp.app import build_service, journal_exists, journal_of, journal_path
 from vidgo_mcp.cli.checks import Check, State
-from vidgo_mcp.cli.compose import build_service, journal_exists, journal_of, journal_path
-from vidgo_mcp.cli.folders import folder_checks
+from vidgo_mcp.cli.folder_checks import folder_checks
 from vidgo_mcp.cli.terminal import echo_json
 from vidgo_mcp.errors import AuthenticationError, JournalError, VidgoError
-from vidgo_mcp.journal.places import network_folder
+from vidgo_mcp.journal.network_folders import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.addresses import is_loopback_host
+from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
 

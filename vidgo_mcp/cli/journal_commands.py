@@ -23,11 +23,13 @@ def journal(context: click.Context, limit: int, summary: bool, as_json: bool) ->
     """
     if context.invoked_subcommand is not None:
         return
-    from vidgo_mcp.cli import journal as book
+    from vidgo_mcp.cli import journal_view
 
     settings = settings_of(context)
     sys.exit(
-        book.summary(settings, as_json=as_json) if summary else book.listing(settings, limit=limit, as_json=as_json)
+        journal_view.summary(settings, as_json=as_json)
+        if summary
+        else journal_view.listing(settings, limit=limit, as_json=as_json)
     )
 
 
@@ -42,9 +44,9 @@ def _json_of(context: click.Context, as_json: bool) -> bool:
 @click.pass_context
 def journal_show(context: click.Context, name: str, as_json: bool) -> None:
     """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
-    from vidgo_mcp.cli import journal as book
+    from vidgo_mcp.cli import journal_view
 
-    sys.exit(book.show(settings_of(context), name, as_json=_json_of(context, as_json)))
+    sys.exit(journal_view.show(settings_of(context), name, as_json=_json_of(context, as_json)))
 
 
 @journal.command("export")
@@ -60,9 +62,9 @@ def journal_show(context: click.Context, name: str, as_json: bool) -> None:
 @click.pass_context
 def journal_export(context: click.Context, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
     """Write all entries of your key, newest first, with full prompts."""
-    from vidgo_mcp.cli import journal as book
+    from vidgo_mcp.cli import journal_view
 
-    sys.exit(book.export(settings_of(context), form, output, as_json=_json_of(context, as_json)))
+    sys.exit(journal_view.export(settings_of(context), form, output, as_json=_json_of(context, as_json)))
 
 
 @journal.command("resolve")
@@ -78,6 +80,6 @@ def journal_resolve(context: click.Context, name: str, task_id: str | None, not_
     """
     if (task_id is None) is not not_charged:
         raise click.UsageError("Say either --task TASK_ID (it was charged) or --not-charged.")
-    from vidgo_mcp.cli import journal as book
+    from vidgo_mcp.cli import journal_view
 
-    sys.exit(book.resolve(settings_of(context), name, task_id, as_json=_json_of(context, as_json)))
+    sys.exit(journal_view.resolve(settings_of(context), name, task_id, as_json=_json_of(context, as_json)))

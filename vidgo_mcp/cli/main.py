@@ -102,7 +102,7 @@ def cli(context: click.Context, sandbox: bool) -> None:
 
 
 def _run_stdio(settings: Settings) -> None:
-    from vidgo_mcp.cli.compose import build_service, configure_logging, state_key
+    from vidgo_mcp.app import build_service, configure_logging, state_key
     from vidgo_mcp.server import build_server
     from vidgo_mcp.server.stdio import serve_stdio
 
@@ -154,12 +154,12 @@ def generate(
     With --image it edits those pictures. `vidgo-mcp price` tells the price before. The same arguments mean the same
     picture: after Ctrl-C or a time-out the same command again finds it, and costs nothing for 24 hours.
     """
-    from vidgo_mcp.cli import pictures
+    from vidgo_mcp.cli import picture_commands
     from vidgo_mcp.cli.output import chosen
 
     settings = settings_of(context, sandbox)
     place = chosen(output, overwrite=overwrite, as_json=as_json)
-    sys.exit(pictures.generate(settings, given, yes=yes, as_json=as_json, output=place))
+    sys.exit(picture_commands.generate(settings, given, yes=yes, as_json=as_json, output=place))
 
 
 @cli.command(epilog=EXIT_CODES)
@@ -179,12 +179,12 @@ def task(
     """
     if output is not None and given["task_id"] in ABSENT:
         raise click.UsageError("--output needs the ID of the task whose picture it is; `vidgo-mcp task` lists them.")
-    from vidgo_mcp.cli import pictures
+    from vidgo_mcp.cli import picture_commands
     from vidgo_mcp.cli.output import chosen
 
     settings = settings_of(context, sandbox)
     place = chosen(output, overwrite=overwrite, as_json=as_json)
-    sys.exit(pictures.task(settings, given, as_json=as_json, output=place))
+    sys.exit(picture_commands.task(settings, given, as_json=as_json, output=place))
 
 
 @cli.command()
@@ -193,9 +193,9 @@ def task(
 @click.pass_context
 def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
     """Print the exact price of a picture. Free, works without key and network."""
-    from vidgo_mcp.cli import pictures
+    from vidgo_mcp.cli import picture_commands
 
-    sys.exit(pictures.price(settings_of(context), given, as_json=as_json))
+    sys.exit(picture_commands.price(settings_of(context), given, as_json=as_json))
 
 
 cli.add_command(journal)
@@ -223,7 +223,7 @@ def doctor(context: click.Context, sandbox: bool, as_json: bool) -> None:
 @click.pass_context
 def serve(context: click.Context, http: bool, host: str, port: int, sandbox: bool) -> None:
     """Serve several clients of this machine over HTTP. Ctrl-C stops it."""
-    from vidgo_mcp.cli import serving
+    from vidgo_mcp.cli import serve as serving
 
     serving.run(settings_of(context, sandbox), host=host, port=port)
 

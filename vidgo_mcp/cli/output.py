@@ -21,13 +21,13 @@ from typing import Final
 
 import click
 
-from vidgo_mcp.cli.folders import why_unwritable
+from vidgo_mcp.cli.folder_checks import why_unwritable
 from vidgo_mcp.cli.terminal import is_terminal, plain_reason
 from vidgo_mcp.errors import NotFoundError, VidgoError
+from vidgo_mcp.files.images import Kind, kind_of
 from vidgo_mcp.files.naming import file_name
-from vidgo_mcp.files.pictures import Kind, kind_of
-from vidgo_mcp.files.saving import STALE, save, sweep, write_to
-from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.files.writer import STALE, save, sweep, write_to
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import Service
 
 STDOUT: Final = "-"

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from vidgo_mcp.cli.compose import journal_path
+from vidgo_mcp.app import journal_path
 from vidgo_mcp.errors import Category, Consent, DeclinedError, JournalError, VidgoError
 from vidgo_mcp.journal import Entry
-from vidgo_mcp.models.outcomes import Estimate, SpendingReport, TaskList, TaskResult
+from vidgo_mcp.models.results import Estimate, SpendingReport, TaskList, TaskResult
 from vidgo_mcp.pricing import price_table
-from vidgo_mcp.service.answers import timestamp
+from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
 
 MEMORY: Final = "The journal is in memory and ends with each command"

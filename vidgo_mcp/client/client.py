@@ -13,13 +13,13 @@ from urllib.parse import quote as percent_encode
 import anyio
 import httpx
 
-from vidgo_mcp.client import schedule, sorting, wire
+from vidgo_mcp.client import error_mapping, polling, wire
 from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
-from vidgo_mcp.client.patience import SUBMIT_PATIENCE, Patience, backoff
+from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline, backoff
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
-from vidgo_mcp.models.addresses import checked_base_url, is_loopback_host
 from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
+from vidgo_mcp.models.urls import checked_base_url, is_loopback_host
 from vidgo_mcp.pricing import UnpriceableError
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class VidgoClient:
             await self._writes.aclose()
 
     async def submit(
-        self, request: ImageRequest, *, callback_url: str | None = None, patience: float = SUBMIT_PATIENCE
+        self, request: ImageRequest, *, callback_url: str | None = None, patience: float = SUBMIT_RETRY_SECONDS
     ) -> Task:
         """Start one picture, which costs credits, and return its task.
 
@@ -122,7 +122,7 @@ class VidgoClient:
             OutcomeUnknownError: the answer was lost; a task may exist and be paid for. Never submit again blindly.
             VidgoError: every other kind proves that nothing was spent.
         """
-        tries = Patience(patience, self._draw)
+        tries = RetryDeadline(patience, self._draw)
         while True:
             try:
                 return await self.submit_once(request, callback_url=callback_url)
@@ -142,16 +142,16 @@ class VidgoClient:
             with anyio.fail_after(self._timeouts.connect + self._timeouts.submit + self._timeouts.read):
                 status, headers, content = await self._send(self._writes, "POST", SUBMIT_PATH, timeout, json=body)
         except TimeoutError:
-            raise sorting.transport_error(httpx.ReadTimeout("total"), submit=True) from None
-        except sorting.TRANSPORT_ERRORS as error:
-            raise sorting.transport_error(error, submit=True) from None
+            raise error_mapping.transport_error(httpx.ReadTimeout("total"), submit=True) from None
+        except error_mapping.TRANSPORT_ERRORS as error:
+            raise error_mapping.transport_error(error, submit=True) from None
         if not 200 <= status < 300:
-            raise sorting.submit_error(status, wire.error_text(content), self._retry_after(headers))
+            raise error_mapping.submit_error(status, wire.error_text(content), self._retry_after(headers))
         try:
             value = wire.read_json(content)
             code = wire.envelope_code(value)
             if code is not None:
-                raise sorting.submit_error(code, wire.error_text(content), self._retry_after(headers))
+                raise error_mapping.submit_error(code, wire.error_text(content), self._retry_after(headers))
             return wire.read_submitted(value)
         except wire.UnreadableAnswerError as error:
             raise OutcomeUnknownError(
@@ -187,7 +187,7 @@ class VidgoClient:
         Raises:
             VidgoError: the task could not be read at all, not even once.
         """
-        plan = schedule.Plan()
+        plan = polling.Plan()
         started = anyio.current_time()
         empty_since: float | None = None
         latest: Task | None = None
@@ -200,7 +200,7 @@ class VidgoClient:
                 task = await self.status(task_id)
             except VidgoError as error:
                 elapsed = anyio.current_time() - started
-                allowed = due = elapsed + max(schedule.CLOSEST_READS, backoff(misses, self._draw, error.retry_after))
+                allowed = due = elapsed + max(polling.CLOSEST_READS, backoff(misses, self._draw, error.retry_after))
                 misses += 1
                 if not error.retryable or (latest is None and due > timeout):
                     raise
@@ -213,9 +213,9 @@ class VidgoClient:
                     return latest
                 if latest.phase == "finished":
                     empty_since = elapsed if empty_since is None else empty_since
-                    if elapsed - empty_since >= schedule.EMPTY_FILES_PATIENCE:
+                    if elapsed - empty_since >= polling.EMPTY_FILES_SECONDS:
                         return latest
-                allowed, due = elapsed + schedule.CLOSEST_READS, plan.next_read(elapsed, latest.progress)
+                allowed, due = elapsed + polling.CLOSEST_READS, plan.next_read(elapsed, latest.progress)
             if due > timeout:
                 due = timeout
             if latest is not None and allowed > timeout:
@@ -238,7 +238,7 @@ class VidgoClient:
             "/api/common/upload/stream",
             timeout,
             wire.read_upload,
-            sorting.upload_error,
+            error_mapping.upload_error,
             patience=len(content) / SLOWEST_LINE,
             files=files,
         )
@@ -269,7 +269,7 @@ class VidgoClient:
 
     async def _read(self, path: str, parse: Callable[[Any], T], *, what: str) -> T:
         def sort(status: int, text: str | None, retry_after: float | None) -> VidgoError:
-            return sorting.read_error(status, text, retry_after, what=what)
+            return error_mapping.read_error(status, text, retry_after, what=what)
 
         return await self._ask(self._reads, "GET", path, self._timeout(self._timeouts.read), parse, sort)
 
@@ -289,9 +289,9 @@ class VidgoClient:
             with anyio.fail_after(self._timeouts.connect + 2 * (timeout.read or self._timeouts.read) + patience):
                 status, headers, body = await self._send(pool, method, path, timeout, **content)
         except TimeoutError:
-            raise sorting.transport_error(httpx.ReadTimeout("total"), submit=False) from None
-        except sorting.TRANSPORT_ERRORS as error:
-            raise sorting.transport_error(error, submit=False) from None
+            raise error_mapping.transport_error(httpx.ReadTimeout("total"), submit=False) from None
+        except error_mapping.TRANSPORT_ERRORS as error:
+            raise error_mapping.transport_error(error, submit=False) from None
         if not 200 <= status < 300:
             raise sort(status, wire.error_text(body), self._retry_after(headers))
         try:

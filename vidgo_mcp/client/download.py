@@ -18,7 +18,7 @@ import anyio
 import httpx
 
 from vidgo_mcp import __version__
-from vidgo_mcp.client.sorting import TRANSPORT_ERRORS, in_words
+from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError
 
 USER_AGENT: Final = f"vidgo-mcp/{__version__}"

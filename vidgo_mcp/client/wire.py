@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from vidgo_mcp.errors import plain_text
 from vidgo_mcp.models.requests import ImageRequest
-from vidgo_mcp.models.size import parse_size
+from vidgo_mcp.models.sizes import parse_size
 from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.pricing import quote
 

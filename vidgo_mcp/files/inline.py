@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from vidgo_mcp.files.pictures import ReferencePicture, checked
-from vidgo_mcp.files.reading import LARGEST_FILE, too_large
+from vidgo_mcp.files.images import ReferencePicture, checked
+from vidgo_mcp.files.reader import LARGEST_FILE, too_large
 from vidgo_mcp.files.unusable import UnusableError
 
 _NOT_BASE64: Final = "it is not base64, or a part of it is missing"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-from vidgo_mcp.files.ends import Part, end_of, jpeg_segments, png_chunks, webp_canvas, webp_chunks
-from vidgo_mcp.files.pictures import kind_of
+from vidgo_mcp.files.containers import Part, end_of, jpeg_segments, png_chunks, webp_canvas, webp_chunks
+from vidgo_mcp.files.images import kind_of
 
 SOFTWARE: Final = "vidgo-mcp"
 NAMESPACE: Final = "https://github.com/vidgo-mcp/vidgo-mcp/ns/1.0/"

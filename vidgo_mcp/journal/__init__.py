@@ -16,7 +16,7 @@ from vidgo_mcp.journal.entries import (
 )
 from vidgo_mcp.journal.journal import ConsentUsed, Exhausted, Existing, Journal, Reservation, Reserved, Spending
 from vidgo_mcp.journal.memory import MemoryJournal
-from vidgo_mcp.journal.pace import UPLOADS_PER_MINUTE
+from vidgo_mcp.journal.upload_quota import UPLOADS_PER_MINUTE
 
 __all__ = [
     "LEASE",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from vidgo_mcp.models.requests import ModelName
-from vidgo_mcp.models.size import Quality, Tier
+from vidgo_mcp.models.sizes import Quality, Tier
 
 WINDOW: Final = 24 * 3600.0
 """Seconds from *sent*, for reuse, unknown and budget alike: as long as a result's URL lives."""

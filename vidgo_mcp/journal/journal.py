@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vidgo_mcp.journal.entries import Entry, Intent
-from vidgo_mcp.models.size import Quality, Tier
+from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from itertools import islice
 from uuid import uuid4
 
-from vidgo_mcp.journal import pace, rules
+from vidgo_mcp.journal import transitions, upload_quota
 from vidgo_mcp.journal.entries import LEASE, SAVING, WINDOW, Entry, Intent, in_window, standing, unsaved
 from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
-from vidgo_mcp.journal.pace import Pace
-from vidgo_mcp.models.size import Quality, Tier
+from vidgo_mcp.journal.upload_quota import Pace
+from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
 
@@ -50,8 +50,8 @@ class MemoryJournal:
         used_at = None if consent is None else self._consents.get((intent.owner, consent))
         if used_at is not None and now < used_at + WINDOW:
             return ConsentUsed(used_at)
-        if budget is not None and rules.spent(self._of(intent.owner), now) + intent.credits > budget:
-            return rules.exhausted(self._of(intent.owner), intent.credits, budget, now)
+        if budget is not None and transitions.spent(self._of(intent.owner), now) + intent.credits > budget:
+            return transitions.exhausted(self._of(intent.owner), intent.credits, budget, now)
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", holder=holder, created_at=now)
         self._entries[entry.id] = entry
         self._leases[holder] = now + LEASE
@@ -60,23 +60,23 @@ class MemoryJournal:
         return Reserved(entry)
 
     async def mark_sent(self, entry_id: str) -> Entry:
-        return self._put(rules.sending(self._entries.get(entry_id), self._now()))
+        return self._put(transitions.sending(self._entries.get(entry_id), self._now()))
 
     async def unmark_sent(self, entry_id: str) -> Entry:
-        return self._put(rules.taken_back(self._entries.get(entry_id)))
+        return self._put(transitions.unsend(self._entries.get(entry_id)))
 
     async def release(self, entry_id: str) -> None:
-        if rules.forgettable(self._entries.get(entry_id)):
+        if transitions.can_release(self._entries.get(entry_id)):
             del self._entries[entry_id]
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        return self._put(rules.lost(self._entries.get(entry_id), reason, self._now()))
+        return self._put(transitions.lost(self._entries.get(entry_id), reason, self._now()))
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
-        return self._put(rules.binding(self._entries.get(entry_id), task))
+        return self._put(transitions.binding(self._entries.get(entry_id), task))
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
-        after = rules.resolved(self._entries.get(entry_id), task)
+        after = transitions.resolved(self._entries.get(entry_id), task)
         if after is None:
             del self._entries[entry_id]
             return None
@@ -84,9 +84,9 @@ class MemoryJournal:
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         before = self._entries.get(entry_id)
-        after = rules.recorded(before, task, empty=empty, now=self._now())
+        after = transitions.recorded(before, task, empty=empty, now=self._now())
         owner = after.intent.owner
-        for digest in rules.doubtful(before, after, lambda made: self._made(owner, made)):
+        for digest in transitions.uploads_to_invalidate(before, after, lambda made: self._made(owner, made)):
             self._uploads.pop((after.intent.account, digest), None)
         return self._put(after)
 
@@ -108,8 +108,10 @@ class MemoryJournal:
         self._consents = {key: used_at for key, used_at in self._consents.items() if now < used_at + WINDOW}
         self._end_savings(now)
         self._uploads = {key: (url, until) for key, (url, until) in self._uploads.items() if now < until}
-        self._paces = {account: pace.settled(before, now) for account, before in self._paces.items()}
-        return [self._put(rules.lost(entry, rules.ORPHANED, now)) for entry in orphans if entry.state == "sent"]
+        self._paces = {account: upload_quota.settled(before, now) for account, before in self._paces.items()}
+        return [
+            self._put(transitions.lost(entry, transitions.ORPHANED, now)) for entry in orphans if entry.state == "sent"
+        ]
 
     async def entry(self, entry_id: str) -> Entry | None:
         return self._entries.get(entry_id)
@@ -138,13 +140,13 @@ class MemoryJournal:
         self._end_savings(now)
         entry = self._entries.get(entry_id)
         saver, _ = self._savings.get(entry_id, (None, 0.0))
-        if entry is None or not unsaved(entry, now) or not rules.may_save(saver, holder, gone):
+        if entry is None or not unsaved(entry, now) or not transitions.may_save(saver, holder, gone):
             return False
         self._savings[entry_id] = (holder, now + SAVING)
         return True
 
     async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
-        return self._put(rules.saved(self._entries.get(entry_id), paths, digest))
+        return self._put(transitions.saved(self._entries.get(entry_id), paths, digest))
 
     async def release_saving(self, entry_id: str, *, holder: str) -> None:
         if self._savings.get(entry_id, (None, 0.0))[0] == holder:
@@ -163,7 +165,7 @@ class MemoryJournal:
         )
 
     async def spent(self, owner: str) -> int:
-        return rules.spent(self._of(owner), self._now())
+        return transitions.spent(self._of(owner), self._now())
 
     async def spending(self, owner: str, since: float) -> Sequence[Spending]:
         sums: dict[tuple[Quality, Tier], Spending] = {}
@@ -172,7 +174,7 @@ class MemoryJournal:
                 key = (entry.intent.quality, entry.intent.tier)
                 before = sums.get(key, Spending(*key, 0, 0))
                 sums[key] = Spending(*key, before.pictures + 1, before.credits + entry.intent.credits)
-        return rules.in_table_order(sums.values())
+        return transitions.in_table_order(sums.values())
 
     async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
         lasted = (
@@ -199,11 +201,11 @@ class MemoryJournal:
         self._uploads.pop((account, digest), None)
 
     async def upload_turn(self, account: str) -> float:
-        self._paces[account], wait = pace.turn(self._paces.get(account, Pace()), self._now())
+        self._paces[account], wait = upload_quota.turn(self._paces.get(account, Pace()), self._now())
         return wait
 
     async def hold_uploads(self, account: str, seconds: float) -> None:
-        self._paces[account] = pace.hold(self._paces.get(account, Pace()), seconds, self._now())
+        self._paces[account] = upload_quota.hold(self._paces.get(account, Pace()), seconds, self._now())
 
     def _end_savings(self, now: float) -> None:
         # As with the leases, a clock that was set back keeps no claim for long.

@@ -11,11 +11,11 @@ from typing import Final
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
-from vidgo_mcp.journal import pace, rules
+from vidgo_mcp.journal import transitions, upload_quota
+from vidgo_mcp.journal.database import JournalFile
 from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, standing, unsaved
-from vidgo_mcp.journal.file import JournalFile
 from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
-from vidgo_mcp.journal.ledger import (
+from vidgo_mcp.journal.queries import (
     claim,
     consent_used_at,
     counted,
@@ -30,8 +30,8 @@ from vidgo_mcp.journal.ledger import (
     use_consent,
 )
 from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, made_by, save
-from vidgo_mcp.journal.uploads import keep_pace, pace_of, prune_uploads, remember, remembered, unremember
-from vidgo_mcp.models.size import Quality, Tier
+from vidgo_mcp.journal.upload_rows import keep_pace, pace_of, prune_uploads, remember, remembered, unremember
+from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
 RETENTION: Final = 90 * 24 * 3600.0
@@ -66,7 +66,7 @@ class SqliteJournal(JournalFile):
             if used_at is not None and now < used_at + WINDOW:
                 return ConsentUsed(used_at)
             if budget is not None and paid(rows, intent.owner, now) + intent.credits > budget:
-                return rules.exhausted(counted(rows, intent.owner, now), intent.credits, budget, now)
+                return transitions.exhausted(counted(rows, intent.owner, now), intent.credits, budget, now)
             entry = Entry(id=uuid4().hex, intent=intent, state="reserved", holder=holder, created_at=now)
             insert(rows, entry)
             prolong(rows, holder, now)
@@ -77,27 +77,27 @@ class SqliteJournal(JournalFile):
         return await self._step(step)
 
     async def mark_sent(self, entry_id: str) -> Entry:
-        return await self._change(entry_id, lambda entry: rules.sending(entry, self._now()))
+        return await self._change(entry_id, lambda entry: transitions.sending(entry, self._now()))
 
     async def unmark_sent(self, entry_id: str) -> Entry:
-        return await self._change(entry_id, rules.taken_back)
+        return await self._change(entry_id, transitions.unsend)
 
     async def release(self, entry_id: str) -> None:
         def step(rows: sqlite3.Connection) -> None:
-            if rules.forgettable(first_where(rows, "id = :id", id=entry_id)):
+            if transitions.can_release(first_where(rows, "id = :id", id=entry_id)):
                 forget(rows, entry_id)
 
         await self._step(step)
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        return await self._change(entry_id, lambda entry: rules.lost(entry, reason, self._now()), money="unknown")
+        return await self._change(entry_id, lambda entry: transitions.lost(entry, reason, self._now()), money="unknown")
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
-        return await self._change(entry_id, lambda entry: rules.binding(entry, task), task_id=task.task_id)
+        return await self._change(entry_id, lambda entry: transitions.binding(entry, task), task_id=task.task_id)
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
         def step(rows: sqlite3.Connection) -> Entry | None:
-            after = rules.resolved(first_where(rows, "id = :id", id=entry_id), task)
+            after = transitions.resolved(first_where(rows, "id = :id", id=entry_id), task)
             if after is None:
                 forget(rows, entry_id)
             else:
@@ -108,7 +108,7 @@ class SqliteJournal(JournalFile):
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         def rule(entry: Entry | None) -> Entry:
-            return rules.recorded(entry, task, empty=empty, now=self._now())
+            return transitions.recorded(entry, task, empty=empty, now=self._now())
 
         return await self._change(entry_id, rule, task_id=task.task_id)
 
@@ -124,7 +124,7 @@ class SqliteJournal(JournalFile):
                 for entry in reversed(entries_where(rows, "state IN ('reserved', 'sent')"))
                 if entry.holder not in alive or gone(entry.holder)
             ]
-            lost = [rules.lost(entry, rules.ORPHANED, now) for entry in orphans if entry.state == "sent"]
+            lost = [transitions.lost(entry, transitions.ORPHANED, now) for entry in orphans if entry.state == "sent"]
             for entry in orphans:
                 if entry.state == "reserved":
                     forget(rows, entry.id)
@@ -171,7 +171,7 @@ class SqliteJournal(JournalFile):
             entry = first_where(rows, "id = :id", id=entry_id)
             if entry is None or not unsaved(entry, now):
                 return False
-            free = rules.may_save(saver_of(rows, entry_id, now), holder, gone)
+            free = transitions.may_save(saver_of(rows, entry_id, now), holder, gone)
             if free:
                 claim(rows, entry_id, holder, now)
             return free
@@ -179,7 +179,7 @@ class SqliteJournal(JournalFile):
         return await self._step(step)
 
     async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
-        return await self._change(entry_id, lambda entry: rules.saved(entry, paths, digest))
+        return await self._change(entry_id, lambda entry: transitions.saved(entry, paths, digest))
 
     async def release_saving(self, entry_id: str, *, holder: str) -> None:
         await self._step(lambda rows: unclaim(rows, entry_id, holder))
@@ -199,7 +199,7 @@ class SqliteJournal(JournalFile):
         return await self._step(lambda rows: paid(rows, owner, self._now()))
 
     async def spending(self, owner: str, since: float) -> Sequence[Spending]:
-        return await self._step(lambda rows: rules.in_table_order(sums(rows, owner, since)))
+        return await self._step(lambda rows: transitions.in_table_order(sums(rows, owner, since)))
 
     async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
         return await self._step(lambda rows: lasted(rows, quality, tier, limit))
@@ -222,7 +222,7 @@ class SqliteJournal(JournalFile):
 
     async def upload_turn(self, account: str) -> float:
         def step(rows: sqlite3.Connection) -> float:
-            after, wait = pace.turn(pace_of(rows, account), self._now())
+            after, wait = upload_quota.turn(pace_of(rows, account), self._now())
             keep_pace(rows, account, after)
             return wait
 
@@ -230,7 +230,7 @@ class SqliteJournal(JournalFile):
 
     async def hold_uploads(self, account: str, seconds: float) -> None:
         def step(rows: sqlite3.Connection) -> None:
-            keep_pace(rows, account, pace.hold(pace_of(rows, account), seconds, self._now()))
+            keep_pace(rows, account, upload_quota.hold(pace_of(rows, account), seconds, self._now()))
 
         await self._step(step)
 
@@ -261,7 +261,7 @@ class SqliteJournal(JournalFile):
             if after != before:
                 save(rows, after)
             owner = after.intent.owner
-            for digest in rules.doubtful(before, after, lambda made: made_by(rows, owner, made)):
+            for digest in transitions.uploads_to_invalidate(before, after, lambda made: made_by(rows, owner, made)):
                 unremember(rows, after.intent.account, digest)
             return after
 

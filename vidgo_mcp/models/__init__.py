@@ -11,7 +11,7 @@ from vidgo_mcp.models.requests import (
     Picture,
     ViewArguments,
 )
-from vidgo_mcp.models.size import Quality, Size, Tier, parse_size
+from vidgo_mcp.models.sizes import Quality, Size, Tier, parse_size
 from vidgo_mcp.models.tasks import Task, Upload
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from vidgo_mcp.models.size import Quality, Tier, fold_size, parse_size
+from vidgo_mcp.models.sizes import Quality, Tier, fold_size, parse_size
 
 PROMPT_LIMIT: Final = 4000
 MOST_REFERENCES: Final = 16

@@ -11,8 +11,8 @@ import anyio
 import anyio.abc
 
 from vidgo_mcp.sandbox.refusals import invented
+from vidgo_mcp.sandbox.simulated_tasks import Task
 from vidgo_mcp.sandbox.state import CallbackRecord, Sandbox
-from vidgo_mcp.sandbox.tasks import Task
 
 ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 0.2

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vidgo_mcp.sandbox.answers import json_answer
 from vidgo_mcp.sandbox.callbacks import is_loopback
+from vidgo_mcp.sandbox.fault_responses import json_answer
 from vidgo_mcp.sandbox.state import Sandbox
 
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from vidgo_mcp.sandbox.accounts import Account, Ledger, LedgerEntry
 from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.faults import Fault, FaultPlan
-from vidgo_mcp.sandbox.ledger import Account, Ledger, LedgerEntry
-from vidgo_mcp.sandbox.pictures import Gallery
+from vidgo_mcp.sandbox.gallery import Gallery
 from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented
-from vidgo_mcp.sandbox.rules import read_submission
+from vidgo_mcp.sandbox.simulated_tasks import Task, duration_of, suffix_of
 from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Storage, StoredFile
-from vidgo_mcp.sandbox.tasks import Task, duration_of, suffix_of
+from vidgo_mcp.sandbox.submit_rules import read_submission
 
 if TYPE_CHECKING:
     import httpx
@@ -55,7 +55,7 @@ class CallbackRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class VendorOptions:
     """Choices where the documentation disagrees with itself or says nothing."""
 
     error_form: ErrorForm = "detail"
@@ -96,7 +96,7 @@ class Sandbox:
     ) -> None:
         if not 0 <= seconds[0] <= seconds[1]:
             raise ValueError(f"seconds must be two rising numbers from 0, not {seconds}.")
-        self.habits = Habits(
+        self.habits = VendorOptions(
             error_form=error_form,
             callback_form=callback_form,
             insufficient_status=insufficient_status,

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vidgo_mcp.sandbox.answers import CLOSE
+from vidgo_mcp.sandbox.fault_responses import CLOSE
 
 LOOK_SECONDS = 0.02
 

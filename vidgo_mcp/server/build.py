@@ -38,14 +38,14 @@ from mcp_types import (
 
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
-from vidgo_mcp.server import prompts, resources, results
-from vidgo_mcp.server.asking import ANSWER_SECONDS, QuestionForClient, asker
+from vidgo_mcp.server import prompts, resources, tool_results
+from vidgo_mcp.server.elicitation import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
 from vidgo_mcp.service import Progress, Service
 
 NAME: Final = "vidgo-mcp"
 MODERN_SINCE: Final = "2026-07-28"
-"""The first stateless version: its clients take resource links in results, and are asked by answering."""
+"""The first stateless version: its clients take resource links in tool_results, and are asked by answering."""
 RESOURCE_NOT_FOUND: Final = -32002
 """What the protocol asked for before 2026-07-28; since then it is INVALID_PARAMS."""
 AN_HOUR: Final = CacheHint(3_600_000, "public")
@@ -107,10 +107,10 @@ def build_server(
         except QuestionForClient as question:
             return question.result
         except VidgoError as error:
-            return results.error_result(error)
+            return tool_results.error_result(error)
         except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
             log.exception("%s failed in an unexpected way", params.name)
-            return results.error_result(
+            return tool_results.error_result(
                 InternalError(
                     f"{params.name} failed inside vidgo-mcp; the server's log on stderr has the details.",
                     money="unknown" if entry.spends else "nothing_spent",

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from vidgo_mcp.models.addresses import is_loopback_host
+from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.service import Service
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vidgo_mcp.journal import WINDOW
 from vidgo_mcp.models import Size, Tier, parse_size
-from vidgo_mcp.models.size import (
+from vidgo_mcp.models.sizes import (
     EDGE_STEP,
     FEWEST_PIXELS,
     GREATEST_ASPECT,

@@ -24,7 +24,7 @@ from vidgo_mcp.errors import InvalidRequestError, plain_text
 from vidgo_mcp.models import EstimateArguments, Picture, parse_size
 from vidgo_mcp.models.fields import PROMPT_LIMIT
 from vidgo_mcp.models.references import read_reference
-from vidgo_mcp.models.size import QUALITIES, RATIOS, TIERS
+from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.pricing import FULL_4K_RATIOS, PRICES, quote
 from vidgo_mcp.server.resources import complete_task
 from vidgo_mcp.server.schemas import input_schema

@@ -30,7 +30,7 @@ from pydantic import ValidationError
 
 from vidgo_mcp.errors import NotFoundError, VidgoError, plain_text
 from vidgo_mcp.models import ViewArguments
-from vidgo_mcp.models.outcomes import TaskResult
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.service import Service
 
@@ -137,7 +137,7 @@ async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
         kind, task_id = _addressed(uri)
         if kind == "images":
             return await _image(service, uri, task_id, caller)
-        task = await service.glance(task_id, caller=caller)
+        task = await service.peek_task(task_id, caller=caller)
     except NotFoundError:
         raise
     except VidgoError as error:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
-from vidgo_mcp.models.outcomes import BalanceResult, Estimate, TaskList, TaskResult
 from vidgo_mcp.models.requests import (
     Arguments,
     BalanceArguments,
@@ -18,7 +17,8 @@ from vidgo_mcp.models.requests import (
     GetTaskArguments,
     ViewArguments,
 )
-from vidgo_mcp.server import results
+from vidgo_mcp.models.results import BalanceResult, Estimate, TaskList, TaskResult
+from vidgo_mcp.server import tool_results
 from vidgo_mcp.server.schemas import input_schema, output_schema
 from vidgo_mcp.service import Progress, Service, read_arguments
 from vidgo_mcp.service.consent import Ask
@@ -50,38 +50,38 @@ class ToolEntry:
 async def _generate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     arguments = read_arguments(GenerateArguments, raw)
     made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
-    return results.task_result(made, links=call.links)
+    return tool_results.task_result(made, links=call.links)
 
 
 async def _edit(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     arguments = read_arguments(EditArguments, raw)
     made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
-    return results.task_result(made, links=call.links)
+    return tool_results.task_result(made, links=call.links)
 
 
 async def _get_task(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     arguments = read_arguments(GetTaskArguments, raw)
     if arguments.task_id is None:
-        return results.list_result(await call.service.tasks(arguments, caller=call.caller))
+        return tool_results.list_result(await call.service.tasks(arguments, caller=call.caller))
     found = await call.service.task(
         arguments.task_id, wait_seconds=arguments.wait_seconds, caller=call.caller, progress=call.progress
     )
-    return results.task_result(found, links=call.links)
+    return tool_results.task_result(found, links=call.links)
 
 
 async def _estimate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     arguments = read_arguments(EstimateArguments, raw)
-    return results.estimate_result(await call.service.estimate(arguments, caller=call.caller))
+    return tool_results.estimate_result(await call.service.estimate(arguments, caller=call.caller))
 
 
 async def _balance(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     read_arguments(BalanceArguments, raw)
-    return results.balance_result(await call.service.balance(caller=call.caller))
+    return tool_results.balance_result(await call.service.balance(caller=call.caller))
 
 
 async def _view(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
     found, view = await call.service.view(read_arguments(ViewArguments, raw), caller=call.caller)
-    return results.view_result(found, view)
+    return tool_results.view_result(found, view)
 
 
 def _entry(
@@ -149,7 +149,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             "get_task",
             "Get task",
             "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
-            "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
+            "itself, so call it once, not in a loop. For pending tool_results, and when the answer to a call was lost.",
             _get_task,
             GetTaskArguments,
             TaskResult,

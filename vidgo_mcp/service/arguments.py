@@ -15,7 +15,7 @@ from vidgo_mcp.errors import Fault, InvalidRequestError, plain_text
 from vidgo_mcp.models.fields import References
 from vidgo_mcp.models.references import read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
-from vidgo_mcp.models.size import parse_size
+from vidgo_mcp.models.sizes import parse_size
 from vidgo_mcp.pricing import UnpriceableError, quote
 
 A = TypeVar("A", bound=Arguments)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from vidgo_mcp.errors import BudgetError
 from vidgo_mcp.journal import Exhausted
-from vidgo_mcp.service.answers import timestamp
+from vidgo_mcp.service.task_results import timestamp
 
 BudgetMode = Literal["off", "warn", "enforce"]
 

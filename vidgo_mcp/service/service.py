@@ -13,7 +13,8 @@ import anyio
 from vidgo_mcp.errors import JournalError, VidgoError
 from vidgo_mcp.journal import Journal, in_window
 from vidgo_mcp.models.fields import DEFAULT_WAIT
-from vidgo_mcp.models.outcomes import (
+from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
+from vidgo_mcp.models.results import (
     BalanceResult,
     Estimate,
     SpendingLine,
@@ -23,13 +24,12 @@ from vidgo_mcp.models.outcomes import (
     TaskResult,
     View,
 )
-from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
 from vidgo_mcp.pricing import PRICES
-from vidgo_mcp.service import answers, looking
+from vidgo_mcp.service import task_lookup, task_results
 from vidgo_mcp.service.consent import Ask, cannot_ask
-from vidgo_mcp.service.disk import Disk, InThread
-from vidgo_mcp.service.following import Deadline, Progress, silence
-from vidgo_mcp.service.making import Limits, make, priced_picture
+from vidgo_mcp.service.generation import Limits, make, priced_picture
+from vidgo_mcp.service.local_files import Disk, InThread
+from vidgo_mcp.service.waiting import Deadline, Progress, silence
 from vidgo_mcp.service.workshop import Account, Connect, Workshop
 
 BALANCE_LIFE: Final = 30.0
@@ -175,7 +175,7 @@ class Service:
             NotFoundError: neither the journal nor Vidgo knows it.
             VidgoError: its status could not be read.
         """
-        return await looking.task(self._workshop, task_id, self._deadline(wait_seconds), caller, progress)
+        return await task_lookup.task(self._workshop, task_id, self._deadline(wait_seconds), caller, progress)
 
     async def tasks(self, arguments: GetTaskArguments, *, caller: str = "") -> TaskList:
         """Return the newest tasks of the caller, newest first.
@@ -190,8 +190,10 @@ class Service:
         now = shop.now()
         await shop.journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
         saved = await shop.copies(entries)
-        found = [answers.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)]
-        return TaskList(tasks=found, next_step=answers.list_next_step(found))
+        found = [
+            task_results.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)
+        ]
+        return TaskList(tasks=found, next_step=task_results.list_next_step(found))
 
     async def spending(self, *, caller: str = "") -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.
@@ -242,14 +244,14 @@ class Service:
             credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
         )
 
-    async def glance(self, task_id: str, *, caller: str = "") -> TaskResult:
+    async def peek_task(self, task_id: str, *, caller: str = "") -> TaskResult:
         """Return one task as it stands. It is still announced to whoever waits for its picture.
 
         Raises:
             NotFoundError: neither the journal nor Vidgo knows it.
             VidgoError: its status could not be read.
         """
-        return await looking.glance(self._workshop, task_id, caller)
+        return await task_lookup.peek_task(self._workshop, task_id, caller)
 
     async def newest(self, limit: int, *, caller: str = "") -> list[TaskResult]:
         """Return the newest tasks of the caller, newest first, which are still announced to whoever waits for them.
@@ -261,7 +263,8 @@ class Service:
         entries = await shop.journal.newest(shop.owner(caller), limit)
         saved = await shop.copies(entries)
         return [
-            answers.entry_result(entry, shop.now(), saved=paths) for entry, paths in zip(entries, saved, strict=True)
+            task_results.entry_result(entry, shop.now(), saved=paths)
+            for entry, paths in zip(entries, saved, strict=True)
         ]
 
     async def file(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
@@ -270,7 +273,7 @@ class Service:
         Raises:
             VidgoError: there is no picture, or not yet.
         """
-        return await looking.file(self._workshop, task_id, caller)
+        return await task_lookup.file(self._workshop, task_id, caller)
 
     async def view(self, arguments: ViewArguments, *, caller: str = "") -> tuple[TaskResult, View]:
         """Return a finished picture, scaled down for looking at.
@@ -278,8 +281,8 @@ class Service:
         Raises:
             VidgoError: there is nothing to look at, or not yet.
         """
-        result, content = await looking.picture(self._workshop, arguments.task_id, caller)
-        return result, await self._workshop.in_thread(looking.scaled_to, content, arguments.max_edge)
+        result, content = await task_lookup.picture(self._workshop, arguments.task_id, caller)
+        return result, await self._workshop.in_thread(task_lookup.scaled_to, content, arguments.max_edge)
 
     async def image(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, View]:
         """Return a finished picture for a client that takes at most 700 KB: scaled down only where it must be.
@@ -287,8 +290,8 @@ class Service:
         Raises:
             VidgoError: there is no picture, or not yet.
         """
-        result, content = await looking.picture(self._workshop, task_id, caller)
-        return result, await self._workshop.in_thread(looking.fitted, content)
+        result, content = await task_lookup.picture(self._workshop, task_id, caller)
+        return result, await self._workshop.in_thread(task_lookup.fitted, content)
 
     def warm_up(self) -> None:
         """Open the client in the background, once: the first paid call need not wait for imports."""

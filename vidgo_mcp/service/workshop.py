@@ -23,22 +23,22 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.journal.rules import recorded
-from vidgo_mcp.models.outcomes import TaskResult
-from vidgo_mcp.service import answers
-from vidgo_mcp.service.disk import Disk, InThread, Threads, existing
-from vidgo_mcp.service.following import Deadline, Meter, Watches, follow
+from vidgo_mcp.journal.transitions import recorded
+from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.service import task_results
 from vidgo_mcp.service.identity import owner_of
-from vidgo_mcp.service.saving import Savings
-from vidgo_mcp.service.submitting import Flights
-from vidgo_mcp.service.uploading import Uploads
+from vidgo_mcp.service.local_files import Disk, InThread, Threads, existing
+from vidgo_mcp.service.picture_saver import PictureSaver
+from vidgo_mcp.service.submission import Submissions
+from vidgo_mcp.service.upload_queue import Uploads
+from vidgo_mcp.service.waiting import Deadline, ProgressReporter, Watches, follow
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
 
 Connect = Callable[[], AbstractAsyncContextManager["VidgoClient"]]
 
-SHUTDOWN_PATIENCE: Final = 10.0
+SHUTDOWN_SECONDS: Final = 10.0
 """Seconds for which a stopping process waits for the answers to its submits."""
 LOOK_SECONDS: Final = 2.0
 """Seconds that a disk has to say whether a file is there."""
@@ -98,9 +98,9 @@ class Workshop:
         self.in_thread = in_thread or Threads()
         # Of its own: a look at a name must not wait until pictures are decoded.
         self._look_in_thread = in_thread or Threads()
-        self.flights = Flights(journal, callback_url=callback_url, draw=draw)
+        self.submissions = Submissions(journal, callback_url=callback_url, draw=draw)
         self.uploads = Uploads(journal, self.open, now=now, draw=draw)
-        self.savings = Savings(
+        self.savings = PictureSaver(
             journal,
             disk,
             self.open,
@@ -120,7 +120,7 @@ class Workshop:
             draw=draw,
         )
         self.awaited: Counter[str] = Counter()
-        self.untold: set[str] = set()
+        self.unreported: set[str] = set()
         """Entries whose call was answered before they were sent: what they cost is still to be told."""
         self.balance: tuple[float, float] | None = None
         self.balance_changes = 0
@@ -142,17 +142,17 @@ class Workshop:
         """Let submits and savings under way end, for up to 10 s: an answer that comes then is not lost."""
         with anyio.CancelScope(shield=True):
             late = self.savings.unfinished()
-            await self.flights.drop_unstarted()
-            with anyio.move_on_after(SHUTDOWN_PATIENCE):
-                await self.flights.all_landed()
+            await self.submissions.drop_unstarted()
+            with anyio.move_on_after(SHUTDOWN_SECONDS):
+                await self.submissions.all_done()
                 await self.savings.settle()
             self.saved_late = {
                 saving.task_id: None if saving.path is None else str(saving.path)
                 for saving in late
                 if saving.task_id is not None
             }
-            self.flights.cut()
-            await self.flights.all_landed()
+            self.submissions.cut()
+            await self.submissions.all_done()
         self.tasks.cancel_scope.cancel()
         try:
             # Without the error of the body, which so stays itself and is not wrapped in a group.
@@ -209,7 +209,7 @@ class Workshop:
         self.balance_changes += 1
 
     async def await_end(
-        self, entry: Entry, deadline: Deadline, meter: Meter, *, look: bool = True
+        self, entry: Entry, deadline: Deadline, meter: ProgressReporter, *, look: bool = True
     ) -> tuple[Entry, VidgoError | None]:
         """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
         await self.open()
@@ -220,8 +220,8 @@ class Workshop:
             entry = recorded(entry, watch.latest, empty=watch.empty, now=self.now())
         return entry, failure
 
-    async def foreign(
-        self, owner: str, task_id: str, deadline: Deadline, meter: Meter, *, field: str = "task_id"
+    async def untracked_task(
+        self, owner: str, task_id: str, deadline: Deadline, meter: ProgressReporter, *, field: str = "task_id"
     ) -> TaskResult:
         """Return a task that the journal does not know, as Vidgo describes it to this key.
 
@@ -230,19 +230,19 @@ class Workshop:
             VidgoError: its status could not be read.
         """
         await self.open()
-        watch = self.watches.foreign(self.tasks, task_id)
+        watch = self.watches.untracked_task(self.tasks, task_id)
         failure = await follow(watch, deadline, meter)
         if isinstance(failure, NotFoundError | PermissionDeniedError):
-            raise answers.no_such_task(failure, task_id, await self._near(owner, task_id), field) from None
+            raise task_results.no_such_task(failure, task_id, await self._near(owner, task_id), field) from None
         if failure is not None:
             raise failure
         if watch.latest is None:
             raise UnavailableError(
                 f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
             )
-        unsaved = bool(watch.latest.file_urls) and self.disk.shelf is not None
+        unsaved = bool(watch.latest.file_urls) and self.disk.save_dir is not None
         notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
-        return answers.foreign_result(watch.latest, empty=watch.empty, notes=[*notes, *await self.news(owner)])
+        return task_results.untracked_result(watch.latest, empty=watch.empty, notes=[*notes, *await self.news(owner)])
 
     async def _near(self, owner: str, task_id: str) -> list[str]:
         try:
@@ -277,7 +277,7 @@ class Workshop:
             notes = [*notes, error.message]
         said = [*notes, *await self.news(owner)]
         [saved] = await self.copies([entry])
-        return answers.entry_result(
+        return task_results.entry_result(
             entry, self.now(), saved=saved, charged=charged, another=another, notes=said, receipt=receipt
         )
 
@@ -318,4 +318,4 @@ class Workshop:
             waiting = await self.journal.undelivered(owner)
         except JournalError:
             return []
-        return answers.undelivered_notes([entry for entry in waiting if not self.awaited[entry.id]])
+        return task_results.undelivered_notes([entry for entry in waiting if not self.awaited[entry.id]])

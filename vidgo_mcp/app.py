@@ -1,0 +1,188 @@
+"""The one place that joins the concrete parts together; everything else receives what it uses."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio.to_thread
+
+from vidgo_mcp.errors import AuthenticationError
+from vidgo_mcp.files.reader import Folders
+from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.journal.processes import current_holder, is_gone
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.service import Budget, Disk, Limits, Service, account_of
+from vidgo_mcp.settings import Settings, missing_key_reason
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
+SANDBOX_ACCOUNT: Final = account_of("sandbox", "sandbox")
+DAY: Final = 24 * 3600.0
+MEGABYTE: Final = 1024 * 1024
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr: stdout belongs to the protocol. URLs may be signed, so the HTTP libraries stay quiet."""
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def build_service(settings: Settings, *, disk: Disk | None = None) -> Service:
+    """Return the service that the settings describe.
+
+    Args:
+        settings: what the user set.
+        disk: what of this machine's disk may be used; by default what the settings allow to the person before it.
+    """
+    return Service(
+        journal=journal_of(settings),
+        connect=lambda: connected(settings),
+        account=account_name(settings),
+        no_key=missing_key_reason(),
+        limits=Limits(
+            Budget(settings.budget_per_call, settings.budget_per_day, settings.effective_budget_mode),
+            settings.confirm_above,
+        ),
+        callback_url=settings.callback_url,
+        disk=disk or disk_of(settings),
+        default_wait=settings.wait_seconds,
+        holder=current_holder(),
+        gone=is_gone,
+    )
+
+
+def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
+    """Return what opens the client, and closes it."""
+    return _sandbox_client() if settings.sandbox else _client(settings.key, settings.base_url)
+
+
+def account_name(settings: Settings) -> str | None:
+    """Return whose key it is, None without a key."""
+    if settings.sandbox:
+        return SANDBOX_ACCOUNT
+    return account_of(settings.key, settings.base_url) if settings.key else None
+
+
+def journal_of(settings: Settings) -> Journal:
+    """Return the record of what was paid for; a file is opened at the first step."""
+    path = journal_path(settings)
+    return MemoryJournal() if path is None else SqliteJournal(path, retention=settings.journal_days * DAY)
+
+
+def journal_exists(settings: Settings) -> bool:
+    """Return whether there is a file that records what was paid for; one that cannot be looked at is there."""
+    path = journal_path(settings)
+    if path is None:
+        return False
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def for_reading(settings: Settings) -> Settings:
+    """Return the settings of a command that only reads: it does not make a journal where there is none."""
+    return settings if journal_exists(settings) else settings.model_copy(update={"journal": "memory"})
+
+
+def journal_path(settings: Settings) -> Path | None:
+    """Return the file that records what was paid for, None when it is kept in memory.
+
+    A sandbox inside the process always has one in memory: its tasks end with it.
+    """
+    if settings.sandbox or settings.journal == "memory":
+        return None
+    if settings.journal is not None:
+        return Path(settings.journal).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("vidgo-mcp", appauthor=False) / "journal.db"
+
+
+def state_key(settings: Settings) -> bytes | None:
+    """Return what seals questions to the person: the same in every process with this key, which it does not reveal.
+
+    None with a journal in memory: it forgets used answers with the process, so the seal must end with it too.
+    """
+    if settings.key is None or journal_path(settings) is None:
+        return None
+    return hmac.new(settings.key.encode(), b"vidgo-mcp: questions to the person", hashlib.sha256).digest()
+
+
+def disk_of(settings: Settings) -> Disk:
+    """Return what a person's own server may do with their disk."""
+    folder = save_folder(settings)
+    allowed = (*settings.input_dirs, *([folder] if folder is not None else []))
+    largest = settings.max_upload_mb * MEGABYTE
+    return Disk(Folders(allowed, largest, _home()), folder, facts=settings.save_metadata, largest=largest)
+
+
+def remote_disk(settings: Settings) -> Disk:
+    """Return what a server does for callers elsewhere: it takes inline data, and leaves its disk alone."""
+    return Disk(largest=settings.max_upload_mb * MEGABYTE)
+
+
+def save_folder(settings: Settings) -> Path | None:
+    """Return where finished pictures are saved, None when they are not.
+
+    A sandbox's pictures are no pictures: they are saved only where somebody names a folder for them.
+    """
+    if settings.save_dir is not None:
+        return None if settings.save_dir == "off" else Path(settings.save_dir)
+    if settings.sandbox:
+        return None
+    from platformdirs import user_pictures_path
+
+    try:
+        return user_pictures_path() / "vidgo"
+    except RuntimeError:
+        # No home is known, as in some containers: there is no folder of this person's to save into.
+        return None
+
+
+def _home() -> str | None:
+    try:
+        return str(Path.home())
+    except RuntimeError:
+        return None
+
+
+@asynccontextmanager
+async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]:
+    if key is None:
+        raise AuthenticationError(missing_key_reason())
+    async with await anyio.to_thread.run_sync(_new_client, key, base_url) as client:
+        yield client
+
+
+def _new_client(key: str, base_url: str) -> VidgoClient:
+    # In a worker thread: the import of httpx takes longer than any answer should.
+    from vidgo_mcp.client import VidgoClient
+
+    return VidgoClient(key, base_url=base_url)
+
+
+@asynccontextmanager
+async def _sandbox_client() -> AsyncGenerator[VidgoClient]:
+    from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+
+    server = running(Sandbox())
+    base_url = await anyio.to_thread.run_sync(server.__enter__)
+    try:
+        async with _client(SANDBOX_KEY, base_url) as client:
+            yield client
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(server.__exit__, None, None, None)

@@ -1,0 +1,46 @@
+"""When a refused call is made again: full jitter below growing bounds, never before a Retry-After, not for ever."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+
+from vidgo_mcp.errors import NotSentError, RateLimitedError, VidgoError
+
+SUBMIT_RETRY_SECONDS: Final = 20.0
+"""Seconds for which a submit that was provably not accepted is tried again."""
+BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
+"""Seconds; the vendor's advice for 429 and 5xx."""
+
+
+class RetryDeadline:
+    """The time that one call has for trying again."""
+
+    def __init__(self, seconds: float = SUBMIT_RETRY_SECONDS, draw: Callable[[], float] = random.random) -> None:
+        self._deadline = anyio.current_time() + seconds
+        self._draw = draw
+        self._attempt = 0
+
+    async def pause(self, error: VidgoError) -> None:
+        """Sleep until the call may be made again.
+
+        Raises:
+            VidgoError: the error itself, when it does not prove that nothing was accepted, or no time is left.
+        """
+        if not isinstance(error, NotSentError | RateLimitedError):
+            raise error
+        delay = backoff(self._attempt, self._draw, error.retry_after)
+        self._attempt += 1
+        if anyio.current_time() + delay > self._deadline:
+            raise error
+        await anyio.sleep(delay)
+
+
+def backoff(attempt: int, draw: Callable[[], float], retry_after: float | None) -> float:
+    """Return the seconds before the next attempt; ``attempt`` counts from 0."""
+    bound = BACKOFF[min(attempt, len(BACKOFF) - 1)]
+    jittered = bound * draw()
+    return max(jittered, retry_after or 0.0)

@@ -1,0 +1,150 @@
+"""How each step changes an entry, and how a rolling budget refuses: pure rules that every keeper shares.
+
+    reserved ──sending──▶ sent ──binding──▶ accepted ──recorded──▶ finished, empty, failed
+        ◀──unsend────── │                  ▲
+                            └─lost─▶ unknown ──┘  binding: a late answer, or a person who knows
+
+A rule gets None for an entry that is gone, and raises JournalError where the step must not be taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from vidgo_mcp.errors import JournalError, Money
+from vidgo_mcp.journal.entries import MADE, WINDOW, Entry, counts
+from vidgo_mcp.journal.journal import Exhausted, Spending
+from vidgo_mcp.models.sizes import QUALITIES, TIERS
+from vidgo_mcp.models.tasks import Task
+
+GONE: Final = "it is no longer in the journal"
+REPEAT: Final = "Repeat this exact call; it finds what stands in the journal."
+KEEP: Final = "Keep this task_id and do not submit again; get_task reads it at Vidgo."
+LIST: Final = "List the journal: only a submit whose outcome is unknown can be settled by hand, and only once."
+ORPHANED: Final = "the process that sent it ended before the answer came"
+
+
+def sending(entry: Entry | None, now: float) -> Entry:
+    """Return the entry as it is while its POST is made; only what is reserved may be sent."""
+    if entry is None or entry.state != "reserved":
+        raise _refusal("The picture was not sent", entry, next_step=REPEAT, retryable=True)
+    return replace(entry, state="sent", sent_at=now)
+
+
+def unsend(entry: Entry | None) -> Entry:
+    """Return the entry after a POST that accepted nothing, also when its process had been given up meanwhile."""
+    if entry is None or entry.state not in {"sent", "unknown"}:
+        raise _refusal("The refused submit could not be taken back", entry, next_step=REPEAT, retryable=True)
+    return replace(entry, state="reserved", sent_at=None, error=None)
+
+
+def can_release(entry: Entry | None) -> bool:
+    """Return whether a release has something to forget; what may have been paid for is never forgotten."""
+    if entry is not None and entry.state != "reserved":
+        raise _refusal("The picture was not released", entry, money="unknown", next_step=REPEAT)
+    return entry is not None
+
+
+def lost(entry: Entry | None, reason: str, now: float) -> Entry:
+    """Return the entry after an answer that was lost. A task that is known meanwhile stays known."""
+    if entry is None:
+        raise _refusal("That the answer to the submit was lost could not be recorded", entry, money="unknown")
+    if entry.task_id is not None:
+        return entry
+    return replace(entry, state="unknown", sent_at=now if entry.sent_at is None else entry.sent_at, error=reason)
+
+
+def binding(entry: Entry | None, task: Task) -> Entry:
+    """Return the entry with the task that its POST created; the same answer may come twice."""
+    if entry is not None and entry.task_id == task.task_id:
+        return entry
+    if entry is None or entry.state not in {"sent", "unknown"}:
+        raise _refusal(f"Vidgo accepted the task {task.task_id}, but it could not be recorded", entry, task=task)
+    return replace(entry, state="accepted", task_id=task.task_id, status=task.status, error=None)
+
+
+def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
+    """Return the entry as a person settled it, None when it is to be forgotten."""
+    if entry is None or entry.state != "unknown":
+        raise _refusal("The submit was not settled", entry, next_step=LIST)
+    return None if task is None else binding(entry, task)
+
+
+def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Entry:
+    """Return the entry after a reading of its task. An end is final."""
+    if entry is None or entry.task_id is None:
+        raise _refusal(f"What Vidgo says of the task {task.task_id} could not be recorded", entry, task=task)
+    if entry.state in {"finished", "failed", "empty"}:
+        return entry
+    seen = replace(entry, status=task.status, progress=task.progress)
+    if task.phase == "failed":
+        return replace(seen, state="failed", error=task.error_message, ended_at=now)
+    if task.phase == "finished" and task.file_urls:
+        return replace(seen, state="finished", image_urls=task.file_urls, progress=100, ended_at=now)
+    if task.phase == "finished" and empty:
+        return replace(seen, state="empty", ended_at=now)
+    return seen
+
+
+def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:
+    """Return the entry with the copy of its picture and the digest of its bytes; the first copy stays."""
+    if entry is None or entry.state != "finished":
+        raise _refusal("Where the copy of the picture is could not be recorded", entry)
+    return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths), saved_digest=digest)
+
+
+def may_save(saver: str | None, holder: str, gone: Callable[[str], bool]) -> bool:
+    """Return whether a process may save a picture, given who is at it."""
+    return saver is None or saver == holder or gone(saver)
+
+
+def uploads_to_invalidate(before: Entry | None, after: Entry, of_task: Callable[[str], Entry | None]) -> Sequence[str]:
+    """Return the digests of the uploads with which a task has just failed: Vidgo may have lost them.
+
+    ``of_task`` returns the entry of a task of the same owner: of one whose URL had died, the saved copy was uploaded.
+    """
+    if after.state != "failed" or (before is not None and before.state == "failed"):
+        return ()
+    made = [
+        of_task(reference.removeprefix(MADE)) for reference in after.intent.references if reference.startswith(MADE)
+    ]
+    return (*after.intent.uploads, *(entry.saved_digest for entry in made if entry is not None and entry.saved_digest))
+
+
+def spent(entries: Iterable[Entry], now: float) -> int:
+    """Return the credits that count in the rolling 24 hours."""
+    return sum(entry.intent.credits for entry in entries if counts(entry, now))
+
+
+def exhausted(entries: Iterable[Entry], price: int, budget: int, now: float) -> Exhausted:
+    """Return what a rolling budget that has no room for a price answers."""
+    counted = sorted((e.dies_at or now + WINDOW, e.intent.credits) for e in entries if counts(e, now))
+    left = total = sum(paid for _, paid in counted)
+    for dies_at, freed in counted:
+        left -= freed
+        if left + price <= budget:
+            return Exhausted(total, dies_at)
+    return Exhausted(total, None)
+
+
+def in_table_order(found: Iterable[Spending]) -> list[Spending]:
+    """Return what was spent in the order of the price table."""
+    return sorted(found, key=lambda one: (QUALITIES.index(one.quality), TIERS.index(one.tier)))
+
+
+def _refusal(
+    what: str,
+    entry: Entry | None,
+    *,
+    money: Money = "nothing_spent",
+    next_step: str | None = None,
+    retryable: bool = False,
+    task: Task | None = None,
+) -> JournalError:
+    why = GONE if entry is None else f"in the journal it is {entry.state}"
+    task_id = task.task_id if task is not None else entry.task_id if entry is not None else None
+    if task_id is not None:
+        return JournalError(f"{what}: {why}.", money="accepted", next_step=next_step or KEEP, task_id=task_id)
+    return JournalError(f"{what}: {why}.", money=money, next_step=next_step or REPEAT, retryable=retryable)

@@ -1,0 +1,132 @@
+"""The life of one task: its state is computed from the clock when somebody looks, so no background work is needed."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vidgo_mcp.sandbox.faults import Fault
+from vidgo_mcp.sandbox.refusals import invented
+from vidgo_mcp.sandbox.storage import StoredFile
+from vidgo_mcp.sandbox.submit_rules import Submission
+
+POLICY_VIOLATION = invented("The prompt was rejected by the content policy")
+LOST_REFERENCE = invented("A reference picture could not be downloaded: its URL has expired")
+EARLY_FAILURE_SECONDS = 2.0
+_SUFFIX_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(slots=True)
+class Task:
+    """One accepted submit. `started` and `seconds` are on the sandbox's clock; `account` is a label."""
+
+    task_id: str
+    account: str
+    submission: Submission
+    created: datetime
+    started: float
+    seconds: float
+    faults: tuple[Fault, ...]
+    result: StoredFile
+    base_url: str
+    lost_reference: bool = False
+    settled: bool = False
+    finished_reads: int = 0
+
+    def fault(self, name: str) -> Fault | None:
+        """Return the fault of this name if it was planned for this task."""
+        return next((fault for fault in self.faults if fault.name == name), None)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it ends as failed."""
+        return self.lost_reference or any(fault.name in ("failed", "failed_early") for fault in self.faults)
+
+    @property
+    def ends_at(self) -> float:
+        """When it ends, on the sandbox's clock; infinite for a task that is stuck."""
+        if self.fault("stuck"):
+            return math.inf
+        return self.started + (EARLY_FAILURE_SECONDS if self.fault("failed_early") else self.seconds)
+
+    def ended(self, at: float) -> bool:
+        """Tell whether the task is finished or failed at that moment."""
+        return at >= self.ends_at
+
+    def status(self, at: float) -> str:
+        """Return the status word at that moment."""
+        if self.ended(at):
+            return "failed" if self.fails else "finished"
+        if at - self.started < min(0.5, self.seconds / 10):
+            return "not_started"
+        strange = self.fault("strange_status")
+        return strange.text or "" if strange else "running"
+
+    def progress(self, at: float) -> int:
+        """Return 0 to 100; 0 for a failed task, as documented."""
+        if self.ended(at):
+            return 0 if self.fails else 100
+        return min(95, int(100 * (at - self.started) / self.seconds)) if self.seconds else 95
+
+    def error_message(self, at: float) -> str | None:
+        """Return why the task failed, once it has."""
+        if not (self.fails and self.ended(at)):
+            return None
+        planned = self.fault("failed")
+        if planned and planned.text:
+            return planned.text
+        return LOST_REFERENCE if self.lost_reference else POLICY_VIOLATION
+
+    def shows_files(self, at: float) -> bool:
+        """Tell whether a read at that moment lists the result."""
+        if self.fails or not self.ended(at) or self.fault("no_files"):
+            return False
+        late = self.fault("late_files")
+        return late is None or self.finished_reads > (late.number or 0)
+
+    def data(self, at: float, file_url: str) -> dict[str, Any]:
+        """Return the `data` of a status read at that moment."""
+        data: dict[str, Any] = {
+            "task_id": self.task_id,
+            "status": self.status(at),
+            "files": [{"file_url": file_url, "file_type": "image"}] if self.shows_files(at) else [],
+            "created_time": self.created_time,
+            "progress": self.progress(at),
+            "error_message": self.error_message(at),
+        }
+        if self.fault("null_progress"):
+            data["progress"] = None
+        if self.fault("no_progress"):
+            del data["progress"]
+        if self.fault("extra_fields"):
+            data |= {"credits_amount": self.submission.credits, "queue": {"position": 0}, "seed": None}
+            for file in data["files"]:
+                file |= {"width": self.submission.width, "labels": ["undocumented"]}
+        return data
+
+    @property
+    def created_time(self) -> str:
+        """The naive ISO 8601 time of the submit."""
+        return naive(self.created)
+
+
+def naive(moment: datetime) -> str:
+    """Write a time as Vidgo does: ISO 8601 without a zone."""
+    return moment.replace(tzinfo=None, microsecond=0).isoformat()
+
+
+def suffix_of(number: int, prompt: str) -> str:
+    """Derive the last part of a task id from the number of the task and its prompt."""
+    value = int.from_bytes(hashlib.sha256(f"{number} {prompt}".encode("utf-8", "surrogatepass")).digest()[:8])
+    letters = ""
+    for _ in range(8):
+        value, place = divmod(value, len(_SUFFIX_ALPHABET))
+        letters += _SUFFIX_ALPHABET[place]
+    return letters
+
+
+def duration_of(suffix: str, seconds: tuple[float, float]) -> float:
+    """Choose how long a task takes, between the two bounds, from the last part of its id."""
+    share = hashlib.sha256(suffix.encode()).digest()[0] / 255
+    return seconds[0] + share * (seconds[1] - seconds[0])
