@@ -21,9 +21,9 @@ Only ``NotSentError`` and ``RateLimitedError`` prove that a submit may be sent a
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 Category = Literal[
     "invalid_request",
@@ -45,26 +45,88 @@ Money = Literal["nothing_spent", "accepted", "unknown"]
 Consent = Literal["declined", "dismissed", "no_answer", "cannot_ask"]
 """How asking the person ended, when not in an acceptance."""
 
+Remedy = Literal[
+    # The call itself
+    "correct_arguments",
+    "repeat",
+    "repeat_later",
+    "repeat_with_time",
+    "make_again",
+    # The task
+    "show_picture",
+    "wait_for_task",
+    "wait_for_reference",
+    "list_tasks",
+    "use_nearest_task",
+    "use_other_reference",
+    "use_url",
+    "keep_task_id",
+    # The person
+    "tell_user",
+    "ask_user",
+    "respect_refusal",
+    "compare_balance",
+    "contact_support",
+    "read_log",
+    # The operator's settings
+    "set_key",
+    "add_credits",
+    "raise_max_credits",
+    "raise_call_budget",
+    "raise_day_budget",
+    "raise_confirm_above",
+    "raise_max_upload",
+    "add_input_dir",
+    "fix_journal",
+]
+"""What to do next. ``wording`` says each one, once for a model and once for a person."""
+
 VENDOR_TEXT_LIMIT = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One rule that a request breaks: the argument, and a sentence that names value, rule and remedy."""
+    """One rule that a request breaks: the argument, and a sentence that names the value, the rule and what fits."""
 
     field: str
     message: str
 
 
-class VidgoError(Exception):
-    """A call that could not be answered.
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a remedy is worded with, as far as it is known.
 
     Attributes:
-        message: one or more plain sentences, never the key, never a class name.
+        price: credits of the picture.
+        limit: credits of the limit that refused it.
+        affordable: the most credits that a picture may cost right now.
+        other_task: the task of a reference, or the known task_id that is most like the one that was given.
+        path: where the copy of a picture is.
+        example: the arguments of a call that works, at ``price``.
+    """
+
+    price: int | None = None
+    limit: int | None = None
+    affordable: int | None = None
+    other_task: str | None = None
+    path: str | None = None
+    example: Mapping[str, Any] | None = None
+
+
+NO_FACTS = Facts()
+
+
+class VidgoError(Exception):
+    """A call that could not be answered. Errors are frozen: ``changed`` returns another one.
+
+    Attributes:
+        message: what happened, in plain sentences that fit any caller; never the key, never a class name.
         money: whether credits may have moved.
         retryable: whether this very call may succeed when it is simply made again.
-        next_step: one sentence, what to do now.
+        remedy: the code for what to do next.
+        facts: what the remedy is worded with.
         task_id: the task that the call was about, when there is one.
+        field: the argument that is at fault, when there is one.
         http_status: what Vidgo answered, when it answered.
         vendor_text: Vidgo's own words, trimmed and without control characters.
         retry_after: seconds to wait, when Vidgo named a number.
@@ -73,7 +135,18 @@ class VidgoError(Exception):
     category: ClassVar[Category] = "internal"
     default_money: ClassVar[Money] = "nothing_spent"
     default_retryable: ClassVar[bool] = False
-    default_next_step: ClassVar[str] = ""
+    default_remedy: ClassVar[Remedy] = "tell_user"
+
+    message: str
+    money: Money
+    retryable: bool
+    remedy: Remedy
+    facts: Facts
+    task_id: str | None
+    field: str | None
+    http_status: int | None
+    vendor_text: str | None
+    retry_after: float | None
 
     def __init__(
         self,
@@ -81,7 +154,8 @@ class VidgoError(Exception):
         *,
         money: Money | None = None,
         retryable: bool | None = None,
-        next_step: str | None = None,
+        remedy: Remedy | None = None,
+        facts: Facts = NO_FACTS,
         task_id: str | None = None,
         field: str | None = None,
         http_status: int | None = None,
@@ -89,76 +163,87 @@ class VidgoError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.money: Money = money or self.default_money
-        self.retryable = self.default_retryable if retryable is None else retryable
-        self.next_step = self.default_next_step if next_step is None else next_step
-        self.task_id = task_id
-        self.field = field
-        self.http_status = http_status
-        self.vendor_text = vendor_text
-        self.retry_after = retry_after
+        self.__dict__.update(
+            message=message,
+            money=self.default_money if money is None else money,
+            retryable=self.default_retryable if retryable is None else retryable,
+            remedy=self.default_remedy if remedy is None else remedy,
+            facts=facts,
+            task_id=task_id,
+            field=field,
+            http_status=http_status,
+            vendor_text=vendor_text,
+            retry_after=retry_after,
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Python itself sets __traceback__, __context__ and __notes__ on what is raised.
+        if not name.startswith("__"):
+            raise AttributeError(f"errors are frozen; use changed({name}=...)")
+        super().__setattr__(name, value)
+
+    def changed(self, **changes: Any) -> Self:
+        """Return another error of this kind, which differs in the named attributes.
+
+        Raise it in place of an error that somebody else may be holding: a raised object carries its traceback.
+        """
+        other = type(self).__new__(type(self), changes.get("message", self.message))
+        own = {name: value for name, value in self.__dict__.items() if not name.startswith("__")}
+        other.__dict__.update(own | changes)
+        return other
 
 
 class InvalidRequestError(VidgoError):
     """The request breaks one or more rules; ``faults`` lists all of them."""
 
     category = "invalid_request"
-    default_next_step = "Correct the arguments and call again; nothing was spent."
+    default_remedy = "correct_arguments"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        faults: Sequence[Fault] = (),
-        field: str | None = None,
-        next_step: str | None = None,
-        http_status: int | None = None,
-        vendor_text: str | None = None,
-    ) -> None:
-        super().__init__(message, field=field, next_step=next_step, http_status=http_status, vendor_text=vendor_text)
-        self.faults = tuple(faults)
+    faults: tuple[Fault, ...]
+
+    def __init__(self, message: str, *, faults: Sequence[Fault] = (), **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.__dict__["faults"] = tuple(faults)
 
     @classmethod
-    def from_faults(cls, faults: Sequence[Fault], *, next_step: str | None = None) -> InvalidRequestError:
+    def from_faults(cls, faults: Sequence[Fault], *, facts: Facts = NO_FACTS) -> Self:
         """Report all faults of one call together."""
         message = faults[0].message if len(faults) == 1 else "\n".join(f"- {fault.message}" for fault in faults)
-        return cls(message, faults=faults, field=faults[0].field, next_step=next_step)
+        return cls(message, faults=faults, field=faults[0].field, facts=facts)
 
 
 class AuthenticationError(VidgoError):
     """No key is set, or Vidgo does not accept it."""
 
     category = "authentication"
-    default_next_step = "Ask the user to set VIDGO_API_KEY to a valid Vidgo key and to restart this server."
+    default_remedy = "set_key"
 
 
 class InsufficientCreditsError(VidgoError):
     """The account cannot pay for this picture."""
 
     category = "insufficient_credits"
-    default_next_step = (
-        "Tell the user that the Vidgo account needs more credits; get_balance says what is left, "
-        "estimate_cost finds a cheaper picture."
-    )
+    default_remedy = "add_credits"
 
 
 class BudgetError(VidgoError):
     """A limit of the caller or of the operator is lower than the price."""
 
     category = "budget"
-    default_next_step = "Ask for a cheaper picture, or ask the user to raise the limit."
+    default_remedy = "raise_call_budget"
 
 
 class DeclinedError(VidgoError):
     """The person was asked, or could not be asked, and did not agree."""
 
     category = "declined"
-    default_next_step = "Do not try again unless the user asks for it."
+    default_remedy = "respect_refusal"
 
-    def __init__(self, message: str, *, consent: Consent = "declined", next_step: str | None = None) -> None:
-        super().__init__(message, next_step=next_step)
-        self.consent = consent
+    consent: Consent
+
+    def __init__(self, message: str, *, consent: Consent = "declined", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.__dict__["consent"] = consent
 
 
 class RateLimitedError(VidgoError):
@@ -166,21 +251,21 @@ class RateLimitedError(VidgoError):
 
     category = "rate_limited"
     default_retryable = True
-    default_next_step = "Wait a little, then repeat this exact call."
+    default_remedy = "repeat_later"
 
 
 class NotFoundError(VidgoError):
     """There is no such task for this key."""
 
     category = "not_found"
-    default_next_step = "Call get_task without task_id to list the newest tasks."
+    default_remedy = "list_tasks"
 
 
 class PermissionDeniedError(VidgoError):
     """The thing exists, and is not for this caller."""
 
     category = "permission"
-    default_next_step = "Use only tasks and URLs that belong to this account."
+    default_remedy = "tell_user"
 
 
 class UnavailableError(VidgoError):
@@ -188,7 +273,7 @@ class UnavailableError(VidgoError):
 
     category = "unavailable"
     default_retryable = True
-    default_next_step = "Repeat this exact call in a minute."
+    default_remedy: ClassVar[Remedy] = "repeat_later"
 
 
 class NotSentError(UnavailableError):
@@ -199,10 +284,7 @@ class JournalError(UnavailableError):
     """The journal cannot be used, so nothing that costs credits is sent."""
 
     default_retryable = False
-    default_next_step = (
-        "Tell the user: VIDGO_JOURNAL names another file, or memory for a journal that ends with this process. "
-        "Prices and tasks by task_id still work."
-    )
+    default_remedy = "fix_journal"
 
 
 class OutcomeUnknownError(VidgoError):
@@ -210,17 +292,14 @@ class OutcomeUnknownError(VidgoError):
 
     category = "outcome_unknown"
     default_money: ClassVar[Money] = "unknown"
-    default_next_step = (
-        "Do not reword the prompt and do not raise variation unless the user accepts that it may be paid for twice: "
-        "repeating these arguments sends nothing for 24 hours. Compare get_balance, and tell the user."
-    )
+    default_remedy = "compare_balance"
 
 
 class InternalError(VidgoError):
     """A bug in vidgo-mcp; its details are in the server's log."""
 
     category = "internal"
-    default_next_step = "Tell the user, and look into the log of the server on stderr."
+    default_remedy = "read_log"
 
 
 def plain_text(text: str, limit: int = VENDOR_TEXT_LIMIT) -> str:

@@ -23,7 +23,7 @@ from vidgo_mcp.app import (
     journal_of,
     journal_path,
 )
-from vidgo_mcp.cli import words
+from vidgo_mcp.cli import journal_text
 from vidgo_mcp.cli.report import ExitCode, tell_error
 from vidgo_mcp.cli.terminal import echo_json, json_text, plain_reason
 from vidgo_mcp.errors import (
@@ -84,8 +84,8 @@ class JournalView:
         if len(found) == 1:
             return found[0]
         if found:
-            raise NotFoundError(f"{len(found)} entries begin with {sought}; give more of the id.", next_step="")
-        raise NotFoundError(f"The journal has no entry {sought}.", next_step="`vidgo-mcp journal` lists them.")
+            raise NotFoundError(f"{len(found)} entries begin with {sought}; give more of the id.", remedy="tell_user")
+        raise NotFoundError(f"The journal has no entry {sought}; `vidgo-mcp journal` lists them.", remedy="tell_user")
 
 
 def listing(settings: Settings, *, limit: int, as_json: bool) -> int:
@@ -98,7 +98,7 @@ def listing(settings: Settings, *, limit: int, as_json: bool) -> int:
         if as_json:
             echo_json({"entries": [as_dict(entry) for entry in entries]})
         else:
-            click.echo(words.of_entries(entries, settings))
+            click.echo(journal_text.entries_text(entries, journal_path(settings)))
 
     return _with_view(settings, read, tell, as_json=as_json, missing=NOTHING)
 
@@ -113,7 +113,7 @@ def show(settings: Settings, name: str, *, as_json: bool) -> int:
         if as_json:
             echo_json(as_dict(entry))
         else:
-            click.echo(words.of_entry(as_dict(entry)))
+            click.echo(journal_text.entry_text(as_dict(entry)))
 
     return _with_view(settings, read, tell, as_json=as_json)
 
@@ -146,8 +146,8 @@ def resolve(settings: Settings, name: str, task_id: str | None, *, as_json: bool
         if entry.state != "unknown":
             raise InvalidRequestError(
                 f"Only a submit whose outcome is unknown can be settled; {entry.id[:8]} is {entry.state}. "
-                "Nothing was changed.",
-                next_step="`vidgo-mcp journal` lists what is unknown.",
+                "`vidgo-mcp journal` lists what is unknown.",
+                remedy="tell_user",
             )
         if task_id is None:
             return entry, await book.journal.resolve(entry.id, task=None)
@@ -160,7 +160,7 @@ def resolve(settings: Settings, name: str, task_id: str | None, *, as_json: bool
         if as_json:
             echo_json({"settled": before.id, **({"not_charged": True} if after is None else as_dict(after))})
         else:
-            click.echo(words.of_settled(before, after))
+            click.echo(journal_text.settled_text(before, after))
 
     return _with_view(settings, settle, tell, as_json=as_json)
 
@@ -177,7 +177,7 @@ def summary(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         echo_json(report.to_json())
     else:
-        click.echo(words.of_spending(report))
+        click.echo(journal_text.spending_text(report))
     return ExitCode.DONE
 
 
@@ -230,10 +230,10 @@ def _with_view(
         elif missing is not None:
             found = missing
         else:
-            raise NotFoundError(f"There is no journal yet: {journal_path(settings)} does not exist.", next_step="")
+            raise NotFoundError(
+                f"There is no journal yet: {journal_path(settings)} does not exist.", remedy="tell_user"
+            )
         tell(found)
-    except (InvalidRequestError, NotFoundError) as error:
-        return tell_error(error, settings, as_json, step=error.next_step)
     except VidgoError as error:
         return tell_error(error, settings, as_json)
     return ExitCode.DONE
@@ -264,14 +264,14 @@ async def _task_of(settings: Settings, book: JournalView, task_id: str) -> Task:
     known = await book.journal.by_task(book.owner, task_id)
     if known is not None:
         raise InvalidRequestError(
-            f"The task {task_id} belongs to the entry {known.id[:8]} already. Nothing was changed.", next_step=""
+            f"The task {task_id} belongs to the entry {known.id[:8]} already.", remedy="tell_user"
         )
     try:
         async with connected(settings) as client:
             return await client.status(task_id)
     except (NotFoundError, PermissionDeniedError):
         raise NotFoundError(
-            f"Vidgo knows no task {task_id} of this key. Nothing was changed.", next_step="Compare the id."
+            f"Vidgo knows no task {task_id} of this key, so nothing was changed.", remedy="tell_user"
         ) from None
     except UnavailableError as error:
         raise UnavailableError(f"The task {task_id} cannot be read at Vidgo. {error.message}") from None
@@ -285,8 +285,6 @@ def _write(path: Path, text: str) -> None:
         with os.fdopen(new, "w", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError:
-        raise InvalidRequestError(f"{path} exists already. Nothing was written.", next_step="Name another.") from None
+        raise InvalidRequestError(f"{path} exists already; name another file.", remedy="tell_user") from None
     except OSError as error:
-        raise InvalidRequestError(
-            f"{path} cannot be written: {plain_reason(error)}.", next_step="Name another file."
-        ) from None
+        raise InvalidRequestError(f"{path} cannot be written: {plain_reason(error)}.", remedy="tell_user") from None

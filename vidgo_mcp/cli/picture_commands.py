@@ -13,9 +13,8 @@ import anyio
 import click
 
 from vidgo_mcp.app import build_service, configure_logging, disk_of, for_reading
-from vidgo_mcp.cli import words
 from vidgo_mcp.cli.output import Fetched, Output, fetched, not_paid_yet
-from vidgo_mcp.cli.report import ExitCode, options_of_output, tell_error, told
+from vidgo_mcp.cli.report import ExitCode, command_of, tell_error, told
 from vidgo_mcp.cli.terminal import Wait, answered, echo_json, is_terminal, shown_wait
 from vidgo_mcp.cli.typed_files import typed_references
 from vidgo_mcp.errors import BudgetError, InternalError, VidgoError
@@ -24,6 +23,7 @@ from vidgo_mcp.models.results import Estimate, Result, TaskResult
 from vidgo_mcp.service import Disk, Service, read_arguments
 from vidgo_mcp.service.consent import Answer, Ask, Question
 from vidgo_mcp.settings import Settings
+from vidgo_mcp.wording import for_person
 
 PATIENCE: Final = 300
 """Seconds for which a person who watches waits, when neither they nor VIDGO_WAIT_SECONDS says."""
@@ -88,8 +88,8 @@ def generate(
             except BudgetError:
                 return "Stopped before anything was sent; nothing was spent."
             except VidgoError as error:
-                return words.of_error(error, settings, options=options_of_output(output))
-            return words.of_stopped(found, settings, options=options_of_output(output))
+                return for_person.error_text(error, command_of(settings, output))
+            return for_person.stopped_text(found, command_of(settings, output))
         return f"Stopped; what became of it could not be read in time. Last known: {last_words or 'nothing'}."
 
     return _run(settings, settings, make, stopped, as_json=as_json, output=output, disk=disk)
@@ -108,7 +108,7 @@ def task(settings: Settings, given: Mapping[str, Any], *, as_json: bool, output:
 
     async def stopped(service: Service) -> str:
         again = f"vidgo-mcp task {given.get('task_id') or ''}".strip()
-        return f"Stopped waiting; the task goes on. Fetch it with: {again}{options_of_output(output)}"
+        return f"Stopped waiting; the task goes on. Fetch it with: {again}{command_of(settings, output).options}"
 
     return _run(settings, for_reading(settings), find, stopped, as_json=as_json, output=output)
 
@@ -146,7 +146,7 @@ def price(settings: Settings, given: Mapping[str, Any], *, as_json: bool) -> int
     if as_json:
         echo_json(estimate.to_json())
     else:
-        click.echo(words.of_estimate(estimate, table=not raw))
+        click.echo(for_person.price_text(estimate, table=not raw))
     return ExitCode.DONE
 
 
@@ -176,19 +176,19 @@ def _run(
         found = anyio.run(_attended, service, work, stopped, None if to_stdout else tell)
     except KeyboardInterrupt:
         if codes:
-            click.echo(words.of_saved_late(None), err=True)
+            click.echo(for_person.saved_late_text(None), err=True)
         raise
     if isinstance(found, click.UsageError):
         raise found
     if isinstance(found, VidgoError):
-        return tell_error(found, settings, as_json, options=options_of_output(output))
+        return tell_error(found, settings, as_json, output=output)
     if isinstance(found, int):
         return found
     if to_stdout:
         tell(found)
     result = found.result if isinstance(found, Fetched) else found
     if isinstance(result, TaskResult) and result.task_id in service.saved_late:
-        click.echo(words.of_saved_late(service.saved_late[result.task_id]), err=True)
+        click.echo(for_person.saved_late_text(service.saved_late[result.task_id]), err=True)
     return codes[0]
 
 
@@ -219,7 +219,7 @@ async def _attended(
                 found = InternalError(
                     "vidgo-mcp failed; the lines above have the details.",
                     money="unknown",
-                    next_step="Compare the balance (vidgo-mcp doctor) before you make it again.",
+                    remedy="compare_balance",
                 )
             tasks.cancel_scope.cancel()
         if isinstance(found, Result | Fetched) and tell is not None:

@@ -170,11 +170,10 @@ class VidgoClient:
         try:
             return await self._read(path, lambda value: wire.read_task(value, task_id), what=f"task: {task_id}")
         except VidgoError as error:
-            error.task_id = task_id
-            if error.category in {"unavailable", "rate_limited", "authentication"}:
-                error.money = "accepted"
-                error.next_step = error.next_step.replace("Repeat this exact call", "Call get_task again")
-            raise
+            # Whatever the answer was, the task is as it was.
+            money = "accepted" if error.category in {"unavailable", "rate_limited", "authentication"} else error.money
+            remedy = "wait_for_task" if error.remedy == "repeat_later" else error.remedy
+            raise error.changed(task_id=task_id, money=money, remedy=remedy) from None
 
     async def wait(self, task_id: str, *, timeout: float = 600.0, on_task: OnTask | None = None) -> Task:
         """Read a task until it has ended, and return its last reading.

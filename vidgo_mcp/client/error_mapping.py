@@ -6,7 +6,6 @@ not proven is unknown. ``tests/client/test_sorting.py`` walks httpx's exceptions
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -94,7 +93,7 @@ def submit_error(status: int, text: str | None, retry_after: float | None = None
         return UnavailableError(
             f"Vidgo does not offer this model to this account now; nothing was spent. {_spoken(text, '')}".strip(),
             retryable=False,
-            next_step="Tell the user; the model may be disabled for this key.",
+            remedy="tell_user",
             http_status=status,
             vendor_text=text,
         )
@@ -140,7 +139,7 @@ def upload_error(status: int, text: str | None, retry_after: float | None = None
     if status == 403:
         return PermissionDeniedError(
             f"Vidgo does not let this key upload pictures (HTTP 403). {_spoken(text, 'It gave no reason.')}",
-            next_step="Tell the user; an http(s) URL of the picture needs no upload.",
+            remedy="use_url",
             http_status=status,
             vendor_text=text,
         )
@@ -148,7 +147,7 @@ def upload_error(status: int, text: str | None, retry_after: float | None = None
         return UnavailableError(
             f"Vidgo takes no uploads at its address (HTTP 404). {_spoken(text, 'It gave no reason.')}",
             retryable=False,
-            next_step="Tell the user; an http(s) URL of the picture needs no upload.",
+            remedy="use_url",
             http_status=status,
             vendor_text=text,
         )
@@ -195,10 +194,8 @@ def _not_allowed(text: str | None) -> VidgoError:
 
 
 def _slow_down(sentence: str, text: str | None, retry_after: float | None) -> VidgoError:
-    wait = f"in {math.ceil(retry_after)} s" if retry_after is not None else "later"
     return RateLimitedError(
         f"{sentence} {_spoken(text, '')}".strip(),
-        next_step=f"Repeat this exact call {wait}.",
         http_status=429,
         vendor_text=text,
         retry_after=retry_after,

@@ -13,7 +13,6 @@ from typing import Final
 from vidgo_mcp.errors import JournalError, Money
 from vidgo_mcp.journal.network_folders import network_folder
 from vidgo_mcp.journal.schema import migrate, recognise
-from vidgo_mcp.journal.transitions import KEEP
 
 BUSY_SECONDS: Final = 10.0
 """How long a step waits for another process's step."""
@@ -69,7 +68,7 @@ def unusable(path: Path, error: Exception, *, money: Money, task_id: str | None)
     what = f"The journal {path} cannot be used ({reason})"
     if task_id is not None:
         what = f"{what}, so what became of the task {task_id} is not recorded."
-        return JournalError(what, money="accepted", task_id=task_id, next_step=KEEP, retryable=locked)
+        return JournalError(what, money="accepted", task_id=task_id, remedy="keep_task_id", retryable=locked)
     if money == "unknown":
         return JournalError(f"{what}, so it is not recorded that the answer to the submit was lost.", money=money)
     return JournalError(

@@ -13,37 +13,34 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from vidgo_mcp.errors import JournalError, Money
+from vidgo_mcp.errors import JournalError, Money, Remedy
 from vidgo_mcp.journal.entries import MADE, WINDOW, Entry, counts
 from vidgo_mcp.journal.journal import Exhausted, Spending
 from vidgo_mcp.models.sizes import QUALITIES, TIERS
 from vidgo_mcp.models.tasks import Task
 
 GONE: Final = "it is no longer in the journal"
-REPEAT: Final = "Repeat this exact call; it finds what stands in the journal."
-KEEP: Final = "Keep this task_id and do not submit again; get_task reads it at Vidgo."
-LIST: Final = "List the journal: only a submit whose outcome is unknown can be settled by hand, and only once."
 ORPHANED: Final = "the process that sent it ended before the answer came"
 
 
 def sending(entry: Entry | None, now: float) -> Entry:
     """Return the entry as it is while its POST is made; only what is reserved may be sent."""
     if entry is None or entry.state != "reserved":
-        raise _refusal("The picture was not sent", entry, next_step=REPEAT, retryable=True)
+        raise _refusal("The picture was not sent", entry, remedy="repeat", retryable=True)
     return replace(entry, state="sent", sent_at=now)
 
 
 def unsend(entry: Entry | None) -> Entry:
     """Return the entry after a POST that accepted nothing, also when its process had been given up meanwhile."""
     if entry is None or entry.state not in {"sent", "unknown"}:
-        raise _refusal("The refused submit could not be taken back", entry, next_step=REPEAT, retryable=True)
+        raise _refusal("The refused submit could not be taken back", entry, remedy="repeat", retryable=True)
     return replace(entry, state="reserved", sent_at=None, error=None)
 
 
 def can_release(entry: Entry | None) -> bool:
     """Return whether a release has something to forget; what may have been paid for is never forgotten."""
     if entry is not None and entry.state != "reserved":
-        raise _refusal("The picture was not released", entry, money="unknown", next_step=REPEAT)
+        raise _refusal("The picture was not released", entry, money="unknown", remedy="repeat")
     return entry is not None
 
 
@@ -68,7 +65,7 @@ def binding(entry: Entry | None, task: Task) -> Entry:
 def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
     """Return the entry as a person settled it, None when it is to be forgotten."""
     if entry is None or entry.state != "unknown":
-        raise _refusal("The submit was not settled", entry, next_step=LIST)
+        raise _refusal("The submit was not settled", entry, remedy="tell_user")
     return None if task is None else binding(entry, task)
 
 
@@ -139,12 +136,17 @@ def _refusal(
     entry: Entry | None,
     *,
     money: Money = "nothing_spent",
-    next_step: str | None = None,
+    remedy: Remedy = "repeat",
     retryable: bool = False,
     task: Task | None = None,
 ) -> JournalError:
     why = GONE if entry is None else f"in the journal it is {entry.state}"
     task_id = task.task_id if task is not None else entry.task_id if entry is not None else None
     if task_id is not None:
-        return JournalError(f"{what}: {why}.", money="accepted", next_step=next_step or KEEP, task_id=task_id)
-    return JournalError(f"{what}: {why}.", money=money, next_step=next_step or REPEAT, retryable=retryable)
+        return JournalError(
+            f"{what}: {why}.",
+            money="accepted",
+            remedy="keep_task_id" if remedy == "repeat" else remedy,
+            task_id=task_id,
+        )
+    return JournalError(f"{what}: {why}.", money=money, remedy=remedy, retryable=retryable)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vidgo_mcp.errors import Category, Consent, Money
+from vidgo_mcp.errors import Category, Consent, Money, Remedy
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.sizes import Quality, Tier
 
@@ -52,6 +52,9 @@ class TaskResult(Result):
     error: Annotated[str | None, Field(description="Why the task failed, in Vidgo's words.")] = None
     notes: Notes | None = None
     next_step: NextStep | None = None
+    remedy: Remedy | None = None
+    next_variation: Annotated[int | None, Field(exclude=True)] = None
+    """The lowest unused variation, for a picture that was reused. Only wording uses it."""
 
 
 class TaskList(Result):
@@ -121,6 +124,7 @@ class ErrorResult(Result):
     task_id: str | None = None
     field: str | None = None
     consent: Consent | None = None
+    remedy: Remedy
     next_step: str
 
 

@@ -42,6 +42,7 @@ from vidgo_mcp.server import prompts, resources, tool_results
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
 from vidgo_mcp.service import Progress, Service
+from vidgo_mcp.wording import for_model
 
 NAME: Final = "vidgo-mcp"
 MODERN_SINCE: Final = "2026-07-28"
@@ -114,9 +115,7 @@ def build_server(
                 InternalError(
                     f"{params.name} failed inside vidgo-mcp; the server's log on stderr has the details.",
                     money="unknown" if entry.spends else "nothing_spent",
-                    next_step="Repeat this exact call once; what was already paid for is found again, not paid twice."
-                    if entry.spends
-                    else None,
+                    remedy="repeat" if entry.spends else None,
                 )
             )
 
@@ -131,7 +130,7 @@ def build_server(
             return await _guarded("Reading a resource", resources.read(service, params.uri, caller_of(ctx)))
         except NotFoundError as error:
             code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
-            said = f"Resource not found. {error.message} {error.next_step}"
+            said = f"Resource not found. {error.message} {for_model.error_result(error).next_step}"
             raise MCPError(code, said, data={"uri": params.uri}) from None
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:

@@ -33,6 +33,7 @@ from vidgo_mcp.models import ViewArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.service import Service
+from vidgo_mcp.wording import for_model
 
 PRICING: Final = "vidgo://pricing"
 SPENDING: Final = "vidgo://spending"
@@ -141,9 +142,11 @@ async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
     except NotFoundError:
         raise
     except VidgoError as error:
-        raise MCPError(INTERNAL_ERROR, f"{error.message} {error.next_step}") from None
+        raise MCPError(INTERNAL_ERROR, f"{error.message} {for_model.error_result(error).next_step}") from None
     lasting = A_MINUTE if task.outcome == "failed" else 0
-    return ReadResourceResult(contents=[_json(uri, task.to_json())], ttl_ms=lasting, cache_scope="private")
+    return ReadResourceResult(
+        contents=[_json(uri, for_model.with_next_step(task).to_json())], ttl_ms=lasting, cache_scope="private"
+    )
 
 
 async def complete(service: Service, template: str, argument: CompletionArgument, caller: str) -> Completion:

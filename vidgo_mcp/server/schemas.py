@@ -27,7 +27,7 @@ KEPT: Final = frozenset(
         "maxLength",
     }
 )
-FACTS: Final = frozenset({"prompt", "created_at", "model", "width", "height"})
+FACTS: Final = frozenset({"prompt", "created_at", "model", "width", "height", "remedy", "next_variation"})
 """Fields of results that only tell: they are sent, but listing them would cost every conversation tokens."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from vidgo_mcp.errors import Fault, InvalidRequestError, plain_text
+from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, plain_text
 from vidgo_mcp.models.fields import References
 from vidgo_mcp.models.references import read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
@@ -71,7 +71,7 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
         faults += unusable
         unreadable |= {fault.field for fault in unusable}
     if arguments is None or faults:
-        raise InvalidRequestError.from_faults(faults, next_step=_next_step(model, given, unreadable))
+        raise InvalidRequestError.from_faults(faults, facts=_example(model, given, unreadable))
     return arguments
 
 
@@ -156,7 +156,7 @@ def shown_reference(reference: str) -> str:
     return _shown(re.sub(r"//[^/]*@", "//...@", reference))
 
 
-def _next_step(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> str:
+def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> Facts:
     """Return the call again, corrected: what was right is kept, what was wrong takes its default or its replacement."""
     kept = {k: v for k, v in given.items() if k in model.model_fields and k not in unreadable}
     if "prompt" in model.model_fields:
@@ -171,16 +171,11 @@ def _next_step(model: type[Arguments], given: Mapping[str, Any], unreadable: set
         kept.setdefault("task_id", "<task_id>")
     call = model.model_validate(kept)
     if not isinstance(call, Picture):
-        return f"Nothing was spent. A call that works: {json.dumps(kept, ensure_ascii=False)}"
+        return Facts(example=kept)
     limit = call.max_credits if isinstance(call, GenerateArguments) else None
     changes, price = _priceable(call, limit)
-    example = json.dumps({k: v for k, v in (kept | changes).items() if v is not None}, ensure_ascii=False)
-    if limit is not None and price > limit:
-        return (
-            f"Nothing was spent. A valid call: {example} (costs {price} credits a picture: "
-            f"max_credits {limit} refuses that, unless the picture is already paid for)"
-        )
-    return f"Nothing was spent. A call that works: {example} (costs {price} credits a picture)"
+    example = {name: value for name, value in (kept | changes).items() if value is not None}
+    return Facts(example=example, price=price, limit=limit)
 
 
 def _priceable(picture: Picture, limit: int | None) -> tuple[dict[str, Any], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vidgo_mcp.errors import BudgetError
+from vidgo_mcp.errors import BudgetError, Facts
 from vidgo_mcp.journal import Exhausted
 from vidgo_mcp.service.task_results import timestamp
 
@@ -37,8 +37,8 @@ class Budget:
             return [f"This picture costs {price} credits, more than the {self.per_call} that the user wants per call."]
         raise BudgetError(
             f"This picture costs {price} credits and the user's limit per call is {self.per_call}; nothing was sent.",
-            next_step=f"Ask for a picture of at most {self.per_call} credits. Only the user can "
-            "raise the limit: VIDGO_BUDGET_PER_CALL.",
+            remedy="raise_call_budget",
+            facts=Facts(price=price, limit=self.per_call),
         )
 
     def left(self, spent: int) -> int | None:
@@ -63,12 +63,13 @@ class Budget:
         left = max(0, self.per_day - full.spent)
         if full.frees_at is None:
             when = "A picture of this price never fits into it."
-            step = f"Ask for a picture of at most {self.per_day} credits"
+            affordable = self.per_day
         else:
             when = f"Enough for this picture becomes free at {timestamp(full.frees_at)}."
-            step = f"Ask for a picture of at most {left} credits" if left else "Wait until then"
+            affordable = left
         return BudgetError(
             f"This picture costs {price} credits; the last 24 hours cost {full.spent} of the user's {self.per_day}, "
             f"{left} are left. {when} Nothing was sent.",
-            next_step=f"{step}. Only the user can raise the limit: VIDGO_BUDGET_PER_DAY.",
+            remedy="raise_day_budget",
+            facts=Facts(price=price, limit=self.per_day, affordable=affordable),
         )

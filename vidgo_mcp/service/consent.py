@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from vidgo_mcp.errors import Consent, DeclinedError
+from vidgo_mcp.errors import Consent, DeclinedError, Remedy
 
 Verdict = Consent | Literal["accepted"]
 
@@ -52,25 +52,21 @@ async def cannot_ask(question: Question) -> Answer:
     return Answer("cannot_ask")
 
 
-_WORDS: Final[dict[Consent, tuple[str, str]]] = {
-    "declined": ("The user declined", "Do not try again unless the user asks for it; offer a cheaper picture."),
-    "dismissed": ("The user closed the question without an answer", "Ask the user in the chat before trying again."),
-    "no_answer": ("The user did not tick the box in time", "Ask the user in the chat; then repeat this exact call."),
-    "cannot_ask": (
-        "The user must agree to pictures of this price, and this client cannot ask",
-        "Tell the user the price. They allow it by raising VIDGO_CONFIRM_ABOVE in the server's settings; or ask for a "
-        "cheaper picture.",
-    ),
+_WORDS: Final[dict[Consent, tuple[str, Remedy]]] = {
+    "declined": ("The user declined", "respect_refusal"),
+    "dismissed": ("The user closed the question without an answer", "ask_user"),
+    "no_answer": ("The user did not tick the box in time", "ask_user"),
+    "cannot_ask": ("The user must agree to pictures of this price, and this client cannot ask", "raise_confirm_above"),
 }
 
 
 def refusal(verdict: Consent, price: int, threshold: int) -> DeclinedError:
     """Return the error for a question that did not end in an acceptance."""
-    happened, step = _WORDS[verdict]
+    happened, remedy = _WORDS[verdict]
     return DeclinedError(
         f"{happened}: it costs {price} credits, and above {threshold} the user is asked first. Nothing was sent.",
         consent=verdict,
-        next_step=step,
+        remedy=remedy,
     )
 
 
@@ -79,5 +75,5 @@ def already_used(price: int) -> DeclinedError:
     return DeclinedError(
         f"The user's agreement was already used; it costs {price} credits each time. Nothing was sent.",
         consent="no_answer",
-        next_step="Repeat this exact call without the old answer; the user is then asked again.",
+        remedy="repeat",
     )

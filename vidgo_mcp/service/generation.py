@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from vidgo_mcp.errors import BudgetError, InvalidRequestError, JournalError, UnavailableError, VidgoError
+from vidgo_mcp.errors import BudgetError, Facts, InvalidRequestError, JournalError, UnavailableError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent
 from vidgo_mcp.models.requests import EDIT, TEXT_TO_IMAGE, GenerateArguments, ImageRequest, Picture
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.pricing import PRICES, Quote, UnpriceableError, quote
+from vidgo_mcp.pricing import Quote, UnpriceableError, quote
 from vidgo_mcp.service import consent, task_results
 from vidgo_mcp.service.budget import Budget
 from vidgo_mcp.service.consent import Ask
@@ -244,7 +244,7 @@ async def _made(workshop: Workshop, limits: Limits, order: GenerationCall, entry
             workshop.submissions.withdraw(entry.id)
             raise UnavailableError(
                 f"The references are not uploaded yet ({submission.told()}); nothing was sent and nothing was spent.",
-                next_step="Make the same call again: what was uploaded is not uploaded again.",
+                remedy="repeat_with_time",
                 field="image_urls",
             )
         # From here on nobody takes it back: the caller was told that it goes on.
@@ -303,15 +303,12 @@ def check_max_credits(max_credits: int | None, priced: Quote) -> None:
         raise BudgetError(
             f"This picture has not been paid for yet, and max_credits is 0; it would cost {priced.credits} credits.",
             field="max_credits",
-            next_step=f"To make it, call again with max_credits {priced.credits} or without max_credits.",
+            remedy="raise_max_credits",
+            facts=Facts(price=priced.credits, limit=0),
         )
     raise BudgetError(
         f"This picture costs {priced.credits} credits and max_credits is {max_credits}; nothing was sent.",
         field="max_credits",
-        next_step=f"Raise max_credits to {priced.credits} if the user agrees{_cheaper(priced)}.",
+        remedy="raise_max_credits",
+        facts=Facts(price=priced.credits, limit=max_credits),
     )
-
-
-def _cheaper(priced: Quote) -> str:
-    least = PRICES["low"]["1K"]
-    return f", or ask for a cheaper picture: quality low at 1K costs {least}" if priced.credits > least else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from vidgo_mcp.errors import Fault, InvalidRequestError, UnavailableError, VidgoError
+from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import MADE, UPLOADED, Journal
 from vidgo_mcp.models.references import ReferenceSource, read_reference
@@ -107,8 +107,7 @@ async def resolve_reference(
             result = await workshop.untracked_task(owner, task_id, deadline, ProgressReporter(told), field="image_urls")
         except VidgoError as error:
             # It speaks of the reference; of the picture that was asked for, nothing was sent.
-            error.money, error.field = "nothing_spent", "image_urls"
-            raise
+            raise error.changed(money="nothing_spent", field="image_urls") from None
         return _url_of(result)
     if entry.state == "accepted":
         entry, _ = await workshop.await_end(entry, deadline, ProgressReporter(told))
@@ -151,9 +150,8 @@ async def prepared(
                 submission.entry.intent.account, picture, partial(doing.__setitem__, index), queue
             )
         except VidgoError as error:
-            error.message = f"image_urls[{index}] could not be uploaded. {error.message}"
-            error.field = "image_urls"
-            failures.append(error)
+            said = f"image_urls[{index}] could not be uploaded. {error.message}"
+            failures.append(error.changed(message=said, field="image_urls"))
             uploading.cancel_scope.cancel()
         finally:
             doing.pop(index, None)
@@ -186,7 +184,8 @@ def _url_of(result: TaskResult) -> str:
     if result.outcome == "pending":
         raise UnavailableError(
             f"The reference task:{result.task_id} is still being made; nothing was sent and nothing was spent.",
-            next_step=f"Call get_task with task_id {result.task_id}; when it has finished, repeat this exact call.",
+            remedy="wait_for_reference",
+            facts=Facts(other_task=result.task_id),
             field="image_urls",
         )
     if result.outcome == "finished" and result.image_urls:
@@ -196,11 +195,10 @@ def _url_of(result: TaskResult) -> str:
         if result.outcome == "finished"
         else f"it has no picture ({result.outcome})"
     )
-    step = "Use another picture: an http(s) URL, or task:<task_id> of one that get_task lists with a URL or a copy."
-    if result.saved_paths:
-        step = f"If the user wants the file as it is now, name it by its path: {result.saved_paths[0]}. Else: {step}"
+    path = result.saved_paths[0] if result.saved_paths else None
     raise InvalidRequestError(
         f"task:{result.task_id} cannot be used as a reference: {why}. Nothing was spent.",
         field="image_urls",
-        next_step=step,
+        remedy="use_other_reference",
+        facts=Facts(path=path),
     )

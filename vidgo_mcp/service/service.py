@@ -193,7 +193,7 @@ class Service:
         found = [
             task_results.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)
         ]
-        return TaskList(tasks=found, next_step=task_results.list_next_step(found))
+        return TaskList(tasks=found)
 
     async def spending(self, *, caller: str = "") -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.

@@ -151,7 +151,7 @@ class Submissions:
             "Vidgo accepted this picture, but vidgo-mcp could not record it.",
             money="accepted",
             task_id=task.task_id,
-            next_step="Call get_task with this task_id, and tell the user to look into the server's log on stderr.",
+            remedy="wait_for_task",
         )
 
     async def keep_alive(self, submission: Submission, holder: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from vidgo_mcp.errors import NotFoundError, OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, in_window
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
@@ -14,19 +14,6 @@ from vidgo_mcp.models.tasks import Task
 
 PROMPT_SHOWN: Final = 100
 DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "failed"})
-
-WAIT_FURTHER: Final = "Call get_task with this task_id; it waits by itself. Do not submit again."
-REPEAT: Final = (
-    "Wait 20 s, then repeat this exact call, with the same arguments; it finds this picture again and is not paid "
-    "for twice."
-)
-PAID_NOTHING: Final = (
-    "Tell the user the task_id, for Vidgo's support. Only if they accept to pay again: raise variation."
-)
-TRY_AGAIN: Final = (
-    "The credits were refunded. If the reason names the content, change the prompt; "
-    "otherwise the same call may be made again."
-)
 
 
 def entry_result(
@@ -67,6 +54,8 @@ def entry_result(
     outcome = {"finished": "finished", "failed": "failed", "empty": "failed", "unknown": "unknown"}.get(
         entry.state, "pending"
     )
+    if charged is False and finished and alive:
+        said.insert(0, f"Paid for {age(now - entry.created_at)}.")
     return TaskResult.model_validate(
         {
             "outcome": outcome,
@@ -91,7 +80,8 @@ def entry_result(
             "refunded": True if failed else None,
             "error": _reason(entry) if failed or empty else None,
             "notes": [*said, *receipt] or None,
-            "next_step": _next_step(entry, now, saved, charged, another),
+            "remedy": _remedy(entry, now, saved),
+            "next_variation": another if charged is False and finished and alive else None,
         }
     )
 
@@ -102,30 +92,16 @@ def _reason(entry: Entry) -> str:
     return entry.error or "Vidgo gave no reason."
 
 
-def _next_step(entry: Entry, now: float, saved: Sequence[str], charged: bool | None, another: int | None) -> str:
+def _remedy(entry: Entry, now: float, saved: Sequence[str]) -> Remedy:
+    if entry.state == "finished":
+        return "show_picture" if saved or in_window(entry, now) else "make_again"
     if entry.state == "failed":
-        return TRY_AGAIN
+        return "tell_user"
     if entry.state == "empty":
-        return "Tell the user and give them the task_id for Vidgo's support; a raised variation pays again."
+        return "contact_support"
     if entry.state == "unknown":
-        return OutcomeUnknownError.default_next_step
-    if entry.state != "finished":
-        return WAIT_FURTHER if entry.task_id else REPEAT
-    change = f"To change the picture: edit_image with image_urls task:{entry.task_id}."
-    if not in_window(entry, now):
-        if saved:
-            return f"Tell the user where the picture is saved. {change}"
-        return (
-            "The picture can no longer be fetched. The same call of generate_image or edit_image makes it anew and "
-            f"costs {entry.intent.credits} credits again: ask the user first."
-        )
-    show = f"Show the user this URL{' and where the picture is saved' if saved else ''}. {change}"
-    if charged is not False or another is None:
-        return show
-    return (
-        f"{show} Paid for {age(now - entry.created_at)}. Only if the user wants another: "
-        f"variation {another} ({entry.intent.credits} credits)."
-    )
+        return "compare_balance"
+    return "wait_for_task" if entry.task_id else "repeat"
 
 
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
@@ -144,7 +120,7 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
             refunded=None if empty else True,
             error=error,
             notes=said or None,
-            next_step="Tell the user what Vidgo says.",
+            remedy="tell_user",
         )
     done = bool(task.file_urls)
     return TaskResult(
@@ -154,7 +130,7 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
         progress=task.progress,
         image_urls=list(task.file_urls[:1]) if done else None,
         notes=said or None,
-        next_step="Show the user this URL; Vidgo keeps a picture for 24 hours." if done else WAIT_FURTHER,
+        remedy="show_picture" if done else "wait_for_task",
     )
 
 
@@ -174,7 +150,7 @@ def paid_nothing(entry: Entry) -> UnavailableError:
         money="accepted",
         retryable=False,
         task_id=entry.task_id,
-        next_step=PAID_NOTHING,
+        remedy="contact_support",
     )
 
 
@@ -207,32 +183,14 @@ def age(seconds: float) -> str:
     return f"{round(seconds / 3600)} h ago"
 
 
-def list_next_step(tasks: Sequence[TaskResult]) -> str:
-    """Return what to do with a list of tasks."""
-    if not tasks:
-        return "There are no tasks yet; generate_image makes one."
-    steps = []
-    if any(task.outcome == "pending" and task.task_id for task in tasks):
-        steps.append("Call get_task with the task_id of a pending one; it waits by itself.")
-    elif any(task.outcome == "pending" for task in tasks):
-        steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
-    elif any(task.image_urls or task.saved_paths for task in tasks):
-        steps.append(
-            "None is pending. Give the user a URL or where it is saved, or edit one with image_urls task:<task_id>."
-        )
-    if any(task.outcome == "unknown" for task in tasks):
-        steps.append(f"For what is unknown: {OutcomeUnknownError.default_next_step}")
-    return " ".join(steps) or "None is pending, and none has a picture that can be fetched."
-
-
 def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: str) -> NotFoundError:
     """Return the error for an id that neither the journal nor Vidgo knows, with the nearest known one."""
     hint = f" The nearest known task_id is {near[0]}." if near else ""
-    use = "Call get_task with task_id " if field == "task_id" else "If that picture was meant, use task:"
     return NotFoundError(
         f"No task {task_id} belongs to this key.{hint}",
         field=field,
-        next_step=f"{use}{near[0]}." if near else None,
+        remedy="use_nearest_task" if near else "list_tasks",
+        facts=Facts(other_task=near[0] if near else None),
         http_status=error.http_status,
         vendor_text=error.vendor_text,
     )
@@ -252,20 +210,21 @@ def viewable_url(result: TaskResult) -> str:
             f"Task {result.task_id} has no picture yet.",
             money="accepted",
             task_id=result.task_id,
-            next_step="Call get_task with this task_id; it waits by itself. Then ask for the picture again.",
+            remedy="wait_for_task",
         )
-    again = "Make the picture again with generate_image or edit_image, if the user wants that"
+    remedy: Remedy = "make_again"
     if result.outcome == "finished":
         why = "its URL has died after 24 hours"
         if result.saved_paths:
             why += f", and its saved copy was changed or cannot be read: {result.saved_paths[0]}"
-        again += "." if result.credits is None else f": it costs {result.credits} credits again."
     elif result.refunded:
         why = "it failed, and was refunded"
-        again += "."
     else:
         why = "Vidgo finished it without a file. It was paid for and not refunded"
-        again = PAID_NOTHING
+        remedy = "contact_support"
     raise NotFoundError(
-        f"Task {result.task_id} has no picture to look at: {why}.", task_id=result.task_id, next_step=again
+        f"Task {result.task_id} has no picture to look at: {why}.",
+        task_id=result.task_id,
+        remedy=remedy,
+        facts=Facts(price=result.credits if result.outcome == "finished" else None),
     )

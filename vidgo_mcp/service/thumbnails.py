@@ -68,7 +68,7 @@ def fitting(content: bytes) -> View:
 
 
 def _unshown(why: str) -> UnavailableError:
-    return UnavailableError(why, retryable=False, next_step="Give the user its URL, or where it is saved, instead.")
+    return UnavailableError(why, retryable=False, remedy="show_picture")
 
 
 def _encoded(picture: Image.Image, most_bytes: int) -> tuple[bytes, tuple[int, int]]:

@@ -1,0 +1,155 @@
+"""Results and errors as a person reads them at a terminal, with the command to type next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from vidgo_mcp.errors import Money, VidgoError, sentence
+from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
+from vidgo_mcp.pricing import price_table
+from vidgo_mcp.wording.for_model import estimate_text, notes
+from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
+
+PROMPT_WIDTH: Final = 76
+FREE_AGAIN: Final = "The same vidgo-mcp generate again finds it, and costs nothing."
+SANDBOX_ENDED: Final = (
+    "The sandbox ended with this command, and its pictures with it. `vidgo-mcp sandbox` serves one that lasts; "
+    "`vidgo-mcp demo` saves pictures."
+)
+SANDBOX_SAVED: Final = "The sandbox ended with this command, and its URL with it."
+MONEY: Final[dict[Money, str]] = {
+    "nothing_spent": "Nothing was spent.",
+    "accepted": "The task exists and is paid for.",
+    "unknown": "It is not known whether credits were spent.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a command's words depend on.
+
+    Attributes:
+        sandbox: it ran against a sandbox inside the process.
+        durable: the journal outlives the command.
+        options: what `vidgo-mcp task ID` is given so that the picture lands where this command wanted it.
+    """
+
+    sandbox: bool = False
+    durable: bool = True
+    options: str = ""
+
+
+def task_text(result: TaskResult, command: Command) -> str:
+    """Return one task, the URL on a line of its own."""
+    lines = [_headline(result), *(result.image_urls or ()), *_facts(result), *notes(result.notes)]
+    if command.sandbox:
+        lines.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
+    elif result.outcome == "pending":
+        lines += _go_on(result, command)
+    elif result.outcome == "finished" and result.task_id and (result.image_urls or result.saved_paths):
+        lines.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
+    return "\n".join(line for line in lines if line)
+
+
+def stopped_text(result: TaskResult, command: Command) -> str:
+    """Return what a person who stopped waiting must know: the task goes on, and how to fetch it."""
+    if result.outcome == "finished" and command.options and not command.sandbox:
+        return f"{task_text(result, command)}\nNot written. {_fetch(result, command)}"
+    if result.outcome != "pending":
+        return task_text(result, command)
+    if command.sandbox:
+        return f"Stopped. {SANDBOX_ENDED}"
+    if result.task_id is None:
+        return "\n".join(line for line in (_headline(result), *_go_on(result, command)) if line)
+    head = f"Stopped waiting. Task {result.task_id} was accepted ({result.credits} credits) and goes on."
+    return "\n".join([head, *_go_on(result, command)])
+
+
+def not_written_text(why: str, result: TaskResult, command: Command) -> str:
+    """Return why a finished picture is not where it was wanted, and how it gets there if it can."""
+    if not command.options or command.sandbox:
+        return why
+    return f"{why} The picture is paid for. {_fetch(result, command)}"
+
+
+def saved_late_text(path: str | None) -> str:
+    """Return what became of a picture that was still being saved when it was shown."""
+    return (
+        f"Saved as {path}" if path else "Not saved yet: another vidgo-mcp that runs, or the next one, tries it again."
+    )
+
+
+def list_text(result: TaskList, command: Command) -> str:
+    """Return the newest tasks, two lines each."""
+    if result.tasks:
+        return "\n".join(_entry(task) for task in result.tasks)
+    why = "" if command.durable else f"{IN_MEMORY}; "
+    return f"No tasks are recorded here. {why}`vidgo-mcp task ID` asks Vidgo for any task of your key."
+
+
+def price_text(estimate: Estimate, *, table: bool) -> str:
+    """Return a price; ``table`` adds the whole price list."""
+    lines = [estimate_text(estimate)]
+    if table:
+        lines += ["", "Credits a picture:"]
+        lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(5) for cell in row[1:]) for row in price_table()]
+    return "\n".join(lines)
+
+
+def error_text(error: VidgoError, command: Command) -> str:
+    """Return why a command could not be answered, what that means for the money, and what to do."""
+    if error.money == "accepted" and error.task_id:
+        step = fetch_command(case_of(error, options=command.options))
+    else:
+        step = next_step(error.remedy, "person", case_of(error, options=command.options, durable=command.durable))
+    return "\n".join(line for line in (f"Error: {error.message}", MONEY[error.money], step) if line)
+
+
+def local_time(timestamp: str) -> str:
+    """Return an ISO 8601 time of day in the time zone of this computer, which is where the reader sits."""
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _headline(result: TaskResult) -> str:
+    price = "" if result.credits is None else f" {result.credits} credits."
+    if result.reused:
+        price = " Already paid for; this cost nothing."
+    if result.outcome == "finished":
+        return f"Finished.{price}"
+    if result.outcome == "failed":
+        refund = " The credits were refunded." if result.refunded else price
+        return f"Failed: {sentence(result.error or '')}{refund}"
+    if result.outcome == "unknown":
+        return f"Unknown: the answer to the submit was lost; it may have cost {result.credits} credits."
+    if result.task_id is None:
+        return f"Vidgo has not answered the submit: the picture may have been paid for ({result.credits} credits)."
+    progress = f", {result.progress} %" if result.progress else ""
+    return f"Pending ({result.status}{progress}): it goes on, and is paid for.{price}"
+
+
+def _facts(result: TaskResult) -> list[str]:
+    shape = f"  {result.size}, {result.tier}, {result.quality}" if result.size else ""
+    dies = f"  the URL dies on {local_time(result.expires_at)}" if result.image_urls and result.expires_at else ""
+    alive = "" if result.image_urls else "the URL has died, but the picture is "
+    saved = [f"  {alive}saved as {path}" for path in result.saved_paths or ()]
+    return [f"  task {result.task_id}" if result.task_id else "", shape, dies, *saved]
+
+
+def _entry(result: TaskResult) -> str:
+    price = "" if result.credits is None else f"{result.credits} credits"
+    made = local_time(result.created_at) if result.created_at else ""
+    head = "  ".join(part for part in (result.task_id or "(no task id)", result.outcome, price, made) if part)
+    return f"{head}\n    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
+
+
+def _fetch(result: TaskResult, command: Command) -> str:
+    return fetch_command(Case(task_id=result.task_id, options=command.options))
+
+
+def _go_on(result: TaskResult, command: Command) -> list[str]:
+    fetch = _fetch(result, command)
+    if not command.durable:
+        return [fetch, PAYS_AGAIN]
+    return [fetch, FREE_AGAIN if result.task_id else SETTLE]
