@@ -52,7 +52,7 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.service import Disk, Service, account_of
+from vidgo_mcp.service import LocalFiles, Service, account_of
 from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 if TYPE_CHECKING:
@@ -262,9 +262,9 @@ def is_file(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def disk_in(folder: Path) -> Disk:
+def disk_in(folder: Path) -> LocalFiles:
     """Return what of the disk all processes use."""
-    return Disk(Folders((folder / "photos",)), folder / "saved")
+    return LocalFiles(Folders((folder / "photos",)), folder / "saved")
 
 
 def call(url: str, folder: str, order: Order, step: str, answers: Connection) -> None:
@@ -288,7 +288,7 @@ async def _call(url: str, folder: Path, order: Order, step: str) -> dict[str, An
         journal=Deadly(folder / order.journal, step),
         connect=connect,
         account=account_of(SANDBOX_KEY, url),
-        disk=disk_in(folder),
+        files=disk_in(folder),
         holder=current_holder(),
         gone=is_gone,
     )
@@ -470,7 +470,7 @@ async def tidy(url: str, folder: Path, journals: Sequence[Path]) -> None:
             journal=journal,
             connect=lambda: VidgoClient(SANDBOX_KEY, base_url=url),
             account=account,
-            disk=disk_in(folder),
+            files=disk_in(folder),
             holder=current_holder(),
             gone=is_gone,
         )

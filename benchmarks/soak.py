@@ -42,7 +42,7 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, Task, parse_fault
-from vidgo_mcp.service import Disk, Service
+from vidgo_mcp.service import LocalFiles, Service
 from vidgo_mcp.service.picture_saver import PAUSES
 
 FUNDS: Final = 10_000_000
@@ -455,7 +455,7 @@ async def _round(number: int, pictures: int, seed: int, found: Found, folder: Pa
         spoil,
         funds=FUNDS,
         seed=seed * 1000 + number,
-        disk=Disk(Folders((photos(folder), save_dir)), save_dir),
+        files=LocalFiles(Folders((photos(folder), save_dir)), save_dir),
         now=time.time if sqlite else virtual_now,
     )
     one = Round(world, folder, scale, draw, found)

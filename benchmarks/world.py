@@ -24,7 +24,7 @@ from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
 from vidgo_mcp.sandbox.accounts import Account
 from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.gallery import Gallery
-from vidgo_mcp.service import Disk, Service, account_of
+from vidgo_mcp.service import LocalFiles, Service, account_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -118,7 +118,7 @@ class World:
         *,
         funds: int,
         seed: int,
-        disk: Disk | None = None,
+        disk: LocalFiles | None = None,
         now: Callable[[], float] = now,
     ) -> None:
         self.now = now
@@ -142,7 +142,7 @@ class World:
             journal=self.journal,
             connect=self._connect,
             account=ACCOUNT,
-            disk=self._disk,
+            files=self._disk,
             in_thread=at_once,
             now=self.now,
             draw=self._draw,

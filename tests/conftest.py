@@ -24,12 +24,14 @@ import trio
 import trio.testing
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
-from vidgo_mcp.service import Disk, Limits, Progress, Service, account_of
-from vidgo_mcp.service.waiting import silence
+from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, Service, account_of
+from vidgo_mcp.service.caller_tasks import CallerTasks
+from vidgo_mcp.service.waiting import ProgressReporter, silence
 
 BASE = "http://127.0.0.1:8787"
 NOON = 1_780_000_000.0
@@ -137,9 +139,9 @@ class World:
         sandbox: Sandbox | None = None,
         callback_url: str | None = None,
         limits: Limits | None = None,
-        disk: Disk | None = None,
+        files: LocalFiles | None = None,
         in_thread: Any = None,
-        holder: str = "this process",
+        process: str = "this process",
     ) -> None:
         self.sandbox = sandbox or Sandbox(
             accounts={SANDBOX_KEY: funds, "another-key": funds},
@@ -151,20 +153,26 @@ class World:
             strict=True,
         )
         self.wire = Wire(self.sandbox)
-        self.journal: Journal = journal or MemoryJournal(virtual_now)
+        self.journal: Journal = journal or SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)
         self.opened = 0
+        self.account = None if key is None else account_of(key, BASE)
+        self.limits = limits or Limits()
         self.service = Service(
             journal=self.journal,
-            connect=lambda: self._connect(key or ""),
-            account=None if key is None else account_of(key, BASE),
-            limits=limits,
+            connect=lambda account: self._connect(key or ""),
+            files=files,
             callback_url=callback_url,
-            disk=disk,
-            in_thread=in_thread or at_once,
-            holder=holder,
-            now=virtual_now,
-            draw=lambda: 1.0,
+            runtime=Runtime(process, virtual_now, lambda: 1.0, lambda: in_thread or at_once),
+            account=self.account,
         )
+
+    def principal(self, caller: str = "") -> Principal:
+        """Return somebody who calls with the key of this world."""
+        return Principal(self.account, caller, self.limits)
+
+    def tasks(self, caller: str = "") -> CallerTasks:
+        """Return a caller's tasks."""
+        return self.service.tasks(self.principal(caller))
 
     @asynccontextmanager
     async def _connect(self, key: str) -> AsyncGenerator[VidgoClient]:
@@ -186,7 +194,7 @@ class World:
         """Make a picture, by default a fox that may take ten minutes."""
         model = EditArguments if "image_urls" in arguments else GenerateArguments
         given = model.model_validate({"prompt": "a fox", "wait_seconds": 600, **arguments})
-        return await self.service.make(given, caller=caller, progress=progress)
+        return await self.service.make(self.principal(caller), given, progress=progress)
 
     async def finished(self, **arguments: Any) -> TaskResult:
         """Make a picture that is expected to be finished."""
@@ -203,7 +211,14 @@ class World:
 
     async def listed(self, caller: str = "") -> TaskList:
         """Return the newest tasks."""
-        return await self.service.tasks(GetTaskArguments(), caller=caller)
+        return await self.tasks(caller).listed(GetTaskArguments().limit)
+
+    async def task(
+        self, task_id: str, *, wait_seconds: float | None = None, caller: str = "", progress: Progress = silence
+    ) -> TaskResult:
+        """Return one task, waiting for its end as a call does."""
+        deadline = self.service.deadline(wait_seconds)
+        return await self.tasks(caller).get(task_id, deadline, ProgressReporter(progress))
 
     def movements(self) -> list[tuple[str, int]]:
         """Return every charge and refund, oldest first."""

@@ -29,7 +29,7 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments, ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import Disk, Service, account_of, picture_saver, workshop
+from vidgo_mcp.service import LocalFiles, Service, account_of, picture_saver, workshop
 
 LONGEST_LIFE = 60.0
 """Seconds after which a process that nobody killed ends by itself."""
@@ -192,11 +192,11 @@ def next_read(plan: Plan, elapsed: float, progress: int | None = None) -> float:
     return elapsed + 0.1
 
 
-def disk_of(order: dict[str, Any]) -> Disk:
+def disk_of(order: dict[str, Any]) -> LocalFiles:
     """Return the part of the disk that the process may touch: the folders of its references, and where it saves."""
     save_dir = Path(order["save"]) if "save" in order else None
     folders = {Path(path).parent for path in order.get("references", ())}
-    return Disk(Folders((*folders, *([save_dir] if save_dir else []))), save_dir)
+    return LocalFiles(Folders((*folders, *([save_dir] if save_dir else []))), save_dir)
 
 
 def arguments_of(order: dict[str, Any]) -> GenerateArguments:
@@ -221,7 +221,7 @@ async def main() -> None:
         journal=StoppingJournal(Path(order["path"]), at),
         connect=lambda: client,
         account=account_of(SANDBOX_KEY, base),
-        disk=disk_of(order),
+        files=disk_of(order),
         holder=current_holder(),
         gone=is_gone,
     ) as service:

@@ -84,18 +84,18 @@ def open_descriptors() -> int:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path)
+def disk(tmp_path: Path) -> LocalFiles:
+    return LocalFiles(tmp_path)
 
 
-def test_a_picture_in_the_folder_is_read_with_its_type(disk: Disk) -> None:
+def test_a_picture_in_the_folder_is_read_with_its_type(disk: LocalFiles) -> None:
     before = open_descriptors()
     found = disk.folders.read(str(disk.inner))
     assert (found.content, found.mime_type, found.width, found.height) == (GREEN, "image/png", 3, 2)
     assert open_descriptors() == before
 
 
-def test_the_type_comes_from_the_bytes_and_not_from_the_name(disk: Disk) -> None:
+def test_the_type_comes_from_the_bytes_and_not_from_the_name(disk: LocalFiles) -> None:
     disk.put("in/photo.png", picture("blue", "JPEG"))
     disk.put("in/no extension", GREEN)
     assert disk.folders.read("photo.png").mime_type == "image/jpeg"
@@ -103,18 +103,18 @@ def test_the_type_comes_from_the_bytes_and_not_from_the_name(disk: Disk) -> None
 
 
 @pytest.mark.parametrize("form", ["fox.png", "./fox.png", "sub/../fox.png", "sub/.././/fox.png", "{0}/sub/../fox.png"])
-def test_a_name_inside_may_be_spelled_in_many_ways(disk: Disk, form: str) -> None:
+def test_a_name_inside_may_be_spelled_in_many_ways(disk: LocalFiles, form: str) -> None:
     assert disk.read(form.format(disk.allowed)) == GREEN
 
 
-def test_a_file_address_and_a_name_below_home_are_read(disk: Disk) -> None:
+def test_a_file_address_and_a_name_below_home_are_read(disk: LocalFiles) -> None:
     disk.folders = Folders((disk.allowed,), home=str(disk.allowed))
     disk.put("in/my fox.png", GREEN)
     assert disk.read((disk.allowed / "my fox.png").as_uri()) == GREEN
     assert disk.read("~/fox.png") == GREEN
 
 
-def test_a_relative_name_is_looked_for_in_each_folder_in_order(disk: Disk) -> None:
+def test_a_relative_name_is_looked_for_in_each_folder_in_order(disk: LocalFiles) -> None:
     folders = Folders((disk.allowed / "sub", disk.allowed, disk.outside))
     assert folders.read("fox.png").content == GREEN
     assert folders.read("secret.png").content == RED
@@ -123,19 +123,19 @@ def test_a_relative_name_is_looked_for_in_each_folder_in_order(disk: Disk) -> No
     assert folders.read("../out/secret.png").content == RED
 
 
-def test_a_relative_name_never_means_the_working_directory(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_name_never_means_the_working_directory(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(disk.outside)
     assert disk.refusal("secret.png") == disk.nowhere()
 
 
-def test_one_folder_that_cannot_be_used_does_not_hide_the_next(disk: Disk) -> None:
+def test_one_folder_that_cannot_be_used_does_not_hide_the_next(disk: LocalFiles) -> None:
     disk.put("out/sub/plain", b"")
     folders = Folders((disk.outside / "missing", disk.outside / "sub" / "plain", disk.allowed))
     assert folders.read("fox.png").content == GREEN
 
 
 @posix
-def test_links_that_stay_inside_are_followed(disk: Disk) -> None:
+def test_links_that_stay_inside_are_followed(disk: LocalFiles) -> None:
     (disk.allowed / "link.png").symlink_to("fox.png")
     (disk.allowed / "sub" / "up").symlink_to("..")
     assert disk.read("link.png") == GREEN
@@ -143,7 +143,7 @@ def test_links_that_stay_inside_are_followed(disk: Disk) -> None:
 
 
 @posix
-def test_the_folder_itself_may_be_a_link_and_is_looked_up_again_at_each_read(disk: Disk, tmp_path: Path) -> None:
+def test_the_folder_itself_may_be_a_link_and_is_looked_up_again_at_each_read(disk: LocalFiles, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(disk.allowed)
     folders = Folders((link,))
@@ -156,7 +156,7 @@ def test_the_folder_itself_may_be_a_link_and_is_looked_up_again_at_each_read(dis
 
 
 @posix
-def test_a_name_of_255_bytes_is_read_and_one_of_256_has_its_own_message(disk: Disk) -> None:
+def test_a_name_of_255_bytes_is_read_and_one_of_256_has_its_own_message(disk: LocalFiles) -> None:
     longest = "ü" * 125 + "x.png"
     disk.put(f"in/{longest}", GREEN)
     assert disk.read(longest) == GREEN
@@ -166,13 +166,13 @@ def test_a_name_of_255_bytes_is_read_and_one_of_256_has_its_own_message(disk: Di
 
 
 @linux
-def test_a_name_that_is_not_utf_8_is_read_and_shown_escaped(disk: Disk) -> None:
+def test_a_name_that_is_not_utf_8_is_read_and_shown_escaped(disk: LocalFiles) -> None:
     disk.put("in/f\udcfcchse.png", GREEN)
     assert disk.read(f"file://{disk.allowed}/f%FCchse.png") == GREEN
     assert disk.refusal("füchse.png").endswith(f'did you mean "file://{disk.allowed}/f%FCchse.png"?')
 
 
-def test_without_folders_no_file_is_read_and_the_setting_is_named(disk: Disk) -> None:
+def test_without_folders_no_file_is_read_and_the_setting_is_named(disk: LocalFiles) -> None:
     message = disk.refusal(disk.inner, Folders(()))
     assert message.startswith("no local file may be read: set VIDGO_INPUT_DIRS to the folders")
 
@@ -197,7 +197,7 @@ def test_without_folders_no_file_is_read_and_the_setting_is_named(disk: Disk) ->
         "missing/../../out/secret.png",
     ],
 )
-def test_a_picture_outside_is_refused(disk: Disk, tmp_path: Path, form: str) -> None:
+def test_a_picture_outside_is_refused(disk: LocalFiles, tmp_path: Path, form: str) -> None:
     for folder in ("in2", "home"):
         (tmp_path / folder).mkdir(exist_ok=True)
         disk.put(f"{folder}/secret.png", RED)
@@ -205,7 +205,7 @@ def test_a_picture_outside_is_refused(disk: Disk, tmp_path: Path, form: str) -> 
 
 
 @posix
-def test_a_link_to_the_outside_is_refused(disk: Disk) -> None:
+def test_a_link_to_the_outside_is_refused(disk: LocalFiles) -> None:
     (disk.allowed / "link.png").symlink_to(disk.secret)
     (disk.allowed / "relative.png").symlink_to("../out/secret.png")
     (disk.allowed / "folder").symlink_to(disk.outside)
@@ -216,7 +216,7 @@ def test_a_link_to_the_outside_is_refused(disk: Disk) -> None:
 
 
 @posix
-def test_nothing_is_told_about_what_is_outside(disk: Disk) -> None:
+def test_nothing_is_told_about_what_is_outside(disk: LocalFiles) -> None:
     (disk.allowed / "folder").symlink_to(disk.outside)
     (disk.allowed / "dangling.png").symlink_to(disk.outside / "missing.png")
     os.mkfifo(disk.outside / "pipe")
@@ -233,7 +233,7 @@ def test_nothing_is_told_about_what_is_outside(disk: Disk) -> None:
 
 
 @linux
-def test_a_link_that_this_process_may_not_look_into_is_outside(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_this_process_may_not_look_into_is_outside(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: object, **_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
@@ -243,7 +243,7 @@ def test_a_link_that_this_process_may_not_look_into_is_outside(disk: Disk, monke
     assert disk.is_outside(disk.outside / "closed")
 
 
-def test_a_hard_link_is_refused(disk: Disk) -> None:
+def test_a_hard_link_is_refused(disk: LocalFiles) -> None:
     os.link(disk.secret, disk.allowed / "hard.png")
     assert disk.refusal("hard.png") == (
         "it is a hard link, so the same file may lie elsewhere: make a copy and name that"
@@ -267,7 +267,7 @@ def swapped_before(name: str, swap: Callable[[], None], monkeypatch: pytest.Monk
 
 
 @posix
-def test_a_file_that_becomes_a_link_before_it_is_opened_is_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_becomes_a_link_before_it_is_opened_is_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     def swap() -> None:
         disk.inner.unlink()
         disk.inner.symlink_to(disk.secret)
@@ -279,7 +279,7 @@ def test_a_file_that_becomes_a_link_before_it_is_opened_is_refused(disk: Disk, m
 
 @posix
 def test_a_folder_that_becomes_a_link_before_it_is_opened_is_refused(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def swap() -> None:
         (disk.allowed / "sub").rename(disk.allowed / "away")
@@ -293,7 +293,7 @@ def test_a_folder_that_becomes_a_link_before_it_is_opened_is_refused(
 
 @posix
 def test_a_parent_that_is_swapped_after_it_was_opened_changes_nothing(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def swap() -> None:
         disk.allowed.rename(disk.allowed.with_name("away"))
@@ -307,7 +307,7 @@ def test_a_parent_that_is_swapped_after_it_was_opened_changes_nothing(
 
 @posix
 def test_the_folder_that_becomes_a_link_before_it_is_opened_is_refused(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def swap() -> None:
         disk.allowed.rename(disk.allowed.with_name("away"))
@@ -320,7 +320,7 @@ def test_the_folder_that_becomes_a_link_before_it_is_opened_is_refused(
 
 @posix
 def test_a_file_that_becomes_a_pipe_or_a_hard_link_before_it_is_opened_is_refused(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pipe() -> None:
         disk.inner.unlink()
@@ -356,7 +356,7 @@ def swapped_after(name: str, swap: Callable[[], None], monkeypatch: pytest.Monke
 
 @posix
 def test_a_hard_link_that_is_taken_away_after_it_was_opened_is_refused(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the link the number of names goes back to one, which alone proves nothing."""
     link = disk.allowed / "hard.png"
@@ -384,14 +384,14 @@ def test_a_hard_link_that_is_taken_away_after_it_was_opened_is_refused(
 
 
 @posix
-def test_a_file_that_vanishes_before_it_is_opened_is_missing(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_before_it_is_opened_is_missing(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     with swapped_before("fox.png", disk.inner.unlink, monkeypatch):
         assert disk.refusal("fox.png") == disk.nowhere()
 
 
 @posix
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_thread_that_swaps_all_the_time_never_gets_anything_from_outside(disk: Disk, what: str) -> None:
+def test_a_thread_that_swaps_all_the_time_never_gets_anything_from_outside(disk: LocalFiles, what: str) -> None:
     target = disk.allowed / "sub" / "secret.png"
     target.write_bytes(GREEN)
     good, bad = disk.allowed / "good", disk.allowed / "bad"
@@ -420,19 +420,19 @@ def test_a_thread_that_swaps_all_the_time_never_gets_anything_from_outside(disk:
     assert read_below(target, [disk.allowed], largest=1000) == GREEN
 
 
-def test_a_folder_is_refused(disk: Disk) -> None:
+def test_a_folder_is_refused(disk: LocalFiles) -> None:
     for name in ("sub", "sub/", str(disk.allowed), "."):
         assert disk.refusal(name) == "it is a folder: name a picture in it", name
 
 
 @posix
-def test_a_named_pipe_is_refused_without_waiting_for_its_writer(disk: Disk) -> None:
+def test_a_named_pipe_is_refused_without_waiting_for_its_writer(disk: LocalFiles) -> None:
     os.mkfifo(disk.allowed / "pipe.png")
     assert disk.refusal("pipe.png") == "it is a named pipe, not a file"
 
 
 @posix
-def test_a_socket_is_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     # The path of a socket may only have some hundred bytes.
     monkeypatch.chdir(disk.allowed)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -442,7 +442,7 @@ def test_a_socket_is_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @linux
 @pytest.mark.parametrize("allowed", ["/", "/dev", "/proc"])
-def test_devices_and_files_of_the_kernel_are_refused_also_where_they_may_be_read(disk: Disk, allowed: str) -> None:
+def test_devices_and_files_of_the_kernel_are_refused_also_where_they_may_be_read(disk: LocalFiles, allowed: str) -> None:
     folders = Folders((Path(allowed),))
     if allowed != "/proc":
         assert disk.refusal("/dev/zero", folders) == "it is a device, not a file"
@@ -460,7 +460,7 @@ def test_a_file_of_the_kernel_that_says_to_be_empty_is_measured_while_it_is_read
         read_below(Path("/proc/self/maps"), [Path("/proc")], largest=100)
 
 
-def test_a_file_with_more_bytes_than_the_most_is_refused_with_the_size_in_mb(disk: Disk) -> None:
+def test_a_file_with_more_bytes_than_the_most_is_refused_with_the_size_in_mb(disk: LocalFiles) -> None:
     disk.put("in/large.png", GREEN + b"\0" * (3 * 1024 * 1024 - len(GREEN)))
     assert Folders((disk.allowed,), largest=3 * 1024 * 1024).read("large.png").content == GREEN
     disk.put("in/large.png", GREEN + b"\0" * (3 * 1024 * 1024 + 1 - len(GREEN)))
@@ -469,7 +469,7 @@ def test_a_file_with_more_bytes_than_the_most_is_refused_with_the_size_in_mb(dis
 
 
 @posix
-def test_a_huge_file_is_refused_without_reading_it(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_file_is_refused_without_reading_it(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     with disk.inner.open("r+b") as file:
         file.truncate(1 << 40)
     monkeypatch.setattr(os, "read", lambda *_: pytest.fail("it was read"))
@@ -478,7 +478,7 @@ def test_a_huge_file_is_refused_without_reading_it(disk: Disk, monkeypatch: pyte
 
 
 @posix
-def test_a_file_that_grows_while_it_is_read_is_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_while_it_is_read_is_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.read
     asked: list[int] = []
 
@@ -494,7 +494,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(disk: Disk, monkeypatch: 
     assert sum(asked) <= 4 * 1024 * 1024
 
 
-def test_an_empty_file_and_one_that_is_no_picture_are_refused_without_showing_their_content(disk: Disk) -> None:
+def test_an_empty_file_and_one_that_is_no_picture_are_refused_without_showing_their_content(disk: LocalFiles) -> None:
     disk.put("in/empty.png", b"")
     disk.put("in/text.png", b"the launch code is 0000")
     disk.put("in/cut.png", GREEN[:-20])
@@ -504,7 +504,7 @@ def test_an_empty_file_and_one_that_is_no_picture_are_refused_without_showing_th
 
 
 @posix
-def test_links_in_a_circle_are_refused(disk: Disk) -> None:
+def test_links_in_a_circle_are_refused(disk: LocalFiles) -> None:
     (disk.allowed / "a.png").symlink_to("b.png")
     (disk.allowed / "b.png").symlink_to("a.png")
     (disk.allowed / "self").symlink_to("self")
@@ -513,7 +513,7 @@ def test_links_in_a_circle_are_refused(disk: Disk) -> None:
 
 
 @posix
-def test_a_chain_of_thousands_of_links_is_refused_without_a_crash(disk: Disk) -> None:
+def test_a_chain_of_thousands_of_links_is_refused_without_a_crash(disk: LocalFiles) -> None:
     (disk.allowed / "0").symlink_to("fox.png")
     for number in range(1, 3000):
         (disk.allowed / str(number)).symlink_to(str(number - 1))
@@ -524,7 +524,7 @@ def test_a_chain_of_thousands_of_links_is_refused_without_a_crash(disk: Disk) ->
 
 @posix
 def test_a_file_or_folder_without_permission_is_refused(place_of_nobody: Path) -> None:
-    disk = Disk(place_of_nobody)
+    disk = LocalFiles(place_of_nobody)
     disk.put("in/sub/fox.png", GREEN)
     disk.inner.chmod(0)
     (disk.allowed / "sub").chmod(0)
@@ -550,7 +550,7 @@ def test_a_file_or_folder_without_permission_is_refused(place_of_nobody: Path) -
     ],
 )
 def test_a_disk_that_fails_is_a_refusal(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
 ) -> None:
     def failing(*_: object) -> bytes:
         raise error
@@ -559,13 +559,13 @@ def test_a_disk_that_fails_is_a_refusal(
     assert disk.refusal("fox.png") == message
 
 
-def test_a_missing_file_is_said_to_be_missing(disk: Disk) -> None:
+def test_a_missing_file_is_said_to_be_missing(disk: LocalFiles) -> None:
     assert disk.refusal("zebra.gif") == disk.nowhere()
     assert disk.refusal(disk.allowed / "zebra" / "one.gif") == "there is no such file"
     assert disk.refusal("fox.png/fox.png") == "a part of its path is a file, not a folder"
 
 
-def test_a_missing_folder_is_no_crash(disk: Disk) -> None:
+def test_a_missing_folder_is_no_crash(disk: LocalFiles) -> None:
     folders = Folders((disk.allowed / "missing",))
     assert disk.refusal("fox.png", folders).startswith("there is no such file in the folders")
     assert disk.refusal(disk.allowed / "missing" / "fox.png", folders) == "there is no such file"
@@ -584,7 +584,7 @@ def test_a_missing_folder_is_no_crash(disk: Disk) -> None:
         ("subb/owl.png", "sub"),
     ],
 )
-def test_a_missing_file_names_the_one_that_was_nearly_meant(disk: Disk, typed: str, there: str) -> None:
+def test_a_missing_file_names_the_one_that_was_nearly_meant(disk: LocalFiles, typed: str, there: str) -> None:
     disk.put("in/my photo.png", GREEN)
     disk.put("in/sub/owl.png", GREEN)
     if (disk.allowed / typed).exists():
@@ -595,22 +595,22 @@ def test_a_missing_file_names_the_one_that_was_nearly_meant(disk: Disk, typed: s
 
 @linux
 @pytest.mark.parametrize(("typed", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_the_other_unicode_form_of_a_name_is_near(disk: Disk, typed: str, there: str) -> None:
+def test_the_other_unicode_form_of_a_name_is_near(disk: LocalFiles, typed: str, there: str) -> None:
     forms = {form: unicodedata.normalize(form, "Füße.png") for form in ("NFC", "NFD")}
     disk.put(f"in/{forms[there]}", GREEN)
     assert disk.refusal(forms[typed]).endswith(f'{forms[there]}"?')
 
 
-def test_a_near_name_is_found_in_the_second_folder_as_well(disk: Disk) -> None:
+def test_a_near_name_is_found_in_the_second_folder_as_well(disk: LocalFiles) -> None:
     assert disk.refusal("fxo.png", Folders((disk.outside, disk.allowed))).endswith(f'"{disk.inner}"?')
 
 
-def test_only_so_many_names_are_looked_through(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_names_are_looked_through(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_LISTED", 0)
     assert disk.refusal("fxo.png") == disk.nowhere()
 
 
-def test_a_near_name_is_shown_without_what_would_move_the_terminal(disk: Disk) -> None:
+def test_a_near_name_is_shown_without_what_would_move_the_terminal(disk: LocalFiles) -> None:
     if os.name == "posix":
         disk.put("in/owl\u202e.png", GREEN)
         assert disk.refusal("owl.png").endswith('/in/owl%E2%80%AE.png"?')
@@ -630,7 +630,7 @@ def test_a_near_name_is_shown_without_what_would_move_the_terminal(disk: Disk) -
     ],
     ids=ascii,
 )
-def test_a_near_name_can_be_given_back_as_it_is_shown(disk: Disk, there: bytes, typed: str) -> None:
+def test_a_near_name_can_be_given_back_as_it_is_shown(disk: LocalFiles, there: bytes, typed: str) -> None:
     disk.inner.unlink()
     disk.put(f"in/{os.fsdecode(there)}", RED)
     _, _, near = disk.refusal(typed).partition('did you mean "')
@@ -638,13 +638,13 @@ def test_a_near_name_can_be_given_back_as_it_is_shown(disk: Disk, there: bytes, 
 
 
 @posix
-def test_a_name_that_nobody_can_give_back_is_not_offered(disk: Disk) -> None:
+def test_a_name_that_nobody_can_give_back_is_not_offered(disk: LocalFiles) -> None:
     disk.put("in/owl\n.png", GREEN)
     assert disk.refusal("owl.png") == disk.nowhere()
 
 
 @linux
-def test_opening_by_name_looks_where_the_opened_file_is(disk: Disk) -> None:
+def test_opening_by_name_looks_where_the_opened_file_is(disk: LocalFiles) -> None:
     def final(descriptor: int) -> str:
         return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
@@ -661,7 +661,7 @@ def test_opening_by_name_looks_where_the_opened_file_is(disk: Disk) -> None:
 
 
 @linux
-def test_a_read_by_name_refuses_what_a_read_step_by_step_refuses(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_by_name_refuses_what_a_read_step_by_step_refuses(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "final_path", lambda descriptor: str(Path(f"/proc/self/fd/{descriptor}").readlink()))
     monkeypatch.setattr(reader, "WINDOWS", True)
     os.link(disk.secret, disk.allowed / "hard.png")
@@ -693,5 +693,5 @@ def test_the_final_path_of_windows_is_compared_as_it_is_written(final: str, path
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="handles are Windows'")
-def test_a_picture_is_read_on_windows_where_its_handle_says_it_is(disk: Disk) -> None:
+def test_a_picture_is_read_on_windows_where_its_handle_says_it_is(disk: LocalFiles) -> None:
     assert disk.read(disk.inner) == GREEN

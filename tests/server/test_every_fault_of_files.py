@@ -13,7 +13,7 @@ from PIL import Image
 from tests.conftest import World
 from tests.server.conftest import ERAS, calling, faults_of, inline, png
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 pytestmark = [
     pytest.mark.anyio,
@@ -40,7 +40,7 @@ def cat(tmp_path: Path) -> Path:
 
 
 def reading(cat: Path, fault: str) -> World:
-    return World(disk=Disk(Folders((cat.parent,))), faults=[fault], seconds=5)
+    return World(files=LocalFiles(Folders((cat.parent,))), faults=[fault], seconds=5)
 
 
 def submits(world: World) -> int:
@@ -119,8 +119,8 @@ async def test_a_picture_that_cannot_be_fetched_is_finished_and_saved_once_the_f
     fault: str, era: str, tmp_path: Path
 ) -> None:
     save_dir = tmp_path / "vidgo"
-    disk = Disk(Folders((save_dir,)), save_dir)
-    async with World(disk=disk, faults=[fault], seconds=5) as world, calling(world, era) as caller:
+    disk = LocalFiles(Folders((save_dir,)), save_dir)
+    async with World(files=disk, faults=[fault], seconds=5) as world, calling(world, era) as caller:
         made = await caller.data("generate_image", **FOX)
         assert (made["outcome"], made["credits_charged"], len(made["image_urls"])) == ("finished", LOW, 1)
         unsaved = [note for note in made.get("notes", ()) if "Not saved" in note]
@@ -148,8 +148,8 @@ async def test_a_picture_that_cannot_be_fetched_is_saved_as_soon_as_somebody_ask
     fault: str, era: str, tmp_path: Path
 ) -> None:
     save_dir = tmp_path / "vidgo"
-    disk = Disk(Folders((save_dir,)), save_dir)
-    async with World(disk=disk, faults=[f"{fault}*1"], seconds=5) as world, calling(world, era) as caller:
+    disk = LocalFiles(Folders((save_dir,)), save_dir)
+    async with World(files=disk, faults=[f"{fault}*1"], seconds=5) as world, calling(world, era) as caller:
         made = await caller.data("generate_image", **FOX)
         # What hangs is given up by itself; nobody waits so long for it.
         await anyio.sleep(130 if "hang" in fault else 0)

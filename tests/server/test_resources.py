@@ -32,7 +32,7 @@ from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
 from vidgo_mcp.server import build_server
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.server.resources import IMAGE, TASK, _addressed, _uri
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 from vidgo_mcp.service.thumbnails import LARGEST_RESOURCE
 
 pytestmark = pytest.mark.anyio
@@ -178,8 +178,8 @@ async def test_a_picture_is_listed_only_while_it_can_be_had(era: str, fault: str
 
 async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(era: str, tmp_path: Path) -> None:
     folder = tmp_path.resolve() / "pictures"
-    disk = Disk(Folders((folder,)), folder)
-    async with World(disk=disk, seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+    disk = LocalFiles(Folders((folder,)), folder)
+    async with World(files=disk, seconds=5) as world, Client(build_server(world.service), mode=era) as client:
         made = await world.finished()
         assert made.saved_paths is not None
         await anyio.sleep(DAY)
@@ -196,7 +196,7 @@ async def test_a_task_without_an_id_is_not_listed(era: str) -> None:
     ):
         with pytest.raises(OutcomeUnknownError):
             await world.make()
-        assert [task.task_id for task in await world.service.newest(5)] == [None]
+        assert [task.task_id for task in await world.tasks().newest(5)] == [None]
         assert await uris(client) == FIXED
 
 
@@ -232,7 +232,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> N
         assert anyio.current_time() - before < 1, "reading does not wait for the picture"
         await anyio.sleep(100)
         text = await text_of(client, f"vidgo://tasks/{task_id}")
-        assert json.loads(text) == (await world.service.peek_task(task_id)).to_json()
+        assert json.loads(text) == (await world.tasks().peek_task(task_id)).to_json()
         assert text.startswith('{\n  "outcome": "finished"')
         assert "狐" in text
         # Whoever makes the next picture is told of this one, which nobody has received.
@@ -263,7 +263,7 @@ async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
 
 async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
     async with (
-        World(seconds=5, disk=Disk(facts=False)) as world,
+        World(seconds=5, files=LocalFiles(facts=False)) as world,
         Client(build_server(world.service), mode=era) as client,
     ):
         made = await world.finished()
@@ -272,7 +272,7 @@ async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
         found = await client.read_resource(uri)
         [content] = found.contents
         assert (content.uri, content.mime_type) == (uri, "image/png")
-        _, file = await world.service.file(made.task_id)
+        _, file = await world.tasks().file(made.task_id)
         assert bytes_of(found) == file
 
 

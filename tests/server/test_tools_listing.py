@@ -20,7 +20,7 @@ from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.server import build_server
 from vidgo_mcp.server.build import instructions
 from vidgo_mcp.server.http import http_app
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 SNAPSHOT = Path(__file__).with_name("tools_list.json")
 KB = 1024
@@ -65,7 +65,7 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def posting() -> AsyncGenerator[httpx.AsyncClient]:
     # The longer words are those of a server that reads files.
-    async with World(key=None, disk=Disk(Folders(()))) as world:
+    async with World(key=None, files=LocalFiles(Folders(()))) as world:
         app = http_app(build_server(world.service))
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
@@ -249,8 +249,8 @@ async def test_what_the_server_says_of_itself(era: str) -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> None:
-    for disk, promised in ((Disk(Folders(())), True), (Disk(), False)):
-        async with World(key=None, disk=disk) as world, Client(build_server(world.service), mode=era) as client:
+    for disk, promised in ((LocalFiles(Folders(())), True), (LocalFiles(), False)):
+        async with World(key=None, files=disk) as world, Client(build_server(world.service), mode=era) as client:
             [edit] = [tool for tool in (await client.list_tools()).tools if tool.name == "edit_image"]
             references = edit.input_schema["properties"]["image_urls"]["description"]
             [_, brief] = (await client.list_prompts()).prompts

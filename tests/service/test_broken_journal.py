@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import World, virtual_now
 from vidgo_mcp.errors import InternalError, NotFoundError, OutcomeUnknownError
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.anyio
 LOW = 2
 
 
-class Full(MemoryJournal):
+class Full(SqliteJournal):
     """Fails at one step, as often as it is told."""
 
     def __init__(self, step: str, times: int = 1) -> None:
@@ -58,7 +59,7 @@ async def test_a_task_that_cannot_be_recorded_is_handed_to_the_caller_and_not_pa
         assert "get_task" in caught.value.next_step
         with pytest.raises(OutcomeUnknownError):
             await world.make()
-        found = await world.service.task(caught.value.task_id or "")
+        found = await world.task(caught.value.task_id or "")
         assert found.outcome == "finished"
         assert (await world.finished(prompt="a hare")).credits_charged == LOW
         assert world.movements() == [("charge", LOW)] * 2
@@ -101,7 +102,7 @@ async def test_a_reading_that_cannot_be_recorded_is_read_again_by_the_next_look(
         other = await world.finished(prompt="a hare", variation=2)
         assert other.credits_charged == LOW
         await anyio.sleep(5)
-        assert (await world.service.task(made.task_id, wait_seconds=60)).outcome == "finished"
+        assert (await world.task(made.task_id, wait_seconds=60)).outcome == "finished"
         assert world.movements() == [("charge", LOW)] * 2
 
 

@@ -58,7 +58,7 @@ async def test_a_call_cancelled_at_any_await_never_pays_twice_and_never_forgets(
         await anyio.sleep(30)
         charged = world.movements()
         assert charged in ([], [("charge", LOW)])
-        listed = (await world.journal.newest(world.service._workshop.owner(""), 10)) if charged else []
+        listed = (await world.journal.newest(world.principal().owner, 10)) if charged else []
         assert [entry.state for entry in listed] == ["finished"] * len(charged)
         made = await world.finished()
         assert made.reused == bool(charged)
@@ -75,7 +75,7 @@ async def test_a_picture_is_announced_in_every_answer_until_somebody_has_it() ->
             assert other.notes is not None
             assert f"{unseen} ('a fox')" in other.notes[0]
         assert not news(await world.finished(prompt="somebody else's", caller="bob"))
-        looked = await world.service.task(unseen)
+        looked = await world.task(unseen)
         assert not news(looked)
         assert not news(await world.finished(prompt="a horse"))
 
@@ -112,7 +112,7 @@ async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others
 
         tasks.start_soon(call)
         await anyio.sleep(20)
-        [entry] = await world.journal.undelivered(world.service._workshop.owner(""))
+        [entry] = await world.journal.undelivered(world.principal().owner)
         assert (entry.state, results) == ("finished", [])
         assert not news(await world.finished(prompt="a hare"))
         await anyio.sleep(60)
@@ -125,7 +125,7 @@ async def test_a_picture_that_could_not_be_looked_at_is_still_announced() -> Non
         task_id = await world.pending()
         await anyio.sleep(30)
         with pytest.raises(UnavailableError):
-            await world.service.view(ViewArguments(task_id=task_id))
+            await world.tasks().view(task_id, 768)
         other = await world.finished(prompt="a hare")
         assert other.notes is not None
         assert task_id in other.notes[0]

@@ -14,10 +14,11 @@ import pytest
 from tests.conftest import World, virtual_now
 from vidgo_mcp.errors import JournalError, Money, VidgoError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 # httpx's generators are left half-read when an answer is too large; only trio minds.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
@@ -55,7 +56,7 @@ def faults_of(endpoint: str) -> list[str]:
 @pytest.fixture(params=["memory", "sqlite"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
     if request.param == "memory":
-        return MemoryJournal(virtual_now)
+        return SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)
     return InlineSqliteJournal(tmp_path / "journal.db", now=virtual_now)
 
 
@@ -81,10 +82,10 @@ async def test_what_hinders_status_reads_never_costs_a_credit(journal: Journal, 
 async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, fault: str) -> None:
     async with World(journal=journal, faults=[f"balance:{fault}"], seconds=5) as world:
         if fault.partition("=")[0] in HARMLESS:
-            await world.service.balance()
+            await world.service.balance(world.principal())
         else:
             with pytest.raises(VidgoError) as caught:
-                await world.service.balance()
+                await world.service.balance(world.principal())
             assert caught.value.money == "nothing_spent"
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
@@ -112,8 +113,8 @@ async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fau
 @pytest.mark.parametrize("fault", faults_of("file"))
 async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tmp_path: Path, fault: str) -> None:
     save_dir = tmp_path / "vidgo"
-    disk = Disk(Folders((save_dir,)), save_dir)
-    async with World(journal=journal, disk=disk, faults=[f"file:{fault}"], seconds=5) as world:
+    disk = LocalFiles(Folders((save_dir,)), save_dir)
+    async with World(journal=journal, files=disk, faults=[f"file:{fault}"], seconds=5) as world:
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
         works = fault.partition("=")[0] in HARMLESS | HARMLESS_TO_A_PICTURE
@@ -122,6 +123,6 @@ async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tm
         await anyio.sleep(3600)
         for made in (first, raised):
             assert made.task_id is not None
-            assert (await world.service.task(made.task_id)).saved_paths
+            assert (await world.task(made.task_id)).saved_paths
         assert len(list(save_dir.iterdir())) == 2
         assert world.movements() == [("charge", LOW)] * 2

@@ -51,38 +51,38 @@ async def test_a_bad_argument_is_found_before_the_missing_key() -> None:
         with pytest.raises(InvalidRequestError):
             await world.make(image_urls=["/home/me/cat.png"])
         with pytest.raises(InvalidRequestError) as refused:
-            await world.service.make(GenerateArguments(prompt="a fox", size="1024x1024"))
+            await world.service.make(world.principal(), GenerateArguments(prompt="a fox", size="1024x1024"))
         assert refused.value.field == "resolution"
 
 
 async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_set() -> None:
     async with World(key=None) as world:
-        estimate = await world.service.estimate(
+        estimate = await world.service.estimate(world.principal(), 
             EstimateArguments(size="16:9", resolution="4K", quality="high", count=3)
         )
         assert (estimate.credits, estimate.total_credits, estimate.tier) == (48, 144, "4K")
         for call in (
             world.make(),
-            world.service.task("task-1"),
+            world.task("task-1"),
             world.service.tasks(GetTaskArguments()),
-            world.service.balance(),
-            world.service.view(ViewArguments(task_id="task-1")),
+            world.service.balance(world.principal()),
+            world.tasks().view("task-1", 768),
         ):
             with pytest.raises(AuthenticationError) as refused:
                 await call
             assert (refused.value.category, refused.value.money) == ("authentication", "nothing_spent")
             assert "VIDGO_API_KEY" in refused.value.message
-        world.service.warm_up()
+        world.service.warm_up(world.principal())
         assert (world.opened, world.wire.seen) == (0, [])
 
 
 async def test_an_estimate_says_which_rule_decided_and_what_to_ask_instead() -> None:
     async with World(key=None) as world:
-        estimate = await world.service.estimate(EstimateArguments(size="1:1", resolution="4K"))
+        estimate = await world.service.estimate(world.principal(), EstimateArguments(size="1:1", resolution="4K"))
         assert (estimate.credits, estimate.tier) == (4, "2K")
         assert estimate.notes == ["4K is billed as 2K at 1:1; ask 2K for the same picture"]
         with pytest.raises(InvalidRequestError):
-            await world.service.estimate(EstimateArguments(size="1024x1024"))
+            await world.service.estimate(world.principal(), EstimateArguments(size="1024x1024"))
         assert world.opened == 0
 
 

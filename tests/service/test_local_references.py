@@ -22,11 +22,12 @@ from tests.conftest import DAY, World, news, virtual_now
 from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import ReferencePicture
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import Sandbox
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 pytestmark = pytest.mark.anyio
 
@@ -60,8 +61,8 @@ def cat(folder: Path) -> Path:
 
 
 @pytest.fixture
-def disk(folder: Path) -> Disk:
-    return Disk(Folders((folder,)))
+def disk(folder: Path) -> LocalFiles:
+    return LocalFiles(Folders((folder,)))
 
 
 def many(folder: Path, count: int) -> list[str]:
@@ -103,8 +104,8 @@ async def refused(world: World, *references: str) -> VidgoError:
     return caught.value
 
 
-async def test_a_local_file_is_uploaded_and_edited(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_local_file_is_uploaded_and_edited(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         edited = await world.finished(image_urls=[str(cat)])
         assert (edited.model, edited.credits_charged) == ("gpt-image-2-edit", LOW)
         [[url]] = sent_urls(world)
@@ -112,10 +113,10 @@ async def test_a_local_file_is_uploaded_and_edited(disk: Disk, cat: Path) -> Non
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_the_name_of_the_file_is_not_told_to_vidgo(disk: Disk, folder: Path) -> None:
+async def test_the_name_of_the_file_is_not_told_to_vidgo(disk: LocalFiles, folder: Path) -> None:
     private = folder / "diagnosis-of-mr-smith.png"
     private.write_bytes(png())
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         await world.finished(image_urls=[str(private)])
         assert "diagnosis" not in str(sent_urls(world))
 
@@ -132,17 +133,17 @@ async def test_the_name_of_the_file_is_not_told_to_vidgo(disk: Disk, folder: Pat
     ],
 )
 async def test_the_same_bytes_are_the_same_picture_however_they_are_named(
-    disk: Disk, cat: Path, spelled: Callable[[Path], str]
+    disk: LocalFiles, cat: Path, spelled: Callable[[Path], str]
 ) -> None:
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         first = await world.finished(image_urls=[str(cat)])
         again = await world.finished(image_urls=[spelled(cat)])
         assert (again.task_id, again.reused, again.credits_charged) == (first.task_id, True, 0)
         assert (len(uploads(world)), len(posts(world))) == (1, 1)
 
 
-async def test_a_changed_file_is_a_new_picture(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_changed_file_is_a_new_picture(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         first = await world.finished(image_urls=[str(cat)])
         cat.write_bytes(png(99))
         second = await world.finished(image_urls=[str(cat)])
@@ -150,9 +151,9 @@ async def test_a_changed_file_is_a_new_picture(disk: Disk, cat: Path) -> None:
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_references_of_every_kind_keep_their_order(disk: Disk, folder: Path) -> None:
+async def test_references_of_every_kind_keep_their_order(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 2)
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished()
         given = [paths[1], PHOTO, inline(png(500)), f"task:{made.task_id}", paths[0], paths[1]]
         await world.finished(image_urls=given)
@@ -162,16 +163,16 @@ async def test_references_of_every_kind_keep_their_order(disk: Disk, folder: Pat
         assert len(uploads(world)) == 3
 
 
-async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_the_same_time(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_the_same_time(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for variation in range(1, 9):
                 tasks.start_soon(partial(world.finished, image_urls=[str(cat)], variation=variation))
         assert (len(uploads(world)), len(posts(world))) == (1, 8)
 
 
-async def test_an_upload_is_reused_until_its_72_hours_are_nearly_over(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_an_upload_is_reused_until_its_72_hours_are_nearly_over(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         await world.finished(image_urls=[str(cat)])
         await anyio.sleep(69 * 3600)
         await world.finished(image_urls=[str(cat)], prompt="a hare")
@@ -183,31 +184,31 @@ async def test_an_upload_is_reused_until_its_72_hours_are_nearly_over(disk: Disk
         assert first == second != third
 
 
-async def test_an_upload_is_remembered_by_the_next_process(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5) as first:
+async def test_an_upload_is_remembered_by_the_next_process(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5) as first:
         await first.finished(image_urls=[str(cat)])
-        async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as second:
+        async with World(files=disk, sandbox=first.sandbox, journal=first.journal) as second:
             await second.finished(image_urls=[str(cat)], prompt="a hare")
             assert uploads(second) == []
 
 
-async def test_after_a_failed_task_its_reference_is_uploaded_anew(disk: Disk, cat: Path) -> None:
+async def test_after_a_failed_task_its_reference_is_uploaded_anew(disk: LocalFiles, cat: Path) -> None:
     """Vidgo may have lost it, which must not fail the same request for three days."""
-    async with World(disk=disk, seconds=5, faults=["task:failed*1"]) as world:
+    async with World(files=disk, seconds=5, faults=["task:failed*1"]) as world:
         assert (await world.make(image_urls=[str(cat)])).outcome == "failed"
         await world.finished(image_urls=[str(cat)])
         assert len(uploads(world)) == 2
 
 
 async def test_at_most_five_uploads_begin_in_a_minute_and_the_caller_is_told_why_it_waits(
-    disk: Disk, folder: Path
+    disk: LocalFiles, folder: Path
 ) -> None:
     said: list[tuple[float, str]] = []
 
     async def progress(value: float, message: str) -> None:
         said.append((value, message))
 
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         made = await world.make(image_urls=many(folder, 16), progress=progress)
         assert made.outcome == "finished"
         began = uploads(world)
@@ -220,8 +221,8 @@ async def test_at_most_five_uploads_begin_in_a_minute_and_the_caller_is_told_why
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_calls_at_the_same_time_share_the_pace(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_calls_at_the_same_time_share_the_pace(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for path in many(folder, 12):
                 tasks.start_soon(partial(world.finished, image_urls=[path]))
@@ -230,20 +231,20 @@ async def test_calls_at_the_same_time_share_the_pace(disk: Disk, folder: Path) -
         assert (len(began), world.movements()) == (12, [("charge", LOW)] * 12)
 
 
-async def test_a_call_with_one_picture_does_not_wait_for_all_of_another(disk: Disk, folder: Path) -> None:
+async def test_a_call_with_one_picture_does_not_wait_for_all_of_another(disk: LocalFiles, folder: Path) -> None:
     *paths, alone = many(folder, 17)
-    async with World(disk=disk, seconds=5) as world, anyio.create_task_group() as tasks:
+    async with World(files=disk, seconds=5) as world, anyio.create_task_group() as tasks:
         tasks.start_soon(partial(world.finished, image_urls=paths))
         await anyio.sleep(1)
         await world.finished(image_urls=[alone])
         assert anyio.current_time() < 75
 
 
-async def test_processes_that_share_a_journal_share_the_pace(disk: Disk, folder: Path) -> None:
+async def test_processes_that_share_a_journal_share_the_pace(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 8)
-    async with World(disk=disk, seconds=5) as first:
+    async with World(files=disk, seconds=5) as first:
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second,
+            World(files=disk, sandbox=first.sandbox, journal=first.journal, process="another") as second,
             anyio.create_task_group() as tasks,
         ):
             for number, path in enumerate(paths):
@@ -254,8 +255,8 @@ async def test_processes_that_share_a_journal_share_the_pace(disk: Disk, folder:
         assert (len(began), began[4] < 1, began[5] >= 60) == (8, True, True)
 
 
-async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_on(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_on(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         paths = many(folder, 7)
         started = anyio.current_time()
         made = await world.make(image_urls=paths, wait_seconds=40)
@@ -273,8 +274,8 @@ async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_o
         assert (third.credits_charged, third.reused, world.movements()) == (0, True, [("charge", LOW)])
 
 
-async def test_a_call_cancelled_while_it_uploads_spends_nothing(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_call_cancelled_while_it_uploads_spends_nothing(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         paths = many(folder, 7)
         with anyio.move_on_after(30):
             await world.make(image_urls=paths)
@@ -286,9 +287,9 @@ async def test_a_call_cancelled_while_it_uploads_spends_nothing(disk: Disk, fold
 
 
 async def test_a_cancelled_call_does_not_take_the_picture_from_another_that_waits_for_it(
-    disk: Disk, folder: Path
+    disk: LocalFiles, folder: Path
 ) -> None:
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         paths = many(folder, 7)
         found: list[TaskResult] = []
 
@@ -304,8 +305,8 @@ async def test_a_cancelled_call_does_not_take_the_picture_from_another_that_wait
         assert found[0].reused is True
 
 
-async def test_a_server_that_stops_while_it_uploads_has_spent_nothing(disk: Disk, folder: Path) -> None:
-    world = World(disk=disk, seconds=5)
+async def test_a_server_that_stops_while_it_uploads_has_spent_nothing(disk: LocalFiles, folder: Path) -> None:
+    world = World(files=disk, seconds=5)
     errors: list[VidgoError] = []
 
     async def call() -> None:
@@ -325,17 +326,17 @@ async def test_a_server_that_stops_while_it_uploads_has_spent_nothing(disk: Disk
 
 
 async def test_a_server_that_stops_sends_nothing_that_got_ready_while_it_gave_up_another(
-    disk: Disk, folder: Path
+    disk: LocalFiles, folder: Path
 ) -> None:
     """To release one takes a moment, in which the upload of the next one may end."""
 
-    class Slow(MemoryJournal):
+    class Slow(SqliteJournal):
         async def release(self, entry_id: str) -> None:
             await anyio.sleep(0.05)
             await super().release(entry_id)
 
     first, second = many(folder, 2)
-    world = World(disk=disk, seconds=5, journal=Slow(virtual_now))
+    world = World(files=disk, seconds=5, journal=Slow(virtual_now))
     told: list[VidgoError] = []
 
     async def uploading(request: httpx.Request) -> None:
@@ -361,19 +362,19 @@ async def test_a_server_that_stops_sends_nothing_that_got_ready_while_it_gave_up
 @pytest.mark.parametrize(
     "fault", ["upload:error_500*2", "upload:rate_limited*1", "upload:drop_before*2", "upload:html*1"]
 )
-async def test_a_failing_upload_is_tried_again(disk: Disk, cat: Path, fault: str) -> None:
-    async with World(disk=disk, seconds=5, faults=[fault]) as world:
+async def test_a_failing_upload_is_tried_again(disk: LocalFiles, cat: Path, fault: str) -> None:
+    async with World(files=disk, seconds=5, faults=[fault]) as world:
         await world.finished(image_urls=[str(cat)])
         assert world.movements() == [("charge", LOW)]
 
 
 @pytest.mark.parametrize(("fault", "pause"), [("upload:rate_limited*1", 15), ("upload:rate_limited=40*1", 40)])
 async def test_after_a_429_no_process_uploads_for_as_long_as_vidgo_asks(
-    disk: Disk, folder: Path, fault: str, pause: int
+    disk: LocalFiles, folder: Path, fault: str, pause: int
 ) -> None:
     one, other = many(folder, 2)
-    async with World(disk=disk, seconds=5, faults=[fault]) as first:
-        async with World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second:
+    async with World(files=disk, seconds=5, faults=[fault]) as first:
+        async with World(files=disk, sandbox=first.sandbox, journal=first.journal, process="another") as second:
 
             async def later() -> None:
                 await anyio.sleep(1)
@@ -387,8 +388,8 @@ async def test_after_a_429_no_process_uploads_for_as_long_as_vidgo_asks(
         assert min(began) - refused_at >= pause
 
 
-async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, faults=["upload:error_500"]) as world:
+async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, faults=["upload:error_500"]) as world:
         error = await refused(world, PHOTO, str(cat))
         assert isinstance(error, UnavailableError)
         assert "image_urls[1] could not be uploaded" in error.message
@@ -397,16 +398,16 @@ async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_refer
         assert (await world.listed()).tasks == []
 
 
-async def test_an_upload_limit_that_lasts_is_told(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, faults=["upload:rate_limited"]) as world:
+async def test_an_upload_limit_that_lasts_is_told(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, faults=["upload:rate_limited"]) as world:
         error = await refused(world, str(cat))
         assert isinstance(error, RateLimitedError)
         assert world.movements() == []
 
 
-async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute(disk: Disk, folder: Path) -> None:
+async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute(disk: LocalFiles, folder: Path) -> None:
     """Vidgo counts arrivals: the first five open connections and are slow, the next ones are not."""
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         begun: list[float] = []
 
         async def slow_at_first(request: httpx.Request) -> None:
@@ -419,11 +420,11 @@ async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute
         assert len(uploads(world)) == 16
 
 
-async def test_two_processes_upload_the_files_that_both_need_once(disk: Disk, folder: Path) -> None:
+async def test_two_processes_upload_the_files_that_both_need_once(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 7)
-    async with World(disk=disk, seconds=5) as first:
+    async with World(files=disk, seconds=5) as first:
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second,
+            World(files=disk, sandbox=first.sandbox, journal=first.journal, process="another") as second,
             anyio.create_task_group() as tasks,
         ):
             for world, prompt in ((first, "a fox"), (second, "a hare")):
@@ -433,9 +434,9 @@ async def test_two_processes_upload_the_files_that_both_need_once(disk: Disk, fo
         assert len(first.sandbox.ledger) == 2
 
 
-async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept(disk: Disk, folder: Path) -> None:
+async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 7)
-    async with World(disk=disk, seconds=5, faults=["upload:refuse*1"]) as world:
+    async with World(files=disk, seconds=5, faults=["upload:refuse*1"]) as world:
         error = await refused(world, *paths)
         assert isinstance(error, InvalidRequestError)
         assert "could not be uploaded" in error.message
@@ -444,9 +445,9 @@ async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept
         assert (made.credits_charged, world.movements()) == (LOW, [("charge", LOW)])
 
 
-async def test_all_faults_of_the_references_are_named_together(disk: Disk, folder: Path, cat: Path) -> None:
+async def test_all_faults_of_the_references_are_named_together(disk: LocalFiles, folder: Path, cat: Path) -> None:
     (folder / "notes.txt").write_text("secret words")
-    async with World(disk=disk) as world:
+    async with World(files=disk) as world:
         error = await refused(world, "cta.png", str(cat), "/etc/passwd", "notes.txt", "data:image/png;base64,AAAA", ".")
         assert isinstance(error, InvalidRequestError)
         for words in ("image_urls[0]", "image_urls[2]", "image_urls[3]", "image_urls[4]", "image_urls[5]", "cat.png"):
@@ -463,21 +464,21 @@ async def test_inline_data_works_where_the_disk_is_not_the_callers() -> None:
 
 
 async def test_a_limit_on_bytes_binds_files_and_inline_data_alike(folder: Path, cat: Path) -> None:
-    small = Disk(Folders((folder,), largest=50), largest=50)
-    async with World(disk=small) as world:
+    small = LocalFiles(Folders((folder,), largest=50), largest=50)
+    async with World(files=small) as world:
         for reference in (str(cat), inline(png())):
             assert "MB" in (await refused(world, reference)).message
 
 
-async def test_a_reference_is_free_until_the_picture_is_paid(disk: Disk, cat: Path) -> None:
+async def test_a_reference_is_free_until_the_picture_is_paid(disk: LocalFiles, cat: Path) -> None:
     """Limits are checked before anything is uploaded."""
-    async with World(disk=disk) as world:
+    async with World(files=disk) as world:
         with pytest.raises(VidgoError, match="max_credits"):
             await world.make(image_urls=[str(cat)], max_credits=0)
         assert uploads(world) == []
 
 
-class Unreadable(MemoryJournal):
+class Unreadable(SqliteJournal):
     """A journal that at times cannot be read, as a file that another program has locked."""
 
     broken = False
@@ -488,9 +489,9 @@ class Unreadable(MemoryJournal):
         return await super().entry(entry_id)
 
 
-async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_paid_for(disk: Disk, folder: Path) -> None:
+async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_paid_for(disk: LocalFiles, folder: Path) -> None:
     journal = Unreadable(virtual_now)
-    async with World(disk=disk, seconds=5, journal=journal) as world, anyio.create_task_group() as tasks:
+    async with World(files=disk, seconds=5, journal=journal) as world, anyio.create_task_group() as tasks:
 
         async def lock() -> None:
             await anyio.sleep(30)
@@ -502,12 +503,12 @@ async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_pai
 
 
 async def test_a_journal_that_cannot_be_read_does_not_tell_a_joining_process_that_nothing_was_spent(
-    disk: Disk, folder: Path
+    disk: LocalFiles, folder: Path
 ) -> None:
     paths, journal = many(folder, 7), Unreadable(virtual_now)
-    async with World(disk=disk, seconds=5, journal=journal) as first:
+    async with World(files=disk, seconds=5, journal=journal) as first:
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=journal, holder="another") as second,
+            World(files=disk, sandbox=first.sandbox, journal=journal, process="another") as second,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(partial(first.finished, image_urls=paths))
@@ -526,20 +527,20 @@ async def test_a_journal_that_cannot_be_read_does_not_tell_a_joining_process_tha
         assert first.movements() == [("charge", LOW)]
 
 
-async def test_a_call_of_a_process_that_ends_with_it_takes_back_what_is_not_uploaded(disk: Disk, folder: Path) -> None:
+async def test_a_call_of_a_process_that_ends_with_it_takes_back_what_is_not_uploaded(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 7)
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         arguments = EditArguments(prompt="a fox", image_urls=paths, wait_seconds=30)
         with pytest.raises(UnavailableError, match=r"5 of 7 references are ready.*nothing was spent") as caught:
-            await world.service.make(arguments, goes_on=False)
+            await world.service.make(world.principal(), arguments, goes_on=False)
         assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
         await anyio.sleep(300)
         assert (posts(world), (await world.listed()).tasks) == ([], [])
 
 
-async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled_call(disk: Disk, folder: Path) -> None:
+async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled_call(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 7)
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         assert (await world.make(image_urls=paths, wait_seconds=20)).outcome == "pending"
         with anyio.move_on_after(10):
             await world.make(image_urls=paths)
@@ -547,16 +548,16 @@ async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_an_upload_is_forgotten_when_vidgo_refuses_the_submit(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5, faults=["submit:refuse=image_urls[0] cannot be fetched*1"]) as world:
+async def test_an_upload_is_forgotten_when_vidgo_refuses_the_submit(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5, faults=["submit:refuse=image_urls[0] cannot be fetched*1"]) as world:
         with pytest.raises(InvalidRequestError):
             await world.make(image_urls=[str(cat)])
         await world.finished(image_urls=[str(cat)])
         assert (len(uploads(world)), world.movements()) == (2, [("charge", LOW)])
 
 
-async def test_a_shorter_life_that_vidgo_names_is_believed(disk: Disk, cat: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_shorter_life_that_vidgo_names_is_believed(disk: LocalFiles, cat: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         served = world.wire.handle_async_request
 
         async def shortened(request: httpx.Request) -> httpx.Response:
@@ -575,15 +576,15 @@ async def test_a_shorter_life_that_vidgo_names_is_believed(disk: Disk, cat: Path
         assert len(uploads(world)) == 2
 
 
-async def test_one_file_that_fails_twice_does_not_end_a_call_with_sixteen(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5, faults=["upload:error_500*2"]) as world:
+async def test_one_file_that_fails_twice_does_not_end_a_call_with_sixteen(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5, faults=["upload:error_500*2"]) as world:
         await world.finished(image_urls=many(folder, 16))
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_the_bytes_of_references_are_not_kept_while_a_picture_is_waited_for(disk: Disk, folder: Path) -> None:
+async def test_the_bytes_of_references_are_not_kept_while_a_picture_is_waited_for(disk: LocalFiles, folder: Path) -> None:
     paths = many(folder, 3)
-    async with World(disk=disk, seconds=200) as world, anyio.create_task_group() as tasks:
+    async with World(files=disk, seconds=200) as world, anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(partial(world.finished, image_urls=paths))
         await anyio.sleep(100)
@@ -592,27 +593,27 @@ async def test_the_bytes_of_references_are_not_kept_while_a_picture_is_waited_fo
         assert [kept for kept in gc.get_objects() if isinstance(kept, ReferencePicture)] == []
 
 
-async def test_whoever_stands_in_line_is_told_so(disk: Disk, folder: Path) -> None:
+async def test_whoever_stands_in_line_is_told_so(disk: LocalFiles, folder: Path) -> None:
     *paths, alone = many(folder, 6)
     said: list[str] = []
 
     async def progress(value: float, message: str) -> None:
         said.append(message)
 
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         await world.finished(image_urls=paths)
         await world.finished(image_urls=[alone], progress=progress)
         assert "waiting for the upload limit" in said[0]
 
 
-async def test_a_call_that_needs_the_same_upload_as_another_is_told_what_it_waits_for(disk: Disk, folder: Path) -> None:
+async def test_a_call_that_needs_the_same_upload_as_another_is_told_what_it_waits_for(disk: LocalFiles, folder: Path) -> None:
     *paths, shared = many(folder, 6)
     said: list[str] = []
 
     async def progress(value: float, message: str) -> None:
         said.append(message)
 
-    async with World(disk=disk, seconds=5) as world, anyio.create_task_group() as tasks:
+    async with World(files=disk, seconds=5) as world, anyio.create_task_group() as tasks:
         await world.finished(image_urls=paths)
         tasks.start_soon(partial(world.finished, image_urls=[shared]))
         await anyio.sleep(1)
@@ -621,7 +622,7 @@ async def test_a_call_that_needs_the_same_upload_as_another_is_told_what_it_wait
         assert "already being uploaded, or waits for the upload limit" in said[0]
 
 
-async def test_while_a_reference_is_still_being_made_the_call_tells_how_far_it_is(disk: Disk) -> None:
+async def test_while_a_reference_is_still_being_made_the_call_tells_how_far_it_is(disk: LocalFiles) -> None:
     said: list[tuple[float, float]] = []
 
     async def progress(value: float, message: str) -> None:
@@ -629,7 +630,7 @@ async def test_while_a_reference_is_still_being_made_the_call_tells_how_far_it_i
             assert message.startswith("waiting for a reference: "), message
         said.append((anyio.current_time(), value))
 
-    async with World(disk=disk, seconds=100) as world:
+    async with World(files=disk, seconds=100) as world:
         made = await world.pending()
         await world.finished(image_urls=[f"task:{made}"], prompt="at night", progress=progress)
     times, values = zip(*said, strict=True)
@@ -638,18 +639,18 @@ async def test_while_a_reference_is_still_being_made_the_call_tells_how_far_it_i
     assert times[0] <= 5
 
 
-async def test_a_disk_that_does_not_answer_holds_no_call_for_ever(disk: Disk, cat: Path) -> None:
+async def test_a_disk_that_does_not_answer_holds_no_call_for_ever(disk: LocalFiles, cat: Path) -> None:
     async def hung(work: Any, *args: Any) -> Any:
         await anyio.sleep_forever()
 
-    async with World(disk=disk, in_thread=hung) as world:
+    async with World(files=disk, in_thread=hung) as world:
         with pytest.raises(UnavailableError, match="could not be read in time") as caught:
             await world.make(image_urls=[str(cat)], wait_seconds=30)
         assert (caught.value.money, anyio.current_time()) == ("nothing_spent", 30)
 
 
-async def test_an_intent_that_the_journal_could_not_release_is_released_later(disk: Disk, folder: Path) -> None:
-    class Stiff(MemoryJournal):
+async def test_an_intent_that_the_journal_could_not_release_is_released_later(disk: LocalFiles, folder: Path) -> None:
+    class Stiff(SqliteJournal):
         stiff = False
 
         async def release(self, entry_id: str) -> None:
@@ -658,7 +659,7 @@ async def test_an_intent_that_the_journal_could_not_release_is_released_later(di
             await super().release(entry_id)
 
     journal = Stiff(virtual_now)
-    async with World(disk=disk, seconds=200, journal=journal) as world:
+    async with World(files=disk, seconds=200, journal=journal) as world:
         journal.stiff = True
         with anyio.move_on_after(10):
             await world.make(image_urls=many(folder, 7))
@@ -681,8 +682,8 @@ async def test_an_intent_that_the_journal_could_not_release_is_released_later(di
 
 
 async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) -> None:
-    disk = Disk(Folders((folder,)), folder)
-    async with World(disk=disk, seconds=5) as world:
+    disk = LocalFiles(Folders((folder,)), folder)
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished()
         assert made.saved_paths
         await anyio.sleep(DAY)

@@ -83,7 +83,7 @@ async def test_an_accepted_task_is_joined() -> None:
         task_id = await world.pending()
         again = await world.make(wait_seconds=0)
         assert (again.outcome, again.task_id, again.reused, again.credits_charged) == ("pending", task_id, True, 0)
-        looked = await world.service.task(task_id, wait_seconds=0)
+        looked = await world.task(task_id, wait_seconds=0)
         assert (looked.outcome, looked.credits_charged, looked.reused) == ("pending", None, None)
         joined = await world.finished()
         assert (joined.task_id, joined.reused, joined.credits_charged) == (task_id, True, 0)
@@ -98,7 +98,7 @@ async def test_an_accepted_task_whose_status_is_refused_stays_paid_for_and_pendi
         assert made.task_id is not None
         again = await world.make(wait_seconds=30)
         assert (again.outcome, again.task_id, again.reused) == ("pending", made.task_id, True)
-        looked = await world.service.task(made.task_id, wait_seconds=20)
+        looked = await world.task(made.task_id, wait_seconds=20)
         assert looked.outcome == "pending"
         assert looked.notes
         assert "paid for" in looked.notes[0]
@@ -112,7 +112,7 @@ async def test_a_strange_status_word_is_pending_with_a_note() -> None:
     async with World(faults=["task:strange_status=reviewing"], seconds=30) as world:
         task_id = await world.pending()
         await anyio.sleep(10)
-        looked = await world.service.task(task_id, wait_seconds=0)
+        looked = await world.task(task_id, wait_seconds=0)
         assert (looked.outcome, looked.status) == ("pending", "reviewing")
         assert looked.notes
         assert "reviewing" in looked.notes[0]
@@ -128,7 +128,7 @@ async def test_a_task_that_never_ends_is_overdue_after_the_window_and_the_reques
         assert await world.pending() == task_id
         await anyio.sleep(61)
         reads = len(world.wire.seen)
-        looked = await world.service.task(task_id)
+        looked = await world.task(task_id)
         assert looked.outcome == "pending"
         assert looked.notes
         assert "verdue" in looked.notes[0]
@@ -148,7 +148,7 @@ async def test_a_finished_picture_is_returned_for_the_window_without_a_request()
         for pause in (1.0, DAY - 101):
             again = await world.finished(max_credits=0)
             assert (again.image_urls, again.reused, again.credits_charged) == (made.image_urls, True, 0)
-            looked = await world.service.task(made.task_id)
+            looked = await world.task(made.task_id)
             assert (looked.outcome, looked.image_urls) == ("finished", made.image_urls)
             await anyio.sleep(pause)
         again = await world.finished()
@@ -166,7 +166,7 @@ async def test_a_finished_picture_whose_url_died_is_made_anew_and_the_old_task_h
         assert made.task_id is not None
         await anyio.sleep(DAY)
         requests = len(world.wire.seen)
-        looked = await world.service.task(made.task_id)
+        looked = await world.task(made.task_id)
         assert (looked.outcome, looked.image_urls) == ("finished", None)
         assert len(world.wire.seen) == requests
         anew = await world.finished()
@@ -189,7 +189,7 @@ async def test_a_finish_without_a_file_is_read_for_a_minute_then_refused_for_the
                 await world.make()
             assert (refused.value.money, refused.value.retryable) == ("accepted", False)
             assert refused.value.task_id == made.task_id
-        looked = await world.service.task(made.task_id)
+        looked = await world.task(made.task_id)
         assert (looked.outcome, looked.refunded) == ("failed", None)
         assert world.reads() == reads
         assert world.movements() == [("charge", LOW)]
@@ -204,7 +204,7 @@ async def test_a_failed_task_is_refunded_and_the_same_request_is_sent_again() ->
         assert (made.outcome, made.refunded, made.credits_charged, made.reused) == ("failed", True, 0, False)
         assert made.error == "no foxes today"
         assert made.task_id is not None
-        looked = await world.service.task(made.task_id)
+        looked = await world.task(made.task_id)
         assert (looked.outcome, looked.refunded, looked.image_urls) == ("failed", True, None)
         anew = await world.finished()
         assert anew.task_id != made.task_id

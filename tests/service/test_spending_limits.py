@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.journal import Existing, Intent, MemoryJournal, Reservation, Reserved
+from vidgo_mcp.journal import Existing, Intent, Reservation, Reserved
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
@@ -39,7 +40,7 @@ async def refusal(world: World, **arguments: Any) -> BudgetError:
 
 
 async def left(world: World, caller: str = "") -> int | None:
-    return (await world.service.estimate(EstimateArguments(), caller=caller)).budget_left
+    return (await world.service.estimate(world.principal(), EstimateArguments(), caller=caller)).budget_left
 
 
 def clock(seconds: float) -> str:
@@ -51,7 +52,7 @@ async def test_twelve_calls_at_once_spend_exactly_the_budget(warm: bool) -> None
     async with World(limits=limits(day=10)) as world:
         if warm:
             # The client is open, so that all calls come to the gates in the same turn of the loop.
-            await world.service.balance()
+            await world.service.balance(world.principal())
         made: list[TaskResult] = []
         refused: list[VidgoError] = []
 
@@ -191,7 +192,7 @@ async def test_estimates_and_receipts_say_what_is_left_and_each_caller_has_a_bud
         made = await world.finished()
         assert made.notes == ["The last 24 hours cost 2 credits; 3 are left of the user's 5."]
         assert (await left(world), await left(world, "bob")) == (3, 5)
-        assert (await world.service.task(made.task_id or "")).notes is None
+        assert (await world.task(made.task_id or "")).notes is None
         await world.finished(prompt="a hare")
         await refusal(world, prompt="a hound")
         assert (await world.finished(prompt="a hound", caller="bob")).credits_charged == LOW
@@ -208,12 +209,12 @@ async def test_without_a_limit_each_receipt_still_says_what_the_day_cost() -> No
 
 
 async def test_what_a_dead_process_had_reserved_does_not_hold_the_budget_of_a_living_one() -> None:
-    journal = MemoryJournal(virtual_now)
+    journal = SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)
     async with World(journal=journal, limits=limits(day=2)) as world:
         await anyio.sleep(10)  # past the look that a service takes when it starts
         owner = owner_of(account_of(SANDBOX_KEY, BASE), "")
         lost = Intent(owner, "f", "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", LOW)
-        assert isinstance(await journal.reserve(lost, holder="killed", budget=2), Reserved)
+        assert isinstance(await journal.reserve(lost, process="killed", budget=2), Reserved)
         await refusal(world)
         await anyio.sleep(31)
         assert (await world.finished()).credits_charged == LOW
@@ -234,7 +235,7 @@ async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gi
         async def crossed(intent: Intent, **how: Any) -> Reservation:
             # Somebody else's reservation of the same picture, which is released before anything is sent.
             if not met:
-                first = await reserve(intent, holder="somebody else")
+                first = await reserve(intent, process="somebody else")
                 assert isinstance(first, Reserved)
                 met.append(first)
                 await world.journal.release(first.entry.id)
@@ -243,6 +244,6 @@ async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gi
 
         world.journal.reserve = crossed  # type: ignore[method-assign]
         arguments = GenerateArguments(prompt="a fox", wait_seconds=600)
-        made = await world.service.make(arguments, ask=slow_yes)
+        made = await world.service.make(world.principal(), arguments, ask=slow_yes)
         assert (made.outcome, made.credits_charged, asked) == ("finished", LOW, [LOW])
         assert world.movements() == [("charge", LOW)]

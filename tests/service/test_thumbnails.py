@@ -133,7 +133,7 @@ async def test_a_finished_picture_can_be_looked_at(max_edge: int) -> None:
     async with World(seconds=5) as world:
         made = await world.finished(size="1536x1024", resolution="2K")
         assert made.task_id is not None
-        result, view = await world.service.view(ViewArguments(task_id=made.task_id, max_edge=max_edge))
+        result, view = await world.tasks().view(made.task_id, max_edge)
         assert (view.width, view.height) == (1536, 1024)
         assert max(opened(view).size) == max_edge
         assert result.task_id == made.task_id
@@ -162,10 +162,10 @@ async def test_a_file_that_cannot_be_fetched_is_an_error_and_the_next_look_may_w
         made = await world.finished()
         assert made.task_id is not None
         with pytest.raises(VidgoError) as caught:
-            await world.service.view(ViewArguments(task_id=made.task_id))
+            await world.tasks().view(made.task_id, 768)
         assert caught.value.category == category
         world.sandbox.clear_faults()
-        _, view = await world.service.view(ViewArguments(task_id=made.task_id))
+        _, view = await world.tasks().view(made.task_id, 768)
         assert max(opened(view).size) == 768
 
 
@@ -174,7 +174,7 @@ async def test_a_picture_that_is_not_there_yet_is_an_error_that_says_to_wait_wit
     async with World(seconds=60) as world:
         task_id = await world.pending()
         with pytest.raises(UnavailableError) as caught:
-            await world.service.view(ViewArguments(task_id=task_id))
+            await world.tasks().view(task_id, 768)
         assert (caught.value.money, caught.value.task_id) == ("accepted", task_id)
         assert "get_task" in caught.value.next_step
 
@@ -192,7 +192,7 @@ async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, step: 
         made = await world.make()
         assert made.task_id is not None
         with pytest.raises(NotFoundError) as caught:
-            await world.service.view(ViewArguments(task_id=made.task_id))
+            await world.tasks().view(made.task_id, 768)
         assert caught.value.task_id == made.task_id
         assert why in caught.value.message
         assert step in caught.value.next_step
@@ -206,7 +206,7 @@ async def test_a_picture_whose_url_died_is_not_fetched() -> None:
         await anyio.sleep(DAY)
         requests = len(world.wire.seen)
         with pytest.raises(NotFoundError) as caught:
-            await world.service.view(ViewArguments(task_id=made.task_id))
+            await world.tasks().view(made.task_id, 768)
         assert "24 hours" in caught.value.message
         assert "costs 2 credits again" in caught.value.next_step
         assert len(world.wire.seen) == requests
@@ -216,7 +216,7 @@ async def test_a_picture_whose_url_died_is_not_fetched() -> None:
 async def test_the_picture_of_an_unknown_task_is_not_found() -> None:
     async with World() as world:
         with pytest.raises(NotFoundError):
-            await world.service.view(ViewArguments(task_id="task-1"))
+            await world.tasks().view("task-1", 768)
 
 
 @pytest.mark.anyio

@@ -53,7 +53,7 @@ async def test_wait_seconds_runs_from_the_start_of_the_call_and_its_end_is_no_er
         assert "get_task" in result.next_step
         assert result.task_id is not None
         started = anyio.current_time()
-        looked = await world.service.task(result.task_id, wait_seconds=wait)
+        looked = await world.task(result.task_id, wait_seconds=wait)
         assert (looked.outcome, anyio.current_time() - started) == ("pending", wait)
         assert world.movements() == [("charge", LOW)]
 
@@ -63,7 +63,7 @@ async def test_a_call_that_does_not_say_waits_for_forty_seconds() -> None:
         result, seconds = await timed(world, wait_seconds=None)
         assert (result.outcome, seconds) == ("pending", 40)
         assert result.task_id is not None
-        await world.service.task(result.task_id)
+        await world.task(result.task_id)
         assert anyio.current_time() == 80
 
 
@@ -107,7 +107,7 @@ async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) ->
 
             async def look() -> None:
                 with suppress(VidgoError):
-                    await world.service.task(task_id, wait_seconds=0)
+                    await world.task(task_id, wait_seconds=0)
 
             for _ in range(30):
                 tasks.start_soon(look)
@@ -119,16 +119,16 @@ async def test_a_look_reads_at_once_when_the_last_read_is_old_and_never_sooner_t
     async with World(faults=["task:stuck"]) as world:
         task_id = await world.pending()
         await anyio.sleep(300)
-        await world.service.task(task_id, wait_seconds=0)
+        await world.task(task_id, wait_seconds=0)
         last = world.reads()[-1]
         assert anyio.current_time() - last <= 2
         await anyio.sleep_until(world.reads()[-1] + 2)
         reads = len(world.reads())
         now = anyio.current_time()
-        await world.service.task(task_id, wait_seconds=0)
+        await world.task(task_id, wait_seconds=0)
         assert world.reads()[reads:] == [now]
         await anyio.sleep(1)
-        await world.service.task(task_id, wait_seconds=0)
+        await world.task(task_id, wait_seconds=0)
         assert len(world.reads()) == reads + 1, "the answer is younger than two seconds"
         assert min(gaps(world.reads())) >= 2
 
@@ -145,7 +145,7 @@ async def test_one_watch_serves_all_who_wait() -> None:
             await anyio.sleep(0.5)
             [listed] = (await world.listed()).tasks
             for _ in range(10):
-                tasks.start_soon(lambda: world.service.task(listed.task_id or "", wait_seconds=99))
+                tasks.start_soon(lambda: world.task(listed.task_id or "", wait_seconds=99))
         assert [at - started for at in world.reads()] == pytest.approx(expected)
 
 
@@ -229,10 +229,10 @@ async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> 
         assert made.notes
         assert "could not be read" in made.notes[0]
         if fault in {"forbidden", "not_found"}:
-            assert (await world.service.task(made.task_id, wait_seconds=50)).outcome == "pending"
+            assert (await world.task(made.task_id, wait_seconds=50)).outcome == "pending"
         else:
             with pytest.raises(VidgoError) as caught:
-                await world.service.task(made.task_id, wait_seconds=50)
+                await world.task(made.task_id, wait_seconds=50)
             assert (caught.value.money, caught.value.task_id) == ("accepted", made.task_id)
             assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
         world.sandbox.clear_faults()
@@ -269,7 +269,7 @@ async def test_progress_still_rises_at_the_end_of_ten_minutes_with_many_waiting(
             for _ in range(100):
                 await anyio.sleep(5)
                 [listed] = (await world.listed()).tasks
-                await world.service.task(listed.task_id or "", wait_seconds=0)
+                await world.task(listed.task_id or "", wait_seconds=0)
         for telling in tellings:
             assert min(gaps(telling.values)) >= 0
             assert len(set(telling.values)) == len(telling.values)
@@ -283,7 +283,7 @@ async def test_a_late_look_tells_its_progress_even_while_the_read_is_slow() -> N
         world.sandbox.add_fault("status:slow=15")
         telling = Telling()
         started = anyio.current_time()
-        await world.service.task(task_id, wait_seconds=40, progress=telling)
+        await world.task(task_id, wait_seconds=40, progress=telling)
         assert max(gaps([*telling.at, started + 40])) <= 5
 
 
@@ -343,12 +343,12 @@ async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known
         assert known is not None
         for task_id in (known[:-1] + "!", f"{known}x"):
             with pytest.raises(NotFoundError) as caught:
-                await world.service.task(task_id)
+                await world.task(task_id)
             assert known in caught.value.message
             assert known in caught.value.next_step
             assert caught.value.field == "task_id"
         with pytest.raises(NotFoundError) as caught:
-            await world.service.task("nothing like it", caller="bob")
+            await world.task("nothing like it", caller="bob")
         assert known not in caught.value.message
         async with World(key="another-key", sandbox=world.sandbox) as other:
             with pytest.raises(NotFoundError):
@@ -359,17 +359,17 @@ async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known
 async def test_a_foreign_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
     async with World(faults=[f"status:{fault}"]) as world:
         with pytest.raises(VidgoError) as caught:
-            await world.service.task("task-1", wait_seconds=0)
+            await world.task("task-1", wait_seconds=0)
         assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
         assert caught.value.task_id == "task-1"
 
 
 async def test_the_client_is_opened_soon_after_the_first_answer_and_only_once() -> None:
     async with World() as world:
-        world.service.warm_up()
+        world.service.warm_up(world.principal())
         assert world.opened == 0
         await anyio.sleep(1)
-        world.service.warm_up()
+        world.service.warm_up(world.principal())
         await world.pending()
         assert world.opened == 1
 
@@ -381,7 +381,7 @@ async def test_a_client_that_cannot_be_opened_early_is_reported_by_the_call_that
             raise AuthenticationError("the key is gone")
 
         world._connect = refuse  # type: ignore[method-assign]
-        world.service.warm_up()
+        world.service.warm_up(world.principal())
         await anyio.sleep(1)
         with pytest.raises(AuthenticationError):
             await world.make()
