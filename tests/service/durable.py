@@ -102,7 +102,7 @@ class Process:
     async def _connect(self) -> AsyncGenerator[VidgoClient]:
         timeouts = Timeouts(submit=0.5)
         async with VidgoClient(
-            SANDBOX_KEY, base_url=BASE, transport=self.wire, timeouts=timeouts, draw=lambda: 0.0
+            SANDBOX_KEY, base_url=BASE, transport=self.wire, timeouts=timeouts, random=lambda: 0.0
         ) as client:
             yield client
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from vidgo_mcp.errors import BudgetError, Facts, InvalidRequestError, JournalError, UnavailableError, VidgoError
+from vidgo_mcp.errors import BudgetError, Facts, JournalError, UnavailableError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent
-from vidgo_mcp.models.requests import EDIT, TEXT_TO_IMAGE, GenerateArguments, ImageRequest, Picture
+from vidgo_mcp.models.requests import EDIT, TEXT_TO_IMAGE, GenerateArguments
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.pricing import Quote, UnpriceableError, quote
+from vidgo_mcp.pricing import PricedRequest, Quote, price_picture
 from vidgo_mcp.service import consent, task_results
 from vidgo_mcp.service.budget import Budget
 from vidgo_mcp.service.consent import Ask
@@ -76,7 +75,7 @@ async def make(
     Raises:
         VidgoError: the request could not be answered; its ``money`` says what that means.
     """
-    priced = priced_picture(arguments)
+    priced = price_picture(arguments)
     references = await read(workshop, arguments, deadline)
     owner = workshop.owner(caller)
     order = GenerationCall(arguments, owner, deadline, ProgressReporter(progress), ask, goes_on, list(priced.notes))
@@ -174,20 +173,20 @@ async def _consent(workshop: Workshop, limits: Limits, order: GenerationCall, in
     answer = await order.ask(question)
     if answer.verdict != "accepted":
         raise consent.refusal(answer.verdict, price, threshold)
-    order.deadline.agreed()
+    order.deadline.restart_for_id()
     order.ticket = answer.ticket
     return answer.ticket
 
 
 async def _submit(
-    workshop: Workshop, submission: Submission, client: VidgoClient, prepare: Callable[[], Awaitable[ImageRequest]]
+    workshop: Workshop, submission: Submission, client: VidgoClient, prepare: Callable[[], Awaitable[PricedRequest]]
 ) -> None:
     entry = await workshop.submissions.submit(submission, client, prepare)
     workshop.forget_balance()
     if entry is None:
         workshop.unreported.discard(submission.entry.id)
     else:
-        await workshop.watches.own(workshop.tasks, entry)
+        await workshop.watches.tracked_task(workshop.tasks, entry)
 
 
 async def _settled(workshop: Workshop, entry: Entry, order: GenerationCall) -> Entry | None:
@@ -213,7 +212,7 @@ async def _settled(workshop: Workshop, entry: Entry, order: GenerationCall) -> E
             return submission.bound
         entry = submission.entry
         if not submission.started:
-            await order.meter.say(submission.told())
+            await order.meter.report(submission.told())
     return entry
 
 
@@ -232,7 +231,7 @@ async def _elsewhere(workshop: Workshop, entry: Entry, order: GenerationCall, se
                 return known
             entry = known
         await anyio.sleep(min(JOURNAL_LOOK, until - anyio.current_time()))
-    await order.meter.say("another process of yours is submitting it")
+    await order.meter.report("another process of yours is submitting it")
     return entry
 
 
@@ -277,18 +276,6 @@ async def _receipt(workshop: Workshop, budget: Budget, owner: str) -> list[str]:
     except VidgoError as error:
         # The picture is paid for and here: a journal that broke meanwhile must not hide it.
         return [error.message]
-
-
-def priced_picture(picture: Picture) -> Quote:
-    """Return the price of a picture.
-
-    Raises:
-        InvalidRequestError: it has none.
-    """
-    try:
-        return quote(parse_size(picture.size), picture.resolution, picture.quality)
-    except UnpriceableError as error:
-        raise InvalidRequestError(str(error), field=error.field) from None
 
 
 def check_max_credits(max_credits: int | None, priced: Quote) -> None:

@@ -13,8 +13,9 @@ from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, UnavailableError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import MADE, UPLOADED, Journal
 from vidgo_mcp.models.references import ReferenceSource, read_reference
-from vidgo_mcp.models.requests import EditArguments, GenerateArguments, ImageRequest
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.pricing import PricedRequest, price_request
 from vidgo_mcp.service import task_results
 from vidgo_mcp.service.arguments import shown_reference
 from vidgo_mcp.service.local_files import Disk, InThread
@@ -99,7 +100,7 @@ async def resolve_reference(
 
     async def told(progress: float, message: str) -> None:
         # How far the reference is says nothing about how far the call is.
-        await meter.say(f"waiting for a reference: {message}")
+        await meter.report(f"waiting for a reference: {message}")
 
     entry = await workshop.known(owner, task_id)
     if entry is None:
@@ -128,7 +129,7 @@ async def resolve_reference(
 
 async def prepared(
     workshop: Workshop, submission: Submission, arguments: GenerateArguments, found: Sequence[str | ReferencePicture]
-) -> ImageRequest:
+) -> PricedRequest:
     """Return the request as it is sent, its references uploaded, all that are missing at once.
 
     Raises:
@@ -163,15 +164,7 @@ async def prepared(
                 uploading.start_soon(upload, index, reference)
     if failures:
         raise failures[0]
-    return ImageRequest.model_validate(
-        {
-            "prompt": arguments.prompt,
-            "size": arguments.size,
-            "resolution": arguments.resolution,
-            "quality": arguments.quality,
-            "image_urls": urls or None,
-        }
-    )
+    return price_request(arguments).with_image_urls(urls)
 
 
 def _url_of(result: TaskResult) -> str:

@@ -24,10 +24,10 @@ from vidgo_mcp.models.results import (
     TaskResult,
     View,
 )
-from vidgo_mcp.pricing import PRICES
+from vidgo_mcp.pricing import PRICES, price_picture
 from vidgo_mcp.service import task_lookup, task_results
 from vidgo_mcp.service.consent import Ask, cannot_ask
-from vidgo_mcp.service.generation import Limits, make, priced_picture
+from vidgo_mcp.service.generation import Limits, make
 from vidgo_mcp.service.local_files import Disk, InThread
 from vidgo_mcp.service.waiting import Deadline, Progress, silence
 from vidgo_mcp.service.workshop import Account, Connect, Workshop
@@ -116,7 +116,7 @@ class Service:
 
     async def estimate(self, arguments: EstimateArguments, *, caller: str = "") -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
-        priced = priced_picture(arguments)
+        priced = price_picture(arguments)
         return Estimate(
             credits=priced.credits,
             total_credits=priced.credits * arguments.count,

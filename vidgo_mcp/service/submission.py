@@ -25,8 +25,8 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.journal import RENEWAL, Entry, Journal
-from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.pricing import PricedRequest
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -98,7 +98,7 @@ class Submissions:
             self._land(submission)
 
     async def submit(
-        self, submission: Submission, client: VidgoClient, prepare: Callable[[], Awaitable[ImageRequest]]
+        self, submission: Submission, client: VidgoClient, prepare: Callable[[], Awaitable[PricedRequest]]
     ) -> Entry | None:
         """Send what ``prepare`` returns, once, and record what became of it; return the entry when it has a task."""
         sent = False
@@ -106,7 +106,7 @@ class Submissions:
             with submission.scope:
                 request = await prepare()
                 submission.started = True
-                tries = RetryDeadline(draw=self._draw)
+                tries = RetryDeadline(random=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
                     submission.entry = await self._journal.mark_sent(submission.entry.id)

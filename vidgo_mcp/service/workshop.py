@@ -25,13 +25,15 @@ from vidgo_mcp.errors import (
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.journal.transitions import recorded
 from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.service import task_results
 from vidgo_mcp.service.identity import owner_of
 from vidgo_mcp.service.local_files import Disk, InThread, Threads, existing
 from vidgo_mcp.service.picture_saver import PictureSaver
 from vidgo_mcp.service.submission import Submissions
 from vidgo_mcp.service.upload_queue import Uploads
-from vidgo_mcp.service.waiting import Deadline, ProgressReporter, Watches, follow
+from vidgo_mcp.service.waiting import Deadline, ProgressReporter
+from vidgo_mcp.service.watches import Watches, follow
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -114,10 +116,9 @@ class Workshop:
         self.watches = Watches(
             journal,
             self.open,
-            on_failed=self.forget_balance,
-            on_finished=lambda entry: self.savings.begin(self.tasks, entry),
+            on_ended=self._task_ended,
             now=now,
-            draw=draw,
+            random=draw,
         )
         self.awaited: Counter[str] = Counter()
         self.unreported: set[str] = set()
@@ -171,7 +172,7 @@ class Workshop:
                 await self.journal.expire(self.gone)
                 for entry in await self.journal.unfinished():
                     if entry.intent.owner.startswith(f"{account}/"):
-                        await self.watches.own(self.tasks, entry)
+                        await self.watches.tracked_task(self.tasks, entry)
                 await self.savings.resume(self.tasks)
             except VidgoError as error:
                 # Another program may hold the journal for a while.
@@ -208,16 +209,22 @@ class Workshop:
         self.balance = None
         self.balance_changes += 1
 
+    def _task_ended(self, entry: Entry | None, task: Task) -> None:
+        if task.phase == "failed":
+            self.forget_balance()
+        elif entry is not None and entry.state == "finished":
+            self.savings.begin(self.tasks, entry)
+
     async def await_end(
         self, entry: Entry, deadline: Deadline, meter: ProgressReporter, *, look: bool = True
     ) -> tuple[Entry, VidgoError | None]:
         """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
         await self.open()
-        watch = await self.watches.own(self.tasks, entry)
+        watch = await self.watches.tracked_task(self.tasks, entry)
         failure = await follow(watch, deadline, meter, look=look)
-        if watch.latest is not None:
+        if watch.polling.latest is not None:
             # From the watch, not from the journal: a journal that broke meanwhile must not hide a picture.
-            entry = recorded(entry, watch.latest, empty=watch.empty, now=self.now())
+            entry = recorded(entry, watch.polling.latest, empty=watch.polling.empty, now=self.now())
         return entry, failure
 
     async def untracked_task(
@@ -236,13 +243,15 @@ class Workshop:
             raise task_results.no_such_task(failure, task_id, await self._near(owner, task_id), field) from None
         if failure is not None:
             raise failure
-        if watch.latest is None:
+        polling = watch.polling
+        if polling.latest is None:
             raise UnavailableError(
                 f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
             )
-        unsaved = bool(watch.latest.file_urls) and self.disk.save_dir is not None
+        unsaved = bool(polling.latest.file_urls) and self.disk.save_dir is not None
         notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
-        return task_results.untracked_result(watch.latest, empty=watch.empty, notes=[*notes, *await self.news(owner)])
+        notes += await self.news(owner)
+        return task_results.untracked_result(polling.latest, empty=polling.empty, notes=notes)
 
     async def _near(self, owner: str, task_id: str) -> list[str]:
         try:
