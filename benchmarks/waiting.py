@@ -27,7 +27,7 @@ from vidgo_mcp.client.polling import LONGEST_LEARNED, READ_PRICE, Plan
 from vidgo_mcp.journal import MemoryJournal
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.sandbox import Task, parse_fault
-from vidgo_mcp.service import waiting
+from vidgo_mcp.service import watches
 
 POLLS = (2.0, 3.0, 5.0)
 AIMS = {5.0: 0.8, 3.0: 0.9}
@@ -128,7 +128,7 @@ class Office:
             for number in range(before + tasks):
                 if number == before:
                     # Those from before have ended, and what is learned is old enough to be learned anew.
-                    await trio.sleep(waiting.PLAN_LIFE + 200 if before else 0)
+                    await trio.sleep(watches.PLAN_LIFE + 200 if before else 0)
                     reads.append(self.world.wire.reads)
                 nursery.start_soon(one, number)
                 await trio.sleep(APART)
@@ -139,13 +139,13 @@ class Office:
 
 @contextmanager
 def _poll(interval: float) -> Iterator[None]:
-    with patch.object(waiting, "Plan", lambda *given: Poll(interval)):
+    with patch.object(watches, "Plan", lambda *given: Poll(interval)):
         yield
 
 
 @contextmanager
 def _unlearning() -> Iterator[None]:
-    with patch.object(waiting, "LEARNED_FROM", 0):
+    with patch.object(watches, "LEARNED_FROM", 0):
         yield
 
 

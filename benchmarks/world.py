@@ -150,7 +150,7 @@ class World:
 
     def client(self) -> VidgoClient:
         """Return a client of its own on the same wire, for what the service does not do yet."""
-        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, draw=self._draw)
+        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._draw)
 
     @asynccontextmanager
     async def _connect(self) -> AsyncGenerator[VidgoClient]:

@@ -177,7 +177,7 @@ class World:
     @asynccontextmanager
     async def _connect(self, key: str) -> AsyncGenerator[VidgoClient]:
         self.opened += 1
-        client = VidgoClient(key, base_url=BASE, transport=self.wire, now=virtual_now, draw=lambda: 1.0)
+        client = VidgoClient(key, base_url=BASE, transport=self.wire, now=virtual_now, random=lambda: 1.0)
         async with client:
             yield client
 

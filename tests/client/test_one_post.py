@@ -178,7 +178,7 @@ UNKNOWN_OUTCOMES = {
 @pytest.mark.parametrize("what", UNKNOWN_OUTCOMES)
 async def test_a_submit_whose_outcome_is_unknown_is_posted_once(what: str, serve: Serve, connect: Connect) -> None:
     wire = serve(UNKNOWN_OUTCOMES[what])
-    client = connect(wire.url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3), draw=lambda: 0.0)
+    client = connect(wire.url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3), random=lambda: 0.0)
     with anyio.fail_after(LONGEST), pytest.raises(OutcomeUnknownError) as caught:
         await client.submit(BOAT)
     assert (caught.value.money, caught.value.retryable) == ("unknown", False)
@@ -207,7 +207,7 @@ async def test_a_refusal_that_patience_cannot_change_is_posted_once(
 ) -> None:
     wire = serve(Reply(http(status, {"detail": "no"}, "Retry-After: 0")))
     with anyio.fail_after(LONGEST), pytest.raises(VidgoError) as caught:
-        await connect(wire.url, draw=lambda: 0.0).submit(BOAT)
+        await connect(wire.url, random=lambda: 0.0).submit(BOAT)
     assert caught.value.money == "nothing_spent"
     assert len(wire.seen) == 1
 
@@ -215,7 +215,7 @@ async def test_a_refusal_that_patience_cannot_change_is_posted_once(
 async def test_a_submit_that_was_rate_limited_is_posted_again(serve: Serve, connect: Connect) -> None:
     wire = serve(Reply(http(429)), Reply(http(429, b"", "Retry-After: 0")), Reply(ACCEPTED))
     with anyio.fail_after(LONGEST):
-        assert await connect(wire.url, draw=lambda: 0.0).submit(BOAT) == Task("task-1", "not_started")
+        assert await connect(wire.url, random=lambda: 0.0).submit(BOAT) == Task("task-1", "not_started")
     assert wire.lines() == ["POST /api/generate/submit HTTP/1.1"] * 3
 
 
@@ -372,7 +372,7 @@ async def test_a_charged_submit_whose_answer_is_lost_is_charged_once(fault: str)
 async def test_a_picture_is_made_and_fetched_from_the_sandbox() -> None:
     sandbox = Sandbox(seconds=(0, 0), faults=["submit:rate_limited=0*1"])
     with running(sandbox) as url:
-        async with VidgoClient(SANDBOX_KEY, base_url=url, draw=lambda: 0.0) as client:
+        async with VidgoClient(SANDBOX_KEY, base_url=url, random=lambda: 0.0) as client:
             with anyio.fail_after(LONGEST):
                 upload = await client.upload(b"\x89PNG\r\n\x1a\n", file_name="a.png", mime_type="image/png")
                 task = await client.submit(ImageRequest(prompt="a boat", size="16:9", resolution="2K"))

@@ -26,8 +26,9 @@ from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite, upload_rows
 from vidgo_mcp.journal.processes import current_holder, is_gone
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments, ImageRequest
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.tasks import Task, Upload
+from vidgo_mcp.pricing import PricedRequest
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import LocalFiles, Service, account_of, picture_saver, workshop
 
@@ -116,7 +117,7 @@ class StoppingClient(VidgoClient):
 
     at = ""
 
-    async def submit_once(self, request: ImageRequest, *, callback_url: str | None = None) -> Task:
+    async def submit_once(self, request: PricedRequest, *, callback_url: str | None = None) -> Task:
         task = await super().submit_once(request, callback_url=callback_url)
         if self.at == "after answer":
             stop()

@@ -15,7 +15,7 @@ COPIED = ("vidgo_mcp", "tests", "pyproject.toml")
 PREPARED = """\
                 request = await prepare()
                 submission.started = True
-                tries = RetryDeadline(draw=self._draw)
+                tries = RetryDeadline(random=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
                     submission.entry = await self._journal.mark_sent(submission.entry.id)
@@ -23,7 +23,7 @@ PREPARED = """\
 """
 PREPARED_LATE = """\
                 submission.started = True
-                tries = RetryDeadline(draw=self._draw)
+                tries = RetryDeadline(random=self._draw)
                 while True:
                     await anyio.lowlevel.checkpoint_if_cancelled()
                     submission.entry = await self._journal.mark_sent(submission.entry.id)
