@@ -47,8 +47,8 @@ class LocalFiles:
             return read_inline(source.value, largest=self.largest)
         if self.folders is None:
             raise UnusableError(
-                "this server reads no local files: give an http(s) URL, task:<task_id>, or the picture itself as "
-                "data:image/png;base64,..."
+                "this server reads no local files",
+                "give an http(s) URL, task:<task_id>, or the picture itself as data:image/png;base64,...",
             )
         return self.folders.read(source.value)
 

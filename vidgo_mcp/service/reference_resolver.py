@@ -73,7 +73,7 @@ async def read_references(account: Account, arguments: GenerateArguments, deadli
 async def _read_all(account: Account, texts: Sequence[str]) -> list[Reference]:
     references: list[Reference] = []
     faults: list[Fault] = []
-    remedy: Remedy | None = None
+    remedy: Remedy = InvalidRequestError.default_remedy
     for index, text in enumerate(texts):
         source = read_reference(text)
         try:
@@ -82,11 +82,11 @@ async def _read_all(account: Account, texts: Sequence[str]) -> list[Reference]:
         except UnusableError as error:
             name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
             faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(name)}: {error}"))
-            remedy = remedy or error.remedy
+            remedy = error.remedy or remedy
         else:
             references.append(Reference(source, picture))
     if faults:
-        raise InvalidRequestError.from_faults(faults, remedy=remedy)
+        raise InvalidRequestError.from_faults(faults).changed(remedy=remedy)
     return references
 
 
