@@ -233,7 +233,9 @@ def test_nothing_is_told_about_what_is_outside(disk: LocalFiles) -> None:
 
 
 @linux
-def test_a_link_that_this_process_may_not_look_into_is_outside(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_this_process_may_not_look_into_is_outside(
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(path: object, **_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
@@ -267,7 +269,9 @@ def swapped_before(name: str, swap: Callable[[], None], monkeypatch: pytest.Monk
 
 
 @posix
-def test_a_file_that_becomes_a_link_before_it_is_opened_is_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_becomes_a_link_before_it_is_opened_is_refused(
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def swap() -> None:
         disk.inner.unlink()
         disk.inner.symlink_to(disk.secret)
@@ -442,7 +446,9 @@ def test_a_socket_is_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) 
 
 @linux
 @pytest.mark.parametrize("allowed", ["/", "/dev", "/proc"])
-def test_devices_and_files_of_the_kernel_are_refused_also_where_they_may_be_read(disk: LocalFiles, allowed: str) -> None:
+def test_devices_and_files_of_the_kernel_are_refused_also_where_they_may_be_read(
+    disk: LocalFiles, allowed: str
+) -> None:
     folders = Folders((Path(allowed),))
     if allowed != "/proc":
         assert disk.refusal("/dev/zero", folders) == "it is a device, not a file"
@@ -661,7 +667,9 @@ def test_opening_by_name_looks_where_the_opened_file_is(disk: LocalFiles) -> Non
 
 
 @linux
-def test_a_read_by_name_refuses_what_a_read_step_by_step_refuses(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_by_name_refuses_what_a_read_step_by_step_refuses(
+    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reader, "final_path", lambda descriptor: str(Path(f"/proc/self/fd/{descriptor}").readlink()))
     monkeypatch.setattr(reader, "WINDOWS", True)
     os.link(disk.secret, disk.allowed / "hard.png")

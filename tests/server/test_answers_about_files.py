@@ -92,7 +92,9 @@ async def test_all_references_that_cannot_be_used_are_named_in_one_answer(era: s
         assert [line.split()[1] for line in lines] == ["image_urls[0]", "image_urls[2]", "image_urls[4]"]
 
 
-async def test_of_a_long_path_the_error_shows_the_end_which_names_the_file(era: str, disk: LocalFiles, folder: Path) -> None:
+async def test_of_a_long_path_the_error_shows_the_end_which_names_the_file(
+    era: str, disk: LocalFiles, folder: Path
+) -> None:
     long = f"{'a/' * 40}the-lighthouse-at-dawn.png"
     async with World(files=disk) as world, calling(world, era) as caller:
         message = (await caller.error("edit_image", **FOX, image_urls=[str(folder / long)]))["message"]
@@ -131,7 +133,9 @@ async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(era: str,
     ("elsewhere", "words"),
     [
         pytest.param(LocalFiles(Folders(())), ("VIDGO_INPUT_DIRS", "restart"), id="nothing may be read"),
-        pytest.param(LocalFiles(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"),
+        pytest.param(
+            LocalFiles(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"
+        ),
     ],
 )
 @pytest.mark.parametrize("reference", ["cat.png", "/etc/passwd", "~/cat.png", "file:///etc/passwd"])
@@ -146,7 +150,9 @@ async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
         assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
 
 
-async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str, disk: LocalFiles, save_dir: Path) -> None:
+async def test_a_finished_picture_says_where_it_is_saved_on_every_path(
+    era: str, disk: LocalFiles, save_dir: Path
+) -> None:
     async with World(files=disk, seconds=5) as world, calling(world, era) as caller:
         made = await caller.data("generate_image", **FOX)
         [saved] = [str(path) for path in save_dir.iterdir()]
@@ -160,7 +166,9 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str,
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str, disk: LocalFiles, save_dir: Path) -> None:
+async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(
+    era: str, disk: LocalFiles, save_dir: Path
+) -> None:
     async with World(files=disk, seconds=5, faults=["file:error_500"]) as world, calling(world, era) as caller:
         result = await caller.call("generate_image", **FOX)
         text = text_of(result)

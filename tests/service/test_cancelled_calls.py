@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import World, news
 from vidgo_mcp.errors import OutcomeUnknownError, UnavailableError, VidgoError
-from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.models.results import TaskResult
 
 pytestmark = pytest.mark.anyio

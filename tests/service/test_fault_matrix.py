@@ -1,9 +1,7 @@
-"""Every fault beside the submit x first call, repeated call, raised variation x both keepers: no credit astray."""
+"""Every fault beside the submit x first call, repeated call, raised variation : no credit astray."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,12 +9,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.conftest import World, virtual_now
-from vidgo_mcp.errors import JournalError, Money, VidgoError
+from tests.conftest import World
+from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal
-from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
 from vidgo_mcp.service import LocalFiles
 
@@ -36,33 +31,13 @@ PICTURE = (
 )
 
 
-class InlineSqliteJournal(SqliteJournal):
-    """SQLite on the virtual clock: its steps run in the loop, because a thread would let the clock jump ahead."""
-
-    async def _step(
-        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
-    ) -> T:
-        await anyio.lowlevel.checkpoint()
-        try:
-            return self._transact(step)
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(str(error), money=money, task_id=task_id) from None
-
-
 def faults_of(endpoint: str) -> list[str]:
     return [TIMED.get(name, name) for name, endpoints in FAULT_ENDPOINTS.items() if endpoint in endpoints]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    if request.param == "memory":
-        return SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)
-    return InlineSqliteJournal(tmp_path / "journal.db", now=virtual_now)
-
-
 @pytest.mark.parametrize("fault", faults_of("status"))
-async def test_what_hinders_status_reads_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    async with World(journal=journal, faults=[f"status:{fault}"], seconds=5) as world:
+async def test_what_hinders_status_reads_never_costs_a_credit(fault: str) -> None:
+    async with World(faults=[f"status:{fault}"], seconds=5) as world:
         first = await world.make(wait_seconds=30)
         assert first.outcome == ("finished" if fault.partition("=")[0] in HARMLESS else "pending")
         assert world.movements() == [("charge", LOW)]
@@ -79,8 +54,8 @@ async def test_what_hinders_status_reads_never_costs_a_credit(journal: Journal, 
 
 
 @pytest.mark.parametrize("fault", faults_of("balance"))
-async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    async with World(journal=journal, faults=[f"balance:{fault}"], seconds=5) as world:
+async def test_what_hinders_the_balance_never_costs_a_credit(fault: str) -> None:
+    async with World(faults=[f"balance:{fault}"], seconds=5) as world:
         if fault.partition("=")[0] in HARMLESS:
             await world.service.balance(world.principal())
         else:
@@ -93,8 +68,8 @@ async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, f
 
 
 @pytest.mark.parametrize("fault", faults_of("upload"))
-async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    async with World(journal=journal, faults=[f"upload:{fault}"], seconds=5) as world:
+async def test_what_hinders_an_upload_never_costs_a_credit(fault: str) -> None:
+    async with World(faults=[f"upload:{fault}"], seconds=5) as world:
         for _ in range(2):
             if fault.partition("=")[0] in HARMLESS:
                 assert (await world.finished(image_urls=[PICTURE])).model == "gpt-image-2-edit"
@@ -111,10 +86,10 @@ async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fau
 
 
 @pytest.mark.parametrize("fault", faults_of("file"))
-async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tmp_path: Path, fault: str) -> None:
+async def test_what_hinders_a_download_never_costs_a_credit(tmp_path: Path, fault: str) -> None:
     save_dir = tmp_path / "vidgo"
     disk = LocalFiles(Folders((save_dir,)), save_dir)
-    async with World(journal=journal, files=disk, faults=[f"file:{fault}"], seconds=5) as world:
+    async with World(files=disk, faults=[f"file:{fault}"], seconds=5) as world:
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
         works = fault.partition("=")[0] in HARMLESS | HARMLESS_TO_A_PICTURE

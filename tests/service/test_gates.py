@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import World, news
 from vidgo_mcp.errors import AuthenticationError, BudgetError, InvalidRequestError
-from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
+from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments
 
 pytestmark = pytest.mark.anyio
 
@@ -57,8 +57,8 @@ async def test_a_bad_argument_is_found_before_the_missing_key() -> None:
 
 async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_set() -> None:
     async with World(key=None) as world:
-        estimate = await world.service.estimate(world.principal(), 
-            EstimateArguments(size="16:9", resolution="4K", quality="high", count=3)
+        estimate = await world.service.estimate(
+            world.principal(), EstimateArguments(size="16:9", resolution="4K", quality="high", count=3)
         )
         assert (estimate.credits, estimate.total_credits, estimate.tier) == (48, 144, "4K")
         for call in (

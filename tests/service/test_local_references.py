@@ -163,7 +163,9 @@ async def test_references_of_every_kind_keep_their_order(disk: LocalFiles, folde
         assert len(uploads(world)) == 3
 
 
-async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_the_same_time(disk: LocalFiles, cat: Path) -> None:
+async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_the_same_time(
+    disk: LocalFiles, cat: Path
+) -> None:
     async with World(files=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for variation in range(1, 9):
@@ -255,7 +257,9 @@ async def test_processes_that_share_a_journal_share_the_pace(disk: LocalFiles, f
         assert (len(began), began[4] < 1, began[5] >= 60) == (8, True, True)
 
 
-async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_on(disk: LocalFiles, folder: Path) -> None:
+async def test_a_call_does_not_wait_for_uploads_longer_than_it_may_and_they_go_on(
+    disk: LocalFiles, folder: Path
+) -> None:
     async with World(files=disk, seconds=5) as world:
         paths = many(folder, 7)
         started = anyio.current_time()
@@ -388,7 +392,9 @@ async def test_after_a_429_no_process_uploads_for_as_long_as_vidgo_asks(
         assert min(began) - refused_at >= pause
 
 
-async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(disk: LocalFiles, cat: Path) -> None:
+async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(
+    disk: LocalFiles, cat: Path
+) -> None:
     async with World(files=disk, faults=["upload:error_500"]) as world:
         error = await refused(world, PHOTO, str(cat))
         assert isinstance(error, UnavailableError)
@@ -405,7 +411,9 @@ async def test_an_upload_limit_that_lasts_is_told(disk: LocalFiles, cat: Path) -
         assert world.movements() == []
 
 
-async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute(disk: LocalFiles, folder: Path) -> None:
+async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute(
+    disk: LocalFiles, folder: Path
+) -> None:
     """Vidgo counts arrivals: the first five open connections and are slow, the next ones are not."""
     async with World(files=disk, seconds=5) as world:
         begun: list[float] = []
@@ -434,7 +442,9 @@ async def test_two_processes_upload_the_files_that_both_need_once(disk: LocalFil
         assert len(first.sandbox.ledger) == 2
 
 
-async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept(disk: LocalFiles, folder: Path) -> None:
+async def test_what_vidgo_refuses_is_said_at_once_and_the_other_uploads_are_kept(
+    disk: LocalFiles, folder: Path
+) -> None:
     paths = many(folder, 7)
     async with World(files=disk, seconds=5, faults=["upload:refuse*1"]) as world:
         error = await refused(world, *paths)
@@ -489,7 +499,9 @@ class Unreadable(SqliteJournal):
         return await super().entry(entry_id)
 
 
-async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_paid_for(disk: LocalFiles, folder: Path) -> None:
+async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_paid_for(
+    disk: LocalFiles, folder: Path
+) -> None:
     journal = Unreadable(virtual_now)
     async with World(files=disk, seconds=5, journal=journal) as world, anyio.create_task_group() as tasks:
 
@@ -527,7 +539,9 @@ async def test_a_journal_that_cannot_be_read_does_not_tell_a_joining_process_tha
         assert first.movements() == [("charge", LOW)]
 
 
-async def test_a_call_of_a_process_that_ends_with_it_takes_back_what_is_not_uploaded(disk: LocalFiles, folder: Path) -> None:
+async def test_a_call_of_a_process_that_ends_with_it_takes_back_what_is_not_uploaded(
+    disk: LocalFiles, folder: Path
+) -> None:
     paths = many(folder, 7)
     async with World(files=disk, seconds=5) as world:
         arguments = EditArguments(prompt="a fox", image_urls=paths, wait_seconds=30)
@@ -538,7 +552,9 @@ async def test_a_call_of_a_process_that_ends_with_it_takes_back_what_is_not_uplo
         assert (posts(world), (await world.listed()).tasks) == ([], [])
 
 
-async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled_call(disk: LocalFiles, folder: Path) -> None:
+async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled_call(
+    disk: LocalFiles, folder: Path
+) -> None:
     paths = many(folder, 7)
     async with World(files=disk, seconds=5) as world:
         assert (await world.make(image_urls=paths, wait_seconds=20)).outcome == "pending"
@@ -582,7 +598,9 @@ async def test_one_file_that_fails_twice_does_not_end_a_call_with_sixteen(disk: 
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_the_bytes_of_references_are_not_kept_while_a_picture_is_waited_for(disk: LocalFiles, folder: Path) -> None:
+async def test_the_bytes_of_references_are_not_kept_while_a_picture_is_waited_for(
+    disk: LocalFiles, folder: Path
+) -> None:
     paths = many(folder, 3)
     async with World(files=disk, seconds=200) as world, anyio.create_task_group() as tasks:
         for _ in range(3):
@@ -606,7 +624,9 @@ async def test_whoever_stands_in_line_is_told_so(disk: LocalFiles, folder: Path)
         assert "waiting for the upload limit" in said[0]
 
 
-async def test_a_call_that_needs_the_same_upload_as_another_is_told_what_it_waits_for(disk: LocalFiles, folder: Path) -> None:
+async def test_a_call_that_needs_the_same_upload_as_another_is_told_what_it_waits_for(
+    disk: LocalFiles, folder: Path
+) -> None:
     *paths, shared = many(folder, 6)
     said: list[str] = []
 

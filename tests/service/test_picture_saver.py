@@ -18,7 +18,6 @@ from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import LocalFiles, Service, account_of, workshop
@@ -190,7 +189,9 @@ async def test_a_picture_that_nobody_waits_for_is_saved_too(disk: LocalFiles, fo
         assert len(files(folder)) == 1
 
 
-async def test_a_picture_is_downloaded_and_saved_once_however_often_it_is_asked_for(disk: LocalFiles, folder: Path) -> None:
+async def test_a_picture_is_downloaded_and_saved_once_however_often_it_is_asked_for(
+    disk: LocalFiles, folder: Path
+) -> None:
     async with World(files=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
@@ -268,7 +269,9 @@ async def test_a_folder_that_cannot_be_made_is_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["file:error_500*2", "file:html*1", "file:truncated*1", "file:drop_before*2"])
-async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(disk: LocalFiles, folder: Path, fault: str) -> None:
+async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(
+    disk: LocalFiles, folder: Path, fault: str
+) -> None:
     async with World(files=disk, seconds=5, faults=[fault]) as world:
         made = await world.finished()
         assert made.saved_paths is None
@@ -331,7 +334,9 @@ async def test_a_task_of_another_caller_that_ends_here_is_not_saved_here(disk: L
         assert files(folder) == []
 
 
-async def test_a_copy_that_somebody_painted_over_is_no_longer_this_tasks_picture(disk: LocalFiles, folder: Path) -> None:
+async def test_a_copy_that_somebody_painted_over_is_no_longer_this_tasks_picture(
+    disk: LocalFiles, folder: Path
+) -> None:
     async with World(files=disk, seconds=5) as world:
         made = await world.finished()
         task_id = made.task_id or ""

@@ -7,6 +7,8 @@ from typing import Any
 
 import anyio
 import pytest
+import trio
+from vidgo_mcp.service.consent import Answer, Question
 
 from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
 from vidgo_mcp.errors import BudgetError, VidgoError
@@ -16,7 +18,6 @@ from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import Budget, Limits, account_of
-from vidgo_mcp.service.consent import Answer, Question
 from vidgo_mcp.service.identity import owner_of
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,6 @@ from PIL import Image
 from tests.conftest import DAY, World
 from vidgo_mcp.errors import NotFoundError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import MOST_PIXELS
-from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.models.results import View
 from vidgo_mcp.service.thumbnails import MOST_BYTES, scaled
 

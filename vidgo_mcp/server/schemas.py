@@ -27,7 +27,7 @@ KEPT: Final = frozenset(
         "maxLength",
     }
 )
-FACTS: Final = frozenset({"prompt", "created_at", "model", "width", "height", "remedy", "next_variation"})
+FACTS: Final = frozenset({"prompt", "created_at", "model", "width", "height", "remedy", "next_variation", "age"})
 """Fields of results that only tell: they are sent, but listing them would cost every conversation tokens."""
 
 

@@ -69,9 +69,7 @@ class Account:
         self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)
-        self.watches = Watches(
-            journal, self.client, on_ended=self._task_ended, now=runtime.now, random=runtime.random
-        )
+        self.watches = Watches(journal, self.client, on_ended=self._task_ended, now=runtime.now, random=runtime.random)
         self._tasks = tasks
         self._connect = connect
         self._stack = AsyncExitStack()

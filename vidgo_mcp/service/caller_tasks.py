@@ -125,13 +125,16 @@ class CallerTasks:
         known = [entry.task_id for entry in entries if entry.task_id]
         return next(iter(get_close_matches(task_id, known, n=1)), None)
 
-    async def deliver(self, entry: Entry, *, charged: bool | None, notes: Sequence[str]) -> TaskResult:
+    async def deliver(
+        self, entry: Entry, *, charged: bool | None, notes: Sequence[str], receipt: Sequence[str] = ()
+    ) -> TaskResult:
         """Return the result of an entry, and record that somebody received it.
 
         Args:
             entry: as it is now.
             charged: whether this very call caused the submit; None for get_task.
             notes: what else there is to say, said first.
+            receipt: what the day has cost by now, said last.
         """
         another = None
         entry, unsaved = await self.account.saver.hold(entry)
@@ -144,7 +147,7 @@ class CallerTasks:
                     another = next(number for number in range(1, len(used) + 2) if number not in used)
         except JournalError as error:
             said.append(error.message)
-        said += await self.undelivered_notes()
+        said += [*await self.undelivered_notes(), *receipt]
         [saved] = await self.copies([entry])
         return task_results.entry_result(entry, self._now(), saved=saved, charged=charged, another=another, notes=said)
 

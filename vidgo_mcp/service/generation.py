@@ -14,7 +14,7 @@ from typing import Final
 import anyio
 
 from vidgo_mcp.errors import JournalError, VidgoError
-from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation
+from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.pricing import price_request
@@ -123,11 +123,11 @@ class Generation:
             raise lost_answer(entry)
         if entry.state == "empty" and not self._charged:
             raise paid_nothing(entry)
-        if self._charged:
-            notes += await self._receipt()
-        return await self._tasks.deliver(entry, charged=self._charged, notes=notes)
+        return await self._tasks.deliver(entry, charged=self._charged, notes=notes, receipt=await self._receipt())
 
     async def _receipt(self) -> list[str]:
+        if not self._charged:
+            return []
         try:
             return self._limits.budget.receipt(await self._journal.spent(self._tasks.owner))
         except VidgoError as error:
@@ -158,9 +158,9 @@ class Generation:
                     raise self._limits.budget.refusal(intent.credits, full)
                 case ConsentUsed():
                     raise used_consent(intent.credits)
-                case reserved:
+                case Reserved(entry):
                     self._account.submissions.start(
-                        reserved.entry,
+                        entry,
                         self._request.with_image_urls(urls),
                         client,
                         uploaded=ready.uploaded,
@@ -169,7 +169,7 @@ class Generation:
         self._account.forget_balance()
         self._notes += warnings
         self._charged = True
-        return reserved.entry
+        return entry
 
     async def _look_at_day(self, intent: Intent) -> None:
         """Refuse what the day has no room for, before anything is uploaded or anybody is asked.

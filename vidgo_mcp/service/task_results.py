@@ -73,9 +73,10 @@ def entry_result(
             "reused": None if charged is None else not charged and entry.state != "reserved",
             "refunded": True if failed else None,
             "error": _failure(entry) if failed or empty else None,
-            "notes": [*_paid_before(entry, now, another), *_state_notes(entry, now), *notes] or None,
+            "notes": [*_state_notes(entry, now), *notes] or None,
             "remedy": _remedy(entry, now, saved),
             "next_variation": another,
+            "age": now - entry.created_at,
         }
     )
 
@@ -85,10 +86,6 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
     entry = Entry(id="", intent=intent, state="reserved", process="", created_at=now)
     result = entry_result(entry, now, charged=False, notes=[note])
     return result.model_copy(update={"remedy": "repeat_with_time"})
-
-
-def _paid_before(entry: Entry, now: float, another: int | None) -> list[str]:
-    return [] if another is None else [f"Paid for {age(now - entry.created_at)}."]
 
 
 def _state_notes(entry: Entry, now: float) -> list[str]:
@@ -232,12 +229,3 @@ def viewable_url(result: TaskResult) -> str:
 def timestamp(seconds: float) -> str:
     """Return a time of day as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def age(seconds: float) -> str:
-    """Return how long ago something was, in words."""
-    if seconds < 90:
-        return f"{max(0, round(seconds))} s ago"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min ago"
-    return f"{round(seconds / 3600)} h ago"

@@ -59,7 +59,8 @@ def _next_step(result: TaskResult) -> str:
         where = " and where the picture is saved" if result.saved_paths else ""
         more = ""
         if result.next_variation is not None:
-            more = f" Only if the user wants another: variation {result.next_variation} ({result.credits} credits)."
+            again = f"variation {result.next_variation} ({result.credits} credits)"
+            more = f" Paid for {_age(result.age or 0.0)}. Only if the user wants another: {again}."
         return f"Show the user this URL{where}. {change}{more}"
     if result.remedy == "show_picture":
         return f"Tell the user where the picture is saved. {change}"
@@ -172,6 +173,14 @@ def _price(result: TaskResult) -> str:
     if result.reused:
         return f"Already paid for ({result.credits} credits); this call cost nothing."
     return f"This call cost {result.credits_charged} credits."
+
+
+def _age(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(0, round(seconds))} s ago"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min ago"
+    return f"{round(seconds / 3600)} h ago"
 
 
 def _lines(*lines: str) -> str:
