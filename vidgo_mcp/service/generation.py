@@ -119,12 +119,12 @@ async def _start(
     client = await workshop.open()
     with anyio.CancelScope(shield=True):
         reserve = partial(
-            workshop.journal.reserve, intent, holder=workshop.holder, budget=budget.enforced_day, consent=ticket
+            workshop.journal.reserve, intent, process=workshop.process, budget=budget.enforced_day, consent=ticket
         )
         reservation = await reserve()
         if isinstance(reservation, Exhausted):
             # What a process had reserved when it was killed holds room in the day until somebody settles it.
-            await workshop.journal.expire(workshop.gone)
+            await workshop.journal.expire()
             reservation = await reserve()
         if isinstance(reservation, Existing):
             return reservation.entry, False
@@ -134,7 +134,7 @@ async def _start(
             raise consent.already_used(intent.credits)
         entry = reservation.entry
         submission = workshop.submissions.announce(entry)
-        workshop.tasks.start_soon(workshop.submissions.keep_alive, submission, workshop.holder)
+        workshop.tasks.start_soon(workshop.submissions.keep_alive, submission, workshop.process)
     order.notes += warnings
     handed_over = False
     try:
@@ -222,7 +222,7 @@ async def _elsewhere(workshop: Workshop, entry: Entry, order: GenerationCall, se
     until = anyio.current_time() + seconds
     while anyio.current_time() < until:
         try:
-            await workshop.journal.expire(workshop.gone)
+            await workshop.journal.expire()
             known = await workshop.journal.entry(entry.id)
         except JournalError as error:
             # It may be paid for by now, so the answer must not be that nothing was spent.

@@ -31,12 +31,12 @@ def intent_of(
     ``references`` are identities (``task:...``, ``url:...``, a content hash), not whatever was typed.
     """
     shape = [owner, model, _folded(prompt), str(priced.size), priced.resolution, priced.quality, list(references)]
-    family = hashlib.sha256(json.dumps(shape).encode()).hexdigest()
-    fingerprint = hashlib.sha256(f"{family}/{variation}".encode()).hexdigest()
+    request_key = hashlib.sha256(json.dumps(shape).encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{request_key}/{variation}".encode()).hexdigest()
     return Intent(
         owner=owner,
         fingerprint=fingerprint,
-        family=family,
+        request_key=request_key,
         variation=variation,
         model=model,
         prompt=prompt,

@@ -76,8 +76,7 @@ class PictureSaver:
         owner: whose pictures are saved. Another caller's must not show up in this person's folder.
         open_client: opens the client, once.
         in_thread: runs what blocks.
-        holder: the name of this process in the journal.
-        gone: whether another process, by its name, provably ended.
+        process: the name of this process in the journal.
         now: the time of day in seconds since the epoch.
     """
 
@@ -89,8 +88,7 @@ class PictureSaver:
         *,
         owner: str | None,
         in_thread: InThread,
-        holder: str,
-        gone: Callable[[str], bool],
+        process: str,
         now: Callable[[], float],
     ) -> None:
         self._journal = journal
@@ -98,8 +96,7 @@ class PictureSaver:
         self._owner = owner
         self._open_client = open_client
         self._in_thread = in_thread
-        self._holder = holder
-        self._gone = gone
+        self._process = process
         self._now = now
         self._at_once = anyio.CapacityLimiter(AT_ONCE)
         self._under_way: dict[str, SaveJob] = {}
@@ -179,7 +176,7 @@ class PictureSaver:
         """Return whether there is nothing left to do."""
         claimed = False
         try:
-            claimed = await self._journal.claim_saving(entry.id, holder=self._holder, gone=self._gone)
+            claimed = await self._journal.claim_saving(entry.id, process=self._process)
             if not claimed:
                 saving.failure = "another process is at it, or the journal has not recorded its end"
                 return await self._saved_elsewhere(entry, saving)
@@ -218,7 +215,7 @@ class PictureSaver:
     async def _release(self, entry: Entry) -> None:
         try:
             with anyio.CancelScope(shield=True):
-                await self._journal.release_saving(entry.id, holder=self._holder)
+                await self._journal.release_saving(entry.id, process=self._process)
         except VidgoError as error:
             log.warning("%s", error.message)
 

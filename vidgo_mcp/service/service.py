@@ -38,10 +38,6 @@ WARM_UP_PAUSE: Final = 0.3
 """Seconds that leave the first answers undisturbed by imports in the background."""
 
 
-def _nobody_is_gone(holder: str) -> bool:
-    return False
-
-
 class Service:
     """Make pictures, look after their tasks, and price them. Use it as an async context manager.
 
@@ -55,8 +51,7 @@ class Service:
         disk: what of this machine's disk may be used; nothing by default.
         in_thread: runs work that blocks; in worker threads by default.
         default_wait: seconds that a call waits when it does not say.
-        holder: the name of this process in the journal.
-        gone: whether another process, by its name in the journal, provably ended.
+        process: the name of this process in the journal.
         now: the time of day in seconds since the epoch.
         draw: a random number between 0 and 1, for jitter.
     """
@@ -73,8 +68,7 @@ class Service:
         disk: Disk | None = None,
         in_thread: InThread | None = None,
         default_wait: int = DEFAULT_WAIT,
-        holder: str = "this process",
-        gone: Callable[[str], bool] = _nobody_is_gone,
+        process: str = "this process",
         now: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -87,8 +81,7 @@ class Service:
             callback_url=callback_url,
             disk=disk or Disk(),
             in_thread=in_thread,
-            holder=holder,
-            gone=gone,
+            process=process,
             now=now,
             draw=draw,
         )
@@ -185,7 +178,7 @@ class Service:
         """
         shop = self._workshop
         owner = shop.owner(caller)
-        await shop.journal.expire(shop.gone)
+        await shop.journal.expire()
         entries = await shop.journal.newest(owner, arguments.limit)
         now = shop.now()
         await shop.journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])

@@ -115,7 +115,7 @@ class Submissions:
                         task = await client.submit_once(request, callback_url=self._callback_url)
                     except VidgoError as error:
                         if error.money == "nothing_spent":
-                            submission.entry = await self._journal.unmark_sent(submission.entry.id)
+                            submission.entry = await self._journal.unsend(submission.entry.id)
                             sent = False
                         await tries.pause(error)
                     else:
@@ -154,14 +154,14 @@ class Submissions:
             remedy="wait_for_task",
         )
 
-    async def keep_alive(self, submission: Submission, holder: str) -> None:
+    async def keep_alive(self, submission: Submission, process: str) -> None:
         """Renew the lease of this process while a submission is under way, so that no other process settles it."""
         while not submission.done.is_set():
             with anyio.move_on_after(RENEWAL):
                 await submission.done.wait()
                 return
             try:
-                await self._journal.renew(holder)
+                await self._journal.renew(process)
                 await self._release_again()
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)

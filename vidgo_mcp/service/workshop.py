@@ -70,8 +70,7 @@ class Workshop:
         callback_url: where Vidgo posts results to, if the operator wants that.
         disk: what of this machine's disk may be used.
         in_thread: runs work that blocks.
-        holder: the name of this process in the journal.
-        gone: whether another process, by its name, provably ended.
+        process: the name of this process in the journal.
         now: the time of day in seconds since the epoch.
         draw: a random number between 0 and 1, for jitter.
     """
@@ -85,15 +84,13 @@ class Workshop:
         callback_url: str | None,
         disk: Disk,
         in_thread: InThread | None,
-        holder: str,
-        gone: Callable[[str], bool],
+        process: str,
         now: Callable[[], float],
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.journal = journal
-        self.holder = holder
+        self.process = process
         self.now = now
-        self.gone = gone
         self.disk = disk
         self.in_thread = in_thread or Threads()
         # Of its own: a look at a name must not wait until pictures are decoded.
@@ -107,8 +104,7 @@ class Workshop:
             owner=None if account.name is None else owner_of(account.name, ""),
             # Of its own as well: a folder that does not answer must not keep anybody from looking or editing.
             in_thread=in_thread or Threads(),
-            holder=holder,
-            gone=gone,
+            process=process,
             now=now,
         )
         self.watches = Watches(
@@ -168,7 +164,7 @@ class Workshop:
         level = logging.WARNING
         while True:
             try:
-                await self.journal.expire(self.gone)
+                await self.journal.expire()
                 for entry in await self.journal.unfinished():
                     if entry.intent.owner.startswith(f"{account}/"):
                         await self.watches.own(self.tasks, entry)
@@ -271,7 +267,7 @@ class Workshop:
             if entry.state == "finished":
                 await self.journal.mark_delivered([entry.id])
                 if charged is False:
-                    used = await self.journal.variations(owner, entry.intent.family)
+                    used = await self.journal.variations(owner, entry.intent.request_key)
                     another = next(number for number in range(1, len(used) + 2) if number not in used)
         except JournalError as error:
             notes = [*notes, error.message]
