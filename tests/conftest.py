@@ -24,7 +24,7 @@ import trio
 import trio.testing
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.journal import Journal, SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
@@ -79,6 +79,11 @@ def virtual_backend() -> tuple[str, dict[str, Any]]:
 def virtual_now() -> float:
     """Return the time of day on the virtual clock."""
     return NOON + trio.current_time()
+
+
+def virtual_journal() -> SqliteJournal:
+    """Return an empty journal in memory, on the virtual clock."""
+    return SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)
 
 
 async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -139,7 +144,7 @@ class World:
         limits: Limits | None = None,
         disk: Disk | None = None,
         in_thread: Any = None,
-        holder: str = "this process",
+        process: str = "this process",
     ) -> None:
         self.sandbox = sandbox or Sandbox(
             accounts={SANDBOX_KEY: funds, "another-key": funds},
@@ -151,7 +156,7 @@ class World:
             strict=True,
         )
         self.wire = Wire(self.sandbox)
-        self.journal: Journal = journal or MemoryJournal(virtual_now)
+        self.journal: Journal = journal or virtual_journal()
         self.opened = 0
         self.service = Service(
             journal=self.journal,
@@ -161,7 +166,7 @@ class World:
             callback_url=callback_url,
             disk=disk,
             in_thread=in_thread or at_once,
-            holder=holder,
+            process=process,
             now=virtual_now,
             draw=lambda: 1.0,
         )
