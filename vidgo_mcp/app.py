@@ -15,9 +15,8 @@ import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal, MemoryJournal
-from vidgo_mcp.journal.processes import current_holder, is_gone
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Journal, SqliteJournal
+from vidgo_mcp.journal.processes import current_process
 from vidgo_mcp.service import Budget, Disk, Limits, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
 
@@ -55,8 +54,7 @@ def build_service(settings: Settings, *, disk: Disk | None = None) -> Service:
         callback_url=settings.callback_url,
         disk=disk or disk_of(settings),
         default_wait=settings.wait_seconds,
-        holder=current_holder(),
-        gone=is_gone,
+        process=current_process(),
     )
 
 
@@ -75,7 +73,7 @@ def account_name(settings: Settings) -> str | None:
 def journal_of(settings: Settings) -> Journal:
     """Return the record of what was paid for; a file is opened at the first step."""
     path = journal_path(settings)
-    return MemoryJournal() if path is None else SqliteJournal(path, retention=settings.journal_days * DAY)
+    return SqliteJournal(path, retention=settings.journal_days * DAY)
 
 
 def journal_exists(settings: Settings) -> bool:

@@ -39,16 +39,16 @@ async def test_all_that_was_written_is_there_after_closing(tmp_path: Path, clock
     kept = SqliteJournal(tmp_path / "journal.db", now=clock)
     for state in ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"):
         await in_state(kept, state, intent(state, prompt=f"é 🚢 {state}", references=("a", "b")))
-    await kept.reserve(intent("consented"), holder="p1", consent="yes")
+    await kept.reserve(intent("consented"), process="p1", consent="yes")
     before = await kept.newest("me", 10)
     await kept.aclose()
     await kept.aclose()
     assert list(modes(tmp_path)) == ["journal.db"]
     again = SqliteJournal(kept.path, now=clock)
     assert await again.newest("me", 10) == before
-    assert await again.reserve(intent("more"), holder="p1", consent="yes") == ConsentUsed(START)
+    assert await again.reserve(intent("more"), process="p1", consent="yes") == ConsentUsed(START)
     assert list(await again.expire(lambda _: False)) == []
-    assert await kept.newest("me", 10) == before  # a closed keeper opens again
+    assert await kept.newest("me", 10) == before  # a closed journal opens again
     await again.aclose()
     await kept.aclose()
 
@@ -145,7 +145,7 @@ async def test_a_step_that_asyncio_tears_by_force_does_not_mix_with_the_next(tmp
     entry = await sent(kept, intent("a"))
     inside, go_on = threading.Event(), threading.Event()
 
-    def gone(holder: str) -> bool:
+    def gone(process: str) -> bool:
         inside.set()
         return go_on.wait(timeout=60)
 
@@ -154,7 +154,7 @@ async def test_a_step_that_asyncio_tears_by_force_does_not_mix_with_the_next(tmp
     torn.cancel()
     with pytest.raises(asyncio.CancelledError):
         await torn
-    later = asyncio.ensure_future(kept.reserve(intent("b"), holder="p1"))
+    later = asyncio.ensure_future(kept.reserve(intent("b"), process="p1"))
     await anyio.wait_all_tasks_blocked()
     go_on.set()
     with anyio.fail_after(60):
@@ -169,7 +169,7 @@ async def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     await sent(kept, intent("a"))
 
-    def gone(holder: str) -> bool:
+    def gone(process: str) -> bool:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -229,7 +229,7 @@ async def test_a_settled_entry_is_kept_for_ninety_days(tmp_path: Path, clock: Cl
 async def test_the_marks_beside_the_entries_do_not_pile_up(tmp_path: Path, clock: Clock) -> None:
     kept = SqliteJournal(tmp_path / "journal.db", now=clock)
     for number in range(50):
-        await kept.reserve(intent(f"f{number}"), holder=f"p{number}", consent=f"yes-{number}")
+        await kept.reserve(intent(f"f{number}"), process=f"p{number}", consent=f"yes-{number}")
         clock.move(WINDOW / 10)
         await kept.expire(lambda _: False)
     assert kept._connection is not None

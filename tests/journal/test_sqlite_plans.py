@@ -21,7 +21,7 @@ PICTURE, UNDER_WAY = "picture", "under way"
 LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "find": (lambda kept: kept.find("me", "f"), "entries_by_fingerprint (owner=? AND fingerprint=?)"),
     "reserve": (
-        lambda kept: kept.reserve(intent("new"), holder="p", budget=9),
+        lambda kept: kept.reserve(intent("new"), process="p", budget=9),
         "entries_by_sending (owner=? AND sent_at>?)",
     ),
     "by_task": (lambda kept: kept.by_task("me", "t"), "entries_by_task (owner=? AND task_id=?)"),
@@ -30,12 +30,12 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "undelivered": (lambda kept: kept.undelivered("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "unsaved": (lambda kept: kept.unsaved("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "claim_saving": (
-        lambda kept: kept.claim_saving(PICTURE, holder="p", gone=lambda _: False),
+        lambda kept: kept.claim_saving(PICTURE, process="p", gone=lambda _: False),
         "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
     ),
     "mark_saved": (lambda kept: kept.mark_saved(PICTURE, ["/a.png"], "ab"), "sqlite_autoindex_entries_1 (id=?)"),
     "release_saving": (
-        lambda kept: kept.release_saving(PICTURE, holder="p"),
+        lambda kept: kept.release_saving(PICTURE, process="p"),
         "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
     ),
     "record a failure": (
@@ -46,7 +46,7 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "upload_turn": (lambda kept: kept.upload_turn("me"), "paces USING INDEX sqlite_autoindex_paces_1 (account=?)"),
     "hold_uploads": (lambda kept: kept.hold_uploads("me", 9), "paces USING INDEX sqlite_autoindex_paces_1 (account=?)"),
     "expire uploads": (lambda kept: kept.expire(lambda _: False), "INDEX uploads_by_age (until<?)"),
-    "variations": (lambda kept: kept.variations("me", "family"), "entries_by_family (owner=? AND family=?)"),
+    "variations": (lambda kept: kept.variations("me", "request"), "entries_by_family (owner=? AND family=?)"),
     "spent": (lambda kept: kept.spent("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "spending": (lambda kept: kept.spending("me", START), "entries_by_sending (owner=? AND sent_at>?)"),
     "durations": (lambda kept: kept.durations("low", "1K", 5), "entries_by_state (state=? AND quality=? AND tier=?)"),
@@ -116,8 +116,8 @@ async def test_with_ten_thousand_entries_only_what_counts_is_read(kept: SqliteJo
 
     connection.set_progress_handler(count, 100)
     assert await kept.spent("me") == 20
-    assert isinstance(await kept.reserve(intent("new"), holder="p", budget=20), Exhausted)
-    assert isinstance(await kept.reserve(intent("new"), holder="p", budget=22), Reserved)
+    assert isinstance(await kept.reserve(intent("new"), process="p", budget=20), Exhausted)
+    assert isinstance(await kept.reserve(intent("new"), process="p", budget=22), Reserved)
     assert len(await kept.newest("me", 50)) == 50
     found = [await kept.find("me", "f9999"), await kept.by_task("me", "t9999")]
     assert [entry.id for entry in found if entry] == ["e9999"] * 2

@@ -196,5 +196,5 @@ async def test_a_step_that_was_killed_half_way_leaves_nothing_and_blocks_nobody(
     worker.kill()
     assert list(await stored(path)) == [whole]
     kept = SqliteJournal(path)
-    assert isinstance(await kept.reserve(intent("half"), holder="p"), Reserved)
+    assert isinstance(await kept.reserve(intent("half"), process="p"), Reserved)
     await kept.aclose()

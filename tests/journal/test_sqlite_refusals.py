@@ -24,7 +24,7 @@ TASK = Task("task-1", "running")
 
 
 async def refused(path: Path, reason: str) -> SqliteJournal:
-    """Expect that no step can be taken, and that each says why; return the keeper."""
+    """Expect that no step can be taken, and that each says why; return the journal."""
     kept = SqliteJournal(path)
     for step in (kept.check, lambda: reserved(kept), lambda: kept.newest("me", 5)):
         with pytest.raises(JournalError) as caught:
@@ -157,10 +157,10 @@ async def test_a_full_disk_keeps_the_intent_from_being_sent(tmp_path: Path) -> N
     (pages,) = kept._connection.execute("PRAGMA page_count").fetchone()
     kept._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(JournalError, match=r"journal\.db cannot be used \(database or disk is full\)") as caught:
-        await kept.reserve(intent("b", prompt="x" * 100_000), holder="p1", consent="yes")
+        await kept.reserve(intent("b", prompt="x" * 100_000), process="p1", consent="yes")
     assert caught.value.money == "nothing_spent"
     assert await kept.newest("me", 5) == [entry]
-    assert isinstance(await kept.reserve(intent("b"), holder="p1", consent="yes"), Reserved)
+    assert isinstance(await kept.reserve(intent("b"), process="p1", consent="yes"), Reserved)
     await kept.aclose()
 
 

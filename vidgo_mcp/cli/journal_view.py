@@ -35,7 +35,6 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.journal.processes import is_gone
 from vidgo_mcp.models.results import SpendingReport
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.service.identity import owner_of
@@ -67,7 +66,7 @@ class JournalView:
 
     async def entries(self, limit: int = EVERYTHING) -> Sequence[Entry]:
         """Return the newest entries, after what dead processes left is settled."""
-        await self.journal.expire(is_gone)
+        await self.journal.expire()
         return await self.journal.newest(self.owner, limit)
 
     async def find(self, name: str) -> Entry:

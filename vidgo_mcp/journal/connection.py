@@ -128,7 +128,7 @@ def step(
     """Turn a method that works on the connection into an async one: a whole step."""
 
     @wraps(method)
-    async def taken(self: D, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def taken(self: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._step(lambda connection: method(self, connection, *args, **kwargs))
 
     return taken
@@ -227,10 +227,10 @@ def _keep_private(path: Path) -> None:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Switch to the write-ahead log, which lets others read while one writes."""
     deadline = time.monotonic() + BUSY_SECONDS
-    while True:
+    mode = None
+    while mode is None:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            break
         except sqlite3.OperationalError as error:
             # Processes that start together can meet a lock here in spite of the time-out.
             if _code(error) not in BUSY or time.monotonic() > deadline:

@@ -57,9 +57,14 @@ def of_process(process: str, now: float) -> Lease:
     return Lease(process_name(process), process, now + LEASE, LEASE)
 
 
+def saving_name(entry_id: str) -> str:
+    """Return the name of the claim to save a picture."""
+    return f"save:{entry_id}"
+
+
 def to_save(entry_id: str, process: str, now: float) -> Lease:
     """Return the claim of a process to save a picture."""
-    return Lease(f"save:{entry_id}", process, now + SAVING, SAVING)
+    return Lease(saving_name(entry_id), process, now + SAVING, SAVING)
 
 
 def upload_names(account: str) -> Sequence[str]:

@@ -38,18 +38,7 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
 def entries(db: sqlite3.Connection, where: str, *, limit: int = -1, **values: Any) -> list[Entry]:
     """Return entries, newest first."""
     query = f"SELECT * FROM entries WHERE {where} ORDER BY number DESC LIMIT :limit"  # noqa: S608  # conditions are ours
-    return [
-        Entry(
-            id=row["id"],
-            intent=Intent(**{name: row[name] for name in _INTENT}, references=tuple(json.loads(row["reference_ids"]))),
-            process=row["process"],
-            created_at=row["created_at"],
-            **{name: row[name] for name in _FATE if name != "delivered"},
-            **{name: tuple(json.loads(row[name])) for name in _LISTS},
-            delivered=bool(row["delivered"]),
-        )
-        for row in db.execute(query, {**values, "limit": limit})
-    ]
+    return [_entry(row) for row in db.execute(query, {**values, "limit": limit})]
 
 
 def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
@@ -73,3 +62,10 @@ def living(db: sqlite3.Connection, now: float, *names: str) -> list[Lease]:
 def keep(db: sqlite3.Connection, lease: Lease) -> None:
     """Take or prolong a lease."""
     db.execute("INSERT OR REPLACE INTO leases (name, process, until, length) VALUES (?, ?, ?, ?)", astuple(lease))
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    intent = Intent(**{name: row[name] for name in _INTENT}, references=tuple(json.loads(row["reference_ids"])))
+    columns: dict[str, Any] = {name: row[name] for name in ("id", "process", "created_at", *_FATE)}
+    columns |= {name: tuple(json.loads(row[name])) for name in _LISTS}
+    return Entry(intent=intent, **{**columns, "delivered": bool(row["delivered"])})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
@@ -30,7 +30,7 @@ _SINCE: Final = (
     "SELECT number FROM entries WHERE owner = :owner AND sent_at > :since)"
 )
 # The index is searched by the rough bound; the fine one adds up as ``dies_at`` does, to the last bit.
-_COUNTED: Final = f"{_SINCE} AND (sent_at IS NULL OR sent_at + :window > :now)"
+_COUNTED: Final = f"{_SINCE} AND (sent_at IS NULL OR sent_at + {WINDOW} > :now)"
 
 
 class SqliteJournal(Database):
@@ -74,9 +74,9 @@ class SqliteJournal(Database):
         used = db.execute("SELECT used_at FROM consents WHERE owner = ? AND consent = ?", (owner, consent)).fetchone()
         if used is not None and now < used["used_at"] + WINDOW:
             return ConsentUsed(used["used_at"])
-        full = None if budget is None else self._exhausted(db, owner, intent.credits, budget)
-        if full is not None:
-            return full
+        if budget is not None and self._spent(db, owner, now) + intent.credits > budget:
+            counted = rows.entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now)
+            return transitions.exhausted(counted, intent.credits, budget, now)
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
         rows.insert(db, entry)
         rows.keep(db, leases.of_process(process, self._monotonic()))
@@ -160,9 +160,7 @@ class SqliteJournal(Database):
 
     @step
     def release_saving(self, db: Connection, entry_id: str, *, process: str) -> None:
-        db.execute(
-            "DELETE FROM leases WHERE name = ? AND process = ?", (leases.to_save(entry_id, process, 0).name, process)
-        )
+        db.execute("DELETE FROM leases WHERE name = ? AND process = ?", (leases.saving_name(entry_id), process))
 
     @step
     def unsaved(self, db: Connection, owner: str) -> Sequence[Entry]:
@@ -170,9 +168,8 @@ class SqliteJournal(Database):
 
     @step
     def variations(self, db: Connection, owner: str, request_key: str) -> frozenset[int]:
-        now = self._now()
         found = rows.entries(db, "owner = :owner AND request_key = :key", owner=owner, key=request_key)
-        return frozenset(entry.intent.variation for entry in found if reuse_decision(entry, now) != "again")
+        return frozenset(entry.intent.variation for entry in found if reuse_decision(entry, self._now()) != "again")
 
     @step
     def spent(self, db: Connection, owner: str) -> int:
@@ -196,8 +193,7 @@ class SqliteJournal(Database):
 
     @step
     def unfinished(self, db: Connection) -> Sequence[Entry]:
-        now = self._now()
-        return [entry for entry in reversed(rows.entries(db, "state = 'accepted'")) if in_window(entry, now)]
+        return [entry for entry in reversed(rows.entries(db, "state = 'accepted'")) if in_window(entry, self._now())]
 
     @step
     def upload_of(self, db: Connection, account: str, digest: str) -> str | None:
@@ -238,8 +234,6 @@ class SqliteJournal(Database):
 
     async def _dead(self, names: Sequence[str]) -> Collection[str]:
         """Return those of the processes that provably ended. Asked outside a transaction: it may take its time."""
-        if not names:
-            return ()
         return await self._in_thread(lambda: {name for name in names if self._is_process_dead(name)})
 
     @step
@@ -286,14 +280,12 @@ class SqliteJournal(Database):
         return [entry for entry in reversed(found) if in_window(entry, now)]
 
     def _reusable(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
-        now = self._now()
         found = rows.entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
-        return next((entry for entry in found if reuse_decision(entry, now) != "again"), None)
+        return next((entry for entry in found if reuse_decision(entry, self._now()) != "again"), None)
 
     def _spent(self, db: Connection, owner: str, now: float) -> int:
         query = f"SELECT coalesce(sum(credits), 0) FROM entries WHERE {_COUNTED}"  # noqa: S608  # conditions are ours
-        (found,) = db.execute(query, _last_day(owner, now)).fetchone()
-        return int(found)
+        return int(db.execute(query, {"owner": owner, "since": now - WINDOW - 1, "now": now}).fetchone()[0])
 
     def _exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
         now = self._now()
@@ -315,7 +307,3 @@ class SqliteJournal(Database):
             return after
 
         return await self._step(change, money=money, task_id=task_id)
-
-
-def _last_day(owner: str, now: float) -> dict[str, Any]:
-    return {"owner": owner, "since": now - WINDOW - 1, "window": WINDOW, "now": now}
