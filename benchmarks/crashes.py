@@ -39,7 +39,7 @@ import httpx
 
 from benchmarks.folder import faults_of
 from benchmarks.harness import clock
-from benchmarks.world import Thumbnails, thumbnail
+from benchmarks.world import thumbnail
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files import writer
@@ -51,7 +51,7 @@ from vidgo_mcp.journal.rows import save
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.tasks import Task
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, running
 from vidgo_mcp.service import Disk, Service, account_of
 from vidgo_mcp.service.workshop import RESUME_PAUSE
 
@@ -492,9 +492,11 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(given)
     sandbox = Sandbox(
-        accounts={SANDBOX_KEY: 10_000_000}, seconds=VENDOR_SECONDS, strict=True, uploads_per_minute=10_000
+        accounts={SANDBOX_KEY: 10_000_000},
+        seconds=VENDOR_SECONDS,
+        options=VendorOptions(strict=True, uploads_per_minute=10_000),
     )
-    sandbox.gallery = Thumbnails()
+    sandbox.draw = lambda brief: thumbnail(brief.seed)
     start = clock()
     with tempfile.TemporaryDirectory() as folder, running(sandbox) as url:
         (Path(folder) / "photos").mkdir()

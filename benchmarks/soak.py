@@ -41,7 +41,7 @@ from vidgo_mcp.journal import WINDOW, Entry, Journal, MemoryJournal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS, Task, parse_fault
+from vidgo_mcp.sandbox import Task, every_fault, parse_fault
 from vidgo_mcp.service import Disk, Service
 from vidgo_mcp.service.picture_saver import PAUSES
 
@@ -50,7 +50,7 @@ CALLERS: Final = ("", "ann", "bob")
 PERSON: Final = f"{ACCOUNT}/{CALLERS[0]}"
 """Whose pictures are saved: those of others, made over HTTP, are not this person's."""
 FAULTY: Final = {"submit": 0.35, "status": 0.2, "balance": 0.5, "upload": 0.5, "file": 0.5}
-"""How likely a request is fault_after."""
+"""How likely a request meets a fault."""
 TASK_FAULTS: Final = {
     "failed": 0.08,
     "failed_early": 0.05,
@@ -134,7 +134,7 @@ class Round:
         """Let the vendor misbehave for this request, now and then."""
         if not self._faulty or self._draw.random() >= FAULTY[endpoint]:
             return
-        fits = [name for name, endpoints in FAULT_ENDPOINTS.items() if endpoint in endpoints]
+        fits = every_fault(endpoint)
         if not self._scale.hangs:
             fits = [name for name in fits if name not in {"hang", "hang_before", "slow"}]
         name = self._draw.choice(fits)

@@ -20,10 +20,7 @@ from PIL import Image
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
-from vidgo_mcp.sandbox.accounts import Account
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.gallery import Gallery
+from vidgo_mcp.sandbox import SANDBOX_KEY, Account, Sandbox, Task, VendorOptions, create_app
 from vidgo_mcp.service import Disk, Service, account_of
 
 T = TypeVar("T")
@@ -56,13 +53,6 @@ def thumbnail(seed: str) -> bytes:
     file = BytesIO()
     Image.frombytes("RGB", (EDGE, EDGE), random.Random(seed).randbytes(3 * EDGE * EDGE)).save(file, "PNG")
     return file.getvalue()
-
-
-class Thumbnails(Gallery):
-    """Draws so little that thousands of pictures take no time."""
-
-    def png(self, brief: Brief) -> bytes:
-        return thumbnail(brief.seed)
 
 
 async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -127,11 +117,11 @@ class World:
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(now(), UTC),
-            inline_render=True,
-            strict=True,
+            options=VendorOptions(inline_render=True, strict=True),
         )
         self.sandbox.casting = casting
-        self.sandbox.gallery = Thumbnails()
+        # Thousands of pictures are drawn, so each must take no time.
+        self.sandbox.draw = lambda brief: thumbnail(brief.seed)
         self.wire = Wire(self.sandbox, before)
         self.journal = journal
         self._draw = random.Random(f"jitter {seed}").random

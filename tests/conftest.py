@@ -27,7 +27,7 @@ from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 from vidgo_mcp.service import Disk, Limits, Progress, Service, account_of
 from vidgo_mcp.service.waiting import silence
 
@@ -147,8 +147,7 @@ class World:
             seconds=(seconds, seconds),
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(virtual_now(), UTC),
-            inline_render=True,
-            strict=True,
+            options=VendorOptions(inline_render=True, strict=True),
         )
         self.wire = Wire(self.sandbox)
         self.journal: Journal = journal or MemoryJournal(virtual_now)

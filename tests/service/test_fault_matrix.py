@@ -16,7 +16,7 @@ from vidgo_mcp.errors import JournalError, Money, VidgoError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Journal, MemoryJournal
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+from vidgo_mcp.sandbox import every_fault
 from vidgo_mcp.service import Disk
 
 # httpx's generators are left half-read when an answer is too large; only trio minds.
@@ -49,7 +49,7 @@ class InlineSqliteJournal(SqliteJournal):
 
 
 def faults_of(endpoint: str) -> list[str]:
-    return [TIMED.get(name, name) for name, endpoints in FAULT_ENDPOINTS.items() if endpoint in endpoints]
+    return [TIMED.get(fault, fault) for fault in every_fault(endpoint)]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
