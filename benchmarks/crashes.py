@@ -492,7 +492,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(given)
     sandbox = Sandbox(
-        accounts={SANDBOX_KEY: 10_000_000}, seconds=VENDOR_SECONDS, strict=True, uploads_per_minute=10_000
+        accounts={SANDBOX_KEY: 10_000_000}, seconds=VENDOR_SECONDS, options=VendorOptions(strict=True, uploads_per_minute=10_000)
     )
     sandbox.gallery = Thumbnails()
     start = clock()

@@ -127,8 +127,7 @@ class World:
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(now(), UTC),
-            inline_render=True,
-            strict=True,
+            options=VendorOptions(inline_render=True, strict=True),
         )
         self.sandbox.casting = casting
         self.sandbox.gallery = Thumbnails()

@@ -28,7 +28,7 @@ from vidgo_mcp.journal import Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, Service, account_of
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.waiting import ProgressReporter, silence
@@ -149,8 +149,7 @@ class World:
             seconds=(seconds, seconds),
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(virtual_now(), UTC),
-            inline_render=True,
-            strict=True,
+            options=VendorOptions(inline_render=True, strict=True),
         )
         self.wire = Wire(self.sandbox)
         self.journal: Journal = journal or SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)

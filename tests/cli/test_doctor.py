@@ -65,8 +65,8 @@ def test_a_problem_has_a_remedy_and_is_counted(world: Callable[..., Any]) -> Non
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("balance:unauthorized", "key"),
-        ("balance:error_500", "the balance cannot be read"),
+        ("balance:refuse=401", "key"),
+        ("balance:refuse=500", "the balance cannot be read"),
     ],
 )
 def test_a_key_that_cannot_be_used_is_a_problem(

@@ -140,7 +140,7 @@ def test_settling_says_exactly_one_thing(invoke: Callable[..., Any], options: li
 
 def test_a_task_that_cannot_be_read_settles_nothing(paid: Any) -> None:
     _, unknown = entries(paid)
-    paid.sandbox.add_fault("status:error_500")
+    paid.sandbox.add_fault("status:refuse=500")
     refused = paid.run("journal", "resolve", unknown["id"], "--task", "task-1")
     assert refused.exit_code == 1
     assert entries(paid)[1]["state"] == "unknown"

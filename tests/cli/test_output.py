@@ -259,7 +259,7 @@ def test_without_a_picture_there_is_no_file(here: Callable[..., Any], fault: str
 
 
 def test_what_cannot_be_fetched_is_paid_for_and_said_so(here: Callable[..., Any]) -> None:
-    served = here("file:error_500*9")
+    served = here("file:refuse=500*9")
     made = served.run("generate", "a red fox", "-o", "fox.png")
     assert made.exit_code == 4
     assert served.url in made.stdout
@@ -271,7 +271,7 @@ def test_what_cannot_be_fetched_is_paid_for_and_said_so(here: Callable[..., Any]
 
 
 def test_a_picture_that_is_gone_is_not_said_to_be_fetched_later(here: Callable[..., Any]) -> None:
-    served = here("file:forbidden")
+    served = here("file:refuse=403")
     charged = served.run("generate", "a red fox", "-o", "fox.png")
     later = served.run("task", served.task_id(), "-o", "fox.png")
     assert (charged.exit_code, later.exit_code) == (4, 1)

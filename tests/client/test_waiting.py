@@ -16,7 +16,7 @@ from vidgo_mcp.client import ImageRequest, VidgoClient
 from vidgo_mcp.client.polling import CLOSEST_READS, FIRST_READ
 from vidgo_mcp.errors import AuthenticationError, NotFoundError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.models.tasks import Task
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 
 URL = "https://a.example/c.png"
 
@@ -260,7 +260,9 @@ async def test_a_finished_task_without_files_is_believed_after_a_minute() -> Non
 
 async def test_a_whole_picture_is_made_with_the_sandbox_on_the_virtual_clock() -> None:
     clock = anyio.current_time
-    sandbox = Sandbox(seconds=(300, 300), clock=clock, inline_render=True, faults=["task:late_files=2"])
+    sandbox = Sandbox(
+        seconds=(300, 300), clock=clock, options=VendorOptions(inline_render=True), faults=["task:late_files=2"]
+    )
     transport = httpx.ASGITransport(app=create_app(sandbox))
     async with VidgoClient(SANDBOX_KEY, base_url="http://127.0.0.1:9", transport=transport) as client:
         started = clock()

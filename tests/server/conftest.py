@@ -17,7 +17,7 @@ from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
 from PIL import Image
 
 from tests.conftest import World, virtual_backend
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS, SANDBOX_KEY
+from vidgo_mcp.sandbox import SANDBOX_KEY, every_fault
 from vidgo_mcp.server import build_server
 
 MODERN = "2026-07-28"
@@ -41,7 +41,7 @@ def faults_of(endpoint: str, *, hangs: int = 130) -> list[str]:
     """Return every fault that fits an endpoint, as it is written."""
     # Without a socket nothing ends a hanging answer but its own time.
     timed = {"hang": f"hang={hangs}", "hang_before": f"hang_before={hangs}", "slow": "slow=3"}
-    return [f"{endpoint}:{timed.get(name, name)}" for name, fitting in FAULT_ENDPOINTS.items() if endpoint in fitting]
+    return [f"{endpoint}:{timed.get(fault, fault)}" for fault in every_fault(endpoint)]
 
 
 def png(shade: int = 0) -> bytes:

@@ -169,7 +169,7 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(
 async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(
     era: str, disk: LocalFiles, save_dir: Path
 ) -> None:
-    async with World(files=disk, seconds=5, faults=["file:error_500"]) as world, calling(world, era) as caller:
+    async with World(files=disk, seconds=5, faults=["file:refuse=500"]) as world, calling(world, era) as caller:
         result = await caller.call("generate_image", **FOX)
         text = text_of(result)
         assert text.startswith("Finished. This call cost 2 credits.\n")

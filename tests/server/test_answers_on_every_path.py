@@ -134,7 +134,7 @@ async def test_a_failed_task_is_a_result(era: str, fault: str) -> None:
 
 
 async def test_a_status_that_cannot_be_read(era: str) -> None:
-    async with World(faults=["status:error_500"]) as world, calling(world, era) as caller:
+    async with World(faults=["status:refuse=500"]) as world, calling(world, era) as caller:
         pending = await make(caller, wait_seconds=40)
         assert any("could not be read" in note for note in pending["notes"])
         error = await caller.error("get_task", task_id=pending["task_id"], wait_seconds=5)
@@ -142,7 +142,7 @@ async def test_a_status_that_cannot_be_read(era: str) -> None:
 
 
 async def test_the_list_of_tasks(era: str) -> None:
-    faults = ["submit:error_502*1", "task:failed*1"]
+    faults = ["submit:refuse=502*1", "task:failed*1"]
     async with World(faults=faults) as world, calling(world, era) as caller:
         empty = await caller.data("get_task")
         assert empty["tasks"] == []
@@ -217,19 +217,19 @@ ERRORS: list[tuple[Category, str, str, str, dict[str, Any]]] = [
     ("invalid_request", "nothing_spent", "", "generate_image", {"prompt": ""}),
     ("invalid_request", "nothing_spent", "submit:refuse", "generate_image", FOX),
     ("invalid_request", "nothing_spent", "", "edit_image", {**FOX, "image_urls": ["cat.png"]}),
-    ("authentication", "nothing_spent", "submit:unauthorized", "generate_image", FOX),
-    ("authentication", "nothing_spent", "balance:unauthorized", "get_balance", {}),
-    ("insufficient_credits", "nothing_spent", "submit:insufficient", "generate_image", FOX),
+    ("authentication", "nothing_spent", "submit:refuse=401", "generate_image", FOX),
+    ("authentication", "nothing_spent", "balance:refuse=401", "get_balance", {}),
+    ("insufficient_credits", "nothing_spent", "submit:refuse=402", "generate_image", FOX),
     ("budget", "nothing_spent", "", "generate_image", {**FOX, "max_credits": 1}),
     ("rate_limited", "nothing_spent", "submit:rate_limited=60", "generate_image", FOX),
     ("rate_limited", "nothing_spent", "balance:rate_limited", "get_balance", {}),
     ("not_found", "nothing_spent", "", "get_task", {"task_id": "task-1"}),
     ("not_found", "nothing_spent", "", "view_image", {"task_id": "task-1"}),
     ("not_found", "nothing_spent", "", "edit_image", {**FOX, "image_urls": ["task:task-1"]}),
-    ("permission", "nothing_spent", "submit:forbidden", "generate_image", FOX),
-    ("unavailable", "nothing_spent", "submit:not_found", "generate_image", FOX),
-    ("unavailable", "accepted", "status:error_500", "get_task", {"task_id": "task-1", "wait_seconds": 0}),
-    ("outcome_unknown", "unknown", "submit:error_502", "generate_image", FOX),
+    ("permission", "nothing_spent", "submit:refuse=403", "generate_image", FOX),
+    ("unavailable", "nothing_spent", "submit:refuse=404", "generate_image", FOX),
+    ("unavailable", "accepted", "status:refuse=500", "get_task", {"task_id": "task-1", "wait_seconds": 0}),
+    ("outcome_unknown", "unknown", "submit:refuse=502", "generate_image", FOX),
     ("outcome_unknown", "unknown", "submit:html", "edit_image", {**FOX, "image_urls": ["https://example.com/a.png"]}),
 ]
 
@@ -246,7 +246,7 @@ async def test_every_category_of_error(
 
 
 async def test_vendor_text_that_repeats_the_key_is_blotted(era: str) -> None:
-    async with World(faults=["submit:refuse=Bad key vidgo-sandbox-key <b>Traceback"]) as world:
+    async with World(faults=["submit:refuse=400:Bad key vidgo-sandbox-key <b>Traceback"]) as world:
         async with Client(build_server(world.service), mode=era) as client:
             result = await client.call_tool("generate_image", FOX)
         assert result.is_error

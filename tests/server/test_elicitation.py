@@ -180,7 +180,7 @@ async def test_a_person_who_thinks_longer_than_the_call_may_wait_still_gets_a_ta
 async def test_what_is_refused_after_a_long_thought_is_said_by_the_call_itself(era: str) -> None:
     person = Person(YES, thinks=200)
     async with (
-        World(limits=asking(), faults=["submit:insufficient"]) as world,
+        World(limits=asking(), faults=["submit:refuse=402"]) as world,
         with_person(world, era, person) as caller,
     ):
         error = await caller.error("generate_image", prompt="a cat", quality="high", wait_seconds=30)

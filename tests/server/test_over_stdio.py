@@ -225,13 +225,13 @@ async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
     sandbox: Sandbox, sandbox_url: str
 ) -> None:
     async with started(sandbox_url, VIDGO_LOG_LEVEL="DEBUG") as server:
-        sandbox.set_faults(["file:error_502*1"])
+        sandbox.set_faults(["file:refuse=502*1"])
         await server.generate(1)
         assert "saved_paths" not in (await server.answer(1))["structuredContent"]
         await server.generate(2)
         result = (await server.answer(2))["structuredContent"]
         assert "?sig=" in result["image_urls"][0]
-        sandbox.set_faults([f"submit:refuse=no {SANDBOX_KEY}", "file:error_500"])
+        sandbox.set_faults([f"submit:refuse=400:no {SANDBOX_KEY}", "file:refuse=500"])
         # Without its saved copy the picture has to be fetched.
         Path(result["saved_paths"][0]).unlink()
         await server.send("tools/call", {"name": "view_image", "arguments": {"task_id": result["task_id"]}}, 3)

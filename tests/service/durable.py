@@ -19,7 +19,7 @@ from vidgo_mcp.journal import Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 from vidgo_mcp.service import Limits, Principal, Runtime, Service, account_of, service
 from vidgo_mcp.service.waiting import Deadline, ProgressReporter
 
@@ -37,7 +37,7 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def quick_sandbox(*faults: str, seconds: float = 0.0) -> Sandbox:
     """Return a sandbox whose tasks take next to no time."""
-    return Sandbox(seconds=(seconds, seconds), faults=faults, inline_render=True, strict=True)
+    return Sandbox(seconds=(seconds, seconds), faults=faults, options=VendorOptions(inline_render=True, strict=True))
 
 
 def moved(sandbox: Sandbox) -> list[tuple[str, int]]:

@@ -54,7 +54,7 @@ async def test_a_lost_submit_drops_the_balance_too() -> None:
         assert (await world.service.balance(world.principal())).credits == 998
 
 
-@pytest.mark.parametrize("fault", ["error_500", "unauthorized", "rate_limited", "broken_json", "drop_before"])
+@pytest.mark.parametrize("fault", ["refuse=500", "refuse=401", "rate_limited", "broken_json", "drop_before"])
 async def test_a_balance_that_cannot_be_read_is_an_error_and_asked_again(fault: str) -> None:
     async with World(faults=[f"balance:{fault}*1"]) as world:
         with pytest.raises(VidgoError) as caught:

@@ -120,7 +120,7 @@ async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others
 
 
 async def test_a_picture_that_could_not_be_looked_at_is_still_announced() -> None:
-    async with World(seconds=5, faults=["file:error_500"]) as world:
+    async with World(seconds=5, faults=["file:refuse=500"]) as world:
         task_id = await world.pending()
         await anyio.sleep(30)
         with pytest.raises(UnavailableError):

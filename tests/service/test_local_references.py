@@ -364,7 +364,7 @@ async def test_a_server_that_stops_sends_nothing_that_got_ready_while_it_gave_up
 
 
 @pytest.mark.parametrize(
-    "fault", ["upload:error_500*2", "upload:rate_limited*1", "upload:drop_before*2", "upload:html*1"]
+    "fault", ["upload:refuse=500*2", "upload:rate_limited*1", "upload:drop_before*2", "upload:html*1"]
 )
 async def test_a_failing_upload_is_tried_again(disk: LocalFiles, cat: Path, fault: str) -> None:
     async with World(files=disk, seconds=5, faults=[fault]) as world:
@@ -395,7 +395,7 @@ async def test_after_a_429_no_process_uploads_for_as_long_as_vidgo_asks(
 async def test_an_upload_that_stays_impossible_costs_nothing_and_names_the_reference(
     disk: LocalFiles, cat: Path
 ) -> None:
-    async with World(files=disk, faults=["upload:error_500"]) as world:
+    async with World(files=disk, faults=["upload:refuse=500"]) as world:
         error = await refused(world, PHOTO, str(cat))
         assert isinstance(error, UnavailableError)
         assert "image_urls[1] could not be uploaded" in error.message
@@ -565,7 +565,7 @@ async def test_what_was_promised_to_go_on_is_not_taken_back_by_a_later_cancelled
 
 
 async def test_an_upload_is_forgotten_when_vidgo_refuses_the_submit(disk: LocalFiles, cat: Path) -> None:
-    async with World(files=disk, seconds=5, faults=["submit:refuse=image_urls[0] cannot be fetched*1"]) as world:
+    async with World(files=disk, seconds=5, faults=["submit:refuse=400:image_urls[0] cannot be fetched*1"]) as world:
         with pytest.raises(InvalidRequestError):
             await world.make(image_urls=[str(cat)])
         await world.finished(image_urls=[str(cat)])
@@ -593,7 +593,7 @@ async def test_a_shorter_life_that_vidgo_names_is_believed(disk: LocalFiles, cat
 
 
 async def test_one_file_that_fails_twice_does_not_end_a_call_with_sixteen(disk: LocalFiles, folder: Path) -> None:
-    async with World(files=disk, seconds=5, faults=["upload:error_500*2"]) as world:
+    async with World(files=disk, seconds=5, faults=["upload:refuse=500*2"]) as world:
         await world.finished(image_urls=many(folder, 16))
         assert world.movements() == [("charge", LOW)]
 

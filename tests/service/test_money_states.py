@@ -90,7 +90,7 @@ async def test_an_accepted_task_is_joined() -> None:
         assert world.movements() == [("charge", LOW)]
 
 
-@pytest.mark.parametrize("fault", ["status:not_found", "status:forbidden"])
+@pytest.mark.parametrize("fault", ["status:refuse=404", "status:refuse=403"])
 async def test_an_accepted_task_whose_status_is_refused_stays_paid_for_and_pending(fault: str) -> None:
     async with World(faults=[fault], seconds=5) as world:
         made = await world.make(wait_seconds=60)

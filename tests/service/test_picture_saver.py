@@ -268,7 +268,7 @@ async def test_a_folder_that_cannot_be_made_is_noted(tmp_path: Path) -> None:
         assert any(f"Not saved to {folder}" in note for note in (await world.finished()).notes or ())
 
 
-@pytest.mark.parametrize("fault", ["file:error_500*2", "file:html*1", "file:truncated*1", "file:drop_before*2"])
+@pytest.mark.parametrize("fault", ["file:refuse=500*2", "file:html*1", "file:truncated*1", "file:drop_before*2"])
 async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(
     disk: LocalFiles, folder: Path, fault: str
 ) -> None:

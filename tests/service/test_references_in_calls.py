@@ -135,6 +135,6 @@ async def test_where_the_disk_is_not_the_callers_no_file_is_read(reference: str)
 
 
 async def test_a_reference_in_trouble_leaves_nothing_behind() -> None:
-    async with World(faults=["status:error_500"]) as world:
+    async with World(faults=["status:refuse=500"]) as world:
         await refused(world, "task:task-1")
         assert (await world.listed()).tasks == []

@@ -17,7 +17,7 @@ from vidgo_mcp.errors import (
     UnavailableError,
     VidgoError,
 )
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+from vidgo_mcp.sandbox import every_fault
 
 pytestmark = pytest.mark.anyio
 
@@ -33,18 +33,18 @@ class Delivery:
 
 
 REFUSED = {
-    "refuse": Delivery("invalid_request"),
-    "refuse=Not enough credits": Delivery("insufficient_credits"),
+    "refuse=400": Delivery("invalid_request"),
+    "refuse=400:Not enough credits": Delivery("insufficient_credits"),
     "unprocessable": Delivery("invalid_request"),
-    "unauthorized": Delivery("authentication"),
-    "insufficient": Delivery("insufficient_credits"),
-    "forbidden": Delivery("permission"),
-    "not_found": Delivery("unavailable"),
-    "not_allowed": Delivery("invalid_request"),
-    "conflict": Delivery("invalid_request"),
-    "too_large": Delivery("invalid_request"),
-    "unsupported": Delivery("invalid_request"),
-    "blocked": Delivery("invalid_request"),
+    "refuse=401": Delivery("authentication"),
+    "refuse=402": Delivery("insufficient_credits"),
+    "refuse=403": Delivery("permission"),
+    "refuse=404": Delivery("unavailable"),
+    "refuse=405": Delivery("invalid_request"),
+    "refuse=409": Delivery("invalid_request"),
+    "refuse=413": Delivery("invalid_request"),
+    "refuse=415": Delivery("invalid_request"),
+    "refuse=451": Delivery("invalid_request"),
     "rate_limited=21": Delivery("rate_limited"),
     "rate_limited_date=25": Delivery("rate_limited"),
     "envelope_error=400": Delivery("invalid_request"),
@@ -53,20 +53,20 @@ REFUSED = {
 }
 UNKNOWN = {
     "envelope_error": Delivery("outcome_unknown"),
-    "redirect": Delivery("outcome_unknown"),
-    "redirect=302": Delivery("outcome_unknown"),
+    "refuse=307": Delivery("outcome_unknown"),
+    "refuse=302": Delivery("outcome_unknown"),
     "drop_before": Delivery("outcome_unknown"),
     "hang_before": Delivery("outcome_unknown"),
-    "timeout_408": Delivery("outcome_unknown"),
-    "error_500": Delivery("outcome_unknown"),
-    "error_502": Delivery("outcome_unknown"),
-    "error_503": Delivery("outcome_unknown"),
-    "error_504": Delivery("outcome_unknown"),
-    "charged_408": Delivery("outcome_unknown", True),
-    "charged_500": Delivery("outcome_unknown", True),
-    "charged_502": Delivery("outcome_unknown", True),
-    "charged_503": Delivery("outcome_unknown", True),
-    "charged_504": Delivery("outcome_unknown", True),
+    "refuse=408": Delivery("outcome_unknown"),
+    "refuse=500": Delivery("outcome_unknown"),
+    "refuse=502": Delivery("outcome_unknown"),
+    "refuse=503": Delivery("outcome_unknown"),
+    "refuse=504": Delivery("outcome_unknown"),
+    "charged=408": Delivery("outcome_unknown", True),
+    "charged=500": Delivery("outcome_unknown", True),
+    "charged=502": Delivery("outcome_unknown", True),
+    "charged=503": Delivery("outcome_unknown", True),
+    "charged=504": Delivery("outcome_unknown", True),
     "lose_answer": Delivery("outcome_unknown", True),
     "lose_half": Delivery("outcome_unknown", True),
     "hang": Delivery("outcome_unknown", True),
@@ -82,8 +82,8 @@ HARMLESS = ("slow", "slow=119", "rate_limited", "rate_limited=3", "rate_limited_
 
 
 def test_every_fault_of_a_submit_has_its_fate_here() -> None:
-    met = {name.partition("=")[0] for name in (*REFUSED, *UNKNOWN, *HARMLESS)}
-    assert met == {name for name, endpoints in FAULT_ENDPOINTS.items() if "submit" in endpoints}
+    met = {*REFUSED, *UNKNOWN, *HARMLESS}
+    assert set(every_fault("submit")) <= met | {name.partition("=")[0] for name in met}
     assert {fate.category for fate in (REFUSED | UNKNOWN).values()} <= set(get_args(Category))
 
 

@@ -99,7 +99,7 @@ async def test_the_first_read_comes_four_seconds_after_the_submit(slow: int) -> 
         assert min(gaps(world.reads())) >= 2
 
 
-@pytest.mark.parametrize("fault", ["status:slow=10", "status:error_503", "status:rate_limited=5", "status:hang=3"])
+@pytest.mark.parametrize("fault", ["status:slow=10", "status:refuse=503", "status:rate_limited=5", "status:hang=3"])
 async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) -> None:
     async with World(faults=[fault, "task:stuck"]) as world:
         task_id = await world.pending()
@@ -190,23 +190,23 @@ async def test_what_vidgo_leaves_out_or_adds_is_tolerated(fault: str) -> None:
 
 
 STATUS_FAULTS = (
-    "unauthorized",
-    "forbidden",
-    "not_found",
+    "refuse=401",
+    "refuse=403",
+    "refuse=404",
     "refuse",
     "unprocessable",
     "rate_limited",
     "rate_limited=3",
     "rate_limited_date",
     "envelope_error",
-    "redirect",
+    "refuse=307",
     "drop_before",
     "hang_before",
-    "timeout_408",
-    "error_500",
-    "error_502",
-    "error_503",
-    "error_504",
+    "refuse=408",
+    "refuse=500",
+    "refuse=502",
+    "refuse=503",
+    "refuse=504",
     "lose_answer",
     "lose_half",
     "hang",
@@ -228,7 +228,7 @@ async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> 
         assert made.task_id is not None
         assert made.notes
         assert "could not be read" in made.notes[0]
-        if fault in {"forbidden", "not_found"}:
+        if fault in {"refuse=403", "refuse=404"}:
             assert (await world.task(made.task_id, wait_seconds=50)).outcome == "pending"
         else:
             with pytest.raises(VidgoError) as caught:
@@ -243,7 +243,7 @@ async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> 
 
 @pytest.mark.parametrize(
     "faults",
-    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:error_500",)],
+    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:refuse=500",)],
     ids=str,
 )
 async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises(faults: tuple[str, ...]) -> None:
@@ -355,7 +355,7 @@ async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known
                 await other.service.task(known)
 
 
-@pytest.mark.parametrize("fault", ["error_500", "rate_limited", "unauthorized", "hang_before"])
+@pytest.mark.parametrize("fault", ["refuse=500", "rate_limited", "refuse=401", "hang_before"])
 async def test_a_foreign_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
     async with World(faults=[f"status:{fault}"]) as world:
         with pytest.raises(VidgoError) as caught:
