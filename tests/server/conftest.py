@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.conftest import World, virtual_backend
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, SANDBOX_KEY
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 
 MODERN = "2026-07-28"
 ERAS = ("auto", "legacy")

@@ -16,7 +16,7 @@ from tests.conftest import DAY, World
 from tests.server.conftest import ERAS, Caller, calling, text_of
 from vidgo_mcp.errors import Category
 from vidgo_mcp.models.requests import EstimateArguments
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 

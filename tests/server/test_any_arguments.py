@@ -14,7 +14,7 @@ from mcp import Client
 from tests.conftest import World
 from tests.server.conftest import Caller, calling, check_answer
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.tools import tool_entries
 
 TOOLS = {name: entry.tool for name, entry in tool_entries(40, reads_files=True).items()}

@@ -13,7 +13,7 @@ from mcp import Client
 from tests.server.conftest import ERAS, Caller
 from tests.service.durable import Process, hasten, moved, quick_sandbox
 from vidgo_mcp.journal import MemoryJournal
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.service import Budget, Limits
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ from vidgo_mcp.journal import Entry, Intent, MemoryJournal, Reserved
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.service import account_of
 from vidgo_mcp.service.identity import owner_of
 

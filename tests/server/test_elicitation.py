@@ -15,7 +15,7 @@ from mcp_types import CallToolResult, ElicitRequest, ElicitRequestParams, Elicit
 
 from tests.conftest import World
 from tests.server.conftest import ERAS, Caller, check_answer
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
 from vidgo_mcp.service import Budget, Limits
 

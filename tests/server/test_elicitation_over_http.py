@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
 from tests.service.durable import Process, hasten, moved, quick_sandbox
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
 from vidgo_mcp.server.http import http_app
 from vidgo_mcp.service import Limits

@@ -21,7 +21,8 @@ from tests.server.conftest import ERAS, Caller, text_of
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import MemoryJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.server import build, build_server, http
+from vidgo_mcp.server import build
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
 from vidgo_mcp.service import Service, account_of
 

@@ -26,7 +26,7 @@ from tests.server.conftest import ERAS, Caller
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import MemoryJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.server import build_server, stdio
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.stdio import serve_stdio
 from vidgo_mcp.service import Service, account_of
 

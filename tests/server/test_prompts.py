@@ -18,7 +18,8 @@ from vidgo_mcp.errors import InvalidRequestError
 from vidgo_mcp.models import EditArguments, EstimateArguments, GenerateArguments, Picture
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
-from vidgo_mcp.server import build_server, prompts
+from vidgo_mcp.server import prompts
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.service import read_arguments
 
 OWN_WORDS = 1536

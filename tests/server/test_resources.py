@@ -29,7 +29,7 @@ from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry, MemoryJournal
 from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.server.resources import IMAGE, TASK, _addressed, _uri
 from vidgo_mcp.service import Disk

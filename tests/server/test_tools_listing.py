@@ -17,8 +17,7 @@ from mcp.shared.exceptions import MCPError
 from tests.conftest import World
 from tests.server.conftest import ERAS
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.server import build_server
-from vidgo_mcp.server.build import instructions
+from vidgo_mcp.server.build import build_server, instructions
 from vidgo_mcp.server.http import http_app
 from vidgo_mcp.service import Disk
 
