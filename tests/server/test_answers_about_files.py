@@ -154,7 +154,7 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str,
         found = await caller.data("get_task", task_id=made["task_id"])
         [listed] = (await caller.data("get_task"))["tasks"]
         assert [answer["saved_paths"] for answer in (made, again, found, listed)] == [[saved]] * 4
-        assert "where the picture is saved" in made["next_step"]
+        assert "the path of its copy" in made["next_step"]
         edited = await caller.data("edit_image", **FOX, image_urls=saved)
         assert (edited["model"], len(edited["saved_paths"])) == ("gpt-image-2-edit", 1)
         assert world.movements() == [("charge", LOW)] * 2
@@ -169,7 +169,7 @@ async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str
         assert "HTTP 500" in text
         assert "saved as" not in text
         assert isinstance(result.structured_content, dict)
-        assert "saved" not in result.structured_content["next_step"]
+        assert "copy" not in result.structured_content["next_step"]
 
 
 async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: Disk, save_dir: Path) -> None:
@@ -182,14 +182,14 @@ async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: 
         assert isinstance(late, dict)
         assert (late["outcome"], late["saved_paths"], "image_urls" in late) == ("finished", [str(saved)], False)
         assert text_of(result).startswith("Finished, but its URL has died.")
-        assert "where the picture is saved" in late["next_step"]
+        assert late["remedy"] == "show_picture"
         assert not (await caller.call("view_image", task_id=task_id)).is_error
         edited = await caller.data("edit_image", **FOX, image_urls=f"task:{task_id}")
         assert (edited["outcome"], edited["credits_charged"]) == ("finished", LOW)
         saved.unlink()
         late = await caller.data("get_task", task_id=task_id)
         assert "saved_paths" not in late
-        assert "can no longer be fetched" in late["next_step"]
+        assert late["remedy"] == "make_again"
 
 
 async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_without_a_task(
@@ -214,7 +214,7 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_wit
         assert (waiting["outcome"], "task_id" in waiting) == ("pending", False)
         for words in ("no task_id yet", "Not sent yet", "waiting for the upload limit", "5 of 7 references"):
             assert words in text
-        assert "repeat this exact call" in waiting["next_step"]
+        assert waiting["remedy"] == "repeat"
         assert world.movements() == []
         made = await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 600}, progress_callback=listen)
         assert "Finished." in text_of(made)

@@ -58,7 +58,8 @@ async def test_a_finished_picture(era: str) -> None:
             "credits_charged": 4,
             "reused": False,
             "notes": ["The last 24 hours cost 4 credits."],
-            "next_step": f"Show the user this URL. To change the picture: edit_image with image_urls task:{task_id}.",
+            "next_step": f"Give the user this URL. To change the picture: edit_image with image_urls task:{task_id}.",
+            "remedy": "show_picture",
         }
         text = text_of(result)
         assert text.startswith("Finished. This call cost 4 credits.\n")
@@ -74,7 +75,8 @@ async def test_a_picture_that_is_reused(era: str) -> None:
         again = await make(caller)
         assert (again["reused"], again["credits_charged"], again["credits"]) == (True, 0, LOW)
         assert again["image_urls"] == made["image_urls"]
-        assert "Paid for 3 h ago. Only if the user wants another: variation 2 (2 credits)." in again["next_step"]
+        assert again["notes"] == ["Paid for 3 h ago."]
+        assert again["next_step"].endswith(" variation 2, for 2 credits.")
         text = text_of(await caller.call("generate_image", **FOX))
         assert "this call cost nothing" in text
         assert world.movements() == [("charge", LOW)]
@@ -101,10 +103,10 @@ async def test_pending_with_and_without_an_id(era: str) -> None:
         nothing = await make(caller, wait_seconds=0)
         assert nothing["outcome"] == "pending"
         assert "task_id" not in nothing
-        assert "repeat this exact call" in nothing["next_step"]
+        assert nothing["remedy"] == "repeat"
         pending = await make(caller, wait_seconds=30)
         assert (pending["outcome"], pending["reused"]) == ("pending", True)
-        assert "get_task" in pending["next_step"]
+        assert pending["remedy"] == "wait_for_task"
         looked = await caller.data("get_task", task_id=pending["task_id"], wait_seconds=0)
         assert {"credits_charged", "reused"}.isdisjoint(looked)
         await anyio.sleep(DAY)
@@ -242,7 +244,7 @@ async def test_every_category_of_error(
         error = await caller.error(tool, **arguments)
         assert (error["category"], error["money"]) == (category, money)
         if category == "rate_limited" and "=60" in fault:
-            assert "60 s" in error["next_step"]
+            assert "in 60 s" in error["next_step"]
 
 
 async def test_vendor_text_that_repeats_the_key_is_blotted(era: str) -> None:
@@ -308,6 +310,7 @@ async def test_all_faults_of_a_call_are_told_together_with_a_call_that_works(era
         )
         for word in ("prompt", "quality", "wait_seconds", "n is no argument", "1080 is not a multiple of 16"):
             assert word in error["message"]
+        assert error["remedy"] == "correct_arguments"
         assert "A call that works" in error["next_step"]
 
 
@@ -332,7 +335,7 @@ async def test_a_bug_is_an_error_that_says_whether_credits_may_have_moved(
         monkeypatch.setattr(world.service, "make", broken)
         error = await caller.error("generate_image", **FOX)
         assert (error["category"], error["money"]) == ("internal", "unknown")
-        assert "Repeat this exact call" in error["next_step"]
+        assert error["remedy"] == "repeat"
 
 
 async def test_prompts_and_resources_can_be_listed_and_unknown_ones_are_errors_of_the_protocol(era: str) -> None:

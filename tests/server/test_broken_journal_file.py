@@ -95,7 +95,7 @@ async def test_the_server_reads_and_prices_and_refuses_to_pay(
             assert (error["category"], error["money"], error["retryable"]) == ("unavailable", "nothing_spent", False)
             assert str(path) in error["message"]
             assert BROKEN[spoil] in error["message"]
-            assert "VIDGO_JOURNAL" in error["next_step"]
+            assert error["remedy"] == "fix_journal"
     assert process.submits() == 0
     assert moved(sandbox) == [("charge", LOW)]
 

@@ -95,7 +95,7 @@ async def test_only_an_acceptance_spends_and_each_other_end_has_its_word(end: st
 async def test_a_client_that_cannot_ask_is_told_the_price_and_how_to_allow_it(era: str) -> None:
     async with World(limits=asking()) as world, with_person(world, era, None) as caller:
         error = await refused(caller, "cannot_ask")
-        assert "VIDGO_CONFIRM_ABOVE" in error["next_step"]
+        assert error["remedy"] == "raise_confirm_above"
         assert_nothing_left(world)
         assert (await caller.data("generate_image", prompt="a cat"))["credits_charged"] == LOW
 

@@ -23,7 +23,8 @@ from vidgo_mcp.journal import MemoryJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.server import build
 from vidgo_mcp.server.build import build_server
-from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
+from vidgo_mcp.server.http import NotLoopbackError, _Uvicorn, http_app, serve_http
+from vidgo_mcp.server.signals import cancel_on_signal, on_signal
 from vidgo_mcp.service import Service, account_of
 
 pytestmark = pytest.mark.anyio
@@ -236,17 +237,10 @@ async def test_progress_for_a_client_that_has_left_does_not_hurt_the_call() -> N
     await build._progress(context)(5.0, "running")
 
 
-class Listener(uvicorn.Server):
-    """A server of which only the wish to stop is of interest."""
-
-    def __init__(self) -> None:
-        super().__init__(uvicorn.Config(lambda scope: None))
-
-
 async def test_a_second_signal_does_not_wait_any_longer() -> None:
-    listener = Listener()
+    listener = _Uvicorn(uvicorn.Config(lambda scope: None), on_ready=lambda port: None)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(http._stop_on_signal, listener)
+        tasks.start_soon(on_signal, listener.stop)
         await anyio.wait_all_tasks_blocked()
         os.kill(os.getpid(), signal.SIGTERM)
         await until(lambda: listener.should_exit)
@@ -262,8 +256,9 @@ def no_signals(*signals: int) -> Iterator[None]:
     yield
 
 
-async def test_where_there_are_no_signals_the_server_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_there_are_no_signals_nothing_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
-    listener = Listener()
-    await http._stop_on_signal(listener)
-    assert not listener.should_exit
+    received: list[int] = []
+    with anyio.CancelScope() as scope:
+        await cancel_on_signal(scope, received)
+    assert (received, scope.cancel_called) == ([], False)

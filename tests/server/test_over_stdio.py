@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
@@ -327,18 +326,3 @@ async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_
     assert entry.state == "accepted"
     assert [entry.task_id] == list(sandbox.tasks)
     assert charges(sandbox) == [("charge", LOW)]
-
-
-@contextmanager
-def no_signals(*signals: int) -> Iterator[None]:
-    raise NotImplementedError
-    yield
-
-
-async def test_where_there_are_no_signals_the_end_of_stdin_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
-    received: list[int] = []
-    with anyio.CancelScope() as scope:
-        await stdio.cancel_on_signal(scope, received)
-        await anyio.lowlevel.checkpoint()
-    assert (received, scope.cancel_called) == ([], False)

@@ -31,9 +31,10 @@ from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE,
 from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.price_page import price_page
-from vidgo_mcp.server.resources import IMAGE, TASK, _addressed, _uri
+from vidgo_mcp.server.resources import IMAGE, TASK, _parse_uri, _uri
 from vidgo_mcp.service import Disk
 from vidgo_mcp.service.thumbnails import LARGEST_RESOURCE
+from vidgo_mcp.wording import for_model
 
 pytestmark = pytest.mark.anyio
 
@@ -232,7 +233,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> N
         assert anyio.current_time() - before < 1, "reading does not wait for the picture"
         await anyio.sleep(100)
         text = await text_of(client, f"vidgo://tasks/{task_id}")
-        assert json.loads(text) == (await world.service.peek_task(task_id)).to_json()
+        assert json.loads(text) == for_model.with_next_step(await world.service.peek_task(task_id)).to_json()
         assert text.startswith('{\n  "outcome": "finished"')
         assert "狐" in text
         # Whoever makes the next picture is told of this one, which nobody has received.
@@ -359,13 +360,13 @@ async def test_an_address_that_names_nothing_is_the_protocols_error(era: str, ur
 @example("a+b?c#d")
 def test_every_task_id_has_an_address_that_is_decoded_once(task_id: str) -> None:
     for template, kind in ((TASK, "tasks"), (IMAGE, "images")):
-        assert _addressed(_uri(template, task_id)) == (kind, task_id)
+        assert _parse_uri(_uri(template, task_id)) == (kind, task_id)
 
 
 @given(st.one_of(st.text(), st.text().map("vidgo://tasks/{}".format), st.text().map("vidgo://images/{}".format)))
 def test_no_text_is_more_than_an_unknown_address(uri: str) -> None:
     with contextlib.suppress(NotFoundError):
-        kind, task_id = _addressed(uri)
+        kind, task_id = _parse_uri(uri)
         assert kind in {"tasks", "images"}
         assert task_id.isprintable()
         assert not {" ", "/"} & set(task_id)
@@ -380,7 +381,7 @@ async def test_an_unknown_task_is_not_found_and_the_nearest_is_named(era: str, k
         assert (error.code, error.data) == (not_found(client), {"uri": f"vidgo://{kind}/{task_id}x"})
         assert error.message == (
             f"Resource not found. No task {task_id}x belongs to this key. The nearest known task_id is {task_id}. "
-            f"Call get_task with task_id {task_id}."
+            f"If that task was meant, repeat this call with task_id {task_id}."
         )
 
 

@@ -25,6 +25,7 @@ from vidgo_mcp.models.fields import PROMPT_LIMIT
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.server.resources import complete_task
+from vidgo_mcp.server.schemas import input_schema
 from vidgo_mcp.service import Service
 
 OFFERED: Final[Mapping[str, Sequence[str]]] = {"size": ("auto", *RATIOS), "resolution": TIERS, "quality": QUALITIES}
@@ -53,9 +54,9 @@ wait for a yes."""
 
 def listing(*, reads_files: bool) -> ListPromptsResult:
     """Return the two briefs; ``reads_files`` says whether the picture of an edit may be a local file."""
+    described = input_schema(Picture)["properties"]
     size, resolution, quality = (
-        PromptArgument(name=name, description=Picture.model_fields[name].description, required=False)
-        for name in OFFERED
+        PromptArgument(name=name, description=described[name]["description"], required=False) for name in OFFERED
     )
     path = ", or the path of a local file" if reads_files else ""
     return ListPromptsResult(
