@@ -166,7 +166,7 @@ def assert_no_null(value: Any) -> None:
 
 
 @asynccontextmanager
-async def calling(world: World, era: str) -> AsyncGenerator[Caller]:
+async def calling(world: World, era: str = "auto") -> AsyncGenerator[Caller]:
     """Connect a client of an era to a server in memory."""
     async with Client(build_server(world.service), mode=era) as client:
         listed = await client.list_tools()

@@ -191,33 +191,22 @@ async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_ord
     assert sandbox.balance() == 998
 
 
-async def test_stdin_that_closes_while_a_submit_is_under_way_waits_for_its_answer(
-    sandbox: Sandbox, sandbox_url: str
+@pytest.mark.parametrize(("end", "expected"), [("stdin", 0), ("signal", 128 + signal.SIGTERM)])
+async def test_the_end_of_a_process_waits_for_a_submit_under_way(
+    end: str, expected: int, sandbox: Sandbox, sandbox_url: str
 ) -> None:
     sandbox.set_faults(["submit:slow=1"])
     async with started(sandbox_url) as server:
         await server.generate(1)
         await until(lambda: submitted(sandbox))
-        assert server.process.stdin is not None
-        await server.process.stdin.aclose()
-        code, stderr = await server.end()
-    assert (code, stderr) == (0, "")
+        if end == "signal":
+            server.process.send_signal(signal.SIGTERM)
+        else:
+            assert server.process.stdin is not None
+            await server.process.stdin.aclose()
+        assert await server.end() == (expected, "")
     assert [record.status for record in sandbox.requests] == [200]
     assert charges(sandbox) == [("charge", LOW)]
-
-
-async def test_a_signal_while_a_submit_is_under_way_waits_for_its_answer(sandbox: Sandbox, sandbox_url: str) -> None:
-    sandbox.set_faults(["submit:slow=2"])
-    async with started(sandbox_url) as server:
-        await server.generate(1)
-        await until(lambda: submitted(sandbox))
-        server.process.send_signal(signal.SIGTERM)
-        code, stderr = await server.end()
-    assert code == 128 + signal.SIGTERM
-    assert stderr == ""
-    assert [record.status for record in sandbox.requests] == [200]
-    assert charges(sandbox) == [("charge", LOW)]
-    assert sandbox.balance() == 998
 
 
 async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(

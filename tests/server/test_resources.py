@@ -93,8 +93,8 @@ async def spending(client: Client) -> dict[str, Any]:
     return await data_of(client, "vidgo://spending")
 
 
-async def test_spending_is_told_by_period_quality_and_tier(era: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_spending_is_listed_by_period_quality_and_tier() -> None:
+    async with World() as world, Client(build_server(world.service)) as client:
         await world.finished(prompt="a fox")
         await world.finished(prompt="a hare", size="16:9", resolution="2K", quality="high")
         day, week, month = (await spending(client))["periods"]
@@ -111,15 +111,15 @@ async def test_spending_is_told_by_period_quality_and_tier(era: str) -> None:
         assert sum(entry.credits for entry in world.sandbox.ledger) == 26
 
 
-async def test_refunded_pictures_are_left_out(era: str) -> None:
-    async with World(faults=["task:failed*1"]) as world, Client(build_server(world.service), mode=era) as client:
+async def test_refunded_pictures_are_left_out() -> None:
+    async with World(faults=["task:failed*1"]) as world, Client(build_server(world.service)) as client:
         await world.make()
         assert (await spending(client))["periods"][0]["credits"] == 0
 
 
 @pytest.mark.parametrize("uri", ["vidgo://spending", "vidgo://tasks/task-1", "vidgo://images/task-1"])
-async def test_without_a_key_a_resource_says_what_to_set(era: str, uri: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+async def test_without_a_key_a_resource_says_what_to_set(uri: str) -> None:
+    async with World(key=None) as world, Client(build_server(world.service)) as client:
         error = await refused(client, uri)
         assert (error.code, "VIDGO_API_KEY" in error.message) == (INTERNAL, True)
 
@@ -132,8 +132,8 @@ async def test_the_newest_twenty_tasks_are_listed_newest_first(era: str) -> None
         assert (await data_of(client, f"vidgo://tasks/{made[0]}"))["prompt"] == "picture 0"
 
 
-async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since() -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service)) as client:
         made = [await world.pending(prompt=f"picture {number}") for number in range(21)]
         for number in range(5):
             world.sandbox.add_fault("submit:missing_task_id*1")
@@ -142,8 +142,8 @@ async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since(era:
         assert await uris(client) == [*FIXED, *(f"vidgo://tasks/{task_id}" for task_id in reversed(made[1:]))]
 
 
-async def test_a_task_is_listed_with_the_first_words_of_its_prompt_its_outcome_and_its_price(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_task_is_listed_with_its_first_words_outcome_and_price() -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service)) as client:
         made = await world.finished(prompt="a fox\nin the snow, " + "and further " * 20, size="16:9", quality="high")
         *_, task, picture = (await client.list_resources()).resources
         assert (task.name, task.mime_type) == (made.task_id, "application/json")
@@ -159,10 +159,10 @@ async def test_a_task_is_listed_with_the_first_words_of_its_prompt_its_outcome_a
 @pytest.mark.parametrize(
     ("fault", "said"), [("failed", "Failed, refunded: auto, 1K, low."), ("no_files", "Failed, 2 credits: auto, 1K")]
 )
-async def test_a_picture_is_listed_only_while_it_can_be_had(era: str, fault: str, said: str) -> None:
+async def test_a_picture_is_listed_only_while_it_can_be_had(fault: str, said: str) -> None:
     async with (
         World(faults=[f"task:{fault}*1"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service)) as client,
     ):
         failed = await world.make(prompt="a storm")
         finished = await world.finished(prompt="a fox")
@@ -177,10 +177,10 @@ async def test_a_picture_is_listed_only_while_it_can_be_had(era: str, fault: str
         assert await uris(client) == [*FIXED, others[0], task, others[1]]
 
 
-async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(era: str, tmp_path: Path) -> None:
+async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(tmp_path: Path) -> None:
     folder = tmp_path.resolve() / "pictures"
     disk = Disk(Folders((folder,)), folder)
-    async with World(disk=disk, seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+    async with World(disk=disk, seconds=5) as world, Client(build_server(world.service)) as client:
         made = await world.finished()
         assert made.saved_paths is not None
         await anyio.sleep(DAY)
@@ -190,10 +190,10 @@ async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(era: st
         assert bytes_of(await client.read_resource(uri)) == Path(made.saved_paths[0]).read_bytes()
 
 
-async def test_a_task_without_an_id_is_not_listed(era: str) -> None:
+async def test_a_task_without_an_id_is_not_listed() -> None:
     async with (
         World(faults=["submit:missing_task_id"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service)) as client,
     ):
         with pytest.raises(OutcomeUnknownError):
             await world.make()
@@ -210,10 +210,10 @@ async def test_each_caller_has_a_list_of_their_own() -> None:
             assert await uris(client) == FIXED
 
 
-async def test_the_list_never_fails(era: str) -> None:
+async def test_the_list_never_fails() -> None:
     broken = Unreadable(JournalError("The journal cannot be read."))
     for world in (World(key=None), World(journal=broken)):
-        async with world, Client(build_server(world.service), mode=era) as client:
+        async with world, Client(build_server(world.service)) as client:
             assert await uris(client) == FIXED
 
 
@@ -225,8 +225,8 @@ async def test_two_templates_name_a_task_and_its_picture(era: str) -> None:
         assert f"at most {LARGEST_RESOURCE // 1000} KB" in (image.description or "")
 
 
-async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> None:
-    async with World(seconds=60) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
+    async with World(seconds=60) as world, Client(build_server(world.service)) as client:
         task_id = await world.pending(prompt="a fox, 狐")
         before = anyio.current_time()
         assert (await data_of(client, f"vidgo://tasks/{task_id}"))["outcome"] == "pending"
@@ -240,7 +240,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> N
         assert task_id in str((await world.finished(prompt="a hare")).notes)
 
 
-async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
+async def test_each_answer_says_how_long_it_may_be_kept() -> None:
     async with (
         World(faults=["task:failed*1"], seconds=5) as world,
         Client(build_server(world.service)) as client,
@@ -277,8 +277,8 @@ async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
         assert bytes_of(found) == file
 
 
-async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is() -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service)) as client:
         made = await world.finished()
         assert made.task_id is not None
         assert made.image_urls is not None
@@ -298,10 +298,8 @@ async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is
 
 
 @pytest.mark.parametrize("edges", [(600, 700), (12000, 12000)])
-async def test_half_a_picture_and_one_with_too_many_pixels_are_not_handed_on_as_whole(
-    era: str, edges: tuple[int, int]
-) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_broken_or_oversized_picture_is_not_handed_on_as_whole(edges: tuple[int, int]) -> None:
+    async with World(seconds=5) as world, Client(build_server(world.service)) as client:
         made = await world.finished()
         assert made.task_id is not None
         file = io.BytesIO()
@@ -343,8 +341,8 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("uri", NONSENSE)
-async def test_an_address_that_names_nothing_is_the_protocols_error(era: str, uri: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_an_address_that_names_nothing_is_the_protocols_error(uri: str) -> None:
+    async with World() as world, Client(build_server(world.service)) as client:
         error = await refused(client, uri)
         assert (error.code, error.data) == (not_found(client), {"uri": uri})
         assert error.message.startswith("Resource not found. The resources are vidgo://pricing, ")
@@ -364,7 +362,7 @@ def test_every_task_id_has_an_address_that_is_decoded_once(task_id: str) -> None
 
 
 @given(st.one_of(st.text(), st.text().map("vidgo://tasks/{}".format), st.text().map("vidgo://images/{}".format)))
-def test_no_text_is_more_than_an_unknown_address(uri: str) -> None:
+def test_any_text_is_an_address_of_a_task_or_unknown(uri: str) -> None:
     with contextlib.suppress(NotFoundError):
         kind, task_id = _parse_uri(uri)
         assert kind in {"tasks", "images"}
@@ -385,7 +383,7 @@ async def test_an_unknown_task_is_not_found_and_the_nearest_is_named(era: str, k
         )
 
 
-async def test_what_was_asked_for_is_told_only_to_whoever_asked() -> None:
+async def test_a_prompt_is_shown_only_to_the_caller_who_sent_it() -> None:
     """Vidgo shows a task to everybody who has the key; its prompt is in the journal, under the caller's name."""
     async with World(seconds=5) as world:
         task_id = await world.pending(caller="ann")
@@ -396,10 +394,10 @@ async def test_what_was_asked_for_is_told_only_to_whoever_asked() -> None:
             assert "prompt" not in await data_of(client, f"vidgo://tasks/{task_id}")
 
 
-async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_says_why(era: str) -> None:
+async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_says_why() -> None:
     async with (
         World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service)) as client,
     ):
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         await anyio.sleep(DAY)
@@ -409,8 +407,8 @@ async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_s
             assert why in error.message
 
 
-async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task(era: str) -> None:
-    async with World(seconds=60) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task() -> None:
+    async with World(seconds=60) as world, Client(build_server(world.service)) as client:
         error = await refused(client, f"vidgo://images/{await world.pending()}")
         assert error.code == INTERNAL
         assert "has no picture yet" in error.message
@@ -442,8 +440,8 @@ def tables(page: str) -> list[list[list[str]]]:
     return [table for table in found if table]
 
 
-async def test_the_page_of_prices_needs_neither_key_nor_network(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+async def test_the_page_of_prices_needs_neither_key_nor_network() -> None:
+    async with World(key=None) as world, Client(build_server(world.service)) as client:
         page = await text_of(client, "vidgo://pricing")
         assert page == price_page()
         assert page.isascii()
