@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -17,8 +17,9 @@ from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
 from PIL import Image
 
 from tests.conftest import World, virtual_backend
+from vidgo_mcp.errors import Remedy
 from vidgo_mcp.sandbox import SANDBOX_KEY, every_fault
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 
 MODERN = "2026-07-28"
 ERAS = ("auto", "legacy")
@@ -27,6 +28,7 @@ MONEY_WORDS = {
     "unknown": "not known whether credits were spent",
     "nothing_spent": "othing was spent",
 }
+ALWAYS_IN_ERRORS = {"category", "message", "retryable", "money", "remedy", "next_step"}
 FOREIGN_WORDS = re.compile(
     r"[A-Za-z](Error|Exception|Result|Arguments)\b|[Pp]ydantic|Traceback|errors\.pydantic|input_value|NoneType"
 )
@@ -105,10 +107,9 @@ def check_answer(result: CallToolResult, tool: str, schema: dict[str, Any] | Non
     images = [block for block in result.content if isinstance(block, ImageContent)]
     if result.is_error:
         assert isinstance(structured, dict)
-        assert {"category", "message", "retryable", "money", "next_step"} <= set(structured)
-        assert {"category", "message", "retryable", "money", "next_step", "task_id", "field", "consent"} >= set(
-            structured
-        )
+        assert set(structured) >= ALWAYS_IN_ERRORS
+        assert set(structured) <= ALWAYS_IN_ERRORS | {"task_id", "field", "consent"}
+        assert structured["remedy"] in get_args(Remedy)
         if schema is not None:
             jsonschema.validate(structured, schema)
         assert structured["message"] in text
@@ -149,6 +150,7 @@ def check_task_text(task: dict[str, Any], text: str) -> None:
         assert f"{task['credits']} credits" in text
     assert task.get("error", "") in text
     assert ("credits_charged" in task) == ("reused" in task)
+    assert "remedy" in task
 
 
 def assert_no_null(value: Any) -> None:
@@ -164,8 +166,8 @@ def assert_no_null(value: Any) -> None:
 
 
 @asynccontextmanager
-async def calling(world: World, era: str) -> AsyncGenerator[Caller]:
+async def calling(world: World, era: str = "auto") -> AsyncGenerator[Caller]:
     """Connect a client of an era to a server in memory."""
-    async with Client(build_server(world.service), mode=era) as client:
+    async with Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
         listed = await client.list_tools()
         yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})

@@ -103,7 +103,7 @@ def cli(context: click.Context, sandbox: bool) -> None:
 
 def _run_stdio(settings: Settings) -> None:
     from vidgo_mcp.app import build_service, configure_logging, state_key
-    from vidgo_mcp.server import build_server
+    from vidgo_mcp.server.build import build_server
     from vidgo_mcp.server.stdio import serve_stdio
 
     configure_logging(settings.log_level)

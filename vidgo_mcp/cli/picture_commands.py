@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -20,6 +19,7 @@ from vidgo_mcp.cli.typed_files import typed_references
 from vidgo_mcp.errors import BudgetError, InternalError, VidgoError
 from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import Estimate, Result, TaskResult
+from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Disk, Service, read_arguments
 from vidgo_mcp.service.consent import Answer, Ask, Question
 from vidgo_mcp.settings import Settings
@@ -204,7 +204,7 @@ async def _attended(
     # The service outside: a signal cancels the wait, and the service still finds out what became of the submit.
     async with service:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
+            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
             try:
                 with shown_wait() as progress:
                     found = await work(service, progress)
@@ -225,15 +225,3 @@ async def _attended(
         if isinstance(found, Result | Fetched) and tell is not None:
             tell(found)
     return found if found is not None else 128 + received[0]
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
-    try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                received.append(number)
-                scope.cancel()
-                return
-    except NotImplementedError:
-        # Windows: Ctrl-C cancels the main task, which takes the same way and ends in KeyboardInterrupt.
-        return

@@ -10,7 +10,7 @@ import click
 from vidgo_mcp.app import MEGABYTE, build_service, configure_logging, remote_disk, state_key
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.http import LARGEST_REQUEST, NotLoopbackError, serve_http
 from vidgo_mcp.settings import Settings
 

@@ -17,16 +17,18 @@ from vidgo_mcp.models.requests import (
     GetTaskArguments,
     ViewArguments,
 )
-from vidgo_mcp.models.results import BalanceResult, Estimate, TaskList, TaskResult
+from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.server import tool_results
 from vidgo_mcp.server.schemas import input_schema, output_schema
 from vidgo_mcp.service import Progress, Service, read_arguments
 from vidgo_mcp.service.consent import Ask
 
+RawArguments = Mapping[str, Any] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and what the calling client can take."""
+    """Who calls, and what their client can take."""
 
     service: Service
     progress: Progress
@@ -35,7 +37,7 @@ class Call:
     caller: str = ""
 
 
-Run = Callable[[Call, Mapping[str, Any] | None], Awaitable[CallToolResult]]
+Run = Callable[[Call, RawArguments], Awaitable[CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,20 @@ class ToolEntry:
     spends: bool
 
 
-async def _generate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
-    arguments = read_arguments(GenerateArguments, raw)
+async def _generate(call: Call, raw: RawArguments) -> CallToolResult:
+    return await _make(call, read_arguments(GenerateArguments, raw))
+
+
+async def _edit(call: Call, raw: RawArguments) -> CallToolResult:
+    return await _make(call, read_arguments(EditArguments, raw))
+
+
+async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
     made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
     return tool_results.task_result(made, links=call.links)
 
 
-async def _edit(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
-    arguments = read_arguments(EditArguments, raw)
-    made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
-    return tool_results.task_result(made, links=call.links)
-
-
-async def _get_task(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _get_task(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(GetTaskArguments, raw)
     if arguments.task_id is None:
         return tool_results.list_result(await call.service.tasks(arguments, caller=call.caller))
@@ -69,44 +72,45 @@ async def _get_task(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult
     return tool_results.task_result(found, links=call.links)
 
 
-async def _estimate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _estimate(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(EstimateArguments, raw)
     return tool_results.estimate_result(await call.service.estimate(arguments, caller=call.caller))
 
 
-async def _balance(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _balance(call: Call, raw: RawArguments) -> CallToolResult:
     read_arguments(BalanceArguments, raw)
     return tool_results.balance_result(await call.service.balance(caller=call.caller))
 
 
-async def _view(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _view(call: Call, raw: RawArguments) -> CallToolResult:
     found, view = await call.service.view(read_arguments(ViewArguments, raw), caller=call.caller)
     return tool_results.view_result(found, view)
 
 
 def _entry(
-    name: str,
-    title: str,
+    names: tuple[str, str],
     description: str,
     run: Run,
     arguments: type[Arguments],
-    *outcomes: type[TaskResult | TaskList | Estimate | BalanceResult],
+    *results: type[Result],
     spends: bool = False,
     open_world: bool = True,
 ) -> ToolEntry:
+    name, title = names
+    hints = ToolAnnotations(
+        title=title,
+        read_only_hint=not spends,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=open_world,
+    )
     tool = Tool(
         name=name,
         title=title,
         description=description,
         input_schema=input_schema(arguments),
-        output_schema=output_schema(*outcomes) if outcomes else None,
-        annotations=ToolAnnotations(
-            title=title,
-            read_only_hint=not spends,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=open_world,
-        ),
+        output_schema=output_schema(*results) if results else None,
+        annotations=hints,
     )
     return ToolEntry(tool, run, spends)
 
@@ -127,8 +131,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
     """
     entries = (
         _entry(
-            "generate_image",
-            "Generate image",
+            ("generate_image", "Generate image"),
             f"Make one picture from words. Spends credits. {SAME_AGAIN}",
             _generate,
             GenerateArguments,
@@ -136,8 +139,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             spends=True,
         ),
         _entry(
-            "edit_image",
-            "Edit image",
+            ("edit_image", "Edit image"),
             f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
             f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}.",
             _edit,
@@ -146,18 +148,16 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             spends=True,
         ),
         _entry(
-            "get_task",
-            "Get task",
+            ("get_task", "Get task"),
             "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
-            "itself, so call it once, not in a loop. For pending tool_results, and when the answer to a call was lost.",
+            "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
             _get_task,
             GetTaskArguments,
             TaskResult,
             TaskList,
         ),
         _entry(
-            "estimate_cost",
-            "Estimate cost",
+            ("estimate_cost", "Estimate cost"),
             "Return the exact price of a picture in credits before it is made. Free. Works without key and network.",
             _estimate,
             EstimateArguments,
@@ -165,16 +165,14 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             open_world=False,
         ),
         _entry(
-            "get_balance",
-            "Get balance",
+            ("get_balance", "Get balance"),
             "Return the credits left in the Vidgo account and how many pictures they buy. Free.",
             _balance,
             BalanceArguments,
             BalanceResult,
         ),
         _entry(
-            "view_image",
-            "View image",
+            ("view_image", "View image"),
             "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
             "its URL instead.",
             _view,
@@ -183,10 +181,10 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
     )
     by_name = {entry.tool.name: entry for entry in entries}
     for entry in entries:
-        wait = entry.tool.input_schema["properties"].get("wait_seconds")
-        if wait is not None:
-            wait["default"] = default_wait
-            wait["description"] += f" Default {default_wait}."
+        properties = entry.tool.input_schema["properties"]
+        if "wait_seconds" in properties:
+            properties["wait_seconds"]["default"] = default_wait
+            properties["wait_seconds"]["description"] += f" Default {default_wait}."
     if reads_files:
         references = by_name["edit_image"].tool.input_schema["properties"]["image_urls"]
         references["description"] += " Or the path of a local file."
