@@ -81,9 +81,11 @@ def virtual_now() -> float:
     return NOON + trio.current_time()
 
 
-def virtual_journal() -> SqliteJournal:
-    """Return an empty journal in memory, on the virtual clock."""
-    return SqliteJournal(None, now=virtual_now, monotonic=trio.current_time)
+class VirtualJournal(SqliteJournal):
+    """A journal in memory, on the virtual clock."""
+
+    def __init__(self) -> None:
+        super().__init__(None, now=virtual_now, monotonic=trio.current_time)
 
 
 async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -156,7 +158,7 @@ class World:
             strict=True,
         )
         self.wire = Wire(self.sandbox)
-        self.journal: Journal = journal or virtual_journal()
+        self.journal: Journal = journal or VirtualJournal()
         self.opened = 0
         self.service = Service(
             journal=self.journal,

@@ -11,9 +11,9 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
-from tests.conftest import BASE, DAY, World, virtual_now
+from tests.conftest import BASE, DAY, VirtualJournal, World
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Entry, Intent, MemoryJournal, Reserved
+from vidgo_mcp.journal import Entry, Intent, Reserved
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY
@@ -39,7 +39,7 @@ async def record(world: World, task_id: str, *, finished: bool = True, caller: s
     intent = Intent(
         owner=owner_of(account_of(SANDBOX_KEY, BASE), caller),
         fingerprint=task_id,
-        family=task_id,
+        request_key=task_id,
         variation=1,
         model="gpt-image-2",
         prompt="a boat",
@@ -48,7 +48,7 @@ async def record(world: World, task_id: str, *, finished: bool = True, caller: s
         quality="low",
         credits=2,
     )
-    reserved = await world.journal.reserve(intent, holder="this process")
+    reserved = await world.journal.reserve(intent, process="this process")
     assert isinstance(reserved, Reserved)
     entry = await world.journal.mark_sent(reserved.entry.id)
     await world.journal.bind(entry.id, Task(task_id, "not_started"))
@@ -188,7 +188,7 @@ async def test_an_unknown_template_or_prompt_is_the_protocols_error(
         assert said in caught.value.error.message
 
 
-class Unreadable(MemoryJournal):
+class Unreadable(VirtualJournal):
     """Cannot list its entries."""
 
     async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
@@ -197,7 +197,7 @@ class Unreadable(MemoryJournal):
 
 @pytest.mark.parametrize("ref", [TASK, IMAGE], ids=lambda ref: ref.uri)
 async def test_without_key_or_journal_there_is_nothing_to_offer(era: str, ref: ResourceTemplateReference) -> None:
-    for world in (World(key=None), World(journal=Unreadable(virtual_now))):
+    for world in (World(key=None), World(journal=Unreadable())):
         async with world, Client(build_server(world.service), mode=era) as client:
             assert await values(client, ref, "") == []
             assert await values(client, EDIT_BRIEF, "", "picture") == []

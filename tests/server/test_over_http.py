@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 from tests.conftest import World
 from tests.server.conftest import ERAS, Caller, text_of
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.journal import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.server import build, build_server, http
 from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
@@ -50,7 +50,7 @@ def service(sandbox: Sandbox) -> Iterator[Service]:
             async with VidgoClient(SANDBOX_KEY, base_url=url) as client:
                 yield client
 
-        yield Service(journal=MemoryJournal(), connect=connect, account=account_of(SANDBOX_KEY, url))
+        yield Service(journal=SqliteJournal(None), connect=connect, account=account_of(SANDBOX_KEY, url))
 
 
 @asynccontextmanager

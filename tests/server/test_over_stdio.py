@@ -24,7 +24,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from tests.server.conftest import ERAS, Caller
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.journal import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.server import build_server, stdio
 from vidgo_mcp.server.stdio import serve_stdio
@@ -301,7 +301,7 @@ async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_
             yield client
 
     sandbox.set_faults(["submit:slow=1"])
-    journal = MemoryJournal()
+    journal = SqliteJournal(None)
     service = Service(journal=journal, connect=connect, account=account_of(SANDBOX_KEY, sandbox_url))
     left: list[int] = []
     with Pipes() as pipes, anyio.fail_after(PATIENCE):

@@ -22,11 +22,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import BlobResourceContents, ErrorData, ReadResourceResult, TextResourceContents
 from PIL import Image
 
-from tests.conftest import DAY, World, virtual_now
+from tests.conftest import DAY, VirtualJournal, World
 from tests.server.conftest import MODERN
 from vidgo_mcp.errors import JournalError, NotFoundError, OutcomeUnknownError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
 from vidgo_mcp.server import build_server
@@ -46,11 +46,11 @@ def era(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-class Unreadable(MemoryJournal):
+class Unreadable(VirtualJournal):
     """Fails where tasks are looked up, in the way that it is told."""
 
     def __init__(self, failure: Exception) -> None:
-        super().__init__(virtual_now)
+        super().__init__()
         self._failure = failure
 
     async def newest(self, owner: str, limit: int) -> Sequence[Entry]:

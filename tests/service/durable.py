@@ -67,7 +67,7 @@ class Process:
     Args:
         sandbox: Vidgo.
         path: the shared file.
-        name: the holder of what it reserves.
+        name: what the process is called in the journal.
         later: seconds by which its time of day is ahead, as if it had been started then.
         dead: the names of processes that provably ended.
         limits: what the operator allows.
@@ -86,14 +86,18 @@ class Process:
         journal: Journal | None = None,
     ) -> None:
         self.wire = Noted(sandbox)
-        self.journal = journal or SqliteJournal(path, now=lambda: time.time() + later)
+        self.journal = journal or SqliteJournal(
+            path,
+            now=lambda: time.time() + later,
+            monotonic=lambda: time.monotonic() + later,
+            is_process_dead=dead.__contains__,
+        )
         self.service = Service(
             journal=self.journal,
             connect=self._connect,
             account=account_of(SANDBOX_KEY, BASE),
             limits=limits,
-            holder=name,
-            gone=lambda holder: holder in dead,
+            process=name,
             now=lambda: time.time() + later,
             draw=lambda: 0.0,
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from tests.conftest import World, virtual_now
+from tests.conftest import VirtualJournal, World
 from vidgo_mcp.errors import InternalError, NotFoundError, OutcomeUnknownError
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -15,16 +15,16 @@ pytestmark = pytest.mark.anyio
 LOW = 2
 
 
-class Full(MemoryJournal):
+class Full(VirtualJournal):
     """Fails at one step, as often as it is told."""
 
     def __init__(self, step: str, times: int = 1) -> None:
-        super().__init__(virtual_now)
-        self._step = step
+        super().__init__()
+        self._broken = step
         self._times = times
 
     def _fail(self, step: str) -> None:
-        if step == self._step and self._times > 0:
+        if step == self._broken and self._times > 0:
             self._times -= 1
             raise OSError(28, "No space left on device")
 

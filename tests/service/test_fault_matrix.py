@@ -1,9 +1,7 @@
-"""Every fault beside the submit x first call, repeated call, raised variation x both keepers: no credit astray."""
+"""Every fault beside the submit x first call, repeated call, raised variation: no credit astray."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,11 +9,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tests.conftest import World, virtual_now
-from vidgo_mcp.errors import JournalError, Money, VidgoError
+from tests.conftest import VirtualJournal, World
+from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal, MemoryJournal
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Journal
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
 from vidgo_mcp.service import Disk
 
@@ -35,28 +32,13 @@ PICTURE = (
 )
 
 
-class InlineSqliteJournal(SqliteJournal):
-    """SQLite on the virtual clock: its steps run in the loop, because a thread would let the clock jump ahead."""
-
-    async def _step(
-        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
-    ) -> T:
-        await anyio.lowlevel.checkpoint()
-        try:
-            return self._transact(step)
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(str(error), money=money, task_id=task_id) from None
-
-
 def faults_of(endpoint: str) -> list[str]:
     return [TIMED.get(name, name) for name, endpoints in FAULT_ENDPOINTS.items() if endpoint in endpoints]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    if request.param == "memory":
-        return MemoryJournal(virtual_now)
-    return InlineSqliteJournal(tmp_path / "journal.db", now=virtual_now)
+@pytest.fixture
+def journal() -> Journal:
+    return VirtualJournal()
 
 
 @pytest.mark.parametrize("fault", faults_of("status"))

@@ -18,11 +18,11 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World, news, virtual_now
+from tests.conftest import DAY, VirtualJournal, World, news
 from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import ReferencePicture
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.requests import EditArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import Sandbox
@@ -243,7 +243,7 @@ async def test_processes_that_share_a_journal_share_the_pace(disk: Disk, folder:
     paths = many(folder, 8)
     async with World(disk=disk, seconds=5) as first:
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second,
+            World(disk=disk, sandbox=first.sandbox, journal=first.journal, process="another") as second,
             anyio.create_task_group() as tasks,
         ):
             for number, path in enumerate(paths):
@@ -329,13 +329,13 @@ async def test_a_server_that_stops_sends_nothing_that_got_ready_while_it_gave_up
 ) -> None:
     """To release one takes a moment, in which the upload of the next one may end."""
 
-    class Slow(MemoryJournal):
+    class Slow(VirtualJournal):
         async def release(self, entry_id: str) -> None:
             await anyio.sleep(0.05)
             await super().release(entry_id)
 
     first, second = many(folder, 2)
-    world = World(disk=disk, seconds=5, journal=Slow(virtual_now))
+    world = World(disk=disk, seconds=5, journal=Slow())
     told: list[VidgoError] = []
 
     async def uploading(request: httpx.Request) -> None:
@@ -373,7 +373,7 @@ async def test_after_a_429_no_process_uploads_for_as_long_as_vidgo_asks(
 ) -> None:
     one, other = many(folder, 2)
     async with World(disk=disk, seconds=5, faults=[fault]) as first:
-        async with World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second:
+        async with World(disk=disk, sandbox=first.sandbox, journal=first.journal, process="another") as second:
 
             async def later() -> None:
                 await anyio.sleep(1)
@@ -423,7 +423,7 @@ async def test_two_processes_upload_the_files_that_both_need_once(disk: Disk, fo
     paths = many(folder, 7)
     async with World(disk=disk, seconds=5) as first:
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="another") as second,
+            World(disk=disk, sandbox=first.sandbox, journal=first.journal, process="another") as second,
             anyio.create_task_group() as tasks,
         ):
             for world, prompt in ((first, "a fox"), (second, "a hare")):
@@ -477,7 +477,7 @@ async def test_a_reference_is_free_until_the_picture_is_paid(disk: Disk, cat: Pa
         assert uploads(world) == []
 
 
-class Unreadable(MemoryJournal):
+class Unreadable(VirtualJournal):
     """A journal that at times cannot be read, as a file that another program has locked."""
 
     broken = False
@@ -489,7 +489,7 @@ class Unreadable(MemoryJournal):
 
 
 async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_paid_for(disk: Disk, folder: Path) -> None:
-    journal = Unreadable(virtual_now)
+    journal = Unreadable()
     async with World(disk=disk, seconds=5, journal=journal) as world, anyio.create_task_group() as tasks:
 
         async def lock() -> None:
@@ -504,10 +504,10 @@ async def test_a_journal_that_cannot_be_read_meanwhile_does_not_hide_what_is_pai
 async def test_a_journal_that_cannot_be_read_does_not_tell_a_joining_process_that_nothing_was_spent(
     disk: Disk, folder: Path
 ) -> None:
-    paths, journal = many(folder, 7), Unreadable(virtual_now)
+    paths, journal = many(folder, 7), Unreadable()
     async with World(disk=disk, seconds=5, journal=journal) as first:
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=journal, holder="another") as second,
+            World(disk=disk, sandbox=first.sandbox, journal=journal, process="another") as second,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(partial(first.finished, image_urls=paths))
@@ -649,7 +649,7 @@ async def test_a_disk_that_does_not_answer_holds_no_call_for_ever(disk: Disk, ca
 
 
 async def test_an_intent_that_the_journal_could_not_release_is_released_later(disk: Disk, folder: Path) -> None:
-    class Stiff(MemoryJournal):
+    class Stiff(VirtualJournal):
         stiff = False
 
         async def release(self, entry_id: str) -> None:
@@ -657,7 +657,7 @@ async def test_an_intent_that_the_journal_could_not_release_is_released_later(di
                 raise JournalError("The journal is locked.")
             await super().release(entry_id)
 
-    journal = Stiff(virtual_now)
+    journal = Stiff()
     async with World(disk=disk, seconds=200, journal=journal) as world:
         journal.stiff = True
         with anyio.move_on_after(10):

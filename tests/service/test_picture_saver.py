@@ -12,11 +12,11 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World, at_once, news, virtual_now
+from tests.conftest import DAY, VirtualJournal, World, at_once, news, virtual_now
 from vidgo_mcp.errors import JournalError, NotFoundError, UnavailableError
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
@@ -114,7 +114,7 @@ async def test_what_is_still_saved_when_the_process_ends_is_told_after_it(disk: 
 async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pictures_off(
     disk: Disk, folder: Path
 ) -> None:
-    class Locked(MemoryJournal):
+    class Locked(VirtualJournal):
         until = 0.0
 
         async def unsaved(self, owner: str) -> Sequence[Entry]:
@@ -122,7 +122,7 @@ async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pic
                 raise JournalError("The journal is locked.")
             return await super().unsaved(owner)
 
-    journal = Locked(virtual_now)
+    journal = Locked()
     async with World(seconds=5, journal=journal) as first:
         await first.finished()
     journal.until = anyio.current_time() + 50
@@ -200,7 +200,7 @@ async def test_a_picture_is_downloaded_and_saved_once_however_often_it_is_asked_
 
 
 async def test_two_processes_that_see_the_same_task_finish_save_it_once(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=20, holder="one") as first:
+    async with World(disk=disk, seconds=20, process="one") as first:
         task_id = await first.pending()
         found: list[TaskResult] = []
 
@@ -208,7 +208,7 @@ async def test_two_processes_that_see_the_same_task_finish_save_it_once(disk: Di
             found.append(await world.service.task(task_id, wait_seconds=60))
 
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="two") as second,
+            World(disk=disk, sandbox=first.sandbox, journal=first.journal, process="two") as second,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(get, first)

@@ -120,7 +120,7 @@ async def test_what_a_dead_run_had_only_begun_is_freed_or_unknown(
         await another.make()
         [written] = await another.journal.newest(OWNER, 1)
     keeper = SqliteJournal(path)
-    met = await keeper.reserve(written.intent, holder="dead")
+    met = await keeper.reserve(written.intent, process="dead")
     assert isinstance(met, Reserved)
     if sent:
         await keeper.mark_sent(met.entry.id)

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
+from tests.conftest import BASE, DAY, NOON, VirtualJournal, World, news
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.journal import Existing, Intent, MemoryJournal, Reservation, Reserved
+from vidgo_mcp.journal import Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY
@@ -208,12 +208,12 @@ async def test_without_a_limit_each_receipt_still_says_what_the_day_cost() -> No
 
 
 async def test_what_a_dead_process_had_reserved_does_not_hold_the_budget_of_a_living_one() -> None:
-    journal = MemoryJournal(virtual_now)
+    journal = VirtualJournal()
     async with World(journal=journal, limits=limits(day=2)) as world:
         await anyio.sleep(10)  # past the look that a service takes when it starts
         owner = owner_of(account_of(SANDBOX_KEY, BASE), "")
         lost = Intent(owner, "f", "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", LOW)
-        assert isinstance(await journal.reserve(lost, holder="killed", budget=2), Reserved)
+        assert isinstance(await journal.reserve(lost, process="killed", budget=2), Reserved)
         await refusal(world)
         await anyio.sleep(31)
         assert (await world.finished()).credits_charged == LOW
@@ -234,7 +234,7 @@ async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gi
         async def crossed(intent: Intent, **how: Any) -> Reservation:
             # Somebody else's reservation of the same picture, which is released before anything is sent.
             if not met:
-                first = await reserve(intent, holder="somebody else")
+                first = await reserve(intent, process="somebody else")
                 assert isinstance(first, Reserved)
                 met.append(first)
                 await world.journal.release(first.entry.id)
