@@ -33,12 +33,11 @@ import trio
 
 from benchmarks.folder import faults_of
 from benchmarks.harness import clock
-from benchmarks.world import ACCOUNT, World, on_virtual_clock, thumbnail
+from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock, thumbnail
 from benchmarks.world import now as virtual_now
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import WINDOW, Entry, Journal, MemoryJournal
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import WINDOW, Entry, Journal, SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, Task, parse_fault
@@ -447,7 +446,7 @@ async def _round(number: int, pictures: int, seed: int, found: Found, folder: Pa
         holder[0].spoil(endpoint)
 
     # The durable journal asks for the time in a worker thread, where there is no virtual clock.
-    journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else MemoryJournal(virtual_now)
+    journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else VirtualJournal()
     save_dir = saved(folder)
     world = World(
         journal,

@@ -22,9 +22,8 @@ from unittest.mock import patch
 
 import trio
 
-from benchmarks.world import World, now, on_virtual_clock
+from benchmarks.world import VirtualJournal, World, on_virtual_clock
 from vidgo_mcp.client.polling import LONGEST_LEARNED, READ_PRICE, Plan
-from vidgo_mcp.journal import MemoryJournal
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.sandbox import Task, parse_fault
 from vidgo_mcp.service import watches
@@ -106,7 +105,7 @@ class Office:
         self._draw = draw
         self.ready: dict[str, float] = {}
         self.late: dict[int, float] = {}
-        self.world = World(MemoryJournal(now), self._cast, funds=1_000_000, seed=seed)
+        self.world = World(VirtualJournal(), self._cast, funds=1_000_000, seed=seed)
 
     def _cast(self, task: Task) -> None:
         task.seconds = length(self._draw)

@@ -19,7 +19,7 @@ import trio.testing
 from PIL import Image
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal import Journal, SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
 from vidgo_mcp.sandbox.accounts import Account
 from vidgo_mcp.sandbox.briefs import Brief
@@ -40,6 +40,13 @@ EDGE: Final = 8
 def now() -> float:
     """Return the time of day on the virtual clock."""
     return NOON + trio.current_time()
+
+
+class VirtualJournal(SqliteJournal):
+    """A journal in memory, on the virtual clock."""
+
+    def __init__(self) -> None:
+        super().__init__(None, now=now, monotonic=trio.current_time)
 
 
 def on_virtual_clock(main: Callable[..., Any], *given: Any) -> Any:

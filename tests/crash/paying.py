@@ -23,14 +23,12 @@ from vidgo_mcp.client.polling import Plan
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite, upload_rows
-from vidgo_mcp.journal.processes import current_holder, is_gone
-from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
+from vidgo_mcp.journal import Entry, Intent, Reservation, SqliteJournal, rows
+from vidgo_mcp.journal.processes import current_process
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments, ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
-from vidgo_mcp.pricing import PricedRequest
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import LocalFiles, Service, account_of, picture_saver, workshop
+from vidgo_mcp.service import Disk, Service, account_of, picture_saver, workshop
 
 LONGEST_LIFE = 60.0
 """Seconds after which a process that nobody killed ends by itself."""
@@ -60,10 +58,10 @@ class StoppingJournal(SqliteJournal):
             stop()
 
     async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+        self, intent: Intent, *, process: str, budget: int | None = None, consent: str | None = None
     ) -> Reservation:
         self._reached("before reserve")
-        reservation = await super().reserve(intent, holder=holder, budget=budget, consent=consent)
+        reservation = await super().reserve(intent, process=process, budget=budget, consent=consent)
         self._reached("after reserve")
         return reservation
 
@@ -74,6 +72,9 @@ class StoppingJournal(SqliteJournal):
         return wait
 
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        if self._at == "inside remember":
+            assert self._connection is not None
+            self._connection.set_trace_callback(lambda statement: stop() if statement == "COMMIT" else None)
         await super().remember_upload(account, digest, url, until=until)
         self._reached("after remember")
 
@@ -97,8 +98,8 @@ class StoppingJournal(SqliteJournal):
             self._reached("after record")
         return entry
 
-    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
-        claimed = await super().claim_saving(entry_id, holder=holder, gone=gone)
+    async def claim_saving(self, entry_id: str, *, process: str) -> bool:
+        claimed = await super().claim_saving(entry_id, process=process)
         if self._at == "telling claims":
             say({"claimed": claimed})
         if claimed:
@@ -117,7 +118,7 @@ class StoppingClient(VidgoClient):
 
     at = ""
 
-    async def submit_once(self, request: PricedRequest, *, callback_url: str | None = None) -> Task:
+    async def submit_once(self, request: ImageRequest, *, callback_url: str | None = None) -> Task:
         task = await super().submit_once(request, callback_url=callback_url)
         if self.at == "after answer":
             stop()
@@ -146,7 +147,6 @@ def stop_inside(at: str) -> None:
     """Stop in the middle of a transaction: written, and not yet committed."""
     insert: Callable[..., None] = rows.insert
     save: Callable[..., None] = rows.save
-    remember: Callable[..., None] = upload_rows.remember
 
     def inserted(connection: Any, entry: Entry) -> None:
         insert(connection, entry)
@@ -158,12 +158,7 @@ def stop_inside(at: str) -> None:
         if STATES.get(at) == entry.state or (at == "inside saved" and entry.saved_paths):
             stop()
 
-    def remembered(*given: Any) -> None:
-        remember(*given)
-        if at == "inside remember":
-            stop()
-
-    vars(sqlite).update(insert=inserted, save=saved, remember=remembered)
+    vars(rows).update(insert=inserted, save=saved)
 
 
 def stop_on_disk(at: str) -> None:
@@ -193,11 +188,11 @@ def next_read(plan: Plan, elapsed: float, progress: int | None = None) -> float:
     return elapsed + 0.1
 
 
-def disk_of(order: dict[str, Any]) -> LocalFiles:
+def disk_of(order: dict[str, Any]) -> Disk:
     """Return the part of the disk that the process may touch: the folders of its references, and where it saves."""
     save_dir = Path(order["save"]) if "save" in order else None
     folders = {Path(path).parent for path in order.get("references", ())}
-    return LocalFiles(Folders((*folders, *([save_dir] if save_dir else []))), save_dir)
+    return Disk(Folders((*folders, *([save_dir] if save_dir else []))), save_dir)
 
 
 def arguments_of(order: dict[str, Any]) -> GenerateArguments:
@@ -222,9 +217,8 @@ async def main() -> None:
         journal=StoppingJournal(Path(order["path"]), at),
         connect=lambda: client,
         account=account_of(SANDBOX_KEY, base),
-        files=disk_of(order),
-        holder=current_holder(),
-        gone=is_gone,
+        disk=disk_of(order),
+        process=current_process(),
     ) as service:
         if order.get("idle"):
             say("idle")

@@ -1,4 +1,4 @@
-"""The journal, in memory and in a file, compared, step by step, with a model so simple that it can be read at a glance."""
+"""The journal compared, step by step, with a model so simple that it can be read at a glance."""
 
 from __future__ import annotations
 

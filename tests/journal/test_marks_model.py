@@ -1,4 +1,4 @@
-"""Copies, uploads and turns, in memory and in a file, compared, step by step, with a model so simple that it can be read at a glance."""
+"""Copies, uploads and turns compared, step by step, with a model so simple that it can be read at a glance."""
 
 from __future__ import annotations
 

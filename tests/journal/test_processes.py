@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -58,11 +59,10 @@ def test_a_host_may_have_colons_in_its_name(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_process_that_may_not_be_asked_about_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Closed(psutil.Process):
-        def status(self) -> str:
-            raise psutil.AccessDenied(self.pid)
+    def closed(process: psutil.Process) -> NoReturn:
+        raise psutil.AccessDenied(process.pid)
 
-    monkeypatch.setattr(psutil, "Process", Closed)
+    monkeypatch.setattr(psutil.Process, "status", closed)
     assert not is_process_dead(f"{HOST}:{os.getppid()}:1")
 
 

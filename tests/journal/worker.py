@@ -1,7 +1,7 @@
 """One process of several that share a journal: takes a step for each line of JSON on stdin, and answers on stdout.
 
-A line is a list of lists: the path, then steps, each a name and its arguments. ``stall`` names a function of the
-journal that is replaced by one that says so and waits, inside the transaction, to be killed.
+A line is a list of lists: the path, then steps, each a name and its arguments. ``stall`` names a function that is
+replaced by one that says so and waits, inside the transaction, to be killed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any
 import anyio
 
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Intent, sqlite
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Intent, SqliteJournal, rows
 from vidgo_mcp.models.tasks import Task
 
 PROCESS = "worker:1:1"
 NOON = 1_800_000_000.0
-"""The time of day for the processes that share out turns, however long they take."""
+"""What the clock shows to the processes that share out turns, however long they take."""
 
 
 def say(answer: object) -> None:
@@ -29,7 +28,7 @@ def say(answer: object) -> None:
 
 
 def intent(fingerprint: str, credits: int = 2) -> Intent:  # noqa: A002  # the journal's word
-    return Intent("me", fingerprint, "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", credits)
+    return Intent("me", fingerprint, "request", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", credits)
 
 
 async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
@@ -39,11 +38,11 @@ async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
         return [type(met).__name__, met.entry.id if hasattr(met, "entry") else ""]
     if name == "claim":
         entry_id, process = given
-        return await journal.claim_saving(entry_id, process=process, gone=lambda _: False)
+        return await journal.claim_saving(entry_id, process=process)
     if name == "turn":
         return await journal.upload_turn("me")
     if name == "noon":
-        vars(journal)["_now"] = lambda: NOON
+        vars(journal)["_monotonic"] = lambda: NOON
         return None
     if name == "stall":
 
@@ -51,7 +50,7 @@ async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
             say("stalled")
             sys.stdin.read()
 
-        setattr(sqlite, given[0], stalled)
+        setattr(rows, given[0], stalled)
         return None
     # Pays until it is killed, and says each step that is on the disk.
     for number in range(10_000):
