@@ -74,9 +74,9 @@ class SqliteJournal(Database):
         used = db.execute("SELECT used_at FROM consents WHERE owner = ? AND consent = ?", (owner, consent)).fetchone()
         if used is not None and now < used["used_at"] + WINDOW:
             return ConsentUsed(used["used_at"])
-        if budget is not None and self._spent(db, owner, now) + intent.credits > budget:
-            counted = rows.entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now)
-            return transitions.exhausted(counted, intent.credits, budget, now)
+        full = None if budget is None else self._exhausted(db, owner, intent.credits, budget)
+        if full is not None:
+            return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
         rows.insert(db, entry)
         rows.keep(db, leases.of_process(process, self._monotonic()))
@@ -291,7 +291,9 @@ class SqliteJournal(Database):
         now = self._now()
         if self._spent(db, owner, now) + price <= budget:
             return None
-        return transitions.exhausted(rows.entries(db, _COUNTED, **_last_day(owner, now)), price, budget, now)
+        return transitions.exhausted(
+            rows.entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now), price, budget, now
+        )
 
     async def _change(
         self, entry_id: str, rule: Rule, *, money: Money = "nothing_spent", task_id: str | None = None

@@ -41,7 +41,7 @@ from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.server import prompts, resources, tool_results
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
-from vidgo_mcp.service import Progress, Service
+from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
 
 NAME: Final = "vidgo-mcp"
@@ -54,7 +54,7 @@ UNEXPECTED: Final = "%s failed in an unexpected way"
 SEE_LOG: Final = "{} failed inside vidgo-mcp; the server's log on stderr has the details."
 
 Context = ServerRequestContext[Any, Any]
-CallerOf = Callable[[Context], str]
+PrincipalOf = Callable[[Context], Principal]
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
@@ -76,21 +76,19 @@ def instructions(*, reads_files: bool) -> str:
     )
 
 
-def build_server(
-    service: Service, *, caller_of: CallerOf = lambda ctx: "", state_key: bytes | None = None
-) -> Server[Any]:
+def build_server(service: Service, *, principal_of: PrincipalOf, state_key: bytes | None = None) -> Server[Any]:
     """Return the server; the service must be entered by whoever runs it.
 
     Args:
         service: the paid workflow.
-        caller_of: who makes a request, for owners; empty on stdio.
+        principal_of: who makes a request, for which account, with which limits.
         state_key: seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, reads_files=service.reads_files)
     listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        service.warm_up()
+        service.warm_up(principal_of(ctx))
         return listing
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
@@ -100,10 +98,10 @@ def build_server(
         modern = ctx.protocol_version >= MODERN_SINCE
         call = Call(
             service=service,
+            principal=principal_of(ctx),
             progress=_progress(ctx),
             links=modern,
             ask=asker(ctx, params, modern=modern),
-            caller=caller_of(ctx),
         )
         try:
             return await entry.run(call, params.arguments)
@@ -122,14 +120,14 @@ def build_server(
             )
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        return await _guarded("The list of resources", resources.listing(service, caller_of(ctx)))
+        return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
 
     async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
         return ListResourceTemplatesResult(resource_templates=list(resources.TEMPLATES))
 
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         try:
-            return await _guarded("Reading a resource", resources.read(service, params.uri, caller_of(ctx)))
+            return await _guarded("Reading a resource", resources.read(service, params.uri, principal_of(ctx)))
         except NotFoundError as error:
             code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
             message = f"Resource not found. {for_model.error_line(error)}"
@@ -142,11 +140,11 @@ def build_server(
         return prompts.get(params.name, params.arguments, reads_files=service.reads_files)
 
     async def complete(ctx: Context, params: CompleteRequestParams) -> CompleteResult:
-        caller, ref = caller_of(ctx), params.ref
+        principal, ref = principal_of(ctx), params.ref
         if isinstance(ref, PromptReference):
-            completion = prompts.complete(service, ref.name, params.argument, caller)
+            completion = prompts.complete(service, ref.name, params.argument, principal)
         else:
-            completion = resources.complete(service, ref.uri, params.argument, caller)
+            completion = resources.complete(service, ref.uri, params.argument, principal)
         return CompleteResult(completion=await _guarded("Completion", completion))
 
     server: Server[Any] = Server(

@@ -22,7 +22,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 
-from vidgo_mcp.service.consent import Answer, Ask, Question, Verdict
+from vidgo_mcp.service.limits import Answer, Ask, Question, Verdict
 
 ANSWER_SECONDS: Final = 300.0
 """How long a person may think; the sealed state of the stateless era lives as long."""

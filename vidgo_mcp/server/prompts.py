@@ -26,7 +26,7 @@ from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.server.resources import complete_task
 from vidgo_mcp.server.schemas import input_schema
-from vidgo_mcp.service import Service
+from vidgo_mcp.service import Principal, Service
 
 OFFERED: Final[Mapping[str, Sequence[str]]] = {"size": ("auto", *RATIOS), "resolution": TIERS, "quality": QUALITIES}
 PRICE_LINE: Final = f"Credits at {'/'.join(TIERS)}: " + ", ".join(
@@ -116,7 +116,7 @@ def get(name: str, arguments: Mapping[str, str] | None, *, reads_files: bool) ->
     return GetPromptResult(description=prompt.description, messages=[message])
 
 
-async def complete(service: Service, name: str, argument: CompletionArgument, caller: str) -> Completion:
+async def complete(service: Service, name: str, argument: CompletionArgument, principal: Principal) -> Completion:
     """Return the values that fit what was typed so far into an argument of a brief; none where any text will do.
 
     Raises:
@@ -124,7 +124,7 @@ async def complete(service: Service, name: str, argument: CompletionArgument, ca
     """
     prompt = _named(name, reads_files=False)
     if (prompt.name, argument.name) == ("edit_brief", "picture"):
-        return await complete_task(service, argument.value, caller, pictures=True, prefix="task:")
+        return await complete_task(service, argument.value, principal, pictures=True, prefix="task:")
     typed = argument.value.strip().lower()
     values = [value for value in OFFERED.get(argument.name, ()) if value.lower().startswith(typed)]
     return Completion(values=values, total=len(values), has_more=False)

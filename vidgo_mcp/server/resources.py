@@ -31,7 +31,7 @@ from vidgo_mcp.errors import NotFoundError, VidgoError, plain_text
 from vidgo_mcp.models import ViewArguments
 from vidgo_mcp.models.results import Result, TaskResult
 from vidgo_mcp.server.price_page import price_page
-from vidgo_mcp.service import Service
+from vidgo_mcp.service import Principal, Service
 from vidgo_mcp.wording import for_model
 
 PRICING: Final = "vidgo://pricing"
@@ -86,10 +86,10 @@ _ONE_TASK = re.compile(r"vidgo://(tasks|images)/([^/?#]+)")
 log = logging.getLogger(__name__)
 
 
-async def listing(service: Service, caller: str) -> ListResourcesResult:
+async def listing(service: Service, principal: Principal) -> ListResourcesResult:
     """Return what always exists, and the newest tasks of the caller where they can be read."""
     # More than are listed: those without a task_id, such as lost answers, have no address.
-    newest = _by_id(await _newest(service, MOST_COMPLETIONS, caller))
+    newest = _by_id(await _newest(service, MOST_COMPLETIONS, principal))
     tasks = [resource for task_id in islice(newest, LISTED) for resource in _resources(task_id, newest[task_id])]
     return ListResourcesResult(resources=[*FIXED, *tasks])
 
@@ -118,7 +118,7 @@ def _resources(task_id: str, task: TaskResult) -> list[Resource]:
     return found
 
 
-async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
+async def read(service: Service, uri: str, principal: Principal) -> ReadResourceResult:
     """Return a resource, with how long a client may keep it.
 
     Raises:
@@ -130,12 +130,12 @@ async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
         return ReadResourceResult(contents=[page], ttl_ms=AN_HOUR, cache_scope="public")
     try:
         if uri == SPENDING:
-            report = await service.spending(caller=caller)
+            report = await service.spending(principal)
             return ReadResourceResult(contents=[_json(uri, report)])
         kind, task_id = _parse_uri(uri)
         if kind == "images":
-            return await _read_image(service, uri, task_id, caller)
-        task = await service.peek_task(task_id, caller=caller)
+            return await _read_image(service, uri, task_id, principal)
+        task = await service.tasks(principal).peek_task(task_id)
     except NotFoundError:
         raise
     except VidgoError as error:
@@ -146,8 +146,8 @@ async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
     return ReadResourceResult(contents=[contents], ttl_ms=ttl_ms, cache_scope="private")
 
 
-async def _read_image(service: Service, uri: str, task_id: str, caller: str) -> ReadResourceResult:
-    task, view = await service.image(task_id, caller=caller)
+async def _read_image(service: Service, uri: str, task_id: str, principal: Principal) -> ReadResourceResult:
+    task, view = await service.tasks(principal).image(task_id)
     blob = base64.b64encode(view.content).decode("ascii")
     contents: list[TextResourceContents | BlobResourceContents] = [
         BlobResourceContents(uri=uri, mime_type=view.mime_type, blob=blob)
@@ -163,7 +163,7 @@ def _json(uri: str, result: Result) -> TextResourceContents:
     return TextResourceContents(uri=uri, mime_type=JSON, text=text)
 
 
-async def complete(service: Service, template: str, argument: CompletionArgument, caller: str) -> Completion:
+async def complete(service: Service, template: str, argument: CompletionArgument, principal: Principal) -> Completion:
     """Return the task ids that match what was typed so far into an address.
 
     Raises:
@@ -175,20 +175,22 @@ async def complete(service: Service, template: str, argument: CompletionArgument
         )
     if argument.name != "task_id":
         return Completion(values=[])
-    return await complete_task(service, argument.value, caller, pictures=template == IMAGE)
+    return await complete_task(service, argument.value, principal, pictures=template == IMAGE)
 
 
-async def complete_task(service: Service, typed: str, caller: str, *, pictures: bool, prefix: str = "") -> Completion:
+async def complete_task(
+    service: Service, typed: str, principal: Principal, *, pictures: bool, prefix: str = ""
+) -> Completion:
     """Return the newest tasks that match what was typed, those that begin with it first.
 
     Args:
         service: what knows the tasks.
         typed: part of a task_id, or all of it.
-        caller: whose tasks.
+        principal: whose tasks.
         pictures: only those whose picture can be had.
         prefix: what stands before each id.
     """
-    tasks = await _newest(service, MOST_COMPLETIONS + 1, caller)
+    tasks = await _newest(service, MOST_COMPLETIONS + 1, principal)
     older = len(tasks) > MOST_COMPLETIONS
     found = _by_id(tasks[:MOST_COMPLETIONS])
     offered = [f"{prefix}{task_id}" for task_id, task in found.items() if not pictures or _has_picture(task)]
@@ -199,9 +201,9 @@ async def complete_task(service: Service, typed: str, caller: str, *, pictures: 
     return Completion(values=matches, total=None if older else len(matches), has_more=older)
 
 
-async def _newest(service: Service, limit: int, caller: str) -> list[TaskResult]:
+async def _newest(service: Service, limit: int, principal: Principal) -> list[TaskResult]:
     try:
-        return await service.newest(limit, caller=caller)
+        return await service.tasks(principal).newest(limit)
     except VidgoError as error:
         # A list that fails hides the prices too, which need neither key nor journal.
         log.debug("the newest tasks cannot be listed: %s", error.message)

@@ -20,8 +20,9 @@ from vidgo_mcp.models.requests import (
 from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.server import tool_results
 from vidgo_mcp.server.schemas import input_schema, output_schema
-from vidgo_mcp.service import Progress, Service, read_arguments
-from vidgo_mcp.service.consent import Ask
+from vidgo_mcp.service import Principal, Progress, Service, read_arguments
+from vidgo_mcp.service.limits import Ask
+from vidgo_mcp.service.waiting import ProgressReporter
 
 RawArguments = Mapping[str, Any] | None
 
@@ -31,10 +32,10 @@ class Call:
     """Who calls, and what their client can take."""
 
     service: Service
+    principal: Principal
     progress: Progress
     links: bool
     ask: Ask
-    caller: str = ""
 
 
 Run = Callable[[Call, RawArguments], Awaitable[CallToolResult]]
@@ -58,32 +59,33 @@ async def _edit(call: Call, raw: RawArguments) -> CallToolResult:
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
-    made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
+    made = await call.service.make(call.principal, arguments, progress=call.progress, ask=call.ask)
     return tool_results.task_result(made, links=call.links)
 
 
 async def _get_task(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(GetTaskArguments, raw)
+    tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
-        return tool_results.list_result(await call.service.tasks(arguments, caller=call.caller))
-    found = await call.service.task(
-        arguments.task_id, wait_seconds=arguments.wait_seconds, caller=call.caller, progress=call.progress
-    )
+        return tool_results.list_result(await tasks.listed(arguments.limit))
+    deadline = call.service.deadline(arguments.wait_seconds)
+    found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
     return tool_results.task_result(found, links=call.links)
 
 
 async def _estimate(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(EstimateArguments, raw)
-    return tool_results.estimate_result(await call.service.estimate(arguments, caller=call.caller))
+    return tool_results.estimate_result(await call.service.estimate(call.principal, arguments))
 
 
 async def _balance(call: Call, raw: RawArguments) -> CallToolResult:
     read_arguments(BalanceArguments, raw)
-    return tool_results.balance_result(await call.service.balance(caller=call.caller))
+    return tool_results.balance_result(await call.service.balance(call.principal))
 
 
 async def _view(call: Call, raw: RawArguments) -> CallToolResult:
-    found, view = await call.service.view(read_arguments(ViewArguments, raw), caller=call.caller)
+    arguments = read_arguments(ViewArguments, raw)
+    found, view = await call.service.tasks(call.principal).view(arguments.task_id, arguments.max_edge)
     return tool_results.view_result(found, view)
 
 

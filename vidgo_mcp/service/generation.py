@@ -151,25 +151,27 @@ class Generation:
         ticket = await self._consent(intent)
         client = await self._account.client()
         with anyio.CancelScope(shield=True):
-            match await self._reserve(intent, ticket):
-                case Existing(entry):
-                    return entry
-                case Exhausted() as full:
-                    raise self._limits.budget.refusal(intent.credits, full)
-                case ConsentUsed():
-                    raise used_consent(intent.credits)
-                case Reserved(entry):
-                    self._account.submissions.start(
-                        entry,
-                        self._request.with_image_urls(urls),
-                        client,
-                        uploaded=ready.uploaded,
-                        seconds=self._deadline.left_for_id(),
-                    )
-        self._account.forget_balance()
-        self._notes += warnings
-        self._charged = True
-        return entry
+            reservation = await self._reserve(intent, ticket)
+            if isinstance(reservation, Reserved):
+                self._account.submissions.start(
+                    reservation.entry,
+                    self._request.with_image_urls(urls),
+                    client,
+                    uploaded=ready.uploaded,
+                    seconds=self._deadline.left_for_id(),
+                )
+        match reservation:
+            case Exhausted():
+                raise self._limits.budget.refusal(intent.credits, reservation)
+            case ConsentUsed():
+                raise used_consent(intent.credits)
+            case Existing(entry):
+                return entry
+            case Reserved(entry):
+                self._account.forget_balance()
+                self._notes += warnings
+                self._charged = True
+                return entry
 
     async def _look_at_day(self, intent: Intent) -> None:
         """Refuse what the day has no room for, before anything is uploaded or anybody is asked.
