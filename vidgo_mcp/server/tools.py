@@ -88,7 +88,7 @@ async def _view(call: Call, raw: RawArguments) -> CallToolResult:
 
 
 def _entry(
-    names: tuple[str, str],
+    name: str,
     description: str,
     run: Run,
     arguments: type[Arguments],
@@ -96,7 +96,7 @@ def _entry(
     spends: bool = False,
     open_world: bool = True,
 ) -> ToolEntry:
-    name, title = names
+    title = name.replace("_", " ").capitalize()
     hints = ToolAnnotations(
         title=title,
         read_only_hint=not spends,
@@ -131,7 +131,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
     """
     entries = (
         _entry(
-            ("generate_image", "Generate image"),
+            "generate_image",
             f"Make one picture from words. Spends credits. {SAME_AGAIN}",
             _generate,
             GenerateArguments,
@@ -139,7 +139,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             spends=True,
         ),
         _entry(
-            ("edit_image", "Edit image"),
+            "edit_image",
             f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
             f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}.",
             _edit,
@@ -148,7 +148,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             spends=True,
         ),
         _entry(
-            ("get_task", "Get task"),
+            "get_task",
             "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
             "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
             _get_task,
@@ -157,7 +157,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             TaskList,
         ),
         _entry(
-            ("estimate_cost", "Estimate cost"),
+            "estimate_cost",
             "Return the exact price of a picture in credits before it is made. Free. Works without key and network.",
             _estimate,
             EstimateArguments,
@@ -165,14 +165,14 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             open_world=False,
         ),
         _entry(
-            ("get_balance", "Get balance"),
+            "get_balance",
             "Return the credits left in the Vidgo account and how many pictures they buy. Free.",
             _balance,
             BalanceArguments,
             BalanceResult,
         ),
         _entry(
-            ("view_image", "View image"),
+            "view_image",
             "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
             "its URL instead.",
             _view,
