@@ -101,7 +101,7 @@ async def serve_http(
         service: entered and left here.
         host: a loopback address.
         port: 0 takes a free one.
-        on_ready: told the port once connections are accepted.
+        on_ready: called with the port once connections are accepted.
         largest_request: bytes of one call, which may bring pictures in base64.
 
     Raises:

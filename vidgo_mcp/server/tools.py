@@ -90,7 +90,7 @@ async def _view(call: Call, raw: RawArguments) -> CallToolResult:
 
 
 def _entry(
-    names: tuple[str, str],
+    name: str,
     description: str,
     run: Run,
     arguments: type[Arguments],
@@ -98,7 +98,7 @@ def _entry(
     spends: bool = False,
     open_world: bool = True,
 ) -> ToolEntry:
-    name, title = names
+    title = name.replace("_", " ").capitalize()
     hints = ToolAnnotations(
         title=title,
         read_only_hint=not spends,
@@ -133,7 +133,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
     """
     entries = (
         _entry(
-            ("generate_image", "Generate image"),
+            "generate_image",
             f"Make one picture from words. Spends credits. {SAME_AGAIN}",
             _generate,
             GenerateArguments,
@@ -141,7 +141,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             spends=True,
         ),
         _entry(
-            ("edit_image", "Edit image"),
+            "edit_image",
             f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
             f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}.",
             _edit,
@@ -150,7 +150,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             spends=True,
         ),
         _entry(
-            ("get_task", "Get task"),
+            "get_task",
             "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
             "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
             _get_task,
@@ -159,7 +159,7 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             TaskList,
         ),
         _entry(
-            ("estimate_cost", "Estimate cost"),
+            "estimate_cost",
             "Return the exact price of a picture in credits before it is made. Free. Works without key and network.",
             _estimate,
             EstimateArguments,
@@ -167,14 +167,14 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
             open_world=False,
         ),
         _entry(
-            ("get_balance", "Get balance"),
+            "get_balance",
             "Return the credits left in the Vidgo account and how many pictures they buy. Free.",
             _balance,
             BalanceArguments,
             BalanceResult,
         ),
         _entry(
-            ("view_image", "View image"),
+            "view_image",
             "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
             "its URL instead.",
             _view,
