@@ -103,6 +103,7 @@ class Facts:
         other_task: the task of a reference, or the known task_id that is most like the one that was given.
         path: where the copy of a picture is.
         example: the arguments of a call that works, at ``price``.
+        reason: why the journal cannot be used, as a code.
     """
 
     price: int | None = None
@@ -111,6 +112,7 @@ class Facts:
     other_task: str | None = None
     path: str | None = None
     example: Mapping[str, Any] | None = None
+    reason: str | None = None
 
 
 NO_FACTS = Facts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,10 +15,10 @@ Reader = Literal["model", "person"]
 
 SET_KEY: Final = "Set VIDGO_API_KEY to a valid Vidgo key"
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
-PAYS_AGAIN: Final = f"{IN_MEMORY}: the same vidgo-mcp generate again would pay again."
+PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
-    "Compare the balance (`vidgo-mcp doctor` shows it). The same again sends nothing for 24 hours; `vidgo-mcp journal` "
-    "lists it, and `vidgo-mcp journal resolve` settles it by hand."
+    "Compare the balance (`vidgo-mcp doctor` shows it). The same command sends nothing for 24 hours; "
+    "`vidgo-mcp journal` lists the entry, and `vidgo-mcp journal resolve` settles it."
 )
 
 
@@ -117,22 +118,75 @@ def _raise_call_budget(case: Case) -> str:
     )
 
 
+def _typed_example(case: Case) -> str:
+    if case.facts.example is None:
+        return "Correct the command and run it again."
+    price, example = case.facts.price, dict(case.facts.example)
+    command = "generate" if "prompt" in example else "task" if price is None else "price"
+    words = [command, *(_typed(example.pop(name)) for name in ("prompt", "task_id") if name in example)]
+    for name, value in example.items():
+        option = "image" if name == "image_urls" else name.replace("_", "-")
+        words += [f"--{option} {_typed(one)}" for one in (value if isinstance(value, list | tuple) else [value])]
+    return f"For example: vidgo-mcp {' '.join(words)}{'' if price is None else f' ({price} credits a picture)'}"
+
+
+def _typed(value: object) -> str:
+    return str(value) if re.fullmatch(r"[\w.:/-]+", str(value)) else json.dumps(str(value), ensure_ascii=False)
+
+
+def _run_again_later(case: Case) -> str:
+    when = "a little later" if case.retry_after is None else f"in {case.retry_after:.0f} s"
+    return f"Run the command again {when}; `vidgo-mcp doctor` shows what can be reached."
+
+
+def _generate_again(case: Case) -> str:
+    price = "" if case.facts.price is None else f" {case.facts.price} credits"
+    return f"The same `vidgo-mcp generate` makes it again, and costs{price} again."
+
+
+def _type_nearest(case: Case) -> str:
+    named = f"--image task:{case.facts.other_task}" if case.field == "image_urls" else case.facts.other_task
+    return f"If that one was meant: {named}"
+
+
+def _type_other(case: Case) -> str:
+    step = "Use another picture: a file, an http(s) URL or task:ID."
+    return step if case.facts.path is None else f"If the file as it is now was meant: {case.facts.path}. Else: {step}"
+
+
 def _compare_balance(case: Case) -> str:
     return SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
 
 
-AGAIN: Final = "Run the command again."
+def _fix_journal(case: Case) -> str:
+    return JOURNAL_REASONS.get(case.facts.reason or "unwritable", JOURNAL_REASONS["unwritable"])
+
+
+JOURNAL_REASONS: Final[Mapping[str, str]] = {
+    "newer_version": "Update vidgo-mcp, or name another file in VIDGO_JOURNAL.",
+    "other_program": "Name another file in VIDGO_JOURNAL.",
+    "network_folder": "Name a file on a disk of this computer in VIDGO_JOURNAL.",
+    "not_a_file": "Name a file in VIDGO_JOURNAL, not a folder.",
+    "locked": "End the program that holds the journal, or try again.",
+    "disk_full": "Free some space.",
+    "damaged": "Keep the file, and name another one in VIDGO_JOURNAL: what only the old one knows can then be paid for "
+    "again.",
+    "unwritable": "Make it writable for you, or name another file in VIDGO_JOURNAL.",
+}
+"""What a person does about a journal, by the reason why it cannot be used."""
+AGAIN: Final = "Run the command again"
 REMEDIES: Final[Mapping[Remedy, Said]] = {
-    "correct_arguments": Said(_example, _example),
-    "repeat": Said("Repeat this exact call; what was already paid for is found again, not paid twice.", AGAIN),
-    "repeat_later": Said(
-        _repeat_later, "`vidgo-mcp doctor` shows what can be reached. Wait a little, then run the command again."
+    "correct_arguments": Said(_example, _typed_example),
+    "repeat": Said(
+        "Repeat this exact call; what was already paid for is found again, not paid twice.",
+        f"{AGAIN}; nothing is paid twice.",
     ),
+    "repeat_later": Said(_repeat_later, _run_again_later),
     "repeat_with_time": Said(
         "Repeat this exact call: what was uploaded is not uploaded again.",
-        "Run the command again, with more time if it needs that; what was uploaded is not uploaded again.",
+        f"{AGAIN}, with a larger --wait-seconds if need be; what was uploaded is not uploaded again.",
     ),
-    "make_again": Said(_make_again, "The same vidgo-mcp generate makes it anew, and costs again."),
+    "make_again": Said(_make_again, _generate_again),
     "show_picture": Said("Give the user its URL, or where it is saved, instead.", ""),
     "wait_for_task": Said("Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command),
     "wait_for_reference": Said(
@@ -145,12 +199,12 @@ REMEDIES: Final[Mapping[Remedy, Said]] = {
         "Call get_task without task_id to list the newest tasks.",
         "`vidgo-mcp task` lists the tasks that are known here.",
     ),
-    "use_nearest_task": Said(_use_nearest, lambda case: f"If that one was meant: {case.facts.other_task}."),
-    "use_other_reference": Said(_use_other, "Use another picture: a file, an http(s) URL or task:ID."),
+    "use_nearest_task": Said(_use_nearest, _type_nearest),
+    "use_other_reference": Said(_use_other, _type_other),
     "use_url": Said("Tell the user; an http(s) URL of the picture needs no upload.", "An http(s) URL needs no upload."),
     "keep_task_id": Said("Keep this task_id and do not submit again; get_task reads it at Vidgo.", fetch_command),
     "tell_user": Said("Tell the user.", ""),
-    "ask_user": Said("Ask the user in the chat; then repeat this exact call.", "Run it again, and answer y."),
+    "ask_user": Said("Ask the user in the chat; then repeat this exact call.", f"{AGAIN}, and answer y."),
     "respect_refusal": Said("Do not try again unless the user asks for it; offer a cheaper picture.", ""),
     "compare_balance": Said(
         "Do not reword the prompt and do not raise variation unless the user accepts that it may be paid for twice: "
@@ -159,11 +213,11 @@ REMEDIES: Final[Mapping[Remedy, Said]] = {
     ),
     "contact_support": Said(
         "Tell the user the task_id, for Vidgo's support. Only if they accept to pay again: raise variation.",
-        "Vidgo's support can say more of this task. A raised --variation pays again.",
+        "Vidgo's support can say more about this task. A higher --variation pays again.",
     ),
     "read_log": Said(
         "Tell the user, and look into the log of the server on stderr.",
-        "Run it again with VIDGO_LOG_LEVEL=DEBUG and report what it says.",
+        f"{AGAIN} with VIDGO_LOG_LEVEL=DEBUG, and report what it says.",
     ),
     "set_key": Said(
         "Ask the user to set VIDGO_API_KEY to a valid Vidgo key and to restart this server.",
@@ -176,15 +230,15 @@ REMEDIES: Final[Mapping[Remedy, Said]] = {
     ),
     "raise_max_credits": Said(_raise_max_credits, lambda case: f"Raise --max-credits to {case.facts.price}."),
     "raise_call_budget": Said(
-        _raise_call_budget, "VIDGO_BUDGET_PER_CALL raises the limit; `vidgo-mcp price` finds a cheaper picture."
+        _raise_call_budget, "Raise VIDGO_BUDGET_PER_CALL, or find a cheaper picture with `vidgo-mcp price`."
     ),
     "raise_day_budget": Said(
-        _raise_day_budget, "VIDGO_BUDGET_PER_DAY raises the limit; `vidgo-mcp price` finds a cheaper picture."
+        _raise_day_budget, "Raise VIDGO_BUDGET_PER_DAY, or find a cheaper picture with `vidgo-mcp price`."
     ),
     "raise_confirm_above": Said(
         "Tell the user the price. They allow it by raising VIDGO_CONFIRM_ABOVE in the server's settings; or ask for a "
         "cheaper picture.",
-        "Run it on a terminal, where you are asked, or with --yes.",
+        "Run it at a terminal, where you are asked, or with --yes.",
     ),
     "raise_max_upload": Said(
         "Ask the user for a smaller picture, or to raise VIDGO_MAX_UPLOAD_MB and restart this server.",
@@ -198,7 +252,7 @@ REMEDIES: Final[Mapping[Remedy, Said]] = {
     "fix_journal": Said(
         "Tell the user: VIDGO_JOURNAL names another file, or memory for a journal that ends with this process. Prices "
         "and tasks by task_id still work.",
-        "`vidgo-mcp doctor` says what to do about it; VIDGO_JOURNAL names another file.",
+        _fix_journal,
     ),
 }
 
