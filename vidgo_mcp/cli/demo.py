@@ -54,29 +54,22 @@ def demo(output: Path | None) -> None:
 
 
 def run(output: Path | None, vidgo: Sandbox) -> int:
-    """Run the demo and return its exit code: 0 only if every step came out as promised.
-
-    Args:
-        output: where pictures are saved; a new folder in the current one by default.
-        vidgo: what plays Vidgo.
-    """
+    """Run the demo, ``vidgo`` playing Vidgo; return its exit code: 0 only if every step came out as promised."""
     console = Console(highlight=False, soft_wrap=True)
     stage = _Stage(console, _folder(output), vidgo)
+    code = 0
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, running(vidgo) as base_url:
         try:
             anyio.run(_story, stage, _server(base_url), log)
-        except (BrokenPromiseError, TimeoutError, OSError, MCPError, BaseExceptionGroup) as error:
-            first: BaseException = error
-            while isinstance(first, BaseExceptionGroup):
-                # Task groups wrap what went wrong.
-                first = first.exceptions[0]
-            if not isinstance(first, BrokenPromiseError | TimeoutError | OSError | MCPError):
-                raise
+        except* (BrokenPromiseError, TimeoutError, OSError, MCPError) as errors:
+            error: BaseException = errors
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            console.print(Text.assemble(("The demo failed: ", "bold red"), str(error) or "it took too long"))
             log.seek(0)
-            console.print(Text.assemble(("The demo failed: ", "bold red"), str(first) or "it took too long"))
             click.echo(log.read(), err=True, nl=False)
-            return 1
-    return 0
+            code = 1
+    return code
 
 
 @dataclass

@@ -163,8 +163,6 @@ def saving_check(settings: Settings) -> Check:
     if folder is None and settings.save_dir is None and not settings.sandbox:
         what = "Pictures are not saved: no home folder is known here, and a URL dies after 24 hours."
         return Check("saving", "warning", what, "Name a folder in VIDGO_SAVE_DIR, or `off`.")
-    if folder is None and settings.save_dir is None:
-        return Check("saving", "ok", "off: a sandbox's pictures are saved only where VIDGO_SAVE_DIR says")
     if folder is None:
         return Check("saving", "ok", "off: nothing is saved, and a URL dies after 24 hours")
     there = _nearest(folder)

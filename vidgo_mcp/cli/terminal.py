@@ -9,9 +9,9 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import anyio
 import anyio.to_thread
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 
 LINE_EVERY: Final = 10.0
 """Seconds between two lines about a wait, where no bar is shown."""
-
-
-class Wait(Protocol):
-    """Shows a wait: called with its progress, 0 to 100, and what happens; hidden while something else is shown."""
-
-    async def __call__(self, progress: float, message: str) -> None: ...
-
-    def hidden(self) -> AbstractContextManager[None]: ...
 
 
 def use_utf8() -> None:
@@ -58,6 +50,44 @@ def plain_reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+class Wait:
+    """Shows a wait as a line now and then: called with its progress, 0 to 100, and what happens."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._next = -math.inf
+
+    async def __call__(self, progress: float, message: str) -> None:
+        now = anyio.current_time()
+        if now >= self._next:
+            self._next = now + LINE_EVERY
+            self._say(message)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the screen to something else."""
+        yield
+
+
+class _Bar(Wait):
+    """Shows a wait as a bar."""
+
+    def __init__(self, bar: Bar, wait: TaskID) -> None:
+        self._bar = bar
+        self._wait = wait
+
+    async def __call__(self, progress: float, message: str) -> None:
+        self._bar.update(self._wait, completed=progress, description=message)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
+
 @contextmanager
 def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Wait]:
     """Show a wait: as a bar on a terminal, elsewhere as lines, so that a killed command has named its task.
@@ -67,7 +97,7 @@ def shown_wait(console: Console | None = None, say: Callable[[str], None] | None
         say: where the lines go; stderr by default.
     """
     if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
-        yield _Lines(say or partial(click.echo, err=True))
+        yield Wait(say or partial(click.echo, err=True))
         return
     # Imported here: a script does without Rich.
     from rich.console import Console
@@ -92,39 +122,3 @@ async def read_line(question: str) -> str | None:
     # Not through sys.stdin: a cancelled call leaves its thread behind, which would hold the lock of the stream.
     typed = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1024, abandon_on_cancel=True)
     return typed.decode("utf-8", "replace").strip() if typed else None
-
-
-class _Bar:
-    """Shows a wait as a bar."""
-
-    def __init__(self, bar: Bar, wait: TaskID) -> None:
-        self._bar = bar
-        self._wait = wait
-
-    async def __call__(self, progress: float, message: str) -> None:
-        self._bar.update(self._wait, completed=progress, description=message)
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        self._bar.stop()
-        try:
-            yield
-        finally:
-            self._bar.start()
-
-
-class _Lines:
-    """Shows a wait as a line now and then."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._next = -math.inf
-
-    async def __call__(self, progress: float, message: str) -> None:
-        now = anyio.current_time()
-        if now >= self._next:
-            self._next = now + LINE_EVERY
-            self._say(message)
-
-    def hidden(self) -> AbstractContextManager[None]:
-        return nullcontext()
