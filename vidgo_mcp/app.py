@@ -1,4 +1,4 @@
-"""The one place that joins the concrete parts together; everything else receives what it uses."""
+"""The composition root: joins the concrete parts for stdio, HTTP and the command line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
@@ -58,11 +59,6 @@ def build_service(settings: Settings, *, disk: Disk | None = None) -> Service:
     )
 
 
-def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
-    """Return what opens the client, and closes it."""
-    return _sandbox_client() if settings.sandbox else _client(settings.key, settings.base_url)
-
-
 def account_name(settings: Settings) -> str | None:
     """Return whose key it is, None without a key."""
     if settings.sandbox:
@@ -70,29 +66,15 @@ def account_name(settings: Settings) -> str | None:
     return account_of(settings.key, settings.base_url) if settings.key else None
 
 
+def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
+    """Return what opens the client, and closes it."""
+    return _sandbox_client() if settings.sandbox else _client(settings.key, settings.base_url)
+
+
 def journal_of(settings: Settings) -> Journal:
     """Return the record of what was paid for; a file is opened at the first step."""
     path = journal_path(settings)
     return SqliteJournal(path, retention=settings.journal_days * DAY)
-
-
-def journal_exists(settings: Settings) -> bool:
-    """Return whether there is a file that records what was paid for; one that cannot be looked at is there."""
-    path = journal_path(settings)
-    if path is None:
-        return False
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def for_reading(settings: Settings) -> Settings:
-    """Return the settings of a command that only reads: it does not make a journal where there is none."""
-    return settings if journal_exists(settings) else settings.model_copy(update={"journal": "memory"})
 
 
 def journal_path(settings: Settings) -> Path | None:
@@ -107,6 +89,23 @@ def journal_path(settings: Settings) -> Path | None:
     from platformdirs import user_data_path
 
     return user_data_path("vidgo-mcp", appauthor=False) / "journal.db"
+
+
+def journal_exists(settings: Settings) -> bool:
+    """Return whether there is a file that records what was paid for; one that cannot be looked at counts as one."""
+    path = journal_path(settings)
+    if path is None:
+        return False
+    try:
+        path.stat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    return True
+
+
+def for_reading(settings: Settings) -> Settings:
+    """Return the settings of a command that only reads: it makes no journal where there is none."""
+    return settings if journal_exists(settings) else settings.model_copy(update={"journal": "memory"})
 
 
 def state_key(settings: Settings) -> bytes | None:
@@ -124,7 +123,11 @@ def disk_of(settings: Settings) -> Disk:
     folder = save_folder(settings)
     allowed = (*settings.input_dirs, *([folder] if folder is not None else []))
     largest = settings.max_upload_mb * MEGABYTE
-    return Disk(Folders(allowed, largest, _home()), folder, facts=settings.save_metadata, largest=largest)
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        home = None
+    return Disk(Folders(allowed, largest, home), folder, facts=settings.save_metadata, largest=largest)
 
 
 def remote_disk(settings: Settings) -> Disk:
@@ -135,7 +138,7 @@ def remote_disk(settings: Settings) -> Disk:
 def save_folder(settings: Settings) -> Path | None:
     """Return where finished pictures are saved, None when they are not.
 
-    A sandbox's pictures are no pictures: they are saved only where somebody names a folder for them.
+    A sandbox's pictures are saved only where somebody names a folder for them.
     """
     if settings.save_dir is not None:
         return None if settings.save_dir == "off" else Path(settings.save_dir)
@@ -150,26 +153,18 @@ def save_folder(settings: Settings) -> Path | None:
         return None
 
 
-def _home() -> str | None:
-    try:
-        return str(Path.home())
-    except RuntimeError:
-        return None
-
-
 @asynccontextmanager
 async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]:
+    def make(key: str) -> VidgoClient:
+        # In a worker thread: the import of httpx takes longer than any answer should.
+        from vidgo_mcp.client import VidgoClient
+
+        return VidgoClient(key, base_url=base_url)
+
     if key is None:
         raise AuthenticationError(missing_key_reason())
-    async with await anyio.to_thread.run_sync(_new_client, key, base_url) as client:
+    async with await anyio.to_thread.run_sync(make, key) as client:
         yield client
-
-
-def _new_client(key: str, base_url: str) -> VidgoClient:
-    # In a worker thread: the import of httpx takes longer than any answer should.
-    from vidgo_mcp.client import VidgoClient
-
-    return VidgoClient(key, base_url=base_url)
 
 
 @asynccontextmanager

@@ -1,10 +1,12 @@
-"""The whole story without a key: the real server over stdio, a real MCP client, and a sandbox that keeps the books."""
+"""``vidgo-mcp demo``: the whole story without a key, by the real server over stdio, a real MCP client and a sandbox."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -24,94 +26,97 @@ from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 FOLDER: Final = "vidgo-demo"
 STARTING_CREDITS: Final = 1000
 TASK_SECONDS: Final = (4.5, 7.0)
-PATIENCE: Final = 120.0
+TIME_LIMIT: Final = 120.0
 """Seconds for everything together; it takes about 15."""
-STEPS: Final = 5
 
 FOX: Final = {"prompt": "a red fox in fresh snow, soft morning light", "size": "16:9"}
 NIGHT: Final = {"prompt": "the same fox at night, under northern lights", "size": "16:9", "quality": "medium"}
-
-Arguments = Mapping[str, Any]
 
 
 class BrokenPromiseError(Exception):
     """A step of the demo did not come out as the documentation says."""
 
 
-def run(output: Path | None, sandbox: Sandbox | None = None) -> int:
-    """Run the demo and return its exit code: 0 only if every step came out as promised.
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where the pictures are saved. Left out, a new folder vidgo-demo in the current one.",
+)
+def demo(output: Path | None) -> None:
+    """Show what this does, without a key: price, picture, edit, and no double payment.
 
-    Args:
-        output: where pictures are saved; a new folder in the current one by default.
-        sandbox: what plays Vidgo.
+    Starts the real server over stdio, as a client would, against a sandbox on this machine. Takes about 15 seconds
+    and costs nothing. Your key and your settings are not used.
     """
-    folder = _folder(output)
+    sys.exit(run(output, Sandbox(accounts={SANDBOX_KEY: STARTING_CREDITS}, seconds=TASK_SECONDS)))
+
+
+def run(output: Path | None, vidgo: Sandbox) -> int:
+    """Run the demo, ``vidgo`` playing Vidgo; return its exit code: 0 only if every step came out as promised."""
     console = Console(highlight=False, soft_wrap=True)
-    vidgo = sandbox or Sandbox(accounts={SANDBOX_KEY: STARTING_CREDITS}, seconds=TASK_SECONDS)
+    stage = _Stage(console, _folder(output), vidgo)
+    code = 0
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, running(vidgo) as base_url:
         try:
-            anyio.run(_story, _Stage(console, folder, vidgo), _server(base_url), log)
-        except (BrokenPromiseError, TimeoutError, OSError, MCPError, BaseExceptionGroup) as error:
-            broken = _first(error)
-            if not isinstance(broken, BrokenPromiseError | TimeoutError | OSError | MCPError):
-                raise
+            anyio.run(_story, stage, _server(base_url), log)
+        except* (BrokenPromiseError, TimeoutError, OSError, MCPError) as errors:
+            error: BaseException = errors
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            console.print(Text.assemble(("The demo failed: ", "bold red"), str(error) or "it took too long"))
             log.seek(0)
-            console.print(Text.assemble(("The demo failed: ", "bold red"), str(broken) or "it took too long"))
             click.echo(log.read(), err=True, nl=False)
-            return 1
-    return 0
+            code = 1
+    return code
 
 
+@dataclass
 class _Stage:
-    """What the steps share: where they are shown, where pictures go, and the books to compare with."""
+    """What the steps share: where they are shown, where pictures go, and the sandbox's ledger to compare with."""
 
-    def __init__(self, console: Console, folder: Path, vidgo: Sandbox) -> None:
-        self.console = console
-        self.folder = folder
-        self.vidgo = vidgo
-        self.step = 0
+    console: Console
+    folder: Path
+    vidgo: Sandbox
+    steps: count[int] = field(default_factory=lambda: count(1))
 
     def open(self, title: str, tool: str) -> None:
-        self.step += 1
-        self.console.print(Text.assemble((f"\n{self.step}/{STEPS} {title}  ", "bold"), (tool, "cyan")))
+        self.console.print(Text.assemble((f"\n{next(self.steps)}/5 {title}  ", "bold"), (tool, "cyan")))
 
     def say(self, text: str, style: str = "") -> None:
         self.console.print(Text(f"    {text}", style=style))
-
-    def movements(self) -> list[tuple[str, int]]:
-        return [(entry.kind, entry.credits) for entry in self.vidgo.ledger]
 
 
 async def _story(stage: _Stage, server: StdioServerParameters, log: TextIO) -> None:
     stage.console.print(Text("vidgo-mcp demo", style="bold"))
     stage.console.print(
-        "The real server, started over stdio as a client starts it. A sandbox on this machine plays Vidgo:"
+        "The real server, started over stdio as a client starts it. A sandbox on this machine plays Vidgo:\n"
+        "no key, no cost."
     )
-    stage.console.print("no key, no cost.")
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(TIME_LIMIT):
         async with Client(stdio_client(server, errlog=log)) as client:
             price = await _price(stage, client)
             fox = await _picture(stage, client, "generate_image", FOX, "1-fox", "A picture")
             _promise(fox["credits_charged"] == price, "the picture costs what the price said")
-            again = {**NIGHT, "image_urls": [f"task:{fox['task_id']}"]}
-            night = await _picture(stage, client, "edit_image", again, "2-fox-at-night", "The same picture, changed")
+            edit = {**NIGHT, "image_urls": [f"task:{fox['task_id']}"]}
+            night = await _picture(stage, client, "edit_image", edit, "2-fox-at-night", "The same picture, changed")
             await _reuse(stage, client, fox)
-            await _books(stage, client, [price, night["credits_charged"]])
+            await _balance(stage, client, [price, night["credits_charged"]])
     stage.console.print(Text(f"\nDone. The pictures are in {stage.folder}", style="bold green"))
     stage.console.print("Next: give your MCP client the command vidgo-mcp, with VIDGO_API_KEY set to your Vidgo key.")
 
 
 async def _price(stage: _Stage, client: Client) -> int:
     stage.open("The price, before anything is sent", "estimate_cost")
-    shape = {name: value for name, value in FOX.items() if name != "prompt"}
-    estimate = await _call(client, "estimate_cost", shape)
+    estimate = await _call(client, "estimate_cost", {"size": FOX["size"]})
     stage.say(f"{estimate['credits']} credits: {estimate['explanation']}")
     _promise(not stage.vidgo.requests, "a price needs no network")
     return int(estimate["credits"])
 
 
 async def _picture(
-    stage: _Stage, client: Client, tool: str, arguments: Arguments, name: str, title: str
+    stage: _Stage, client: Client, tool: str, arguments: Mapping[str, Any], name: str, title: str
 ) -> dict[str, Any]:
     stage.open(title, tool)
     stage.say(f'"{arguments["prompt"]}"')
@@ -125,15 +130,18 @@ async def _picture(
 
         made = await _call(client, tool, {**arguments, "wait_seconds": 60}, progress)
     _promise(made.get("outcome") == "finished", f"{tool} finishes a picture ({made.get('error', made.get('outcome'))})")
-    saved = await _save(made["image_urls"][0], stage.folder / f"{name}.png")
-    stage.say(
-        f"finished after {anyio.current_time() - started:.0f} s, {made['credits_charged']} credits, {made['task_id']}"
-    )
-    stage.say(f"saved as {saved}", "green")
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        answer = await http.get(made["image_urls"][0])
+    _promise(answer.status_code == 200, f"the picture can be fetched (HTTP {answer.status_code})")
+    path = stage.folder / f"{name}.png"
+    await anyio.Path(path).write_bytes(answer.content)
+    took = anyio.current_time() - started
+    stage.say(f"finished after {took:.0f} s, {made['credits_charged']} credits, {made['task_id']}")
+    stage.say(f"saved as {path}", "green")
     return made
 
 
-async def _reuse(stage: _Stage, client: Client, fox: Arguments) -> None:
+async def _reuse(stage: _Stage, client: Client, fox: Mapping[str, Any]) -> None:
     stage.open("The first call once more, as after a time-out", "generate_image")
     made = await _call(client, "generate_image", FOX)
     _promise(
@@ -143,10 +151,10 @@ async def _reuse(stage: _Stage, client: Client, fox: Arguments) -> None:
     stage.say("the same picture at once, and free: the same arguments are never paid for twice")
 
 
-async def _books(stage: _Stage, client: Client, prices: list[int]) -> None:
+async def _balance(stage: _Stage, client: Client, prices: list[int]) -> None:
     stage.open("What is left", "get_balance")
     balance = await _call(client, "get_balance", {})
-    charges = stage.movements()
+    charges = [(entry.kind, entry.credits) for entry in stage.vidgo.ledger]
     _promise(charges == [("charge", price) for price in prices], f"the sandbox charged {prices}, not {charges}")
     _promise(balance["credits"] == STARTING_CREDITS - sum(prices), "the balance agrees with the prices")
     spent = " + ".join(str(price) for price in prices)
@@ -155,7 +163,7 @@ async def _books(stage: _Stage, client: Client, prices: list[int]) -> None:
 
 
 async def _call(
-    client: Client, tool: str, arguments: Arguments, progress: Callable[..., Any] | None = None
+    client: Client, tool: str, arguments: Mapping[str, Any], progress: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
     result = await client.call_tool(tool, dict(arguments), progress_callback=progress)
     said = result.structured_content or {}
@@ -163,24 +171,9 @@ async def _call(
     return said
 
 
-async def _save(url: str, path: Path) -> Path:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        answer = await http.get(url)
-    _promise(answer.status_code == 200, f"the picture can be fetched (HTTP {answer.status_code})")
-    await anyio.Path(path).write_bytes(answer.content)
-    return path
-
-
 def _promise(kept: bool, promise: str) -> None:
     if not kept:
-        raise BrokenPromiseError(f"promised, and not so: {promise}.")
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return what went wrong first, out of the groups in which task groups wrap it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        raise BrokenPromiseError(f"a promise was broken: {promise}.")
 
 
 def _server(base_url: str) -> StdioServerParameters:
@@ -201,21 +194,17 @@ def _server(base_url: str) -> StdioServerParameters:
 
 
 def _folder(output: Path | None) -> Path:
-    """Make the folder for the pictures: the given one, or the first that does not exist yet."""
+    """Make the folder for the pictures: the given one, or the first of its name that does not exist yet."""
     try:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
             return output
-        for number in range(1, 1000):
-            folder = Path(FOLDER if number == 1 else f"{FOLDER}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return folder
+        names = chain([FOLDER], (f"{FOLDER}-{number}" for number in count(2)))
+        folder = next(path for path in map(Path, names) if not path.exists())
+        folder.mkdir()
+        return folder
     except OSError as error:
         where = output or Path.cwd()
         raise click.ClickException(
             f"No folder can be made at {where} ({error.strerror}). Name another with --output."
         ) from None
-    raise click.ClickException(f"There are 999 folders called {FOLDER} here. Name another with --output.")

@@ -1,14 +1,107 @@
-"""The commands around the journal, as they are typed: ``vidgo-mcp journal`` and what follows it."""
+"""``vidgo-mcp journal``: list, show, export, add up and settle by hand what was paid for."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, TypeVar
 
+import anyio
 import click
 
-from vidgo_mcp.cli.context import json_option, settings_of
+from vidgo_mcp.app import account_name, build_service, connected, for_reading, journal_of, journal_path
+from vidgo_mcp.cli import journal_view
+from vidgo_mcp.cli.options import json_option, settings_of
+from vidgo_mcp.cli.report import Report
+from vidgo_mcp.cli.terminal import json_text, plain_reason
+from vidgo_mcp.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+    VidgoError,
+)
+from vidgo_mcp.journal import Entry, Journal
+from vidgo_mcp.journal.processes import is_gone
+from vidgo_mcp.models.results import SpendingReport
+from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.service.identity import owner_of
+from vidgo_mcp.settings import Settings, missing_key_reason
+
+T = TypeVar("T")
+
+EVERYTHING: Final = 2**62
+SHORTEST_ID: Final = 4
+"""Letters of an entry's id that are enough, where they fit only one."""
+IN_MEMORY: Final = "The journal is in memory and ends with each process, so there is nothing to show."
+
+
+@dataclass(frozen=True, slots=True)
+class JournalView:
+    """An open journal, and whose part of it is meant."""
+
+    settings: Settings
+    journal: Journal
+    owner: str
+
+    async def entries(self, limit: int = EVERYTHING) -> Sequence[Entry]:
+        """Return the newest entries, after what dead processes left is settled."""
+        await self.journal.expire(is_gone)
+        return await self.journal.newest(self.owner, limit)
+
+    async def find(self, name: str) -> Entry:
+        """Return the entry of an id, of the beginning of one, or of a task.
+
+        Raises:
+            NotFoundError: there is none, or more than one.
+        """
+        sought = name.strip().removeprefix("task:")
+        entries = await self.entries()
+        found = [entry for entry in entries if sought in {entry.id, entry.task_id}]
+        if not found and len(sought) >= SHORTEST_ID:
+            found = [entry for entry in entries if entry.id.startswith(sought)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NotFoundError(f"{len(found)} entries begin with {sought}; give more of the id.", remedy="tell_user")
+        raise NotFoundError(f"The journal has no entry {sought}; `vidgo-mcp journal` lists them.", remedy="tell_user")
+
+    async def settle(self, name: str, task_id: str | None) -> tuple[Entry, Entry | None]:
+        """Settle a submit whose answer was lost: by its task, or with None as not charged.
+
+        Raises:
+            VidgoError: nothing was changed.
+        """
+        entry = await self.find(name)
+        if entry.state != "unknown":
+            raise InvalidRequestError(
+                f"Only a submit whose outcome is unknown can be settled; {entry.id[:8]} is {entry.state}.",
+                remedy="tell_user",
+            )
+        if task_id is None:
+            return entry, await self.journal.resolve(entry.id, task=None)
+        task = await self._task(task_id.strip().removeprefix("task:"))
+        await self.journal.resolve(entry.id, task=task)
+        return entry, await self.journal.record(entry.id, task)
+
+    async def _task(self, task_id: str) -> Task:
+        """Return a task as Vidgo describes it to this key, so that a typing error settles nothing."""
+        known = await self.journal.by_task(self.owner, task_id)
+        if known is not None:
+            what = f"The task {task_id} already belongs to the entry {known.id[:8]}."
+            raise InvalidRequestError(what, remedy="tell_user")
+        try:
+            async with connected(self.settings) as client:
+                return await client.status(task_id)
+        except (NotFoundError, PermissionDeniedError):
+            what = f"Vidgo knows no task {task_id} of this key, so nothing was changed."
+            raise NotFoundError(what, remedy="tell_user") from None
+        except UnavailableError as error:
+            raise error.changed(message=f"The task {task_id} cannot be read at Vidgo. {error.message}") from None
 
 
 @click.group(invoke_without_command=True)
@@ -16,37 +109,33 @@ from vidgo_mcp.cli.context import json_option, settings_of
 @click.option("--summary", is_flag=True, help="Add up the last 24 hours, 7 and 30 days, by quality and tier.")
 @json_option
 @click.pass_context
-def journal(context: click.Context, limit: int, summary: bool, as_json: bool) -> None:
+def journal(context: click.Context, /, limit: int, summary: bool, as_json: bool) -> None:
     """List what was paid for with your key, newest first. Free.
 
     It shows what this computer recorded, needs the key (to know what is yours) and no network.
     """
     if context.invoked_subcommand is not None:
         return
-    from vidgo_mcp.cli import journal_view
-
-    settings = settings_of(context)
-    sys.exit(
-        journal_view.summary(settings, as_json=as_json)
-        if summary
-        else journal_view.listing(settings, limit=limit, as_json=as_json)
-    )
-
-
-def _json_of(context: click.Context, as_json: bool) -> bool:
-    above = context.parent.params["as_json"] if context.parent is not None else False
-    return as_json or bool(above)
+    if summary:
+        report = _found(context, as_json, _spending)
+        click.echo(json_text(report.to_json()) if as_json else journal_view.spending_text(report))
+        return
+    entries = _found(context, as_json, lambda view: view.entries(limit))
+    if as_json:
+        click.echo(json_text({"entries": [journal_view.as_dict(entry) for entry in entries]}))
+    else:
+        click.echo(journal_view.entries_text(entries, journal_path(settings_of(context))))
 
 
 @journal.command("show")
 @click.argument("name", metavar="ID")
 @json_option
 @click.pass_context
-def journal_show(context: click.Context, name: str, as_json: bool) -> None:
+def journal_show(context: click.Context, /, name: str, as_json: bool) -> None:
     """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
-    from vidgo_mcp.cli import journal_view
-
-    sys.exit(journal_view.show(settings_of(context), name, as_json=_json_of(context, as_json)))
+    as_json = _as_json(context, as_json)
+    recorded = journal_view.as_dict(_found(context, as_json, lambda view: view.find(name)))
+    click.echo(json_text(recorded) if as_json else journal_view.entry_text(recorded))
 
 
 @journal.command("export")
@@ -60,11 +149,26 @@ def journal_show(context: click.Context, name: str, as_json: bool) -> None:
 )
 @json_option
 @click.pass_context
-def journal_export(context: click.Context, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
+def journal_export(context: click.Context, /, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
     """Write all entries of your key, newest first, with full prompts."""
-    from vidgo_mcp.cli import journal_view
-
-    sys.exit(journal_view.export(settings_of(context), form, output, as_json=_json_of(context, as_json)))
+    rows = [
+        journal_view.as_dict(entry)
+        for entry in _found(context, _as_json(context, as_json), lambda view: view.entries())
+    ]
+    text = journal_view.as_csv(rows) if form == "csv" else f"{json_text({'entries': rows})}\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        # Never over an existing file: it may be the journal itself. Prompts and signed URLs are private.
+        new = os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(new, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError:
+        raise click.ClickException(f"{output} exists already; name another file.") from None
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written: {plain_reason(error)}.") from None
+    click.echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'} written to {output}.", err=True)
 
 
 @journal.command("resolve")
@@ -73,13 +177,51 @@ def journal_export(context: click.Context, form: Literal["json", "csv"], output:
 @click.option("--not-charged", is_flag=True, help="It was not charged: forget it, so that it may be sent again.")
 @json_option
 @click.pass_context
-def journal_resolve(context: click.Context, name: str, task_id: str | None, not_charged: bool, as_json: bool) -> None:
+def journal_resolve(
+    context: click.Context, /, name: str, task_id: str | None, not_charged: bool, as_json: bool
+) -> None:
     """Settle by hand the entry ID, a submit whose answer was lost. Free.
 
     Compare the balance first: --not-charged for a picture that was charged means that the next one is paid for again.
     """
     if (task_id is None) is not not_charged:
         raise click.UsageError("Say either --task TASK_ID (it was charged) or --not-charged.")
-    from vidgo_mcp.cli import journal_view
+    as_json = _as_json(context, as_json)
+    before, after = _found(context, as_json, lambda view: view.settle(name, task_id))
+    if as_json:
+        settled = {"not_charged": True} if after is None else journal_view.as_dict(after)
+        click.echo(json_text({"settled": before.id, **settled}))
+    else:
+        click.echo(journal_view.settled_text(before, after))
 
-    sys.exit(journal_view.resolve(settings_of(context), name, task_id, as_json=_json_of(context, as_json)))
+
+def _as_json(context: click.Context, as_json: bool) -> bool:
+    """Return whether JSON was asked for, before or after the name of the command."""
+    return as_json or (context.parent is not None and bool(context.parent.params["as_json"]))
+
+
+def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], Awaitable[T]]) -> T:
+    """Return what is found in the journal; where it cannot be used, say so and end the command."""
+    settings = settings_of(context)
+    if journal_path(settings) is None:
+        click.echo(IN_MEMORY, err=True)
+    try:
+        return anyio.run(_read, settings, read)
+    except VidgoError as error:
+        sys.exit(Report(settings, as_json).fail(error))
+
+
+async def _read(settings: Settings, read: Callable[[JournalView], Awaitable[T]]) -> T:
+    account = account_name(settings)
+    if account is None:
+        raise AuthenticationError(missing_key_reason())
+    journal = journal_of(for_reading(settings))
+    try:
+        return await read(JournalView(settings, journal, owner_of(account, "")))
+    finally:
+        await journal.aclose()
+
+
+async def _spending(view: JournalView) -> SpendingReport:
+    async with build_service(for_reading(view.settings)) as service:
+        return await service.spending()

@@ -1,56 +1,107 @@
-"""Turns the arguments of a tool into options of a command: names, words and limits have one definition, the models."""
+"""The options that several commands share; those that a tool has too are made from its model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from vidgo_mcp.models.requests import Arguments
+from vidgo_mcp.settings import Settings, SettingsError, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MORE_HELP: Final[Mapping[str, str]] = {
+    "wait_seconds": "Default 300 here, or VIDGO_WAIT_SECONDS.",
+    "image_urls": "A file that you name may lie anywhere on this computer; it is uploaded to Vidgo. Repeat the option "
+    "for several.",
+}
+"""What a command's help says of an argument beyond the description that its tool has."""
+
+
+class UnusableSettingsError(click.ClickException):
+    """A setting that cannot be used is a mistake in how the command was started."""
+
+    exit_code = 2
+
+
+def overrides_of(context: click.Context) -> dict[str, Any]:
+    """Return the settings that the command line replaces."""
+    return context.ensure_object(dict)
+
+
+def settings_of(context: click.Context) -> Settings:
+    """Return the settings of a command.
+
+    Raises:
+        UnusableSettingsError: one of them cannot be used.
+    """
+    try:
+        return load(**overrides_of(context))
+    except SettingsError as error:
+        raise UnusableSettingsError(str(error)) from None
+
+
+def _override_sandbox(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        overrides_of(context)["sandbox"] = True
+
+
+sandbox_option = click.option(
+    "--sandbox",
+    is_flag=True,
+    expose_value=False,
+    callback=_override_sandbox,
+    help="Use a sandbox inside the process: no key, no cost.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write JSON to stdout: what the MCP tool of this returns, if any."
+)
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the finished picture to FILE as well: a new file, or a folder, in which it gets a readable name; - is "
+    "stdout. That it can be written is checked before anything is paid for.",
+)
+
 
 def options_of(
-    model: type[Arguments],
-    *,
-    leave: tuple[str, ...] = (),
-    names: Mapping[str, str] | None = None,
-    add: Mapping[str, str] | None = None,
+    model: type[Arguments], *, leave: tuple[str, ...] = (), names: Mapping[str, str] | None = None
 ) -> Callable[[F], F]:
-    """Return a decorator that gives a command one option for each argument.
+    """Return a decorator that gives a command one option for each argument of a tool.
 
     Values stay as they were typed: ``read_arguments`` folds and checks them, as it does for a model's call.
 
     Args:
-        model: the arguments of a tool.
+        model: the arguments of the tool.
         leave: arguments that the command takes in another way.
-        names: options that are called otherwise than the argument.
-        add: what the help says beyond the words of the field.
+        names: options that are not called like the argument.
     """
     properties: dict[str, Any] = model.model_json_schema()["properties"]
-    called, more = names or {}, add or {}
+    renamed = names or {}
 
     def decorate(command: F) -> F:
         for name in reversed([name for name in properties if name not in leave]):
-            schema = _plain(properties[name])
+            described = properties[name]
+            # An argument that may be left out is "this or null"; leaving it out is what an option means anyway.
+            schema = described["anyOf"][0] if "anyOf" in described else described
             command = click.option(
-                f"--{called.get(name, name).replace('_', '-')}",
+                f"--{renamed.get(name, name).replace('_', '-')}",
                 name,
                 metavar=_metavar(name, schema),
                 multiple=schema.get("type") == "array",
-                help=f"{schema['description']} {more.get(name, '')}".strip(),
+                help=f"{schema['description']} {MORE_HELP.get(name, '')}".strip(),
             )(command)
         return command
 
     return decorate
 
 
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a value that is given; that it may be left out is what an option means anyway."""
-    chosen: dict[str, Any] = schema["anyOf"][0] if "anyOf" in schema else schema
-    return chosen
+def typed_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that were typed."""
+    return {name: value for name, value in given.items() if value not in (None, ())}
 
 
 def _metavar(name: str, schema: Mapping[str, Any]) -> str:

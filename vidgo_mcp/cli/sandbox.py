@@ -59,3 +59,44 @@ def run(*, port: int, faults: Sequence[str], seconds: tuple[float, float], balan
         anyio.run(serving)
     except OSError as error:
         raise click.ClickException(f"Port {port} cannot be used: {plain_reason(error)}. Try another --port.") from None
+
+
+FAULT_HELP = """\b
+A fault is written endpoint:name, endpoint:name=VALUE, and *N for only the next N requests:
+  --faults submit:lose_answer*1    the answer to the next submit is lost after charging
+  --faults status:slow=5           every status read takes 5 s
+  --faults task:failed             tasks fail, and are refunded
+`vidgo-mcp sandbox --faults help` lists all of them."""
+
+
+@click.command("sandbox", epilog=FAULT_HELP)
+@click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--faults", multiple=True, metavar="FAULT", help="Misbehave like this; repeatable. `help` lists them.")
+@click.option(
+    "--seconds",
+    nargs=2,
+    type=float,
+    default=(3.0, 8.0),
+    show_default=True,
+    metavar="MIN MAX",
+    help="How long tasks take.",
+)
+@click.option(
+    "--credits",
+    "balance",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(0),
+    help="What the account starts with.",
+)
+def sandbox(port: int, faults: Sequence[str], seconds: tuple[float, float], balance: int) -> None:
+    """Serve an imitation of Vidgo on this machine. No key, no cost.
+
+    It keeps accounts, draws real pictures, and misbehaves on request, to try what happens to money when answers are
+    lost.
+    """
+    if "help" in faults:
+        click.echo(fault_list())
+        return
+    check_faults(faults)
+    run(port=port, faults=faults, seconds=seconds, balance=balance)

@@ -1,4 +1,4 @@
-"""Serves several clients of this machine over HTTP, and says in one sentence why it cannot."""
+"""``vidgo-mcp serve``: serves several clients of this machine over HTTP, and says in one sentence why it cannot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import anyio
 import click
 
 from vidgo_mcp.app import MEGABYTE, build_service, configure_logging, remote_disk, state_key
+from vidgo_mcp.cli.options import sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.server.build import build_server
@@ -15,37 +16,37 @@ from vidgo_mcp.server.http import LARGEST_REQUEST, NotLoopbackError, serve_http
 from vidgo_mcp.settings import Settings
 
 
-def run(settings: Settings, *, host: str, port: int) -> None:
-    """Serve until Ctrl-C."""
+@click.command()
+@click.option("--http", is_flag=True, required=True, help="Serve MCP over Streamable HTTP at /mcp.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@sandbox_option
+@click.pass_context
+def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:
+    """Serve several clients of this machine over HTTP. Ctrl-C stops it."""
+    settings = settings_of(context)
     configure_logging(settings.log_level)
-    service = build_service(settings, disk=remote_disk(settings))
     if settings.save_dir not in {None, "off"} or settings.input_dirs:
         click.echo("VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP.", err=True)
     if is_loopback_host(host):
         _check_port(host, port)
-
-    def ready(bound: int) -> None:
-        click.echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True)
-
-    async def serving() -> None:
-        await serve_http(
-            build_server(service, state_key=state_key(settings)),
-            service,
-            host=host,
-            port=port,
-            on_ready=ready,
-            largest_request=_largest_request(settings),
-        )
-
     try:
-        anyio.run(serving)
+        anyio.run(_serve, settings, host, port)
     except NotLoopbackError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _largest_request(settings: Settings) -> int:
-    """Return the bytes of one call that may bring two of the largest pictures, in base64."""
-    return LARGEST_REQUEST + 2 * (settings.max_upload_mb * MEGABYTE * 4 // 3)
+async def _serve(settings: Settings, host: str, port: int) -> None:
+    service = build_service(settings, disk=remote_disk(settings))
+    await serve_http(
+        build_server(service, state_key=state_key(settings)),
+        service,
+        host=host,
+        port=port,
+        on_ready=lambda bound: click.echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True),
+        # One call may bring two of the largest pictures, in base64.
+        largest_request=LARGEST_REQUEST + 2 * (settings.max_upload_mb * MEGABYTE * 4 // 3),
+    )
 
 
 def _check_port(host: str, port: int) -> None:

@@ -1,19 +1,20 @@
-"""How the command line speaks: streams that take any letter, JSON for scripts, and a bar for whoever watches a wait."""
+"""How the command line speaks: UTF-8 whatever the locale, JSON for scripts, and the progress of a wait for people."""
 
 from __future__ import annotations
 
 import errno
 import io
 import json
+import math
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import anyio
+import anyio.to_thread
 import click
 
 if TYPE_CHECKING:
@@ -21,20 +22,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-READING: Final = 0.05
-"""Seconds between looks at whether the person has answered."""
-
-
-class Wait(Protocol):
-    """What shows a wait: called with how far it is and what happens; hidden while something else is on the screen."""
-
-    async def __call__(self, progress: float, message: str) -> None: ...
-
-    def hidden(self) -> AbstractContextManager[None]: ...
+LINE_EVERY: Final = 10.0
+"""Seconds between two lines about a wait, where no bar is shown."""
 
 
 def use_utf8() -> None:
-    """Write UTF-8 whatever the locale says; what cannot be written at all is spelled out instead of failing."""
+    """Write UTF-8 whatever the locale says; what cannot be encoded is spelled out."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -45,77 +38,39 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def echo_json(value: dict[str, Any]) -> None:
-    """Write one JSON document to stdout."""
-    click.echo(json_text(value))
-
-
 def json_text(value: dict[str, Any]) -> str:
     """Return one JSON document."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def plain_reason(error: OSError) -> str:
-    """Return why the system refused, without the details that some libraries add to its words."""
+    """Return why the system refused, without what some libraries add to its words."""
     if error.errno is not None and error.errno in errno.errorcode:
         return os.strerror(error.errno)
     return error.strerror or str(error)
 
 
-@contextmanager
-def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Wait]:
-    """Show how far a wait is: a bar on a terminal, elsewhere a line for each wait, such as when the task has an id.
+class Wait:
+    """Shows a wait as a line now and then: called with its progress, 0 to 100, and what happens."""
 
-    Whoever is killed while waiting can still find the task by that line.
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._next = -math.inf
 
-    Args:
-        console: where the bar goes; stderr by default, which leaves stdout to the result.
-        say: where the lines go; stderr by default.
-    """
-    if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
-        yield _Lines(say or partial(click.echo, err=True))
-        return
-    # Imported here: a server, a script and a price do without Rich.
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
+    async def __call__(self, progress: float, message: str) -> None:
+        now = anyio.current_time()
+        if now >= self._next:
+            self._next = now + LINE_EVERY
+            self._say(message)
 
-    bar = Bar(
-        SpinnerColumn(),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.description}", markup=False),
-        console=console or Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        yield _Shown(bar, bar.add_task("sending", total=100))
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the screen to something else."""
+        yield
 
 
-async def answered(question: str) -> str | None:
-    """Put a question to whoever is at the terminal; return the answer as it was typed, None at the end of the input.
-
-    The thread that reads is left behind when the caller is cancelled: nothing wakes it but the person.
-    """
-    click.echo(question, err=True, nl=False)
-    typed: list[bytes] = []
-
-    def read() -> None:
-        # Not through sys.stdin: a reader left behind would hold its lock when the process ends.
-        with suppress(OSError):
-            typed.append(os.read(sys.stdin.fileno(), 1024))
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    while reader.is_alive():  # noqa: ASYNC110  # an event cannot be set from a thread that is left behind
-        await anyio.sleep(READING)
-    if not typed or not typed[0]:
-        return None
-    return typed[0].decode("utf-8", "replace").strip()
-
-
-class _Shown:
-    """Shows how far a wait is as a bar."""
+class _Bar(Wait):
+    """Shows a wait as a bar."""
 
     def __init__(self, bar: Bar, wait: TaskID) -> None:
         self._bar = bar
@@ -133,20 +88,37 @@ class _Shown:
             self._bar.start()
 
 
-class _Lines:
-    """Says once of each kind of wait how far it is: for a reference, for the upload limit, for the picture."""
+@contextmanager
+def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Wait]:
+    """Show a wait: as a bar on a terminal, elsewhere as lines, so that a killed command has named its task.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._said: set[str] = set()
+    Args:
+        console: where the bar goes; stderr by default, which leaves stdout to the result.
+        say: where the lines go; stderr by default.
+    """
+    if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
+        yield Wait(say or partial(click.echo, err=True))
+        return
+    # Imported here: a script does without Rich.
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
 
-    async def __call__(self, progress: float, message: str) -> None:
-        # What the picture itself is told of has no colon: its line is the one with the id.
-        kind, colon, _ = message.partition(": ")
-        kind = kind if colon else ""
-        if kind not in self._said:
-            self._said.add(kind)
-            self._say(message)
+    bar = Bar(
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console or Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        yield _Bar(bar, bar.add_task("sending", total=100))
 
-    def hidden(self) -> AbstractContextManager[None]:
-        return nullcontext()
+
+async def read_line(question: str) -> str | None:
+    """Ask whoever is at the terminal; return the answer, None at the end of the input."""
+    click.echo(question, err=True, nl=False)
+    # Not through sys.stdin: a cancelled call leaves its thread behind, which would hold the lock of the stream.
+    typed = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1024, abandon_on_cancel=True)
+    return typed.decode("utf-8", "replace").strip() if typed else None

@@ -9,21 +9,19 @@ from typing import Final
 from vidgo_mcp.errors import Money, VidgoError, sentence
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
 from vidgo_mcp.pricing import price_table
-from vidgo_mcp.wording.for_model import estimate_text, notes
+from vidgo_mcp.wording import for_model
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
 
 PROMPT_WIDTH: Final = 76
-FREE_AGAIN: Final = "The same vidgo-mcp generate again finds it, and costs nothing."
+FREE_AGAIN: Final = "The same command again finds it, and costs nothing."
 SANDBOX_ENDED: Final = (
     "The sandbox ended with this command, and its pictures with it. `vidgo-mcp sandbox` serves one that lasts; "
     "`vidgo-mcp demo` saves pictures."
 )
 SANDBOX_SAVED: Final = "The sandbox ended with this command, and its URL with it."
-MONEY: Final[dict[Money, str]] = {
-    "nothing_spent": "Nothing was spent.",
-    "accepted": "The task exists and is paid for.",
-    "unknown": "It is not known whether credits were spent.",
-}
+STOPPED_BEFORE: Final = "Stopped before anything was sent; nothing was spent."
+STOPPED_UNKNOWN: Final = f"Stopped; what became of it could not be read in time. {FREE_AGAIN}"
+MONEY: Final[dict[Money, str]] = {**for_model.MONEY, "accepted": "The task exists and is paid for."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +41,44 @@ class Command:
 
 def task_text(result: TaskResult, command: Command) -> str:
     """Return one task, the URL on a line of its own."""
-    lines = [_headline(result), *(result.image_urls or ()), *_facts(result), *notes(result.notes)]
+    lines = [_headline(result), *(result.image_urls or ()), *_facts(result), *for_model.notes(result.notes)]
     if command.sandbox:
         lines.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
     elif result.outcome == "pending":
         lines += _go_on(result, command)
     elif result.outcome == "finished" and result.task_id and (result.image_urls or result.saved_paths):
         lines.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
-    return "\n".join(line for line in lines if line)
+    return _lines(*lines)
 
 
 def stopped_text(result: TaskResult, command: Command) -> str:
-    """Return what a person who stopped waiting must know: the task goes on, and how to fetch it."""
-    if result.outcome == "finished" and command.options and not command.sandbox:
-        return f"{task_text(result, command)}\nNot written. {_fetch(result, command)}"
-    if result.outcome != "pending":
-        return task_text(result, command)
-    if command.sandbox:
+    """Return what a person who stopped waiting must know: whether the task goes on, and how to fetch it."""
+    if command.sandbox and result.outcome == "pending":
         return f"Stopped. {SANDBOX_ENDED}"
-    if result.task_id is None:
-        return "\n".join(line for line in (_headline(result), *_go_on(result, command)) if line)
-    head = f"Stopped waiting. Task {result.task_id} was accepted ({result.credits} credits) and goes on."
-    return "\n".join([head, *_go_on(result, command)])
+    if result.outcome == "pending" and result.task_id is not None:
+        head = f"Stopped waiting. Task {result.task_id} was accepted ({result.credits} credits) and goes on."
+        return _lines(head, *_go_on(result, command))
+    unwritten = result.outcome == "finished" and command.options and not command.sandbox
+    return _lines(task_text(result, command), f"Not written. {_fetch(result, command)}" if unwritten else "")
 
 
-def not_written_text(why: str, result: TaskResult, command: Command) -> str:
+def stopped_waiting_text(task_id: str | None, command: Command) -> str:
+    """Return what a person must know who stopped waiting for a task, or for the list of tasks."""
+    if not task_id:
+        return "Stopped."
+    return f"Stopped waiting; the task goes on. {fetch_command(Case(task_id=task_id, options=command.options))}"
+
+
+def undelivered_text(error: VidgoError, command: Command) -> str:
     """Return why a finished picture is not where it was wanted, and how it gets there if it can."""
-    if not command.options or command.sandbox:
-        return why
-    return f"{why} The picture is paid for. {_fetch(result, command)}"
+    if error.money != "accepted" or command.sandbox:
+        return error.message
+    return f"{error.message} The picture is paid for. {fetch_command(case_of(error, options=command.options))}"
 
 
 def saved_late_text(path: str | None) -> str:
-    """Return what became of a picture that was still being saved when it was shown."""
-    return (
-        f"Saved as {path}" if path else "Not saved yet: another vidgo-mcp that runs, or the next one, tries it again."
-    )
+    """Return what became of a picture that was still being saved when its result was shown."""
+    return f"Saved as {path}" if path else "Not saved yet: the next vidgo-mcp that runs tries again."
 
 
 def list_text(result: TaskList, command: Command) -> str:
@@ -91,7 +91,7 @@ def list_text(result: TaskList, command: Command) -> str:
 
 def price_text(estimate: Estimate, *, table: bool) -> str:
     """Return a price; ``table`` adds the whole price list."""
-    lines = [estimate_text(estimate)]
+    lines = [for_model.estimate_text(estimate)]
     if table:
         lines += ["", "Credits a picture:"]
         lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(5) for cell in row[1:]) for row in price_table()]
@@ -100,15 +100,14 @@ def price_text(estimate: Estimate, *, table: bool) -> str:
 
 def error_text(error: VidgoError, command: Command) -> str:
     """Return why a command could not be answered, what that means for the money, and what to do."""
-    if error.money == "accepted" and error.task_id:
-        step = fetch_command(case_of(error, options=command.options))
-    else:
-        step = next_step(error.remedy, "person", case_of(error, options=command.options, durable=command.durable))
-    return "\n".join(line for line in (f"Error: {error.message}", MONEY[error.money], step) if line)
+    case = case_of(error, options=command.options, durable=command.durable)
+    fetchable = error.money == "accepted" and error.task_id is not None
+    step = fetch_command(case) if fetchable else next_step(error.remedy, "person", case)
+    return _lines(f"Error: {error.message}", MONEY[error.money], step)
 
 
 def local_time(timestamp: str) -> str:
-    """Return an ISO 8601 time of day in the time zone of this computer, which is where the reader sits."""
+    """Return an ISO 8601 time in the time zone of this computer, which is where the reader sits."""
     return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
@@ -123,6 +122,8 @@ def _headline(result: TaskResult) -> str:
         return f"Failed: {sentence(result.error or '')}{refund}"
     if result.outcome == "unknown":
         return f"Unknown: the answer to the submit was lost; it may have cost {result.credits} credits."
+    if result.remedy == "repeat_with_time":
+        return "Not sent: its references are not ready yet. Nothing was spent."
     if result.task_id is None:
         return f"Vidgo has not answered the submit: the picture may have been paid for ({result.credits} credits)."
     progress = f", {result.progress} %" if result.progress else ""
@@ -149,7 +150,13 @@ def _fetch(result: TaskResult, command: Command) -> str:
 
 
 def _go_on(result: TaskResult, command: Command) -> list[str]:
-    fetch = _fetch(result, command)
+    """Return what to do about a pending task."""
+    if result.remedy == "repeat_with_time":
+        return [next_step("repeat_with_time", "person", Case())]
     if not command.durable:
-        return [fetch, PAYS_AGAIN]
-    return [fetch, FREE_AGAIN if result.task_id else SETTLE]
+        return [_fetch(result, command), PAYS_AGAIN]
+    return [_fetch(result, command), FREE_AGAIN if result.task_id else SETTLE]
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)

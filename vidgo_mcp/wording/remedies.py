@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -15,10 +16,10 @@ Reader = Literal["model", "person"]
 SET_KEY: Final = "Set VIDGO_API_KEY to a valid Vidgo key"
 CHEAPEST: Final = PRICES["low"]["1K"]
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
-PAYS_AGAIN: Final = f"{IN_MEMORY}: the same vidgo-mcp generate again would pay again."
+PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
-    "Compare the balance (`vidgo-mcp doctor` shows it). The same again sends nothing for 24 hours; `vidgo-mcp journal` "
-    "lists it, and `vidgo-mcp journal resolve` settles it by hand."
+    "Compare the balance (`vidgo-mcp doctor` shows it). The same command sends nothing for 24 hours; "
+    "`vidgo-mcp journal` lists the entry, and `vidgo-mcp journal resolve` settles it."
 )
 
 
@@ -113,23 +114,60 @@ def _raise_budget(setting: str, most: int | None) -> str:
     return f"{offer}; only they can raise the limit, {setting} in the server's settings."
 
 
+def _typed_example(case: Case) -> str:
+    if case.facts.example is None:
+        return "Correct the command and run it again."
+    price, example = case.facts.price, dict(case.facts.example)
+    command = "generate" if "prompt" in example else "task" if price is None else "price"
+    words = [command, *(_typed(example.pop(name)) for name in ("prompt", "task_id") if name in example)]
+    for name, value in example.items():
+        option = "image" if name == "image_urls" else name.replace("_", "-")
+        words += [f"--{option} {_typed(one)}" for one in (value if isinstance(value, list | tuple) else [value])]
+    return f"For example: vidgo-mcp {' '.join(words)}{'' if price is None else f' ({price} credits a picture)'}"
+
+
+def _typed(value: object) -> str:
+    return str(value) if re.fullmatch(r"[\w.:/-]+", str(value)) else json.dumps(str(value), ensure_ascii=False)
+
+
+def _run_again_later(case: Case) -> str:
+    when = "a little later" if case.retry_after is None else f"in {case.retry_after:.0f} s"
+    return f"Run the command again {when}; `vidgo-mcp doctor` shows what can be reached."
+
+
+def _generate_again(case: Case) -> str:
+    price = "" if case.facts.price is None else f" {case.facts.price} credits"
+    return f"The same `vidgo-mcp generate` makes it again, and costs{price} again."
+
+
+def _type_nearest(case: Case) -> str:
+    named = f"--image task:{case.facts.other_task}" if case.field == "image_urls" else case.facts.other_task
+    return f"If that one was meant: {named}"
+
+
+def _type_other(case: Case) -> str:
+    step = "Use another picture: a file, an http(s) URL or task:ID."
+    return step if case.facts.path is None else f"If the file as it is now was meant: {case.facts.path}. Else: {step}"
+
+
 def _compare_balance(case: Case) -> str:
     return SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
 
 
-AGAIN: Final = "Run the command again."
+AGAIN: Final = "Run the command again"
 REMEDIES: Final[Mapping[Remedy, Wording]] = {
-    "correct_arguments": Wording(_example, _example),
-    "repeat": Wording("Repeat this exact call: what is already paid for is found again, and not paid twice.", AGAIN),
-    "repeat_later": Wording(
-        _repeat_later, "`vidgo-mcp doctor` shows what can be reached. Wait a little, then run the command again."
+    "correct_arguments": Wording(_example, _typed_example),
+    "repeat": Wording(
+        "Repeat this exact call: what is already paid for is found again, and not paid twice.",
+        f"{AGAIN}; nothing is paid twice.",
     ),
+    "repeat_later": Wording(_repeat_later, _run_again_later),
     "repeat_with_time": Wording(
         "Repeat this call with a larger wait_seconds and otherwise the same arguments: what is uploaded is not "
         "uploaded again.",
-        "Run the command again, with more time if it needs that; what was uploaded is not uploaded again.",
+        f"{AGAIN}, with a larger --wait-seconds if need be; what was uploaded is not uploaded again.",
     ),
-    "make_again": Wording(_make_again, "The same vidgo-mcp generate makes it anew, and costs again."),
+    "make_again": Wording(_make_again, _generate_again),
     "show_picture": Wording("Give the user its URL, or the path of its saved copy.", ""),
     "wait_for_task": Wording(
         "Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command
@@ -144,8 +182,8 @@ REMEDIES: Final[Mapping[Remedy, Wording]] = {
         "Call get_task without task_id: it lists the newest tasks.",
         "`vidgo-mcp task` lists the tasks that are known here.",
     ),
-    "use_nearest_task": Wording(_use_nearest_task, lambda case: f"If that one was meant: {case.facts.other_task}."),
-    "use_other_reference": Wording(_use_other_reference, "Use another picture: a file, an http(s) URL or task:ID."),
+    "use_nearest_task": Wording(_use_nearest_task, _type_nearest),
+    "use_other_reference": Wording(_use_other_reference, _type_other),
     "use_url": Wording(
         "Ask the user for an http(s) URL of the picture: it needs no upload.", "An http(s) URL needs no upload."
     ),
@@ -155,7 +193,7 @@ REMEDIES: Final[Mapping[Remedy, Wording]] = {
     "tell_user": Wording("Tell the user the reason: the same call will not help before something has changed.", ""),
     "ask_user": Wording(
         "Ask the user in the chat. If they agree, repeat this exact call and let them confirm it.",
-        "Run it again, and answer y.",
+        f"{AGAIN}, and answer y.",
     ),
     "respect_refusal": Wording(
         "Do not call again unless the user asks for it. You may offer a cheaper picture; estimate_cost prices it.", ""
@@ -167,11 +205,11 @@ REMEDIES: Final[Mapping[Remedy, Wording]] = {
     ),
     "contact_support": Wording(
         "Give the user the task_id, for Vidgo's support. Another variation pays again: ask the user first.",
-        "Vidgo's support can say more of this task. A raised --variation pays again.",
+        "Vidgo's support can say more about this task. A higher --variation pays again.",
     ),
     "read_log": Wording(
         "Tell the user that the server's log on stderr has the details.",
-        "Run it again with VIDGO_LOG_LEVEL=DEBUG and report what it says.",
+        f"{AGAIN} with VIDGO_LOG_LEVEL=DEBUG, and report what it says.",
     ),
     "set_key": Wording(
         "Ask the user to set VIDGO_API_KEY to a valid Vidgo key in this server's settings, not in the chat, and to "
@@ -186,16 +224,16 @@ REMEDIES: Final[Mapping[Remedy, Wording]] = {
     "raise_max_credits": Wording(_raise_max_credits, lambda case: f"Raise --max-credits to {case.facts.price}."),
     "raise_call_budget": Wording(
         lambda case: _raise_budget("VIDGO_BUDGET_PER_CALL", case.facts.limit),
-        "VIDGO_BUDGET_PER_CALL raises the limit; `vidgo-mcp price` finds a cheaper picture.",
+        "Raise VIDGO_BUDGET_PER_CALL, or find a cheaper picture with `vidgo-mcp price`.",
     ),
     "raise_day_budget": Wording(
         lambda case: _raise_budget("VIDGO_BUDGET_PER_DAY", case.facts.affordable),
-        "VIDGO_BUDGET_PER_DAY raises the limit; `vidgo-mcp price` finds a cheaper picture.",
+        "Raise VIDGO_BUDGET_PER_DAY, or find a cheaper picture with `vidgo-mcp price`.",
     ),
     "raise_confirm_above": Wording(
         "Tell the user the price. They allow it with VIDGO_CONFIRM_ABOVE in the server's settings; a cheaper picture "
         "needs no question.",
-        "Run it on a terminal, where you are asked, or with --yes.",
+        "Run it at a terminal, where you are asked, or with --yes.",
     ),
     "raise_max_upload": Wording(
         "Ask the user for a smaller picture, or to raise VIDGO_MAX_UPLOAD_MB and restart this server.",
@@ -209,7 +247,7 @@ REMEDIES: Final[Mapping[Remedy, Wording]] = {
     "fix_journal": Wording(
         "Tell the user: no picture can be made until the journal works; VIDGO_JOURNAL may name another file, or be "
         "memory. estimate_cost, and get_task with a task_id, still work.",
-        "`vidgo-mcp doctor` says what to do about it; VIDGO_JOURNAL names another file.",
+        _fix_journal,
     ),
 }
 
