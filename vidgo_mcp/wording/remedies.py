@@ -16,7 +16,7 @@ Reader = Literal["model", "person"]
 SET_KEY: Final = "Set VIDGO_API_KEY to a valid Vidgo key"
 CHEAPEST: Final = PRICES["low"]["1K"]
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
-PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
+PAYS_AGAIN: Final = "Run the command again"
 SETTLE: Final = (
     "Compare the balance (`vidgo-mcp doctor` shows it). The same command sends nothing for 24 hours; "
     "`vidgo-mcp journal` lists the entry, and `vidgo-mcp journal resolve` settles it."
