@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 import click
 
-from vidgo_mcp.app import configure_logging
+from vidgo_mcp.app import configure_logging, principal_of
 from vidgo_mcp.cli.output import deliver
 from vidgo_mcp.cli.report import Report
 from vidgo_mcp.cli.terminal import Wait, shown_wait
@@ -59,7 +59,9 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
             tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
             try:
                 with shown_wait() as wait:
-                    found, undelivered = await deliver(service, await work(service, wait), report.output)
+                    found, undelivered = await deliver(
+                        service, principal_of(report.settings), await work(service, wait), report.output
+                    )
             except VidgoError as error:
                 found = error
             except anyio.get_cancelled_exc_class():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from vidgo_mcp.errors import NO_FACTS, Facts, Remedy, VidgoError
+from vidgo_mcp.errors import NO_FACTS, Facts, JournalReason, Remedy, VidgoError
 from vidgo_mcp.pricing import PRICES
 
 Reader = Literal["model", "person"]
@@ -16,7 +16,7 @@ Reader = Literal["model", "person"]
 SET_KEY: Final = "Set VIDGO_API_KEY to a valid Vidgo key"
 CHEAPEST: Final = PRICES["low"]["1K"]
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
-PAYS_AGAIN: Final = "Run the command again"
+PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
     "Compare the balance (`vidgo-mcp doctor` shows it). The same command sends nothing for 24 hours; "
     "`vidgo-mcp journal` lists the entry, and `vidgo-mcp journal resolve` settles it."
@@ -154,6 +154,22 @@ def _compare_balance(case: Case) -> str:
     return SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
 
 
+def _fix_journal(case: Case) -> str:
+    return JOURNAL_REASONS[case.facts.reason or "unwritable"]
+
+
+JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
+    "newer_version": "Update vidgo-mcp, or name another file in VIDGO_JOURNAL.",
+    "other_program": "Name another file in VIDGO_JOURNAL.",
+    "network_folder": "Name a file on a disk of this computer in VIDGO_JOURNAL.",
+    "not_a_file": "Name a file in VIDGO_JOURNAL, not a folder.",
+    "locked": "End the program that holds the journal, or try again.",
+    "disk_full": "Free some space.",
+    "damaged": "Keep the file, and name another one in VIDGO_JOURNAL: what only the old one knows can then be paid for "
+    "again.",
+    "unwritable": "Make it writable for you, or name another file in VIDGO_JOURNAL.",
+}
+"""What a person does about a journal, by the reason why it cannot be used."""
 AGAIN: Final = "Run the command again"
 REMEDIES: Final[Mapping[Remedy, Wording]] = {
     "correct_arguments": Wording(_example, _typed_example),
