@@ -20,7 +20,7 @@ BOAT: Final = ImageRequest(prompt="a boat")
 PRICED: Final = price_request(BOAT)
 EPOCH: Final = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 
-Answer = httpx.Response | Exception | Callable[[], Awaitable[httpx.Response]]
+Answer = httpx.Response | Exception | Callable[[], Awaitable[Any]]
 Call = Callable[[VidgoClient], Awaitable[Any]]
 
 CALLS: Final[dict[str, Call]] = {

@@ -22,31 +22,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.client.conftest import KEY
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.client.download import LARGEST_DOWNLOAD, USER_AGENT, Download, download, is_public, resolve
+from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, _proxy, download, is_public, resolve
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 
-KEY = "vk-live-0123456789"
 PUBLIC = "93.184.216.34"
 LONGEST = 5.0
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 Find = Callable[[str, int], Awaitable[Sequence[str]]]
-Handle = Callable[[httpx.Request], httpx.Response]
 
 
 def names(**known: list[str]) -> Find:
@@ -128,7 +115,7 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(address: str) -
 async def test_a_name_that_leads_to_public_addresses_is_fetched(address: str) -> None:
     transport, requests = network(PICTURE)
     got = await download("https://a.example/c.png", find=names(a_example=[address, PUBLIC]), transport=transport)
-    assert got == Download(b"PNG", "https://a.example/c.png")
+    assert got == b"PNG"
     assert ipaddress.ip_address(requests[0].url.host) == ipaddress.ip_address(address)
 
 
@@ -162,7 +149,7 @@ async def test_loopback_is_fetched_only_where_it_is_allowed_and_other_private_ad
     transport, requests = network(PICTURE)
     for url in ("http://127.0.0.1:8000/c", "http://[::1]:8000/c"):
         got = await download(url, allow_loopback=True, find=names(), transport=transport)
-        assert got.content == b"PNG"
+        assert got == b"PNG"
     for url in ("http://10.0.0.1/c", "http://169.254.169.254/c", "http://0.0.0.0/c"):
         with pytest.raises(PermissionDeniedError):
             await download(url, allow_loopback=True, find=names(), transport=transport)
@@ -243,7 +230,7 @@ async def test_up_to_three_redirects_are_followed_and_each_is_checked() -> None:
     known = names(a_example=[PUBLIC], b_example=["8.8.8.8"], c_example=["10.0.0.1"])
     transport, requests = network(moved("/2"), moved("//b.example/3"), moved("https://a.example/4"), PICTURE)
     got = await download("https://a.example/1", find=known, transport=transport)
-    assert got == Download(b"PNG", "https://a.example/4")
+    assert got == b"PNG"
     assert [request.url.host for request in requests] == [PUBLIC, PUBLIC, "8.8.8.8", PUBLIC]
     assert [request.headers["host"] for request in requests] == ["a.example", "a.example", "b.example", "a.example"]
 
@@ -313,8 +300,8 @@ async def test_a_picture_that_is_too_large_is_not_read_to_its_end(headers: dict[
 async def test_a_picture_of_exactly_the_limit_is_fetched() -> None:
     transport, _ = network(httpx.Response(200, content=b"x" * 1000))
     got = await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
-    assert len(got.content) == 1000
-    assert LARGEST_DOWNLOAD >= 3840 * 2160 * 4
+    assert len(got) == 1000
+    assert MAX_DOWNLOAD >= 3840 * 2160 * 4
 
 
 async def test_a_dripping_picture_ends_at_the_deadline() -> None:
@@ -432,7 +419,7 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_the_checked_ad
     url = f"http://rebound.invalid:{host.port}/c.png?sig=1"
     with anyio.fail_after(LONGEST):
         got = await download(url, find=find, allow_loopback=True)
-    assert got == Download(b"PNG", url)
+    assert got == b"PNG"
     assert asked == ["rebound.invalid"]
     ((path, head),) = host.heads
     assert path == "/c.png?sig=1"
@@ -456,7 +443,7 @@ async def test_the_certificate_must_fit_the_name_although_the_connection_goes_to
     find, _ = rebinding(["127.0.0.1"])
     with anyio.fail_after(LONGEST):
         got = await download(f"https://pictures.invalid:{host.port}/c", find=find, allow_loopback=True)
-        assert got.content == b"PNG"
+        assert got == b"PNG"
         with pytest.raises(UnavailableError):
             await download(f"https://others.invalid:{host.port}/c", find=find, allow_loopback=True)
     assert host.sni == ["pictures.invalid", "others.invalid"]
@@ -493,7 +480,7 @@ async def test_a_proxy_of_the_environment_is_given_the_checked_address_of_a_plai
     monkeypatch.setenv("http_proxy", f"127.0.0.1:{host.port}")
     find, _ = rebinding([PUBLIC])
     with anyio.fail_after(LONGEST):
-        assert (await download("http://pictures.invalid/c", find=find)).content == b"PNG"
+        assert (await download("http://pictures.invalid/c", find=find)) == b"PNG"
     ((path, head),) = host.heads
     assert path == f"http://{PUBLIC}/c"
     assert head["host"] == "pictures.invalid"
@@ -524,14 +511,12 @@ async def test_loopback_pictures_need_no_proxy(address: str, host: Host, monkeyp
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with anyio.fail_after(LONGEST):
         got = await download(f"http://{address}:{host.port}/c", allow_loopback=True, find=rebinding(["127.0.0.1"])[0])
-    assert got.content == b"PNG"
+    assert got == b"PNG"
 
 
 async def test_a_host_that_is_excepted_from_the_proxy_is_connected_directly(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidgo_mcp.client.download import _proxy
-
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "pictures.invalid,other.invalid:8443")
     assert _proxy("https", "a.invalid:443") == "http://127.0.0.1:1"

@@ -156,6 +156,7 @@ def test_a_task_that_was_just_submitted_is_first_read_after_4_s_and_on_demand_af
     polling = of_submitted(100, 100)
     assert (polling.due, polling.poll_now().due) == (104, 102)
     assert [polling.needs_poll(at) for at in (101.9, 102)] == [False, True]
+    assert polling.poll_now().seen(RUNNING, 103).due == 105
     old = of_submitted(100, 400)
     assert old.due > 400
     assert old.poll_now().due <= 400
