@@ -151,7 +151,7 @@ async def test_every_spelling_of_loopback_is_refused_by_the_real_resolver(host: 
     assert requests == []
 
 
-async def test_loopback_is_fetched_only_where_it_is_allowed_and_other_private_addresses_never() -> None:
+async def test_loopback_is_fetched_only_where_allowed_and_other_private_addresses_never() -> None:
     transport, requests = network(PICTURE)
     for url in ("http://127.0.0.1:8000/c", "http://[::1]:8000/c"):
         got = await fetch(url, allow_loopback=True, find=names(), transport=transport)
@@ -433,7 +433,7 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_the_checked_ad
     assert "authorization" not in head
 
 
-async def test_the_certificate_must_fit_the_name_although_the_connection_goes_to_an_address(
+async def test_the_certificate_must_fit_the_name_not_the_address(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = write_certificate(tmp_path, "pictures.invalid")
@@ -493,7 +493,7 @@ async def test_a_proxy_of_the_environment_is_given_the_checked_address_of_a_plai
     assert head["host"] == "pictures.invalid"
 
 
-async def test_a_proxy_of_the_environment_is_given_the_name_for_tls_because_the_certificate_is_for_the_name(
+async def test_a_proxy_of_the_environment_is_given_the_name_for_tls(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{host.port}")

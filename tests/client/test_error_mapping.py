@@ -100,9 +100,9 @@ async def test_each_transport_failure_says_whether_money_may_have_moved(kind: ty
 
 
 def test_a_transport_failure_is_named_in_words_not_by_its_class() -> None:
-    told = {in_words(kind("x")) for kind in leaves() if issubclass(kind, httpx.TransportError)}
-    assert "no answer in time" in told
-    assert all("error" not in words.lower() and "httpx" not in words for words in told)
+    words = {in_words(kind("x")) for kind in leaves() if issubclass(kind, httpx.TransportError)}
+    assert "no answer in time" in words
+    assert all("error" not in each.lower() and "httpx" not in each for each in words)
 
 
 REFUSED = dict.fromkeys((400, 405, 409, 413, 415, 422, 451), InvalidRequestError)

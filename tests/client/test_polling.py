@@ -152,7 +152,7 @@ def test_reads_keep_their_distance_and_every_retry_after_whatever_happens(
             return
 
 
-def test_a_task_that_was_just_submitted_is_first_read_after_4_s_and_on_demand_after_2() -> None:
+def test_a_new_task_is_first_read_after_4_s_and_on_demand_after_2() -> None:
     polling = of_submitted(100, 100)
     assert (polling.due, polling.poll_now().due) == (104, 102)
     assert [polling.needs_poll(at) for at in (101.9, 102)] == [False, True]
@@ -169,7 +169,7 @@ def test_a_task_of_which_nothing_is_known_is_read_at_once_unless_it_was_just_rea
         assert polling.needs_poll(100)
 
 
-def test_failed_reads_are_repeated_after_growing_pauses_that_start_anew_after_a_reading() -> None:
+def test_pauses_after_failed_reads_grow_until_one_succeeds() -> None:
     polling, pauses = of_submitted(), list[float]()
     for event in (BUSY, BUSY, BUSY, BUSY, BUSY, RUNNING, BUSY):
         polling = after(polling, event, 100)

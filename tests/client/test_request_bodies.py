@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.client.conftest import BASE, BOAT, KEY
 from vidgo_mcp.client import DEFAULT_BASE_URL, ImageRequest, Timeouts, VidgoClient, wire
 from vidgo_mcp.client.download import USER_AGENT
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.sizes import RATIOS, parse_size
 from vidgo_mcp.pricing import PRICES, price_request, quote
 
@@ -94,6 +95,15 @@ async def test_an_edit_names_the_edit_model_and_its_references(recorder: Recorde
         "model": "gpt-image-2-edit",
         "input": {"prompt": "a boat", "quality": "low", "size": "1:1", "resolution": "1K", "image_urls": urls},
     }
+
+
+def test_a_request_is_priced_before_the_urls_of_its_references_are_known() -> None:
+    arguments = EditArguments(prompt="a boat", size="4:3", resolution="4K", image_urls=["task:task-1", "boat.png"])
+    priced = price_request(arguments)
+    assert (priced.model, priced.quote.credits, priced.image_urls) == ("gpt-image-2-edit", 4, ())
+    urls = ["https://a.example/1.png", "https://a.example/2.png"]
+    assert wire.submit_body(priced.with_image_urls(urls), None)["input"]["image_urls"] == urls
+    assert price_request(GenerateArguments(prompt="a boat")).model == "gpt-image-2"
 
 
 async def test_a_callback_url_is_sent_only_when_there_is_one(recorder: Recorder) -> None:

@@ -1,4 +1,4 @@
-"""Calls that wait for the same read of a task each get an error of their own, which says what it means for that call."""
+"""Calls that wait for the same read of a task get an error each, which says what it means for that very call."""
 
 from __future__ import annotations
 
