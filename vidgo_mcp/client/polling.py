@@ -158,8 +158,8 @@ class Polling:
         due = max(soonest, self.submitted + self.plan.next_read(now - self.submitted, task.progress))
         if task.phase == "finished" and not task.file_urls:
             empty_since = now if empty_since is None else empty_since
-            believed = empty_since + EMPTY_FILES_SECONDS
-            empty, due = now >= believed, min(due, max(soonest, believed))
+            empty = now - empty_since >= EMPTY_FILES_SECONDS
+            due = min(due, max(soonest, empty_since + EMPTY_FILES_SECONDS))
         return replace(
             self,
             due=due,
