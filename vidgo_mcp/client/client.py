@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random as random_module
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as percent_encode
@@ -88,11 +89,15 @@ class VidgoClient:
         self._random = random
         self._transport = transport
         self._api_key = api_key
-        self._verify = httpx.create_ssl_context()
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
         # looks exactly like an answer that was lost, and would turn an unsent request into an unknown one.
         self._reads = self._pool(keepalive=20)
         self._writes = self._pool(keepalive=0)
+
+    @cached_property
+    def _verify(self) -> ssl.SSLContext:
+        # Made once, and only when needed: that takes longer than a small download.
+        return httpx.create_ssl_context()
 
     def _pool(self, *, keepalive: int) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -102,7 +107,7 @@ class VidgoClient:
                 "User-Agent": USER_AGENT,
                 "Accept": "application/json",
             },
-            verify=self._verify,
+            verify=self._verify if self.base_url.startswith("https:") else False,
             transport=self._transport,
             # No proxy for loopback: it would see the key, and would look for the API on its own machine.
             trust_env=not self._local,
@@ -240,7 +245,7 @@ class VidgoClient:
             UnavailableError: it could not be fetched, or is too large.
         """
         return await download(
-            url, allow_loopback=self._local, seconds=seconds, verify=self._verify, transport=self._transport
+            url, verify=self._verify, allow_loopback=self._local, seconds=seconds, transport=self._transport
         )
 
     async def _call(

@@ -42,22 +42,22 @@ async def resolve(host: str, port: int) -> list[str]:
 async def download(
     url: str,
     *,
+    verify: ssl.SSLContext,
     allow_loopback: bool = False,
     largest: int = MAX_DOWNLOAD,
     seconds: float = DOWNLOAD_SECONDS,
     find: Resolve = resolve,
-    verify: ssl.SSLContext | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> bytes:
     """Return a file over http(s), at most ``largest`` bytes within ``seconds``, after at most 3 redirects.
 
     Args:
         url: where the file is.
+        verify: checks certificates.
         allow_loopback: also allow this machine's own addresses; for an API that itself runs on loopback.
         largest: bytes.
         seconds: for everything together.
         find: resolves a host; replaced in tests.
-        verify: checks certificates; given by whoever downloads often, since making one takes longer than a download.
         transport: replaces the network; for tests.
 
     Raises:
@@ -65,7 +65,7 @@ async def download(
         NotFoundError: the host no longer has the file.
         UnavailableError: it could not be fetched, or is too large.
     """
-    fetcher = _Fetcher(transport, verify or httpx.create_ssl_context(), seconds, allow_loopback, largest, find)
+    fetcher = _Fetcher(transport, verify, seconds, allow_loopback, largest, find)
     try:
         with anyio.fail_after(seconds):
             for _ in range(MAX_REDIRECTS + 1):

@@ -153,12 +153,13 @@ class Polling:
 
     def seen(self, task: Task, now: float) -> Self:
         """Return the state after a reading."""
-        due = self.submitted + self.plan.next_read(now - self.submitted, task.progress)
         soonest, empty_since, empty = now + CLOSEST_READS, self.empty_since, False
+        # The plan has the first read at 4 s, also when somebody asked for one a second before.
+        due = max(soonest, self.submitted + self.plan.next_read(now - self.submitted, task.progress))
         if task.phase == "finished" and not task.file_urls:
             empty_since = now if empty_since is None else empty_since
-            believed = empty_since + EMPTY_FILES_SECONDS
-            empty, due = now >= believed, min(due, max(soonest, believed))
+            empty = now - empty_since >= EMPTY_FILES_SECONDS
+            due = min(due, max(soonest, empty_since + EMPTY_FILES_SECONDS))
         return replace(
             self,
             due=due,

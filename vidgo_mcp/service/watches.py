@@ -67,7 +67,7 @@ class Watch:
         entry_id: the journal's entry of a task that was submitted here. Such a task is read on when nobody waits.
         rate: shared with the other watches of the account.
         read: makes one status read.
-        record: told each reading, with the entry, before anybody who waits is.
+        record: gets each reading with the entry_id, before any caller does.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Watch:
 
     @property
     def failed_for_good(self) -> bool:
-        """Whether waiting is in vain: the task was not submitted here, and Vidgo refuses to tell about it."""
+        """Whether waiting is in vain: the task was not submitted here, and Vidgo refuses to show it."""
         failure = self.polling.failure
         return self._entry_id is None and failure is not None and not failure.retryable
 
@@ -175,7 +175,7 @@ class Watches:
     Args:
         journal: where readings of tasks that were submitted here are recorded.
         open_client: returns the account's client.
-        on_ended: told the last reading of a task, with its entry where the journal could record it.
+        on_ended: gets the last reading of a task, with its entry where the journal has recorded it.
         now: the time of day in seconds since the epoch.
         random: a random number between 0 and 1, for jitter.
     """
