@@ -129,7 +129,7 @@ class Round:
                 self._found.faults[f"task:{name}"] += 1
                 return
 
-    def spoil(self, endpoint: str) -> None:
+    def plan_fault(self, endpoint: str) -> None:
         """Let the vendor misbehave for this request, now and then."""
         if not self._faulty or self._draw.random() >= FAULTY[endpoint]:
             return
@@ -442,8 +442,8 @@ async def _round(number: int, pictures: int, seed: int, found: Found, folder: Pa
     def cast(task: Task) -> None:
         holder[0].cast(task)
 
-    def spoil(endpoint: str) -> None:
-        holder[0].spoil(endpoint)
+    def plan_fault(endpoint: str) -> None:
+        holder[0].plan_fault(endpoint)
 
     # The durable journal asks for the time in a worker thread, where there is no virtual clock.
     journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else VirtualJournal()
@@ -451,7 +451,7 @@ async def _round(number: int, pictures: int, seed: int, found: Found, folder: Pa
     world = World(
         journal,
         cast,
-        spoil,
+        plan_fault,
         funds=FUNDS,
         seed=seed * 1000 + number,
         files=LocalFiles(Folders((photos(folder), save_dir)), save_dir),

@@ -191,7 +191,7 @@ def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
         ("submit:slow=-1", "a number from 0"),
         ("submit:slow=inf", "a number from 0"),
         ("submit:wrong_shape=round", "list or string"),
-        ("submit:refuse=200", "an HTTP status from 300 to 599"),
+        ("submit:charged=200", "an HTTP status from 300 to 599"),
         ("submit:charged=No credits", "an HTTP status from 300 to 599"),
         ("submit:html*0", "at least 1"),
     ],

@@ -118,7 +118,7 @@ async def _with_faults(
     response = None if strikes is None else await fault_before(strikes, request, form, sandbox.now())
     if response is None:
         response = await _handled(handler, request, form)
-        # Only an answer to accepted work can be spoilt: a refusal by the rules stays as it is.
+        # Only an answer to accepted work can go wrong: a refusal by the rules stays as it is.
         if strikes is not None and response.status_code == 200:
             response = await fault_after(strikes, response, request, form)
     if slow is not None:
