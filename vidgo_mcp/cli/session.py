@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -16,6 +15,7 @@ from vidgo_mcp.cli.report import Report
 from vidgo_mcp.cli.terminal import Wait, shown_wait
 from vidgo_mcp.errors import InternalError, VidgoError
 from vidgo_mcp.models.results import TaskList, TaskResult
+from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Service
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.for_person import saved_late_text
@@ -56,7 +56,7 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
     # The service is outermost: a signal cancels the work, and the service can still find out what became of a submit.
     async with service:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
+            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
             try:
                 with shown_wait() as wait:
                     found, undelivered = await deliver(
@@ -82,16 +82,3 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
     if isinstance(found, TaskResult) and found.task_id in service.saved_late:
         click.echo(saved_late_text(service.saved_late[found.task_id]), err=True)
     return code
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
-    """Cancel the scope at the first SIGINT or SIGTERM, and say which it was."""
-    try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                received.append(number)
-                scope.cancel()
-                return
-    except NotImplementedError:
-        # Windows: Ctrl-C cancels the main task instead, and ends in KeyboardInterrupt.
-        return
