@@ -38,14 +38,8 @@ log = logging.getLogger(__name__)
 class Account:
     """One account at Vidgo, as long as the service runs.
 
-    Args:
-        name: from ``account_of``.
-        connect: opens the client, when it is first needed.
-        journal: what was paid for.
-        files: what of this machine's disk may be used.
-        runtime: clock, dice, threads, and the name of this process.
-        tasks: where all that goes on without a caller runs.
-        callback_url: where Vidgo posts results to, if the operator wants that.
+    ``name`` comes from ``account_of``; ``connect`` opens the client when it is first needed; what goes on without a
+    caller runs in ``tasks``; the other arguments are those of ``Service``.
     """
 
     def __init__(

@@ -30,12 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class CallerTasks:
-    """One caller's view of an account's tasks.
-
-    Args:
-        account: the account that pays.
-        owner: whose tasks, from ``Principal.owner``; another's do not exist here.
-    """
+    """One caller's view of an account's tasks: those of another ``owner`` (``Principal.owner``) do not exist here."""
 
     def __init__(self, account: Account, owner: str) -> None:
         self.account = account
@@ -130,11 +125,7 @@ class CallerTasks:
     ) -> TaskResult:
         """Return the result of an entry, and record that somebody received it.
 
-        Args:
-            entry: as it is now.
-            charged: whether this very call caused the submit; None for get_task.
-            notes: what else there is to say, said first.
-            receipt: what the day has cost by now, said last.
+        ``charged`` says whether this very call caused the submit, None for a mere look; ``receipt`` is said last.
         """
         another = None
         entry, unsaved = await self.account.saver.hold(entry)

@@ -41,16 +41,7 @@ class Unready:
 
 
 class Generation:
-    """One call.
-
-    Args:
-        tasks: the caller's tasks, and the account that pays.
-        limits: what the operator allows this caller.
-        arguments: what is wanted.
-        deadline: how long the call may wait.
-        reporter: told how far it is.
-        ask: asks the person.
-    """
+    """One call: ``start`` it, then ``wait`` for its picture."""
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,46 +43,24 @@ class SaveJob:
 
     Attributes:
         path: where the picture is, once it is saved.
-        failure: why the last attempt failed.
-        final: no other attempt will do better.
+        failure: why the last attempt failed; ``final`` when no other attempt will do better.
         attempted: set while no attempt runs.
+        wanted: set to try again at once.
     """
 
     def __init__(self, task_id: str | None) -> None:
         self.task_id = task_id
         self.path: Path | None = None
-        self.attempted = anyio.Event()
         self.failure = ""
         self.final = False
-        self._again = anyio.Event()
-
-    def try_now(self) -> None:
-        """Try again now, if no attempt is running."""
-        if self.attempted.is_set():
-            self.attempted = anyio.Event()
-            self._again.set()
-
-    async def pause(self, seconds: float) -> bool:
-        """Wait for the time of the next attempt, or for ``try_now``; return whether the time has come."""
-        self._again = anyio.Event()
-        self.attempted.set()
-        with anyio.move_on_after(seconds):
-            await self._again.wait()
-            return False
         self.attempted = anyio.Event()
-        return True
+        self.wanted = anyio.Event()
 
 
 class PictureSaver:
     """All pictures of one account that this process saves.
 
-    Args:
-        owner: whose pictures are saved. Another caller's must not show up in this person's folder.
-        journal: says who saves, and remembers where.
-        files: the folder, and what goes into a file.
-        open_client: returns the account's client.
-        runtime: the time of day, threads, and the name of this process.
-        tasks: where jobs run.
+    ``owner`` says whose pictures are saved: another caller's must not show up in this person's folder.
     """
 
     def __init__(
@@ -120,8 +99,10 @@ class PictureSaver:
         job = self.begin(entry)
         if job is None:
             return entry, []
-        # Somebody asks for the picture: why an earlier attempt failed may be over.
-        job.try_now()
+        if job.attempted.is_set():
+            # Somebody asks for the picture: why an earlier attempt failed may be over.
+            job.attempted = anyio.Event()
+            job.wanted.set()
         with anyio.move_on_after(HOLD_SECONDS):
             await job.attempted.wait()
         try:
@@ -157,16 +138,20 @@ class PictureSaver:
         await self._in_thread(_sweep, self._files.save_dir, self._runtime.now())
 
     async def _run(self, entry: Entry, job: SaveJob) -> None:
+        pauses = chain(PAUSES, repeat(PAUSES[-1]))
         try:
-            waited = 0
             while True:
                 async with self._at_once:
                     done = await self._attempt(entry, job)
                 left = (entry.dies_at or 0.0) - self._runtime.now()
                 if done or left < LAST_CHANCE:
                     return
+                job.wanted = anyio.Event()
+                job.attempted.set()
                 # Towards the end of the URL's life the next attempt comes before that end.
-                waited += await job.pause(min(PAUSES[min(waited, len(PAUSES) - 1)], left / 2))
+                with anyio.move_on_after(min(next(pauses), left / 2)):
+                    await job.wanted.wait()
+                job.attempted = anyio.Event() if job.attempted.is_set() else job.attempted
         except Exception:  # the edge of a background task: a picture that cannot be saved must not end all other calls
             log.exception("task %s could not be saved", entry.task_id)
             job.failure = "vidgo-mcp failed, and the server's log on stderr has the details"

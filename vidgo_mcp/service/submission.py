@@ -69,15 +69,7 @@ class Submission:
 
 
 class Submissions:
-    """All submissions of one account in this process.
-
-    Args:
-        journal: where each phase is recorded before it begins.
-        tasks: where they run.
-        runtime: dice, and the name of this process.
-        callback_url: where Vidgo posts results to, if the operator wants that.
-        on_end: told of each one when its fate is known.
-    """
+    """All submissions of one account in this process; ``on_end`` is told of each one when its fate is known."""
 
     def __init__(
         self,
@@ -107,12 +99,8 @@ class Submissions:
     ) -> Submission:
         """Send a reserved intent in the background.
 
-        Args:
-            entry: as it was reserved.
-            request: exactly what was priced.
-            client: what sends it.
-            uploaded: digests of the references that were uploaded for it.
-            seconds: how long it may be tried again while Vidgo provably accepts nothing.
+        ``uploaded`` are the digests of the references that were uploaded for it; it may be tried again for ``seconds``
+        while Vidgo provably accepts nothing.
         """
         submission = self._under_way[entry.id] = Submission(entry, request, uploaded, seconds)
         if self._closing:
@@ -128,16 +116,15 @@ class Submissions:
         self._closing = True
         for submission in self._under_way.values():
             submission.give_up_unsent()
-        await self.all_done()
+        await self._all_done()
 
     async def cancel_all(self) -> None:
         """End what is still under way; what was sent and not answered becomes unknown."""
         for submission in self._under_way.values():
             submission.scope.cancel()
-        await self.all_done()
+        await self._all_done()
 
-    async def all_done(self) -> None:
-        """Wait until nothing is under way."""
+    async def _all_done(self) -> None:
         for submission in list(self._under_way.values()):
             await submission.done.wait()
 

@@ -38,13 +38,8 @@ def entry_result(
 ) -> TaskResult:
     """Return one task as results show it.
 
-    Args:
-        entry: what the journal knows.
-        now: the time of day, seconds since the epoch.
-        saved: where its copies are.
-        charged: whether this very call caused the submit; None in answers of get_task.
-        another: the lowest unused variation, for a picture that was reused.
-        notes: what else there is to say.
+    ``saved`` are its copies; ``charged`` says whether this very call caused the submit, None for a mere look;
+    ``another`` is the lowest unused variation of a picture that was reused.
     """
     intent = entry.intent
     size = parse_size(intent.size)

@@ -45,15 +45,7 @@ class UploadJob:
 
 
 class UploadQueue:
-    """All uploads of one account in this process.
-
-    Args:
-        account: whose uploads they are.
-        journal: shares the pace and the memory of uploads with the other processes of this account.
-        open_client: returns the account's client.
-        runtime: clock and dice.
-        tasks: uploads go on in it when nobody waits for them: they are free, and the next call needs them.
-    """
+    """All uploads of one account in this process. They go on when nobody waits: they are free, and soon needed."""
 
     def __init__(
         self,
@@ -74,10 +66,8 @@ class UploadQueue:
     def start(self, picture: ReferencePicture, line: anyio.Lock) -> UploadJob:
         """Upload these bytes in the background, unless that is under way or their URL is remembered.
 
-        Args:
-            picture: the bytes.
-            line: shared by the uploads of one call. A call stands in line with one of its uploads at a time, so that a
-                call with one picture does not wait for all sixteen of another.
+        ``line`` is shared by the uploads of one call, which stands in line with one of them at a time: a call with one
+        picture does not wait for all sixteen of another.
         """
         job = self._jobs.get(picture.digest)
         if job is None:
@@ -140,11 +130,7 @@ class UploadQueue:
                 return upload.file_url
 
     async def _wait_for_turn(self, digest: str, job: UploadJob, line: anyio.Lock) -> str | None:
-        """Wait until one more upload may begin; whoever waits longest is first.
-
-        Returns:
-            the URL of these bytes, when another process has uploaded them meanwhile; None when the turn has come.
-        """
+        """Wait for a turn, in the order of asking; return the URL if another process has uploaded the bytes by then."""
         job.doing = WAITING
         async with line, self._turns:
             while True:
