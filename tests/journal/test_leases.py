@@ -66,24 +66,6 @@ async def test_only_processes_with_something_under_way_are_asked_about(tmp_path:
     assert asked == [("p2", False)]
 
 
-async def test_renewal_keeps_a_lease_for_as_long_as_it_goes_on(journal: Journal, clock: Clock) -> None:
-    entry = await sent(journal)
-    for _ in range(20):
-        clock.move(RENEWAL)
-        await journal.renew("p1")
-        assert list(await journal.expire()) == []
-    assert await journal.entry(entry.id) == entry
-
-
-async def test_a_reservation_renews_the_lease_of_its_process(journal: Journal, clock: Clock) -> None:
-    first = await sent(journal, intent("a"))
-    clock.move(LEASE - 1)
-    await reserved(journal, intent("b"))
-    clock.move(LEASE - 1)
-    assert list(await journal.expire()) == []
-    assert await journal.entry(first.id) == first
-
-
 async def test_an_answer_after_its_lease_ran_out_is_still_recorded(journal: Journal, clock: Clock) -> None:
     entry = await sent(journal)
     clock.move(LEASE)

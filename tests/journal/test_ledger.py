@@ -68,12 +68,6 @@ async def test_a_price_above_the_whole_budget_never_frees(journal: Journal) -> N
     assert await journal.newest("me", 5) == []
 
 
-async def test_a_budget_may_be_used_up_exactly(journal: Journal) -> None:
-    assert isinstance(await journal.reserve(intent("a", credits=8), process="p1", budget=10), Reserved)
-    assert isinstance(await journal.reserve(intent("b", credits=2), process="p1", budget=10), Reserved)
-    assert isinstance(await journal.reserve(intent("c", credits=1), process="p1", budget=10), Exhausted)
-
-
 async def test_failed_and_old_tasks_leave_room_in_the_budget(journal: Journal, clock: Clock) -> None:
     await ended(journal, FAILED, intent("a"))
     await ended(journal, FINISHED, intent("b"))

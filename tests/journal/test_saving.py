@@ -55,15 +55,6 @@ async def test_a_claim_ends_by_itself_after_three_minutes(journal: Journal, cloc
     assert not await claimed(journal, entry, "p1")
 
 
-async def test_who_claims_again_has_three_minutes_anew(journal: Journal, clock: Clock) -> None:
-    entry = await ended(journal, FINISHED)
-    assert await claimed(journal, entry)
-    clock.move(SAVING - 1)
-    assert await claimed(journal, entry)
-    clock.move(SAVING - 1)
-    assert not await claimed(journal, entry, "p2")
-
-
 async def test_a_claim_ends_at_once_when_its_process_ended(journal: Journal, dead: set[str]) -> None:
     entry = await ended(journal, FINISHED)
     assert await claimed(journal, entry, "p1")
@@ -87,17 +78,6 @@ async def test_of_many_that_take_over_a_dead_claim_one_wins(journal: Journal, de
         for number in range(20):
             group.start_soon(one, number)
     assert sum(won) == 1
-
-
-async def test_neither_expiry_nor_a_set_clock_ends_a_claim_before_its_time(journal: Journal, clock: Clock) -> None:
-    entry = await ended(journal, FINISHED)
-    assert await claimed(journal, entry, "p1")
-    clock.set(-10 * WINDOW)
-    clock.move(SAVING - 1)
-    await journal.expire()
-    assert not await claimed(journal, entry, "p2")
-    clock.move(1)
-    assert await claimed(journal, entry, "p2")
 
 
 @pytest.mark.parametrize("state", ["reserved", "sent", "unknown", "accepted", "empty", "failed"])

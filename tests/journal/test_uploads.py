@@ -48,23 +48,6 @@ async def test_an_upload_is_remembered_until_its_moment(journal: Journal, clock:
     assert await journal.upload_of("me", DIGEST) is None
 
 
-async def test_a_newer_upload_takes_the_place_of_an_older_one(journal: Journal, clock: Clock) -> None:
-    await journal.remember_upload("me", DIGEST, UPLOAD, until=LATER)
-    await journal.remember_upload("me", DIGEST, f"{UPLOAD}?2", until=LATER - 500)
-    assert await journal.upload_of("me", DIGEST) == f"{UPLOAD}?2"
-    clock.at = LATER - 500
-    assert await journal.upload_of("me", DIGEST) is None
-
-
-async def test_an_upload_can_be_forgotten(journal: Journal) -> None:
-    for account, digest in (("me", DIGEST), ("me", OTHER), ("you", DIGEST)):
-        await journal.remember_upload(account, digest, UPLOAD, until=LATER)
-    await journal.forget_upload("me", DIGEST)
-    await journal.forget_upload("me", DIGEST)
-    assert await journal.upload_of("me", DIGEST) is None
-    assert await journal.upload_of("me", OTHER) == await journal.upload_of("you", DIGEST) == UPLOAD
-
-
 async def test_the_uploads_of_a_failed_task_are_forgotten_for_the_whole_account(journal: Journal) -> None:
     for account, digest in (("key", DIGEST), ("key", OTHER), ("key", "task:ef"), ("else", DIGEST)):
         await journal.remember_upload(account, digest, UPLOAD, until=LATER)
@@ -155,35 +138,12 @@ async def test_when_a_hold_ends_the_turns_of_the_last_minute_still_count(journal
     assert await journal.upload_turn("me") == 50
 
 
-async def test_setting_the_time_of_day_does_not_change_turns(journal: Journal, clock: Clock) -> None:
-    for _ in range(5):
-        await journal.upload_turn("me")
-    await journal.hold_uploads("you", 90)
-    clock.set(-100_000)
-    assert await journal.upload_turn("me") == UPLOAD_TURN
-    clock.set(200_000)
-    assert await journal.upload_turn("me") == UPLOAD_TURN
-    assert await journal.upload_turn("you") == 90
-
-
 async def test_turns_and_holds_of_an_earlier_boot_are_free(journal: Journal, clock: Clock) -> None:
     for _ in range(5):
         await journal.upload_turn("me")
     await journal.hold_uploads("you", 90)
     clock.since_boot = BOOTED / 2
     assert await journal.upload_turn("me") == await journal.upload_turn("you") == 0
-
-
-async def test_expiry_forgets_nothing_of_uploads_that_still_counts(journal: Journal, clock: Clock) -> None:
-    await journal.remember_upload("me", DIGEST, UPLOAD, until=LATER)
-    for _ in range(5):
-        await journal.upload_turn("me")
-    await journal.hold_uploads("you", 90)
-    clock.move(50)
-    await journal.expire()
-    assert await journal.upload_of("me", DIGEST) == UPLOAD
-    assert await journal.upload_turn("me") == UPLOAD_TURN - 50
-    assert await journal.upload_turn("you") == 40
 
 
 async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:

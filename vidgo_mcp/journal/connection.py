@@ -105,6 +105,7 @@ class Database:
                 self._connection = opened(self.path)
                 self._identity = _identity(self.path)
                 if self.path is None:
+                    # Python 3.13 warns of a connection that nobody closed.
                     weakref.finalize(self, self._connection.close)
             with transaction(self._connection):
                 recognise(self._connection)
@@ -125,7 +126,7 @@ class Database:
 def step(
     method: Callable[Concatenate[D, sqlite3.Connection, P], T],
 ) -> Callable[Concatenate[D, P], Coroutine[Any, Any, T]]:
-    """Turn a method that works on the connection into an async one: a whole step."""
+    """Make an async method of one that works on the connection: a whole step."""
 
     @wraps(method)
     async def taken(self: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -176,7 +177,7 @@ def opened(path: Path | None) -> sqlite3.Connection:
 
 
 def _prepared(path: Path) -> Path:
-    """Look at the place of a journal, and make a private file where there is none."""
+    """Check the place of a journal, and make a private file where there is none."""
     kind = network_folder(path)
     if kind is not None:
         message = f"it is on a network folder ({kind}), where locks cannot be trusted"
@@ -242,11 +243,10 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
     """Return which file a path leads to right now, None when there is none."""
-    try:
-        found = None if path is None else path.stat()
-    except OSError:
-        return None
-    return None if found is None else (found.st_dev, found.st_ino)
+    with contextlib.suppress(OSError):
+        if path is not None:
+            return (found := path.stat()).st_dev, found.st_ino
+    return None
 
 
 def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str | None) -> JournalError:
@@ -287,5 +287,5 @@ def _reason(error: Exception) -> JournalReason:
 
 
 def _code(error: sqlite3.Error) -> int:
-    # The low byte: the others tell more, for instance that it is locked for a recovery.
+    # The low byte: the others add details, such as that it is locked for a recovery.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

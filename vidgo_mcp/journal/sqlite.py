@@ -214,7 +214,7 @@ class SqliteJournal(Database):
     def upload_turn(self, db: Connection, account: str) -> float:
         now = self._monotonic()
         turn = leases.upload_turn(account, rows.living(db, now, *leases.upload_names(account)), now)
-        if isinstance(turn, float):
+        if not isinstance(turn, leases.Lease):
             return turn
         rows.keep(db, turn)
         return 0.0
