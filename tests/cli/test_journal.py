@@ -17,17 +17,11 @@ from vidgo_mcp.sandbox import SANDBOX_KEY
 
 
 @pytest.fixture
-def paid(world: Callable[..., Any], invoke: Callable[..., Any]) -> Any:
-    """A sandbox that lost the answer to the first submit, and the journal that remembers it, with a finished one."""
+def paid(world: Callable[..., Any]) -> Any:
+    """A sandbox that lost the answer to the first submit, and the journal that remembers it, with an accepted one."""
     here = world("submit:lose_answer*1")
-    variables = {"VIDGO_BASE_URL": here.url, "VIDGO_API_KEY": SANDBOX_KEY}
-
-    def run(*arguments: str, **more: str) -> Any:
-        return invoke(arguments, **(variables | more))
-
-    run("generate", "a red fox")
-    run("generate", "=an owl, at night", "--quality", "medium", "--size", "16:9")
-    here.run = run
+    assert here.run("generate", "a red fox").exit_code == 5
+    here.paid("=an owl, at night", "--quality", "medium", "--size", "16:9")
     return here
 
 
@@ -40,24 +34,21 @@ def test_the_list_is_newest_first_and_says_what_is_unknown(paid: Any) -> None:
     listed = paid.run("journal")
     assert listed.exit_code == 0
     lines = listed.stdout.splitlines()
-    assert lines[0].split()[1:4] == ["finished", "3", "credits"]
+    assert lines[0].split()[1:4] == ["accepted", "3", "credits"]
     assert lines[1] == "    16:9, 1K, medium, variation 1: =an owl, at night"
     assert lines[2].split()[1:4] == ["unknown", "2", "credits"]
     assert "1 outcome is unknown" in lines[4]
     assert len(paid.run("journal", "--limit", "1").stdout.splitlines()) == 2
-    assert [entry["state"] for entry in entries(paid)] == ["finished", "unknown"]
+    assert [entry["state"] for entry in entries(paid)] == ["accepted", "unknown"]
 
 
 def test_one_entry_is_shown_by_its_id_its_beginning_or_its_task(paid: Any) -> None:
-    finished, unknown = entries(paid)
-    for name in (finished["id"], finished["id"][:8], finished["task_id"], f"task:{finished['task_id']}"):
-        assert json.loads(paid.run("journal", "show", name, "--json").stdout) == finished
+    accepted, unknown = entries(paid)
+    for name in (accepted["id"], accepted["id"][:8], accepted["task_id"], f"task:{accepted['task_id']}"):
+        assert json.loads(paid.run("journal", "show", name, "--json").stdout) == accepted
     plain = paid.run("journal", "show", unknown["id"]).stdout
     assert "state        unknown" in plain
     assert "prompt       a red fox" in plain
-    (saved,) = finished["saved_paths"]
-    assert Path(saved).is_file()
-    assert f"saved_paths  {saved}\n" in paid.run("journal", "show", finished["id"]).stdout
     for name in ("none-such", "", unknown["id"][:3]):
         missing = paid.run("journal", "show", name)
         assert (missing.exit_code, missing.stdout) == (1, "")
@@ -65,7 +56,11 @@ def test_one_entry_is_shown_by_its_id_its_beginning_or_its_task(paid: Any) -> No
 
 
 def test_the_export_has_every_entry_and_never_the_key(paid: Any, tmp_path: Path) -> None:
+    assert paid.run("task", entries(paid)[0]["task_id"]).exit_code == 0
     known = entries(paid)
+    (saved,) = known[0]["saved_paths"]
+    assert Path(saved).is_file()
+    assert f"saved_paths  {saved}\n" in paid.run("journal", "show", known[0]["id"]).stdout
     assert json.loads(paid.run("journal", "export").stdout)["entries"] == known
     table = paid.run("journal", "export", "--format", "csv").stdout
     rows = list(csv.DictReader(io.StringIO(table)))
@@ -102,14 +97,13 @@ def test_the_summary_adds_up_by_period_quality_and_tier(paid: Any) -> None:
 
 
 def test_an_unknown_submit_is_settled_by_its_task_which_vidgo_is_asked_for(paid: Any) -> None:
-    finished, unknown = entries(paid)
-    lost = next(task_id for task_id in paid.sandbox.tasks if task_id != finished["task_id"])
-    for wrong, says in (("task-none", "Vidgo knows no task task-none"), (finished["task_id"], "belongs to the entry")):
+    accepted, unknown = entries(paid)
+    lost = next(task_id for task_id in paid.sandbox.tasks if task_id != accepted["task_id"])
+    for wrong, says in (("task-none", "Vidgo knows no task task-none"), (accepted["task_id"], "belongs to the entry")):
         refused = paid.run("journal", "resolve", unknown["id"], "--task", wrong)
         assert refused.exit_code == 1
         assert says in refused.stderr
-        assert "Nothing was changed." in refused.stderr
-        assert entries(paid) == [finished, unknown]
+        assert entries(paid) == [accepted, unknown]
     settled = paid.run("journal", "resolve", unknown["id"][:8], "--task", lost)
     assert settled.exit_code == 0
     assert settled.stdout.startswith(f"Settled: the task {lost} is recorded")
@@ -120,27 +114,27 @@ def test_an_unknown_submit_is_settled_by_its_task_which_vidgo_is_asked_for(paid:
 
 
 def test_an_unknown_submit_is_settled_as_not_charged_and_may_then_be_sent_again(paid: Any) -> None:
-    finished, unknown = entries(paid)
-    refused = paid.run("journal", "resolve", finished["id"], "--not-charged")
+    accepted, unknown = entries(paid)
+    refused = paid.run("journal", "resolve", accepted["id"], "--not-charged")
     assert refused.exit_code == 1
-    assert "is finished. Nothing was changed." in refused.stderr
+    assert "is accepted." in refused.stderr
     settled = json.loads(paid.run("journal", "resolve", unknown["id"], "--not-charged", "--json").stdout)
     assert settled == {"settled": unknown["id"], "not_charged": True}
-    assert entries(paid) == [finished]
-    assert paid.run("generate", "a red fox").exit_code == 0
+    assert entries(paid) == [accepted]
+    paid.paid("a red fox")
     assert paid.movements() == [("charge", 2), ("charge", 3), ("charge", 2)]
 
 
 @pytest.mark.parametrize("options", [[], ["--task", "task-1", "--not-charged"]])
 def test_settling_says_exactly_one_thing(invoke: Callable[..., Any], options: list[str]) -> None:
-    refused = invoke(["journal", "resolve", "abcd", *options], VIDGO_API_KEY="key")
+    refused = invoke("journal", "resolve", "abcd", *options, VIDGO_API_KEY="key")
     assert refused.exit_code == 2
     assert "either --task TASK_ID" in refused.stderr
 
 
 def test_a_task_that_cannot_be_read_settles_nothing(paid: Any) -> None:
     _, unknown = entries(paid)
-    paid.sandbox.add_fault("status:refuse=500")
+    paid.sandbox.add_fault("status:broken_json*9")
     refused = paid.run("journal", "resolve", unknown["id"], "--task", "task-1")
     assert refused.exit_code == 1
     assert entries(paid)[1]["state"] == "unknown"
@@ -159,25 +153,25 @@ EVERY = (["journal"], ["journal", "--summary"], ["journal", "export"], ["journal
 
 @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
 def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any], arguments: list[str]) -> None:
-    refused = invoke(arguments)
+    refused = invoke(*arguments)
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "VIDGO_API_KEY is not set." in refused.stderr
-    error = json.loads(invoke([*arguments, "--json"]).stdout)
+    error = json.loads(invoke(*arguments, "--json").stdout)
     assert (error["category"], error["money"]) == ("authentication", "nothing_spent")
 
 
 @pytest.mark.parametrize("arguments", EVERY, ids=" ".join)
 def test_a_journal_in_memory_has_nothing_to_show(invoke: Callable[..., Any], arguments: list[str]) -> None:
-    shown = invoke(arguments, VIDGO_JOURNAL="memory", VIDGO_API_KEY="key")
-    assert "The journal is in memory" in shown.output
-    assert "nothing to show" in invoke(arguments, VIDGO_SANDBOX="1").output
+    shown = invoke(*arguments, VIDGO_JOURNAL="memory", VIDGO_API_KEY="key")
+    assert "The journal is in memory" in shown.stderr
+    assert "nothing to show" in invoke(*arguments, VIDGO_SANDBOX="1").stderr
 
 
 def test_a_journal_that_cannot_be_used_is_named_with_what_to_do(invoke: Callable[..., Any], tmp_path: Path) -> None:
     broken = tmp_path / "broken.db"
     broken.write_bytes(b"not a database, but long enough to be taken for one" * 100)
     for arguments in EVERY:
-        refused = invoke(arguments, VIDGO_JOURNAL=str(broken), VIDGO_API_KEY="key")
+        refused = invoke(*arguments, VIDGO_JOURNAL=str(broken), VIDGO_API_KEY="key")
         assert refused.exit_code == 1
         assert str(broken) in refused.stderr
-        assert "vidgo-mcp doctor" in refused.stderr
+        assert "VIDGO_JOURNAL" in refused.stderr

@@ -13,21 +13,17 @@ from PIL import Image
 
 from vidgo_mcp.cli.typed_files import typed_references
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.service import LocalFiles
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links need a privilege on Windows")
 
 
 @pytest.fixture
-def run(world: Callable[..., Any], invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Runs the command against a sandbox, in a folder with a photo; the home has another one."""
+def here(world: Callable[..., Any], tmp_path: Path) -> Any:
+    """A sandbox, and a folder with a photo to run commands in; the home has another one."""
     served = world()
-    monkeypatch.chdir(served.vidgo.folder)
     picture(served.vidgo.folder / "photo.png", "red")
     picture(tmp_path / "home" / "photo.png", "green")
-    variables = {"VIDGO_BASE_URL": served.url, "VIDGO_API_KEY": SANDBOX_KEY, "VIDGO_SAVE_DIR": "off"}
-    served.run = lambda *arguments: invoke(arguments, **variables)
     return served
 
 
@@ -38,26 +34,27 @@ def picture(path: Path, colour: str) -> None:
 @pytest.mark.parametrize(
     "spelled", ["photo.png", "./photo.png", "../work/photo.png", "{folder}/photo.png", "file://{folder}/photo.png"]
 )
-def test_a_file_is_uploaded_however_it_is_spelled_and_paid_for_once(run: Any, spelled: str) -> None:
-    first = run.run("generate", "at night", "--image", "photo.png", "--json")
-    again = run.run("generate", "at night", "--image", spelled.format(folder=run.vidgo.folder.as_posix()), "--json")
-    made, found = json.loads(first.stdout), json.loads(again.stdout)
-    assert (made["outcome"], made["model"]) == ("finished", "gpt-image-2-edit")
-    assert (found["task_id"], found["reused"]) == (made["task_id"], True)
-    assert run.movements() == [("charge", 2)]
+def test_a_file_is_uploaded_however_it_is_spelled_and_paid_for_once(here: Any, spelled: str) -> None:
+    task_id = here.paid("at night", "--image", "photo.png")
+    name = spelled.format(folder=here.vidgo.folder.as_posix())
+    found = json.loads(here.run("generate", "at night", "--image", name, "--wait-seconds", "0", "--json").stdout)
+    assert (found["task_id"], found["model"], found["reused"]) == (task_id, "gpt-image-2-edit", True)
+    assert here.movements() == [("charge", 2)]
 
 
-def test_a_file_of_the_home_folder_is_another_picture(run: Any) -> None:
+def test_a_file_of_the_home_folder_is_another_picture(here: Any) -> None:
     for name in ("photo.png", "~/photo.png"):
-        assert run.run("generate", "at night", "--image", name).exit_code == 0
-    assert run.movements() == [("charge", 2)] * 2
+        here.paid("at night", "--image", name)
+    assert here.movements() == [("charge", 2)] * 2
 
 
 @on_posix
-def test_a_link_is_followed_to_the_file_that_is_meant(run: Any, tmp_path: Path) -> None:
-    (run.vidgo.folder / "link.png").symlink_to(tmp_path / "home" / "photo.png")
-    assert run.run("generate", "at night", "--image", "link.png").exit_code == 0
-    assert run.movements() == [("charge", 2)]
+def test_a_link_is_followed_to_the_file_that_is_meant(here: Any, tmp_path: Path) -> None:
+    (here.vidgo.folder / "link.png").symlink_to(tmp_path / "home" / "photo.png")
+    task_id = here.paid("at night", "--image", "link.png")
+    meant = here.run("generate", "at night", "--image", "~/photo.png", "--wait-seconds", "0", "--json")
+    assert json.loads(meant.stdout)["task_id"] == task_id
+    assert here.movements() == [("charge", 2)]
 
 
 @pytest.mark.parametrize(
@@ -73,13 +70,13 @@ def test_a_link_is_followed_to_the_file_that_is_meant(run: Any, tmp_path: Path) 
         ("file://server/photo.png", "files of other machines are never opened"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_the_services_own_error_and_free(run: Any, typed: str, says: str) -> None:
-    (run.vidgo.folder / "notes.txt").write_text("no picture")
-    refused = run.run("generate", "at night", "--image", typed)
+def test_a_file_that_cannot_be_used_is_the_services_own_error_and_free(here: Any, typed: str, says: str) -> None:
+    (here.vidgo.folder / "notes.txt").write_text("no picture")
+    refused = here.run("generate", "at night", "--image", typed)
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert says in refused.stderr
     assert "othing was spent" in refused.stderr
-    assert [record for record in run.sandbox.requests if record.method == "POST"] == []
+    assert here.posts() == []
 
 
 def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
@@ -95,16 +92,3 @@ def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
     assert wider.folders is not None
     assert wider.folders.allowed == (tmp_path / "allowed", here / "a", here / "home")
     assert (wider.save_dir, wider.folders.home) == (disk.save_dir, str(tmp_path / "home"))
-
-
-def test_a_command_that_ends_before_all_is_uploaded_says_that_nothing_was_spent(run: Any) -> None:
-    names = [f"{number}.png" for number in range(7)]
-    for number, name in enumerate(names):
-        Image.new("RGB", (64, 48), (number, 0, 0)).save(run.vidgo.folder / name)
-    images = [part for name in names for part in ("--image", name)]
-    # In real time: one second for the first five, and at least a minute for the others.
-    ended = run.run("generate", "at night", *images, "--wait-seconds", "0")
-    assert ended.exit_code == 1
-    assert "nothing was spent" in ended.stderr
-    assert "what was uploaded is not uploaded again" in ended.stderr
-    assert run.movements() == []

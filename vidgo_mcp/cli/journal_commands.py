@@ -98,7 +98,8 @@ class JournalView:
             what = f"Vidgo knows no task {task_id} of this key, so nothing was changed."
             raise NotFoundError(what, remedy="tell_user") from None
         except UnavailableError as error:
-            raise error.changed(message=f"The task {task_id} cannot be read at Vidgo. {error.message}") from None
+            what = f"The task {task_id} cannot be read at Vidgo. {error.message}"
+            raise error.changed(message=what, money="nothing_spent") from None
 
 
 @click.group(invoke_without_command=True)

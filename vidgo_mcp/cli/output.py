@@ -95,7 +95,7 @@ def prove_writable(place: str) -> None:
         OSError: it cannot be made.
     """
     # Named like an unfinished picture: should this process be killed here, saving another one sweeps it away.
-    trial = Path(place, f".vidgo-{secrets.token_hex(8)}.part") if Path(place).is_dir() else place
+    trial = Path(place, f".vidgo-{secrets.token_hex(8)}.part") if place and Path(place).is_dir() else place
     os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     Path(trial).unlink()
 
@@ -115,5 +115,6 @@ async def deliver(
     except VidgoError as error:
         return result, error.changed(money="accepted", task_id=result.task_id)
     except OSError as error:
-        message = f"{output.typed} could not be written: {plain_reason(error)}."
+        place = "stdout" if output.typed == STDOUT else output.typed
+        message = f"{place} could not be written: {plain_reason(error)}."
         return result, UnavailableError(message, money="accepted", task_id=result.task_id)
