@@ -73,8 +73,8 @@ class Disk:
             return read_inline(source.value, largest=self.largest)
         if self.folders is None:
             raise UnusableError(
-                "this server reads no local files: give an http(s) URL, task:<task_id>, or the picture itself as "
-                "data:image/png;base64,..."
+                "this server reads no local files",
+                "give an http(s) URL, task:<task_id>, or the picture itself as data:image/png;base64,...",
             )
         return self.folders.read(source.value)
 
@@ -96,12 +96,12 @@ class Disk:
 
     def saved_picture(self, entry: Entry) -> ReferencePicture | None:
         """Return a saved copy as a reference, None when there is none that can be used. Blocks."""
-        from vidgo_mcp.files.images import checked
+        from vidgo_mcp.files.images import validate_image
 
         content = self.copy(entry)
         try:
             # Named by the digest that the journal has: when its upload turns out to be lost, that one is forgotten.
-            return None if content is None else replace(checked(content), digest=entry.saved_digest or "")
+            return None if content is None else replace(validate_image(content), digest=entry.saved_digest or "")
         except UnusableError:
             return None
 

@@ -231,16 +231,15 @@ def store(disk: Disk, content: bytes, entry: Entry) -> tuple[Path, str]:
         UnavailableError: the bytes are no picture, or half of one.
     """
     # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
-    from vidgo_mcp.files.images import checked
+    from vidgo_mcp.files.images import validate_image
     from vidgo_mcp.files.naming import file_name
     from vidgo_mcp.files.writer import save
 
     try:
         # A connection can end early without saying so; half a picture must not count as saved.
-        extension = checked(content).extension
+        extension = validate_image(content).extension
     except UnusableError as error:
-        what = str(error).partition(":")[0]
-        raise UnavailableError(f"What its URL gave cannot be used: {what}.") from None
+        raise UnavailableError(f"What its URL gave cannot be used: {error.reason}.") from None
 
     assert disk.save_dir is not None
     if disk.facts:
@@ -269,13 +268,6 @@ def labelled(content: bytes, entry: Entry) -> bytes:
         task_id=entry.task_id or "",
     )
     return with_facts(content, facts)
-
-
-def unlabelled(content: bytes) -> bytes:
-    """Return a picture without the facts that ``labelled`` put inside. Blocks."""
-    from vidgo_mcp.files.metadata import without_facts
-
-    return without_facts(content)
 
 
 def _swept(folder: Path, now: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, UnavailableError, VidgoError
+from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, Remedy, UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import MADE, UPLOADED, Journal
 from vidgo_mcp.models.references import ReferenceSource, read_reference
@@ -58,6 +58,7 @@ async def _references(arguments: GenerateArguments, disk: Disk, in_thread: InThr
         return []
     references: list[Reference] = []
     faults: list[Fault] = []
+    remedy: Remedy = InvalidRequestError.default_remedy
     for index, text in enumerate(arguments.image_urls):
         source = read_reference(text)
         try:
@@ -65,10 +66,11 @@ async def _references(arguments: GenerateArguments, disk: Disk, in_thread: InThr
         except UnusableError as error:
             name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
             faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(name)}: {error}"))
+            remedy = error.remedy or remedy
         else:
             references.append(Reference(source, picture))
     if faults:
-        raise InvalidRequestError.from_faults(faults)
+        raise InvalidRequestError.from_faults(faults).changed(remedy=remedy)
     return references
 
 

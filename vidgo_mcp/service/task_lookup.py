@@ -6,7 +6,7 @@ from vidgo_mcp.errors import NotFoundError, PermissionDeniedError
 from vidgo_mcp.journal import Entry, in_window
 from vidgo_mcp.models.results import TaskResult, View
 from vidgo_mcp.service import task_results
-from vidgo_mcp.service.picture_saver import FETCHING, labelled, unlabelled
+from vidgo_mcp.service.picture_saver import FETCHING, labelled
 from vidgo_mcp.service.waiting import Deadline, Progress, ProgressReporter
 from vidgo_mcp.service.workshop import Workshop
 
@@ -74,7 +74,7 @@ async def picture(
 
 
 async def file(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult, bytes]:
-    """Return a finished picture as it is saved, with the facts about it inside where they are wanted, else without.
+    """Return a finished picture as it is saved, with the facts about it inside where they are wanted.
 
     It may take as long as saving does: somebody wants this very file.
 
@@ -85,9 +85,6 @@ async def file(shop: Workshop, task_id: str, caller: str) -> tuple[TaskResult, b
     entry = await shop.known(shop.owner(caller), task_id)
     if entry is not None and shop.disk.facts:
         content = await shop.in_thread(labelled, content, entry)
-    elif entry is not None:
-        # The copy may have been saved when they were still wanted.
-        content = await shop.in_thread(unlabelled, content)
     return result, content
 
 
