@@ -109,7 +109,7 @@ def mime_type(name: str) -> str:
 
 
 @st.composite
-def fault_after(draw: st.DrawFn) -> bytes:
+def damaged(draw: st.DrawFn) -> bytes:
     """Return a picture with some bytes changed, a piece cut out, and something added."""
     content = bytearray(PICTURES[draw(st.sampled_from(sorted(PICTURES)))])
     # Most of what a parser believes stands at the beginning.
@@ -125,5 +125,5 @@ def fault_after(draw: st.DrawFn) -> bytes:
 
 _STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x40\0\0\0WEBP", b"")
 
-hostile: Final = fault_after() | st.builds(bytes.__add__, st.sampled_from(_STARTS), st.binary(max_size=300))
+hostile: Final = damaged() | st.builds(bytes.__add__, st.sampled_from(_STARTS), st.binary(max_size=300))
 """Bytes that anybody can have made."""

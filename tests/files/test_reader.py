@@ -134,7 +134,14 @@ class TestOnAnySystem:
         (disk.allowed / "relative.png").symlink_to("../out/secret.png")
         (disk.allowed / "folder").symlink_to(disk.outside)
         (disk.allowed / "chain.png").symlink_to("link.png")
-        for name in ("link.png", "relative.png", "folder/secret.png", "folder", "chain.png", "sub/../folder/secret.png"):
+        for name in (
+            "link.png",
+            "relative.png",
+            "folder/secret.png",
+            "folder",
+            "chain.png",
+            "sub/../folder/secret.png",
+        ):
             assert disk.is_outside(name), name
             assert disk.is_outside(disk.allowed / name), name
 
