@@ -208,25 +208,6 @@ class TestOnAnySystem:
         assert set(folder.parent.iterdir()) == around
         assert names(folder) == ["fox-1.png", "fox-2.png"]
 
-    def test_threads_that_save_at_the_same_time_all_keep_their_pictures(self, folder: Path) -> None:
-        count = 8
-        barrier = threading.Barrier(count, timeout=WAIT)
-        where: dict[int, Path] = {}
-
-        def work(number: int) -> None:
-            barrier.wait()
-            where[number] = save(b"%d" % number * 1000, folder, fox)
-
-        threads = [threading.Thread(target=work, args=[number]) for number in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=WAIT)
-        assert {number: path.read_bytes() for number, path in where.items()} == {
-            number: b"%d" % number * 1000 for number in range(count)
-        }
-        assert len(names(folder)) == count
-
 
 @settings(max_examples=50, deadline=None)  # each picture waits for the disk
 @given(st.lists(st.sampled_from([b"", b"a", b"b", b"ab", b"ba"]), max_size=12))
@@ -306,7 +287,8 @@ def test_the_same_picture_is_not_written_again(folder: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "write", refuse)
     assert [save(content, folder, fox) for content in (CONTENT, OTHER)] == where
-    write_to(where[0], CONTENT, overwrite=False)
+    for overwrite in (False, True):
+        write_to(where[0], CONTENT, overwrite=overwrite)
 
 
 def test_the_names_end_at_a_thousand(folder: Path) -> None:
@@ -438,6 +420,29 @@ def test_a_folder_that_must_not_be_written_to_is_an_error(place_of_nobody: Path)
         assert names(place_of_nobody) == []
     finally:
         place_of_nobody.chmod(0o700)
+
+
+@posix
+@pytest.mark.parametrize("any_system", ["hard links", "no hard links"], indirect=True)
+@pytest.mark.usefixtures("any_system")
+def test_threads_that_save_at_the_same_time_all_keep_their_pictures(folder: Path) -> None:
+    count = 8
+    barrier = threading.Barrier(count, timeout=WAIT)
+    where: dict[int, Path] = {}
+
+    def work(number: int) -> None:
+        barrier.wait()
+        where[number] = save(b"%d" % number * 1000, folder, fox)
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=WAIT)
+    assert {number: path.read_bytes() for number, path in where.items()} == {
+        number: b"%d" % number * 1000 for number in range(count)
+    }
+    assert len(names(folder)) == count
 
 
 @pytest.fixture

@@ -78,18 +78,6 @@ async def test_the_facts_are_left_out_where_they_are_not_wanted(folder: Path) ->
         assert saved.read_bytes() == (await world.service.file(made.task_id or ""))[1]
 
 
-async def test_facts_that_are_no_longer_wanted_are_taken_out_of_the_copy(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as first:
-        made = await first.finished(prompt="a secret plan")
-        assert b"secret" in files(folder)[0].read_bytes()
-        private = Disk(Folders((folder,)), folder, facts=False)
-        async with World(disk=private, sandbox=first.sandbox, journal=first.journal) as second:
-            _, content = await second.service.file(made.task_id or "")
-            assert b"secret" not in content
-            assert pixels_of(content) == pixels_of(files(folder)[0].read_bytes())
-            assert downloads(second) == 0
-
-
 async def test_a_picture_that_somebody_wants_as_a_file_may_take_as_long_as_saving_it() -> None:
     async with World(seconds=5, faults=["file:slow=90"]) as world:
         made = await world.finished()
