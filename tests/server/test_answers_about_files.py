@@ -141,7 +141,7 @@ async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
     async with World(files=elsewhere, seconds=5) as world, calling(world) as caller:
         error = await caller.error("edit_image", **FOX, image_urls=reference)
         for word in words:
-            assert word in error["message"]
+            assert word in f"{error['message']} {error['next_step']}"
         assert world.wire.seen == []
         assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
 

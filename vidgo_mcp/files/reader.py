@@ -142,13 +142,15 @@ def _content(real: Path, root: Path, largest: int) -> bytes:
         _refuse_unless_regular(found)
         # The size is not believed: files of /proc have none, and others grow.
         content = b"" if found.st_size > largest else _read(file, largest + 1)
+        if folder is None and _resolved(real) != real:
+            raise UnusableError(*_CHANGED)
         try:
             # Asked last, and of the name: a hard link to a file from outside may have been removed since it was
             # opened. One name, and this is it: so the file lies here.
             last = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             raise UnusableError(*_CHANGED) from None
-        if not os.path.samestat(last, found) or (folder is None and _resolved(real) != real):
+        if not os.path.samestat(last, found):
             raise UnusableError(*_CHANGED)
         if last.st_nlink > 1:
             raise UnusableError("it is a hard link, so the same file may lie elsewhere", "make a copy and name that")

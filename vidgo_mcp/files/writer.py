@@ -58,7 +58,7 @@ def save(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
 def write_to(path: Path, content: bytes, *, overwrite: bool) -> None:
     """Write a picture to a file that a person named, in a folder that exists.
 
-    A file with the very same bytes is no other one. Overwriting replaces a symbolic link, not the file it leads to.
+    A file with the very same bytes is left as it is. Overwriting replaces a symbolic link, not the file it leads to.
 
     Raises:
         FileExistsError: something else is there, and may not be overwritten or is no file.
@@ -67,6 +67,8 @@ def write_to(path: Path, content: bytes, *, overwrite: bool) -> None:
     if not overwrite:
         if not _created_or_found(path, content):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        return
+    if _adopted(path, content):
         return
     if path.exists() and not path.is_file():
         # A system that allows it would put the picture in the place of /dev/null.
