@@ -78,8 +78,8 @@ def open_descriptors() -> int:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> LocalFiles:
-    return LocalFiles(tmp_path)
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path)
 
 
 @pytest.fixture(params=["step by step", "by its path"])
@@ -95,12 +95,12 @@ def any_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.usefixtures("any_system")
 class TestOnAnySystem:
     @pytest.mark.parametrize("form", ["fox.png", "sub/.././/fox.png", "{0}/fox.png", "{0}/sub/../fox.png"])
-    def test_a_name_inside_may_be_spelled_in_many_ways(self, disk: LocalFiles, form: str) -> None:
+    def test_a_name_inside_may_be_spelled_in_many_ways(self, disk: Disk, form: str) -> None:
         before = open_descriptors()
         assert disk.read(form.format(disk.allowed)) == GREEN
         assert open_descriptors() == before
 
-    def test_names_are_looked_for_in_each_folder_in_order(self, disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_names_are_looked_for_in_each_folder_in_order(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(disk.outside)
         assert disk.refusal("secret.png") == disk.nowhere()
         disk.put("out/sub/plain", b"")
@@ -119,14 +119,14 @@ class TestOnAnySystem:
             *("file://{out}/secret.png", "file://{in}/%2e%2e/out/secret.png", "file://{in}%2F..%2Fout%2Fsecret.png"),
         ],
     )
-    def test_a_picture_outside_is_refused(self, disk: LocalFiles, tmp_path: Path, form: str) -> None:
+    def test_a_picture_outside_is_refused(self, disk: Disk, tmp_path: Path, form: str) -> None:
         for folder in ("in2", "home"):
             (tmp_path / folder).mkdir(exist_ok=True)
             disk.put(f"{folder}/secret.png", RED)
         assert disk.is_outside(form.replace("{in}", str(disk.allowed)).replace("{out}", str(disk.outside)))
 
     @posix
-    def test_a_link_counts_by_where_it_leads(self, disk: LocalFiles) -> None:
+    def test_a_link_counts_by_where_it_leads(self, disk: Disk) -> None:
         (disk.allowed / "inward.png").symlink_to("fox.png")
         (disk.allowed / "sub" / "up").symlink_to("..")
         assert disk.read("sub/up/sub/up/inward.png") == GREEN
@@ -146,7 +146,7 @@ class TestOnAnySystem:
             assert disk.is_outside(disk.allowed / name), name
 
     @posix
-    def test_nothing_reveals_what_exists_outside(self, disk: LocalFiles) -> None:
+    def test_nothing_reveals_what_exists_outside(self, disk: Disk) -> None:
         (disk.allowed / "folder").symlink_to(disk.outside)
         (disk.allowed / "dangling.png").symlink_to(disk.outside / "missing.png")
         os.mkfifo(disk.outside / "pipe")
@@ -161,7 +161,7 @@ class TestOnAnySystem:
         for name in names:
             assert disk.read(disk.outside / name / "../../in/fox.png") == GREEN, name
 
-    def test_a_hard_link_and_what_is_no_file_are_refused(self, disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_hard_link_and_what_is_no_file_are_refused(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
         os.link(disk.secret, disk.allowed / "hard.png")
         assert disk.refusal("hard.png") == (
             "it is a hard link, so the same file may lie elsewhere: make a copy and name that"
@@ -179,7 +179,7 @@ class TestOnAnySystem:
                 for name in ("pipe.png", "socket.png", "a.png"):
                     assert disk.refusal(name) == NOT_REGULAR, name
 
-    def test_a_missing_file_is_said_to_be_missing(self, disk: LocalFiles) -> None:
+    def test_a_missing_file_is_said_to_be_missing(self, disk: Disk) -> None:
         error = disk.error("zebra.gif")
         assert (error.reason, error.remedy) == (disk.nowhere(), "add_input_dir")
         assert disk.refusal(disk.allowed / "zebra" / "one.gif") == MISSING
@@ -189,7 +189,7 @@ class TestOnAnySystem:
         assert disk.refusal(disk.allowed / "missing" / "fox.png", folders) == MISSING
 
     @pytest.mark.parametrize("typed", ["Fox.PNG", "fox.jpg", "fxo.png"])
-    def test_a_missing_file_names_the_one_that_was_nearly_meant(self, disk: LocalFiles, typed: str) -> None:
+    def test_a_missing_file_names_the_one_that_was_nearly_meant(self, disk: Disk, typed: str) -> None:
         if (disk.allowed / typed).exists():
             pytest.skip("this file system does not tell them apart")
         for name in (typed, str(disk.allowed / typed)):
@@ -199,7 +199,7 @@ class TestOnAnySystem:
 
     @posix
     def test_a_file_that_is_swapped_while_it_is_opened_is_refused(
-        self, disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+        self, disk: Disk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def link() -> None:
             disk.inner.unlink()
@@ -224,7 +224,7 @@ class TestOnAnySystem:
 
     @posix
     def test_a_folder_that_is_swapped_while_a_file_is_opened_gives_nothing_away(
-        self, disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+        self, disk: Disk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         disk.put("in/sub/fox.png", GREEN)
         disk.put("out/fox.png", RED)
@@ -249,7 +249,7 @@ class TestOnAnySystem:
 
     @posix
     def test_a_hard_link_that_is_removed_after_it_was_opened_is_refused(
-        self, disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+        self, disk: Disk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """With the link the number of names goes back to one, which alone proves nothing."""
         link = disk.allowed / "hard.png"
@@ -264,7 +264,7 @@ class TestOnAnySystem:
             with swapped(monkeypatch, "hard.png", after=swap):
                 assert disk.refusal("hard.png") == CHANGED
 
-    def test_a_file_with_more_bytes_than_the_most_is_refused(self, disk: LocalFiles) -> None:
+    def test_a_file_with_more_bytes_than_the_most_is_refused(self, disk: Disk) -> None:
         folders = Folders((disk.allowed,), largest=3 * MB)
         disk.put("in/large.png", GREEN + bytes(3 * MB - len(GREEN)))
         assert folders.read("large.png").content == GREEN
@@ -303,7 +303,7 @@ def swapped(
 
 @posix
 def test_a_folder_that_becomes_a_link_before_it_is_opened_is_refused(
-    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def swap(folder: Path) -> None:
         folder.rename(folder.with_name("away"))
@@ -320,7 +320,7 @@ def test_a_folder_that_becomes_a_link_before_it_is_opened_is_refused(
 
 @linux
 def test_names_of_a_folder_known_by_its_path_are_not_told_once_it_was_swapped(
-    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.scandir
 
@@ -336,7 +336,7 @@ def test_names_of_a_folder_known_by_its_path_are_not_told_once_it_was_swapped(
 
 @posix
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_thread_that_swaps_all_the_time_never_gets_anything_from_outside(disk: LocalFiles, what: str) -> None:
+def test_a_thread_that_swaps_all_the_time_never_gets_anything_from_outside(disk: Disk, what: str) -> None:
     target = disk.allowed / "sub" / "secret.png"
     target.write_bytes(GREEN)
     good, bad = disk.allowed / "good", disk.allowed / "bad"
@@ -366,7 +366,7 @@ def test_a_thread_that_swaps_all_the_time_never_gets_anything_from_outside(disk:
 
 
 @posix
-def test_the_folder_itself_may_be_a_link_and_is_looked_up_at_each_read(disk: LocalFiles, tmp_path: Path) -> None:
+def test_the_folder_itself_may_be_a_link_and_is_looked_up_at_each_read(disk: Disk, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(disk.allowed)
     folders = Folders((link,))
@@ -378,20 +378,20 @@ def test_the_folder_itself_may_be_a_link_and_is_looked_up_at_each_read(disk: Loc
     assert "outside" in disk.refusal(disk.inner, folders)
 
 
-def test_the_type_comes_from_the_bytes_and_not_from_the_name(disk: LocalFiles) -> None:
+def test_the_type_comes_from_the_bytes_and_not_from_the_name(disk: Disk) -> None:
     disk.folders = Folders((disk.allowed,), home=str(disk.allowed))
     disk.put("in/a photo.png", PICTURES["jpeg"])
     for name in ("a photo.png", "~/a photo.png", (disk.allowed / "a photo.png").as_uri()):
         assert disk.folders.read(name).mime_type == "image/jpeg"
 
 
-def test_without_folders_no_file_is_read(disk: LocalFiles) -> None:
+def test_without_folders_no_file_is_read(disk: Disk) -> None:
     error = disk.error(disk.inner, Folders(()))
     assert (error.reason, error.advice, error.remedy) == ("no local file may be read", None, "add_input_dir")
 
 
 @linux
-def test_a_link_that_this_process_may_not_look_into_is_outside(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_this_process_may_not_look_into_is_outside(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: object, **_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
@@ -402,7 +402,7 @@ def test_a_link_that_this_process_may_not_look_into_is_outside(disk: LocalFiles,
 
 
 @posix
-def test_a_chain_of_thousands_of_links_is_no_crash(disk: LocalFiles) -> None:
+def test_a_chain_of_thousands_of_links_is_no_crash(disk: Disk) -> None:
     (disk.allowed / "0").symlink_to("fox.png")
     for number in range(1, 3000):
         (disk.allowed / str(number)).symlink_to(str(number - 1))
@@ -412,7 +412,7 @@ def test_a_chain_of_thousands_of_links_is_no_crash(disk: LocalFiles) -> None:
 
 
 @linux
-def test_devices_and_files_of_the_kernel_are_refused_where_they_may_be_read(disk: LocalFiles) -> None:
+def test_devices_and_files_of_the_kernel_are_refused_where_they_may_be_read(disk: Disk) -> None:
     everywhere = Folders((Path("/"),))
     for name in ("/dev/zero", "/dev/full"):
         assert disk.refusal(name, everywhere) == NOT_REGULAR
@@ -424,7 +424,7 @@ def test_devices_and_files_of_the_kernel_are_refused_where_they_may_be_read(disk
 
 
 @posix
-def test_a_huge_file_is_refused_without_reading_it(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_file_is_refused_without_reading_it(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     with disk.inner.open("r+b") as file:
         file.truncate(1 << 40)
     monkeypatch.setattr(os, "read", lambda *_: pytest.fail("it was read"))
@@ -433,7 +433,7 @@ def test_a_huge_file_is_refused_without_reading_it(disk: LocalFiles, monkeypatch
 
 
 @posix
-def test_a_file_that_grows_while_it_is_read_is_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_while_it_is_read_is_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = os.read, []
 
     def growing(descriptor: int, most: int) -> bytes:
@@ -448,7 +448,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(disk: LocalFiles, monkeyp
     assert sum(asked) <= 4 * MB
 
 
-def test_what_is_no_picture_is_refused_without_showing_its_content(disk: LocalFiles) -> None:
+def test_what_is_no_picture_is_refused_without_showing_its_content(disk: Disk) -> None:
     disk.put("in/empty.png", b"")
     disk.put("in/text.png", b"the launch code is 0000")
     assert disk.refusal("empty.png") == "it is empty"
@@ -457,7 +457,7 @@ def test_what_is_no_picture_is_refused_without_showing_its_content(disk: LocalFi
 
 @posix
 def test_a_file_or_folder_without_permission_is_refused(place_of_nobody: Path) -> None:
-    disk = LocalFiles(place_of_nobody)
+    disk = Disk(place_of_nobody)
     disk.put("in/sub/fox.png", GREEN)
     disk.inner.chmod(0)
     (disk.allowed / "sub").chmod(0)
@@ -471,7 +471,7 @@ def test_a_file_or_folder_without_permission_is_refused(place_of_nobody: Path) -
 
 
 @posix
-def test_a_disk_that_fails_and_a_name_that_is_too_long_are_refused(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_and_a_name_that_is_too_long_are_refused(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert disk.refusal("x" * 256) == "it cannot be read (File name too long)"
 
     def failing(*_: object) -> bytes:
@@ -481,7 +481,7 @@ def test_a_disk_that_fails_and_a_name_that_is_too_long_are_refused(disk: LocalFi
     assert disk.refusal("fox.png") == "it cannot be read (Input/output error)"
 
 
-def test_a_missing_folder_names_the_one_that_was_nearly_meant(disk: LocalFiles) -> None:
+def test_a_missing_folder_names_the_one_that_was_nearly_meant(disk: Disk) -> None:
     disk.put("in/sub/owl.png", GREEN)
     for name in ("SUB/owl.png", "subb/owl.png"):
         if not (disk.allowed / name).exists() and os.name == "posix":
@@ -501,7 +501,7 @@ def test_a_missing_folder_names_the_one_that_was_nearly_meant(disk: LocalFiles) 
     ],
     ids=ascii,
 )
-def test_a_near_name_can_be_given_back_as_it_is_shown(disk: LocalFiles, there: bytes, typed: str) -> None:
+def test_a_near_name_can_be_given_back_as_it_is_shown(disk: Disk, there: bytes, typed: str) -> None:
     disk.inner.unlink()
     disk.put(f"in/{os.fsdecode(there)}", RED)
     advice = disk.error(typed).advice
@@ -509,6 +509,6 @@ def test_a_near_name_can_be_given_back_as_it_is_shown(disk: LocalFiles, there: b
     assert disk.read(advice.removeprefix('did you mean "').removesuffix('"?')) == RED
 
 
-def test_only_so_many_names_are_looked_through(disk: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_names_are_looked_through(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_LISTED", 0)
     assert disk.refusal("fxo.png") == disk.nowhere()
