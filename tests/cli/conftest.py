@@ -170,10 +170,17 @@ def world(vidgo: Vidgo) -> Iterator[Callable[..., World]]:
 
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs a command inside the test's own process, which is cheap; answers like a click result."""
+    """Run a command inside the test's own process, which is cheap; the answer is a click result.
+
+    It looks for its picture as soon as the sandbox may have it: when to look is a matter for the tests of the client.
+    """
     from click.testing import CliRunner
 
     from vidgo_mcp.cli.main import cli
+    from vidgo_mcp.client import polling
+
+    monkeypatch.setattr(polling, "FIRST_READ", 0.6)
+    monkeypatch.setattr(polling, "CLOSEST_READS", 0.3)
 
     def run(arguments: Sequence[str], **environment: str) -> Any:
         return CliRunner().invoke(cli, arguments, env=environment)
