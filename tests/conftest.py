@@ -32,7 +32,6 @@ from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
 from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, Service, account_of
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.limits import Ask, cannot_ask
-from vidgo_mcp.service.runtime import InThread
 from vidgo_mcp.service.waiting import ProgressReporter, silence
 
 BASE = "http://127.0.0.1:8787"
@@ -165,7 +164,7 @@ class World:
         callback_url: str | None = None,
         limits: Limits | None = None,
         files: LocalFiles | None = None,
-        threads: Callable[[], InThread] = lambda: at_once,
+        threads: Callable[[], Any] = lambda: at_once,
         process: str = "this process",
     ) -> None:
         self.sandbox = sandbox or Sandbox(

@@ -20,11 +20,11 @@ class Full(VirtualJournal):
 
     def __init__(self, step: str, times: int = 1) -> None:
         super().__init__()
-        self._step = step
+        self._failing = step
         self._times = times
 
     def _fail(self, step: str) -> None:
-        if step == self._step and self._times > 0:
+        if step == self._failing and self._times > 0:
             self._times -= 1
             raise OSError(28, "No space left on device")
 

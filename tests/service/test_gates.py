@@ -45,15 +45,6 @@ async def test_a_picture_that_is_being_made_for_somebody_passes_max_credits_zero
         assert (await world.finished(max_credits=0)).task_id == task_id
 
 
-async def test_a_bad_argument_is_found_before_the_missing_key() -> None:
-    async with World(key=None) as world:
-        with pytest.raises(InvalidRequestError):
-            await world.make(image_urls=["/home/me/cat.png"])
-        with pytest.raises(InvalidRequestError) as refused:
-            await world.service.make(world.principal(), GenerateArguments(prompt="a fox", size="1024x1024"))
-        assert refused.value.field == "resolution"
-
-
 async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_set() -> None:
     async with World(key=None) as world:
         estimate = await world.service.estimate(

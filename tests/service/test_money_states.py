@@ -135,7 +135,7 @@ async def test_a_finished_picture_is_returned_for_the_window_without_a_request()
         again = await world.finished()
         assert (again.image_urls, again.expires_at) == (made.image_urls, made.expires_at)
         assert (again.remedy, again.next_variation) == ("show_picture", 2)
-        assert again.age == pytest.approx(DAY - 80, abs=1)
+        assert again.age == pytest.approx(DAY - 80, abs=5)
         assert len(world.wire.seen) == requests
         assert world.movements() == [("charge", LOW)]
 
@@ -162,7 +162,7 @@ async def test_a_finish_without_a_file_is_read_for_a_minute_then_refused_for_the
         assert made.task_id is not None
         reads = world.reads()
         finished_reads = [at for at in reads if at >= 20]
-        assert 60 <= finished_reads[-1] - finished_reads[0] <= 63
+        assert 60 <= round(finished_reads[-1] - finished_reads[0], 3) <= 63
         for pause in (1.0, DAY - 200):
             await anyio.sleep(pause)
             with pytest.raises(UnavailableError) as refused:

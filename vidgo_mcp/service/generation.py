@@ -149,10 +149,11 @@ class Generation:
             return Unready(intent, f"{ready}; nothing is reserved or spent. The uploads go on.")
         ticket = await self._consent(intent)
         client = await self._account.client()
+        entry: Entry | None = None
         with anyio.CancelScope(shield=True):
             match await self._reserve(intent, ticket):
-                case Existing(entry):
-                    return entry
+                case Existing(known):
+                    return known
                 case Exhausted() as full:
                     raise self._limits.budget.refusal(intent.credits, full)
                 case ConsentUsed():
@@ -165,6 +166,7 @@ class Generation:
                         uploaded=ready.uploaded,
                         seconds=self._deadline.left_for_id(),
                     )
+        assert entry is not None
         self._account.forget_balance()
         self._notes += warnings
         self._charged = True
