@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import World, news
 from vidgo_mcp.errors import AuthenticationError, BudgetError, InvalidRequestError
-from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
+from vidgo_mcp.models.requests import EstimateArguments
 
 pytestmark = pytest.mark.anyio
 

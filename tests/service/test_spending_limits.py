@@ -10,11 +10,10 @@ import pytest
 
 from tests.conftest import DAY, NOON, World, news
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.journal import Existing, Intent, Reservation, Reserved
+from vidgo_mcp.journal import Intent, Reserved
 from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import Budget, Limits
-from vidgo_mcp.service.limits import Answer, Question
 
 pytestmark = pytest.mark.anyio
 
@@ -216,29 +215,20 @@ async def test_what_a_dead_process_had_reserved_does_not_hold_the_budget_of_a_li
         assert (await world.finished()).credits_charged == LOW
 
 
-async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gives_up() -> None:
-    asked: list[int] = []
-
-    async def slow_yes(question: Question) -> Answer:
-        asked.append(question.credits)
-        await anyio.sleep(5)
-        return Answer("accepted", ticket=f"ticket {len(asked)}")
-
-    async with World(limits=Limits(confirm_above=1), seconds=5) as world:
-        reserve = world.journal.reserve
-        met: list[Reserved] = []
-
-        async def crossed(intent: Intent, **how: Any) -> Reservation:
-            # Somebody else's reservation of the same picture, which is released before anything is sent.
-            if not met:
-                first = await reserve(intent, process="somebody else")
-                assert isinstance(first, Reserved)
-                met.append(first)
-                await world.journal.release(first.entry.id)
-                return Existing(first.entry)
-            return await reserve(intent, **how)
-
-        world.journal.reserve = crossed  # type: ignore[method-assign]
-        made = await world.finished(ask=slow_yes)
-        assert (made.credits_charged, asked) == (LOW, [LOW])
-        assert world.movements() == [("charge", LOW)]
+async def test_a_report_has_what_the_pictures_of_three_periods_cost() -> None:
+    async with World(limits=limits(day=20), faults=["task:failed*1"]) as world:
+        await world.make(prompt="a failed one")
+        await world.finished(quality="high")
+        await anyio.sleep(2 * DAY)
+        for number in range(2):
+            await world.finished(prompt=f"fox {number}")
+        await world.finished(size="1:1", resolution="2K")
+        report = await world.service.spending(world.principal())
+        day, week, month = report.periods
+        assert [(line.quality, line.tier, line.pictures, line.credits) for line in day.lines] == [
+            ("low", "1K", 2, 4),
+            ("low", "2K", 1, 4),
+        ]
+        assert (day.period, day.pictures, day.credits) == ("24 h", 3, 8)
+        assert [(p.period, p.pictures, p.credits) for p in (week, month)] == [("7 d", 4, 20), ("30 d", 4, 20)]
+        assert (report.budget_per_day, report.budget_left) == (20, 12)
