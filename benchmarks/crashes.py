@@ -36,6 +36,7 @@ from unittest.mock import patch
 
 import anyio
 import httpx
+from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 from benchmarks.folder import faults_of
 from benchmarks.harness import clock
@@ -51,7 +52,6 @@ from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.service import Disk, Service, account_of
-from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -17,13 +17,13 @@ import httpx
 import trio
 import trio.testing
 from PIL import Image
+from vidgo_mcp.sandbox.accounts import Account
+from vidgo_mcp.sandbox.briefs import Brief
+from vidgo_mcp.sandbox.gallery import Gallery
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal, SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
-from vidgo_mcp.sandbox.accounts import Account
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.gallery import Gallery
 from vidgo_mcp.service import LocalFiles, Service, account_of
 
 T = TypeVar("T")

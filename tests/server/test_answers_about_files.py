@@ -131,7 +131,9 @@ async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(folder: P
     ("elsewhere", "words"),
     [
         pytest.param(LocalFiles(Folders(())), ("VIDGO_INPUT_DIRS", "restart"), id="nothing may be read"),
-        pytest.param(LocalFiles(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"),
+        pytest.param(
+            LocalFiles(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"
+        ),
     ],
 )
 @pytest.mark.parametrize("reference", ["cat.png", "/etc/passwd", "~/cat.png", "file:///etc/passwd"])

@@ -156,7 +156,10 @@ async def answered(caller: Caller, world: World, tool: str, arguments: dict[str,
 @example(("edit_image", {"prompt": "a fox", "image_urls": "[" * 5000}))
 def test_any_arguments_get_a_well_formed_answer(call: tuple[str, dict[str, Any]]) -> None:
     async def answer() -> None:
-        async with World(seconds=1) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode="auto") as client:
+        async with (
+            World(seconds=1) as world,
+            Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode="auto") as client,
+        ):
             await answered(Caller(client, {}), world, *call)
 
     on_virtual_clock(answer)

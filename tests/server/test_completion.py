@@ -70,14 +70,20 @@ async def values(
 
 
 async def test_completion_is_announced(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         assert client.server_capabilities.completions is not None
         assert client.server_capabilities.prompts is not None
         assert client.server_capabilities.resources is not None
 
 
 async def test_matches_at_the_beginning_come_first_and_newer_tasks_before_older() -> None:
-    async with World() as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         for task_id in ("Ab1", "xab2", "aB3", "other", "yAB4"):
             await record(world, task_id)
         found = await completed(client, TASK, "ab")
@@ -92,7 +98,10 @@ async def test_matches_at_the_beginning_come_first_and_newer_tasks_before_older(
 async def test_a_hundred_tasks_are_offered_and_whether_there_are_more(
     tasks: int, total: int | None, more: bool
 ) -> None:
-    async with World() as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         for number in range(tasks):
             await record(world, f"task-{number}")
         found = await completed(client, TASK, "task-")
@@ -113,7 +122,10 @@ async def test_pictures_are_offered_only_while_they_can_be_had() -> None:
 
 
 async def test_a_dead_picture_is_offered_no_more() -> None:
-    async with World() as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         await record(world, "task-1")
         assert await values(client, IMAGE, "") == ["task-1"]
         await anyio.sleep(DAY)
@@ -122,7 +134,10 @@ async def test_a_dead_picture_is_offered_no_more() -> None:
 
 
 async def test_the_picture_of_an_edit_is_completed_with_and_without_its_prefix() -> None:
-    async with World() as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         for task_id in ("one", "two"):
             await record(world, task_id)
         for typed, expected in (
@@ -146,7 +161,10 @@ async def test_each_caller_is_offered_their_own_tasks() -> None:
 
 @pytest.mark.parametrize("brief", [PICTURE_BRIEF, EDIT_BRIEF], ids=lambda brief: brief.name)
 async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(brief: PromptReference) -> None:
-    async with World(key=None) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         assert await values(client, brief, "", "size") == ["auto", *RATIOS]
         assert await values(client, brief, "", "resolution") == list(TIERS)
         assert await values(client, brief, "", "quality") == list(QUALITIES)
@@ -165,7 +183,10 @@ async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(brief: P
 async def test_where_any_text_will_do_nothing_is_offered(
     ref: ResourceTemplateReference | PromptReference, argument: str
 ) -> None:
-    async with World() as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         await record(world, "task-1")
         assert await values(client, ref, "", argument) == []
 
@@ -182,7 +203,10 @@ async def test_where_any_text_will_do_nothing_is_offered(
 async def test_an_unknown_template_or_prompt_is_the_protocols_error(
     ref: ResourceTemplateReference | PromptReference, said: str
 ) -> None:
-    async with World() as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         with pytest.raises(MCPError) as caught:
             await completed(client, ref, "")
         assert caught.value.error.code == -32602

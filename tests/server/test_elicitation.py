@@ -56,7 +56,9 @@ class Person:
 
 @asynccontextmanager
 async def with_person(world: World, era: str, person: Person | None) -> AsyncGenerator[Caller]:
-    async with Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era, elicitation_callback=person) as client:
+    async with Client(
+        build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era, elicitation_callback=person
+    ) as client:
         listed = await client.list_tools()
         yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})
 

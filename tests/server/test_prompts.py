@@ -50,7 +50,10 @@ def refusal(name: str, arguments: Mapping[str, str] | None) -> str:
 @pytest.mark.anyio
 @pytest.mark.parametrize("era", ERAS)
 async def test_both_briefs_are_listed_and_read_without_key_or_network(era: Any) -> None:
-    async with World(key=None) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         listed = await client.list_prompts()
         assert {p.name: [(a.name, a.required) for a in p.arguments or ()] for p in listed.prompts} == ARGUMENTS
         if era == "auto":
@@ -70,7 +73,10 @@ async def test_both_briefs_are_listed_and_read_without_key_or_network(era: Any) 
 @pytest.mark.anyio
 @pytest.mark.parametrize("era", ERAS)
 async def test_an_unknown_brief_is_the_protocols_error(era: Any) -> None:
-    async with World(key=None) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         with pytest.raises(MCPError) as caught:
             await client.get_prompt("brief", {})
         assert (caught.value.error.code, caught.value.error.message) == (

@@ -239,7 +239,10 @@ def test_the_instructions_are_short_and_begin_with_the_essentials(reads_files: b
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_what_the_server_says_of_itself(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         assert client.instructions == instructions(reads_files=False)
         assert client.server_info is not None
         assert client.server_info.name == "vidgo-mcp"
@@ -249,7 +252,10 @@ async def test_what_the_server_says_of_itself(era: str) -> None:
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> None:
     for disk, promised in ((LocalFiles(Folders(())), True), (LocalFiles(), False)):
-        async with World(key=None, files=disk) as world, Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
+        async with (
+            World(key=None, files=disk) as world,
+            Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+        ):
             [edit] = [tool for tool in (await client.list_tools()).tools if tool.name == "edit_image"]
             references = edit.input_schema["properties"]["image_urls"]["description"]
             [_, brief] = (await client.list_prompts()).prompts

@@ -39,7 +39,7 @@ async def test_a_submit_and_a_refund_are_seen_at_once() -> None:
 
 async def test_a_balance_that_was_read_while_a_submit_was_under_way_is_not_kept() -> None:
     async with World(faults=["balance:slow=5*1"]) as world, anyio.create_task_group() as tasks:
-        tasks.start_soon(world.service.balance)
+        tasks.start_soon(world.service.balance, world.principal())
         await anyio.sleep(1)
         await world.pending()
         await anyio.sleep(5)

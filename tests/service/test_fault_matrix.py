@@ -1,15 +1,14 @@
-"""Every fault beside the submit x first call, repeated call, raised variation : no credit astray."""
+"""Every fault beside the submit, on a first call, its repeat and a raised variation: no credit goes astray."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from tests.conftest import World
+from tests.service.pictures import inline, png
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
@@ -18,17 +17,11 @@ from vidgo_mcp.service import LocalFiles
 # httpx's generators are left half-read when an answer is too large; only trio minds.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
 
-T = TypeVar("T")
-
 LOW = 2
 # Without a socket nothing ends a hanging answer but its own time.
 TIMED = {"hang": "hang=25", "hang_before": "hang_before=25", "slow": "slow=3"}
 HARMLESS = {"slow"}
 HARMLESS_TO_A_PICTURE = {"huge"}
-PICTURE = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
-)
 
 
 def faults_of(endpoint: str) -> list[str]:
@@ -72,15 +65,15 @@ async def test_what_hinders_an_upload_never_costs_a_credit(fault: str) -> None:
     async with World(faults=[f"upload:{fault}"], seconds=5) as world:
         for _ in range(2):
             if fault.partition("=")[0] in HARMLESS:
-                assert (await world.finished(image_urls=[PICTURE])).model == "gpt-image-2-edit"
+                assert (await world.finished(image_urls=[inline(png())])).model == "gpt-image-2-edit"
                 continue
             with pytest.raises(VidgoError) as caught:
-                await world.make(image_urls=[PICTURE])
+                await world.make(image_urls=[inline(png())])
             assert (caught.value.money, caught.value.field) == ("nothing_spent", "image_urls")
             assert (world.movements(), (await world.listed()).tasks) == ([], [])
         world.sandbox.clear_faults()
-        await world.finished(image_urls=[PICTURE])
-        repeat, raised = [await world.finished(image_urls=[PICTURE], variation=number) for number in (1, 2)]
+        await world.finished(image_urls=[inline(png())])
+        repeat, raised = [await world.finished(image_urls=[inline(png())], variation=number) for number in (1, 2)]
         assert [repeat.credits_charged, raised.credits_charged] == [0, LOW]
         assert world.movements() == [("charge", LOW)] * 2
 

@@ -1,4 +1,4 @@
-"""A finished picture finds its home on disk: once, whoever sees it finish, and without ever costing a result."""
+"""A finished picture is saved once, whoever sees it finish, and a failure to save never costs a result."""
 
 from __future__ import annotations
 
@@ -12,24 +12,19 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World, at_once, news, virtual_now
+from tests.conftest import DAY, VirtualJournal, World, at_once, news
+from tests.service.pictures import inline, png
 from vidgo_mcp.errors import JournalError, NotFoundError, UnavailableError
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry
-from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import LocalFiles, Service, account_of, workshop
+from vidgo_mcp.service import LocalFiles
 from vidgo_mcp.service.local_files import existing
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-INLINE = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 
 
 @pytest.fixture
@@ -57,7 +52,7 @@ async def test_a_finished_picture_is_saved_and_its_path_is_told(disk: LocalFiles
         [saved] = files(folder)
         assert made.saved_paths == [str(saved)]
         assert (saved.suffix, "a-lighthouse-at-dawn" in saved.name) == (".png", True)
-        assert "where the picture is saved" in (made.next_step or "")
+        assert made.remedy == "show_picture"
         with Image.open(saved) as picture:
             picture.load()
             text = getattr(picture, "text", {})
@@ -71,23 +66,11 @@ async def test_a_finished_picture_is_saved_and_its_path_is_told(disk: LocalFiles
 
 
 async def test_the_facts_are_left_out_where_they_are_not_wanted(folder: Path) -> None:
-    async with World(files=LocalFiles(Folders((folder,)), folder, facts=False), seconds=5) as world:
+    async with World(files=LocalFiles(Folders((folder,)), folder, embed_metadata=False), seconds=5) as world:
         made = await world.finished(prompt="a secret plan")
         [saved] = files(folder)
         assert b"secret" not in saved.read_bytes()
         assert saved.read_bytes() == (await world.tasks().file(made.task_id or ""))[1]
-
-
-async def test_facts_that_are_no_longer_wanted_are_taken_out_of_the_copy(disk: LocalFiles, folder: Path) -> None:
-    async with World(files=disk, seconds=5) as first:
-        made = await first.finished(prompt="a secret plan")
-        assert b"secret" in files(folder)[0].read_bytes()
-        private = LocalFiles(Folders((folder,)), folder, facts=False)
-        async with World(files=private, sandbox=first.sandbox, journal=first.journal) as second:
-            _, content = await second.service.file(made.task_id or "")
-            assert b"secret" not in content
-            assert pixels_of(content) == pixels_of(files(folder)[0].read_bytes())
-            assert downloads(second) == 0
 
 
 async def test_a_picture_that_somebody_wants_as_a_file_may_take_as_long_as_saving_it() -> None:
@@ -114,7 +97,7 @@ async def test_what_is_still_saved_when_the_process_ends_is_told_after_it(disk: 
 async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pictures_off(
     disk: LocalFiles, folder: Path
 ) -> None:
-    class Locked(SqliteJournal):
+    class Locked(VirtualJournal):
         until = 0.0
 
         async def unsaved(self, owner: str) -> Sequence[Entry]:
@@ -122,7 +105,7 @@ async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pic
                 raise JournalError("The journal is locked.")
             return await super().unsaved(owner)
 
-    journal = Locked(virtual_now)
+    journal = Locked()
     async with World(seconds=5, journal=journal) as first:
         await first.finished()
     journal.until = anyio.current_time() + 50
@@ -133,9 +116,7 @@ async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pic
         assert len(files(folder)) == 1
 
 
-async def test_a_folder_that_does_not_answer_at_all_keeps_nobody_from_looking_and_editing(
-    disk: LocalFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_folder_that_does_not_answer_keeps_nobody_from_looking_and_editing(disk: LocalFiles) -> None:
     """As many threads hang as there may be, in saving and in sweeping; looks and edits have others."""
 
     class Few:
@@ -148,22 +129,12 @@ async def test_a_folder_that_does_not_answer_at_all_keeps_nobody_from_looking_an
                     await anyio.sleep_forever()
                 return await at_once(work, *args)
 
-    monkeypatch.setattr(workshop, "Threads", Few)
-    world = World(files=disk, seconds=5)
-    world.service = Service(
-        journal=world.journal,
-        connect=lambda: world._connect(SANDBOX_KEY),
-        account=account_of(SANDBOX_KEY, "http://127.0.0.1:8787"),
-        files=disk,
-        now=virtual_now,
-        random=lambda: 1.0,
-    )
-    async with world:
+    async with World(files=disk, seconds=5, threads=Few) as world:
         made = [await world.finished(prompt=f"a fox {number}") for number in range(6)]
         with anyio.fail_after(1):
             await world.tasks().view(made[0].task_id or "", 768)
         with anyio.fail_after(60):
-            await world.finished(image_urls=[INLINE], prompt="at night")
+            await world.finished(image_urls=[inline(png())], prompt="at night")
 
 
 async def test_a_task_of_elsewhere_is_not_saved_and_that_is_said(disk: LocalFiles, folder: Path) -> None:
@@ -171,7 +142,7 @@ async def test_a_task_of_elsewhere_is_not_saved_and_that_is_said(disk: LocalFile
         made = await first.finished()
     for here, said in ((disk, ["It was not submitted from here, so no copy of it is saved."]), (LocalFiles(), [])):
         async with World(files=here, sandbox=first.sandbox) as second:
-            found = await second.service.task(made.task_id or "", wait_seconds=20)
+            found = await second.task(made.task_id or "", wait_seconds=20)
             assert (found.outcome, found.saved_paths, found.notes or []) == ("finished", None, said)
     assert files(folder) == []
 
@@ -318,19 +289,13 @@ async def test_what_a_process_left_unsaved_is_saved_by_the_next_one_while_the_ur
 
 
 async def test_pictures_of_other_callers_do_not_land_in_this_persons_folder(disk: LocalFiles, folder: Path) -> None:
-    async with World(seconds=5) as first:
-        await first.finished(caller="ann")
-    async with World(files=disk, sandbox=first.sandbox, journal=first.journal):
-        await anyio.sleep(10)
-        assert files(folder) == []
-
-
-async def test_a_task_of_another_caller_that_ends_here_is_not_saved_here(disk: LocalFiles, folder: Path) -> None:
     async with World(seconds=60) as first:
         await first.pending(caller="ann")
+        await anyio.sleep(70)
+        await first.pending(caller="ann", prompt="a hare")
     async with World(files=disk, sandbox=first.sandbox, journal=first.journal) as second:
         await anyio.sleep(100)
-        assert (await second.listed("ann")).tasks[0].outcome == "finished"
+        assert [task.outcome for task in (await second.listed("ann")).tasks] == ["finished"] * 2
         assert files(folder) == []
 
 
@@ -359,7 +324,7 @@ async def test_a_disk_that_does_not_answer_holds_no_result_and_is_no_reason_to_p
             await anyio.sleep_forever()
         return await at_once(work, *args)
 
-    async with World(files=disk, seconds=5, in_thread=in_thread) as world:
+    async with World(files=disk, seconds=5, threads=lambda: in_thread) as world:
         made = await world.finished()
         hung[0] = True
         started = anyio.current_time()
@@ -430,7 +395,7 @@ async def test_a_saved_picture_outlives_its_url(disk: LocalFiles) -> None:
         await anyio.sleep(DAY)
         late = await world.task(made.task_id or "")
         assert (late.outcome, late.image_urls, late.saved_paths) == ("finished", None, made.saved_paths)
-        assert "where the picture is saved" in (late.next_step or "")
+        assert late.remedy == "show_picture"
         _, view = await world.tasks().view(made.task_id or "", 768)
         assert max(view.shown_width, view.shown_height) == 768
         _, image = await world.tasks().image(made.task_id or "")
@@ -454,7 +419,7 @@ async def test_callers_elsewhere_are_not_told_about_files_of_this_machine(disk: 
     async with World(files=disk, seconds=5) as here:
         made = await here.finished()
         async with World(sandbox=here.sandbox, journal=here.journal) as elsewhere:
-            assert (await elsewhere.service.task(made.task_id or "")).saved_paths is None
+            assert (await elsewhere.task(made.task_id or "")).saved_paths is None
             assert [task.saved_paths for task in (await elsewhere.listed()).tasks] == [None]
 
 

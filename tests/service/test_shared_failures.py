@@ -18,7 +18,7 @@ async def test_an_edit_does_not_change_what_a_look_at_its_reference_says(order: 
     async with World() as world:
         task_id = await world.pending()
         async with World(sandbox=world.sandbox) as other:
-            world.sandbox.add_fault("status:unauthorized")
+            world.sandbox.add_fault("status:refuse=401")
             errors: dict[str, AuthenticationError] = {}
 
             async def keep(name: str, call: Awaitable[object]) -> None:
@@ -39,7 +39,7 @@ async def test_an_edit_does_not_change_what_a_look_at_its_reference_says(order: 
 async def test_two_looks_that_fail_together_raise_two_errors() -> None:
     async with World() as world:
         task_id = await world.pending()
-        world.sandbox.add_fault("status:unauthorized")
+        world.sandbox.add_fault("status:refuse=401")
         errors: list[AuthenticationError] = []
 
         async def look() -> None:

@@ -8,7 +8,6 @@ import struct
 import zlib
 
 import anyio
-import httpx
 import pytest
 from PIL import Image
 
@@ -169,24 +168,24 @@ async def test_a_file_that_cannot_be_fetched_is_an_error_and_the_next_look_may_w
 
 
 @pytest.mark.anyio
-async def test_a_picture_that_is_not_there_yet_is_an_error_that_says_to_wait_with_get_task() -> None:
+async def test_a_picture_that_is_not_there_yet_is_to_be_waited_for() -> None:
     async with World(seconds=60) as world:
         task_id = await world.pending()
         with pytest.raises(UnavailableError) as caught:
             await world.tasks().view(task_id, 768)
         assert (caught.value.money, caught.value.task_id) == ("accepted", task_id)
-        assert "get_task" in caught.value.next_step
+        assert caught.value.remedy == "wait_for_task"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("fault", "why", "step"),
+    ("fault", "why", "remedy"),
     [
-        ("failed", "it failed, and was refunded", "Make the picture again"),
-        ("no_files", "It was paid for and not refunded", "Only if they accept to pay again: raise variation"),
+        ("failed", "it failed, and was refunded", "make_again"),
+        ("no_files", "It was paid for and not refunded", "contact_support"),
     ],
 )
-async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, step: str) -> None:
+async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, remedy: str) -> None:
     async with World(faults=[f"task:{fault}"], seconds=5) as world:
         made = await world.make()
         assert made.task_id is not None
@@ -194,7 +193,7 @@ async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, step: 
             await world.tasks().view(made.task_id, 768)
         assert caught.value.task_id == made.task_id
         assert why in caught.value.message
-        assert step in caught.value.next_step
+        assert (caught.value.remedy, caught.value.facts.price) == (remedy, None)
 
 
 @pytest.mark.anyio
@@ -207,7 +206,7 @@ async def test_a_picture_whose_url_died_is_not_fetched() -> None:
         with pytest.raises(NotFoundError) as caught:
             await world.tasks().view(made.task_id, 768)
         assert "24 hours" in caught.value.message
-        assert "costs 2 credits again" in caught.value.next_step
+        assert (caught.value.remedy, caught.value.facts.price) == ("make_again", 2)
         assert len(world.wire.seen) == requests
 
 
@@ -216,24 +215,3 @@ async def test_the_picture_of_an_unknown_task_is_not_found() -> None:
     async with World() as world:
         with pytest.raises(NotFoundError):
             await world.tasks().view("task-1", 768)
-
-
-@pytest.mark.anyio
-async def test_a_foreign_watch_is_adopted_when_its_task_turns_out_to_be_ours() -> None:
-    async with World(seconds=20) as world:
-        task_id = await world.pending(caller="ann")
-        async with World(journal=world.journal, sandbox=world.sandbox) as restarted, anyio.create_task_group() as tasks:
-
-            async def fail(request: httpx.Request) -> None:
-                raise httpx.ConnectError("only the second process can read, and so record, the end", request=request)
-
-            world.wire.before = fail
-
-            async def look(caller: str) -> None:
-                found = await restarted.service.task(task_id, wait_seconds=100, caller=caller)
-                assert found.outcome == "finished"
-                assert (found.expires_at is not None) == (caller == "ann")
-
-            tasks.start_soon(look, "bob")
-            await anyio.sleep(1)
-            tasks.start_soon(look, "ann")

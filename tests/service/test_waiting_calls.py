@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import World
+from tests.conftest import Telling, World
 from vidgo_mcp.errors import AuthenticationError, NotFoundError, VidgoError
 from vidgo_mcp.models.results import TaskResult
 
@@ -24,20 +24,6 @@ def gaps(times: list[float]) -> list[float]:
     return [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
 
 
-class Telling:
-    """Keeps what a call tells of its progress, and when."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-        self.values: list[float] = []
-        self.messages: list[str] = []
-
-    async def __call__(self, value: float, message: str) -> None:
-        self.at.append(anyio.current_time())
-        self.values.append(value)
-        self.messages.append(message)
-
-
 async def timed(world: World, **arguments: Any) -> tuple[TaskResult, float]:
     started = anyio.current_time()
     result = await world.make(**arguments)
@@ -48,9 +34,7 @@ async def timed(world: World, **arguments: Any) -> tuple[TaskResult, float]:
 async def test_wait_seconds_runs_from_the_start_of_the_call_and_its_end_is_no_error(wait: int) -> None:
     async with World(faults=["task:stuck", "submit:slow=3"]) as world:
         result, seconds = await timed(world, wait_seconds=wait)
-        assert (result.outcome, seconds) == ("pending", wait)
-        assert result.next_step is not None
-        assert "get_task" in result.next_step
+        assert (result.outcome, seconds, result.remedy) == ("pending", wait, "wait_for_task")
         assert result.task_id is not None
         started = anyio.current_time()
         looked = await world.task(result.task_id, wait_seconds=wait)
@@ -76,15 +60,11 @@ async def test_a_call_that_does_not_wait_still_holds_out_for_the_task_id(slow: i
 
 
 @pytest.mark.parametrize("wait", [0, 15, 30])
-async def test_a_submit_that_is_slower_than_the_call_is_pending_without_an_id_and_found_by_the_repeat(
-    wait: int,
-) -> None:
+async def test_a_submit_that_is_slower_than_the_call_is_found_by_the_repeat(wait: int) -> None:
     async with World(faults=["submit:slow=60"]) as world:
         result, seconds = await timed(world, wait_seconds=wait)
         assert (result.outcome, result.task_id, seconds) == ("pending", None, max(wait, 20))
-        assert (result.reused, result.credits_charged) == (False, LOW)
-        assert result.next_step is not None
-        assert "repeat this exact call" in result.next_step
+        assert (result.reused, result.credits_charged, result.remedy) == (False, LOW, "repeat")
         found, _ = await timed(world, wait_seconds=600)
         assert (found.outcome, found.reused, found.credits_charged) == ("finished", True, 0)
         assert world.movements() == [("charge", LOW)]
@@ -112,10 +92,10 @@ async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) ->
             for _ in range(30):
                 tasks.start_soon(look)
                 await anyio.sleep(1)
-        assert min(gaps(world.reads())) >= (5 if "rate_limited" in fault else 2)
+        assert min(gaps(world.reads())) >= (5 if "=5" in fault else 2)
 
 
-async def test_a_look_reads_at_once_when_the_last_read_is_old_and_never_sooner_than_two_seconds() -> None:
+async def test_a_look_reads_at_once_unless_the_last_read_is_younger_than_two_seconds() -> None:
     async with World(faults=["task:stuck"]) as world:
         task_id = await world.pending()
         await anyio.sleep(300)
@@ -243,7 +223,14 @@ async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> 
 
 @pytest.mark.parametrize(
     "faults",
-    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:refuse=500",)],
+    [
+        (),
+        ("task:no_progress",),
+        ("task:null_progress",),
+        ("submit:slow=7",),
+        ("status:slow=9",),
+        ("status:refuse=500",),
+    ],
     ids=str,
 )
 async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises(faults: tuple[str, ...]) -> None:
@@ -298,9 +285,9 @@ async def test_a_task_of_this_key_that_the_journal_does_not_know_is_asked_at_vid
     async with World(seconds=20) as world:
         task_id = await world.pending()
         async with World(sandbox=world.sandbox) as other:
-            looked = await other.service.task(task_id, wait_seconds=0)
+            looked = await other.task(task_id, wait_seconds=0)
             assert (looked.outcome, looked.task_id, looked.expires_at) == ("pending", task_id, None)
-            found = await other.service.task(task_id, wait_seconds=60)
+            found = await other.task(task_id, wait_seconds=60)
             assert found.outcome == "finished"
             assert found.image_urls == (await world.finished()).image_urls
             assert (await other.listed()).tasks == []
@@ -309,16 +296,16 @@ async def test_a_task_of_this_key_that_the_journal_does_not_know_is_asked_at_vid
             assert len(other.wire.seen) == reads, "nobody waits, so nothing is read"
 
 
-async def test_somebody_elses_task_is_not_read_twice_within_two_seconds() -> None:
+async def test_an_untracked_task_is_not_read_twice_within_two_seconds() -> None:
     async with World(seconds=20) as world:
         task_id = await world.pending()
         async with World(sandbox=world.sandbox) as other:
             for _ in range(5):
-                await other.service.task(task_id, wait_seconds=0)
+                await other.task(task_id, wait_seconds=0)
                 await anyio.sleep(0.5)
             await anyio.sleep(30)
             for _ in range(3):
-                assert (await other.service.task(task_id, wait_seconds=0)).outcome == "finished"
+                assert (await other.task(task_id, wait_seconds=0)).outcome == "finished"
             assert min(gaps(other.reads())) >= 2
 
 
@@ -326,18 +313,18 @@ async def test_somebody_elses_task_is_not_read_twice_within_two_seconds() -> Non
     ("fault", "outcome", "refunded"),
     [("failed", "failed", True), ("no_files", "failed", None), ("strange_status", "pending", None)],
 )
-async def test_a_foreign_task_is_told_as_vidgo_describes_it(fault: str, outcome: str, refunded: bool | None) -> None:
+async def test_an_untracked_task_is_told_as_vidgo_describes_it(fault: str, outcome: str, refunded: bool | None) -> None:
     async with World(faults=[f"task:{fault}"], seconds=20) as world:
         task_id = await world.pending()
         await anyio.sleep(10)
         async with World(sandbox=world.sandbox) as other:
-            looked = await other.service.task(task_id, wait_seconds=0 if fault == "strange_status" else 200)
+            looked = await other.task(task_id, wait_seconds=0 if fault == "strange_status" else 200)
             assert (looked.outcome, looked.refunded) == (outcome, refunded)
             assert bool(looked.error) == (outcome == "failed")
             assert bool(looked.notes) == (fault == "strange_status")
 
 
-async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known_one() -> None:
+async def test_an_id_that_nobody_knows_is_not_found_with_the_nearest_known_one() -> None:
     async with World(seconds=1) as world:
         known = (await world.finished()).task_id
         assert known is not None
@@ -345,18 +332,19 @@ async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known
             with pytest.raises(NotFoundError) as caught:
                 await world.task(task_id)
             assert known in caught.value.message
-            assert known in caught.value.next_step
-            assert caught.value.field == "task_id"
+            assert (caught.value.field, caught.value.remedy) == ("task_id", "use_nearest_task")
+            assert caught.value.facts.other_task == known
         with pytest.raises(NotFoundError) as caught:
             await world.task("nothing like it", caller="bob")
         assert known not in caught.value.message
+        assert (caught.value.remedy, caught.value.facts.other_task) == ("list_tasks", None)
         async with World(key="another-key", sandbox=world.sandbox) as other:
             with pytest.raises(NotFoundError):
-                await other.service.task(known)
+                await other.task(known)
 
 
 @pytest.mark.parametrize("fault", ["refuse=500", "rate_limited", "refuse=401", "hang_before"])
-async def test_a_foreign_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
+async def test_an_untracked_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
     async with World(faults=[f"status:{fault}"]) as world:
         with pytest.raises(VidgoError) as caught:
             await world.task("task-1", wait_seconds=0)
@@ -380,7 +368,7 @@ async def test_a_client_that_cannot_be_opened_early_is_reported_by_the_call_that
         def refuse(key: str) -> NoReturn:
             raise AuthenticationError("the key is gone")
 
-        world._connect = refuse  # type: ignore[method-assign]
+        world.connect = refuse  # type: ignore[method-assign]
         world.service.warm_up(world.principal())
         await anyio.sleep(1)
         with pytest.raises(AuthenticationError):
@@ -401,3 +389,23 @@ async def test_a_transport_that_stumbles_on_one_read_does_not_end_the_watch() ->
         world.wire.before = stumble
         assert (await world.finished()).credits_charged == LOW
         assert missed == [4]
+
+
+async def test_an_untracked_task_is_tracked_when_its_own_caller_looks() -> None:
+    async with World(seconds=20) as world:
+        task_id = await world.pending(caller="ann")
+        async with World(journal=world.journal, sandbox=world.sandbox) as restarted, anyio.create_task_group() as tasks:
+
+            async def fail(request: httpx.Request) -> None:
+                raise httpx.ConnectError("only the second process can read, and so record, the end", request=request)
+
+            world.wire.before = fail
+
+            async def look(caller: str) -> None:
+                found = await restarted.task(task_id, wait_seconds=100, caller=caller)
+                assert found.outcome == "finished"
+                assert (found.expires_at is not None) == (caller == "ann")
+
+            tasks.start_soon(look, "bob")
+            await anyio.sleep(1)
+            tasks.start_soon(look, "ann")

@@ -140,7 +140,9 @@ class CallerTasks:
             said.append(error.message)
         said += [*await self.undelivered_notes(), *receipt]
         [saved] = await self.copies([entry])
-        return task_results.entry_result(entry, self._now(), saved=saved, charged=charged, another=another, notes=said)
+        # A journal that cannot be used says so at each step, and is told of once.
+        notes = list(dict.fromkeys(said))
+        return task_results.entry_result(entry, self._now(), saved=saved, charged=charged, another=another, notes=notes)
 
     async def undelivered_notes(self) -> list[str]:
         """Return notes about pictures that were paid for and that nobody has received yet."""

@@ -22,7 +22,6 @@ from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
-from vidgo_mcp.service.submission import Submission
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
 from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
 
@@ -212,22 +211,15 @@ class Generation:
         Raises:
             VidgoError: the submit failed.
         """
-        while entry.state in {"reserved", "sent"} and (left := self._deadline.left_for_id()) > 0:
-            submission = self._account.submissions.of(entry.id)
-            if submission is None:
-                known = await self._submitted_elsewhere(entry, min(left, PROGRESS_EVERY))
-                if known is None:
-                    return None
-                entry = known
-                continue
-            with anyio.move_on_after(min(left, PROGRESS_EVERY)):
-                await submission.done.wait()
-            entry = _fate(submission)
         submission = self._account.submissions.of(entry.id)
-        if submission is not None and submission.phase == "reserved" and self._account.awaited[entry.id] == 1:
-            submission.give_up_unsent()
-            await submission.done.wait()
-            entry = _fate(submission)
+        if submission is not None:
+            # Not read from the journal: one that broke meanwhile must not hide what was paid for.
+            return await submission.wait(self._deadline.left_for_id())
+        while entry.state in {"reserved", "sent"} and (left := self._deadline.left_for_id()) > 0:
+            known = await self._submitted_elsewhere(entry, min(left, PROGRESS_EVERY))
+            if known is None:
+                return None
+            entry = known
         return entry
 
     async def _submitted_elsewhere(self, entry: Entry, seconds: float) -> Entry | None:
@@ -247,14 +239,3 @@ class Generation:
             await anyio.sleep(min(JOURNAL_LOOK, until - anyio.current_time()))
         await self._reporter.report("another process of yours is submitting it")
         return entry
-
-
-def _fate(submission: Submission) -> Entry:
-    """Return the entry as the submission has it: a journal that broke meanwhile must not hide what was paid for.
-
-    Raises:
-        VidgoError: the submit failed.
-    """
-    if submission.error is not None:
-        raise submission.error.changed()
-    return submission.entry

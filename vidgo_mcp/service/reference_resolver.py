@@ -123,19 +123,19 @@ async def upload_references(
             tuple(one if isinstance(one, str) else jobs[index].url for index, one in enumerate(found)), digests
         )
 
-    while waiting := [job for job in jobs.values() if not job.done.is_set()]:
+    while True:
+        for index, job in jobs.items():
+            if job.error is not None:
+                message = f"image_urls[{index}] could not be uploaded. {job.error.message}"
+                raise job.error.changed(message=message, field="image_urls")
+        waiting = [job for job in jobs.values() if not job.done.is_set()]
         left = deadline.left_for_id()
-        if left <= 0:
-            break
+        if not waiting or left <= 0:
+            return readiness()
         doing = {job.doing for job in waiting}
         await reporter.report(f"{WAITING if WAITING in doing else doing.pop()}: {readiness()}")
         with anyio.move_on_after(min(left, PROGRESS_EVERY)):
             await waiting[0].done.wait()
-    for index, job in jobs.items():
-        if job.error is not None:
-            message = f"image_urls[{index}] could not be uploaded. {job.error.message}"
-            raise job.error.changed(message=message, field="image_urls")
-    return readiness()
 
 
 async def resolve_reference(

@@ -1,6 +1,7 @@
 """One intent on its way to Vidgo: recorded before it is sent, bound to its task by the answer.
 
-A submission runs apart from the call that asked for it: a cancelled call, a closed stdin or a signal does not tear it.
+What is sent runs apart from the calls that want it: a cancelled call, a closed stdin or a signal does not tear it. What
+is not sent ends with the last of them.
 
     reserved ──▶ sent ──▶ accepted
         ◀──────────┤          Vidgo provably accepted nothing: sent again, or released
@@ -61,9 +62,31 @@ class Submission:
         self.uploaded = tuple(uploaded)
         self.seconds = min(seconds, SUBMIT_RETRY_SECONDS)
         self.scope = anyio.CancelScope(shield=True)
+        self._callers = 0
+
+    async def wait(self, seconds: float) -> Entry:
+        """Return the entry when its fate is known or time is over; what is unsent ends when the last caller leaves.
+
+        Raises:
+            VidgoError: it failed, or was given up before it was sent.
+        """
+        self._callers += 1
+        try:
+            with anyio.move_on_after(seconds):
+                await self.done.wait()
+        finally:
+            self._callers -= 1
+            if not self._callers:
+                self.give_up_unsent()
+        if self.scope.cancel_called:
+            await self.done.wait()
+        if self.error is not None:
+            # All who wait get the error, so each gets one of their own to change and to raise.
+            raise self.error.changed()
+        return self.entry
 
     def give_up_unsent(self) -> None:
-        """End it, unless its POST may have left: nothing may be paid after the last call for it was answered."""
+        """End it, unless its POST may have left: nothing may be paid after the last call for it has ended."""
         if self.phase == "reserved":
             self.scope.cancel()
 

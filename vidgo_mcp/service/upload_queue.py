@@ -84,6 +84,8 @@ class UploadQueue:
             log.exception("an upload failed in an unexpected way")
             job.error = InternalError("vidgo-mcp failed while uploading; nothing was spent.")
         finally:
+            if job.url is None and job.error is None:
+                job.error = UnavailableError("vidgo-mcp was stopped; nothing was spent.", remedy="repeat")
             self._jobs.pop(picture.digest, None)
             job.done.set()
 
