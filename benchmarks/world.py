@@ -23,7 +23,7 @@ from vidgo_mcp.sandbox.gallery import Gallery
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal, SqliteJournal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, VendorOptions, create_app
 from vidgo_mcp.service import LocalFiles, Service, account_of
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ async def test_an_edit_does_not_change_what_a_look_at_its_reference_says(order: 
                     await call
                 errors[name] = caught.value
 
-            calls = {"look": other.service.task(task_id), "edit": other.make(image_urls=[f"task:{task_id}"])}
+            calls = {"look": other.task(task_id), "edit": other.make(image_urls=[f"task:{task_id}"])}
             async with anyio.create_task_group() as group:
                 for name in order:
                     group.start_soon(keep, name, calls[name])
@@ -44,7 +44,7 @@ async def test_two_looks_that_fail_together_raise_two_errors() -> None:
 
         async def look() -> None:
             with pytest.raises(AuthenticationError) as caught:
-                await world.service.task(task_id, wait_seconds=10)
+                await world.task(task_id, wait_seconds=10)
             errors.append(caught.value)
 
         async with anyio.create_task_group() as group:

@@ -180,7 +180,7 @@ async def test_uploads_that_arrive_at_different_speeds_stay_within_vidgos_minute
         assert len(world.uploads()) == 16
 
 
-@pytest.mark.parametrize("fault", ["error_500*2", "rate_limited*1", "drop_before*2", "html*1"])
+@pytest.mark.parametrize("fault", ["refuse=500*2", "rate_limited*1", "drop_before*2", "html*1"])
 @pytest.mark.parametrize("count", [1, 16])
 async def test_a_failing_upload_is_tried_again(disk: LocalFiles, folder: Path, fault: str, count: int) -> None:
     async with World(files=disk, seconds=5, faults=[f"upload:{fault}"]) as world:

@@ -92,7 +92,7 @@ async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) ->
             for _ in range(30):
                 tasks.start_soon(look)
                 await anyio.sleep(1)
-        assert min(gaps(world.reads())) >= (5 if "=5" in fault else 2)
+        assert min(gaps(world.reads())) >= (5 if "limited=5" in fault else 2)
 
 
 async def test_a_look_reads_at_once_unless_the_last_read_is_younger_than_two_seconds() -> None:

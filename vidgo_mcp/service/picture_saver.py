@@ -139,6 +139,7 @@ class PictureSaver:
 
     async def _run(self, entry: Entry, job: SaveJob) -> None:
         pauses = chain(PAUSES, repeat(PAUSES[-1]))
+        planned = next(pauses)
         try:
             while True:
                 async with self._at_once:
@@ -149,8 +150,11 @@ class PictureSaver:
                 job.wanted = anyio.Event()
                 job.attempted.set()
                 # Towards the end of the URL's life the next attempt comes before that end.
-                with anyio.move_on_after(min(next(pauses), left / 2)):
+                with anyio.move_on_after(min(planned, left / 2)) as pause:
                     await job.wanted.wait()
+                if pause.cancelled_caught:
+                    # Somebody who asks does not put the next planned attempt off.
+                    planned = next(pauses)
                 job.attempted = anyio.Event() if job.attempted.is_set() else job.attempted
         except Exception:  # the edge of a background task: a picture that cannot be saved must not end all other calls
             log.exception("task %s could not be saved", entry.task_id)
