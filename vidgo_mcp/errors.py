@@ -81,6 +81,18 @@ Remedy = Literal[
 ]
 """What to do next. ``wording`` says each one, once for a model and once for a person."""
 
+JournalReason = Literal[
+    "newer_version",
+    "other_program",
+    "network_folder",
+    "not_a_file",
+    "locked",
+    "disk_full",
+    "damaged",
+    "unwritable",
+]
+"""Why the journal's file cannot be used."""
+
 VENDOR_TEXT_LIMIT = 300
 
 
@@ -103,7 +115,7 @@ class Facts:
         other_task: the task of a reference, or the known task_id that is most like the one that was given.
         path: where the copy of a picture is.
         example: the arguments of a call that works, at ``price``.
-        reason: why the journal cannot be used, as a code.
+        reason: why the journal's file cannot be used.
     """
 
     price: int | None = None
@@ -112,7 +124,7 @@ class Facts:
     other_task: str | None = None
     path: str | None = None
     example: Mapping[str, Any] | None = None
-    reason: str | None = None
+    reason: JournalReason | None = None
 
 
 NO_FACTS = Facts()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from vidgo_mcp.errors import NO_FACTS, Facts, Remedy, VidgoError
+from vidgo_mcp.errors import NO_FACTS, Facts, JournalReason, Remedy, VidgoError
 from vidgo_mcp.pricing import PRICES
 
 Reader = Literal["model", "person"]
@@ -159,10 +159,10 @@ def _compare_balance(case: Case) -> str:
 
 
 def _fix_journal(case: Case) -> str:
-    return JOURNAL_REASONS.get(case.facts.reason or "unwritable", JOURNAL_REASONS["unwritable"])
+    return JOURNAL_REASONS[case.facts.reason or "unwritable"]
 
 
-JOURNAL_REASONS: Final[Mapping[str, str]] = {
+JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
     "newer_version": "Update vidgo-mcp, or name another file in VIDGO_JOURNAL.",
     "other_program": "Name another file in VIDGO_JOURNAL.",
     "network_folder": "Name a file on a disk of this computer in VIDGO_JOURNAL.",
