@@ -36,6 +36,7 @@ from unittest.mock import patch
 
 import anyio
 import httpx
+from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 from benchmarks.folder import faults_of
 from benchmarks.harness import clock
@@ -45,15 +46,12 @@ from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.files.writer import STALE
-from vidgo_mcp.journal import Entry, Intent, Reservation, Reserved, sqlite
-from vidgo_mcp.journal.processes import current_holder, is_gone
-from vidgo_mcp.journal.rows import save
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Entry, Intent, Reservation, Reserved, SqliteJournal, rows
+from vidgo_mcp.journal.processes import current_process
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.service import Disk, Service, account_of
-from vidgo_mcp.service.workshop import RESUME_PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -140,18 +138,20 @@ class Deadly(SqliteJournal):
         if self._step_to_die != step:
             return
 
-        def saved(rows: sqlite3.Connection, entry: Entry) -> None:
-            save(rows, entry)
+        save = rows.save
+
+        def saved(db: sqlite3.Connection, entry: Entry) -> None:
+            save(db, entry)
             if entry.id == self._mine:
                 die()
 
-        patch.object(sqlite, "save", saved).start()
+        patch.object(rows, "save", saved).start()
 
     async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+        self, intent: Intent, *, process: str, budget: int | None = None, consent: str | None = None
     ) -> Reservation:
         self._at(BEFORE_RESERVING)
-        met = await super().reserve(intent, holder=holder, budget=budget, consent=consent)
+        met = await super().reserve(intent, process=process, budget=budget, consent=consent)
         if isinstance(met, Reserved):
             self._mine = met.entry.id
         self._at(RESERVED)
@@ -188,8 +188,8 @@ class Deadly(SqliteJournal):
             self._at(ENDED)
         return entry
 
-    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
-        claimed = await super().claim_saving(entry_id, holder=holder, gone=gone)
+    async def claim_saving(self, entry_id: str, *, process: str) -> bool:
+        claimed = await super().claim_saving(entry_id, process=process)
         if claimed:
             self._at(CLAIMED)
         return claimed
@@ -289,8 +289,7 @@ async def _call(url: str, folder: Path, order: Order, step: str) -> dict[str, An
         connect=connect,
         account=account_of(SANDBOX_KEY, url),
         disk=disk_in(folder),
-        holder=current_holder(),
-        gone=is_gone,
+        process=current_process(),
     )
     async with service:
         try:
@@ -471,8 +470,7 @@ async def tidy(url: str, folder: Path, journals: Sequence[Path]) -> None:
             connect=lambda: VidgoClient(SANDBOX_KEY, base_url=url),
             account=account,
             disk=disk_in(folder),
-            holder=current_holder(),
-            gone=is_gone,
+            process=current_process(),
         )
         async with service:
             with anyio.move_on_after(PATIENCE):

@@ -33,16 +33,15 @@ import trio
 
 from benchmarks.folder import faults_of
 from benchmarks.harness import clock
-from benchmarks.world import ACCOUNT, World, on_virtual_clock, thumbnail
+from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock, thumbnail
 from benchmarks.world import now as virtual_now
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import WINDOW, Entry, Journal, MemoryJournal
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import WINDOW, Entry, Journal, SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, Task, parse_fault
-from vidgo_mcp.service import Disk, Service
+from vidgo_mcp.service import LocalFiles, Service
 from vidgo_mcp.service.picture_saver import PAUSES
 
 FUNDS: Final = 10_000_000
@@ -130,7 +129,7 @@ class Round:
                 self._found.faults[f"task:{name}"] += 1
                 return
 
-    def spoil(self, endpoint: str) -> None:
+    def plan_fault(self, endpoint: str) -> None:
         """Let the vendor misbehave for this request, now and then."""
         if not self._faulty or self._draw.random() >= FAULTY[endpoint]:
             return
@@ -443,19 +442,19 @@ async def _round(number: int, pictures: int, seed: int, found: Found, folder: Pa
     def cast(task: Task) -> None:
         holder[0].cast(task)
 
-    def spoil(endpoint: str) -> None:
-        holder[0].spoil(endpoint)
+    def plan_fault(endpoint: str) -> None:
+        holder[0].plan_fault(endpoint)
 
     # The durable journal asks for the time in a worker thread, where there is no virtual clock.
-    journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else MemoryJournal(virtual_now)
+    journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else VirtualJournal()
     save_dir = saved(folder)
     world = World(
         journal,
         cast,
-        spoil,
+        plan_fault,
         funds=FUNDS,
         seed=seed * 1000 + number,
-        disk=Disk(Folders((photos(folder), save_dir)), save_dir),
+        files=LocalFiles(Folders((photos(folder), save_dir)), save_dir),
         now=time.time if sqlite else virtual_now,
     )
     one = Round(world, folder, scale, draw, found)

@@ -4,7 +4,7 @@ Claimed: no fixed poll of 2 s or more is at least as good on both axes; and, onc
 equal reads is at most 0.8 of the 5 s poll's and 0.9 of the 3 s poll's. Run it with ``python -m benchmarks.waiting``; it
 takes about a minute.
 
-Task lengths are drawn from a stated distribution: 6 % are refused within 1 to 5 s, 82 % take 15 to 60 s (a beta
+Task lengths follow a stated distribution: 6 % are refused within 1 to 5 s, 82 % take 15 to 60 s (a beta
 distribution with its peak near 30 s), 12 % take 60 to 180 s, the longer the rarer. The plan alone, which is arithmetic,
 is run over many of them; fewer go through the real service, watch, client and sandbox on a virtual clock. The vendor's
 progress would tell when a task ends, and a real one may not report it so well: it is absent here, so no hint is used.
@@ -22,12 +22,11 @@ from unittest.mock import patch
 
 import trio
 
-from benchmarks.world import World, now, on_virtual_clock
+from benchmarks.world import VirtualJournal, World, on_virtual_clock
 from vidgo_mcp.client.polling import LONGEST_LEARNED, READ_PRICE, Plan
-from vidgo_mcp.journal import MemoryJournal
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.sandbox import Task, parse_fault
-from vidgo_mcp.service import waiting
+from vidgo_mcp.service import watches
 
 POLLS = (2.0, 3.0, 5.0)
 AIMS = {5.0: 0.8, 3.0: 0.9}
@@ -38,14 +37,14 @@ APART = 7.0
 """Seconds between two tasks in the service: enough that the pace which all reads share delays none."""
 
 
-def length(draw: random.Random) -> float:
-    """Draw how long a task takes, in seconds."""
-    kind = draw.random()
+def length(rng: random.Random) -> float:
+    """Return how long some task takes, in seconds."""
+    kind = rng.random()
     if kind < REFUSED:
-        return draw.uniform(1, 5)
+        return rng.uniform(1, 5)
     if kind < REFUSED + USUAL:
-        return 15 + 45 * draw.betavariate(2, 3)
-    return 60 + 120 * draw.betavariate(1, 2.5)
+        return 15 + 45 * rng.betavariate(2, 3)
+    return 60 + 120 * rng.betavariate(1, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +101,14 @@ def at_equal_reads(history: Sequence[float], reads: float, lengths: Sequence[flo
 class Office:
     """Makes pictures through the real service, and writes down when each was ready and when it was noticed."""
 
-    def __init__(self, draw: random.Random, seed: int) -> None:
-        self._draw = draw
+    def __init__(self, rng: random.Random, seed: int) -> None:
+        self._rng = rng
         self.ready: dict[str, float] = {}
         self.late: dict[int, float] = {}
-        self.world = World(MemoryJournal(now), self._cast, funds=1_000_000, seed=seed)
+        self.world = World(VirtualJournal(), self._cast, funds=1_000_000, seed=seed)
 
     def _cast(self, task: Task) -> None:
-        task.seconds = length(self._draw)
+        task.seconds = length(self._rng)
         early = task.seconds <= 5
         task.faults = tuple(parse_fault(f"task:{name}") for name in ("no_progress", *(("failed",) if early else ())))
         self.ready[task.task_id] = task.started + task.seconds
@@ -128,7 +127,7 @@ class Office:
             for number in range(before + tasks):
                 if number == before:
                     # Those from before have ended, and what is learned is old enough to be learned anew.
-                    await trio.sleep(waiting.PLAN_LIFE + 200 if before else 0)
+                    await trio.sleep(watches.PLAN_LIFE + 200 if before else 0)
                     reads.append(self.world.wire.reads)
                 nursery.start_soon(one, number)
                 await trio.sleep(APART)
@@ -139,23 +138,23 @@ class Office:
 
 @contextmanager
 def _poll(interval: float) -> Iterator[None]:
-    with patch.object(waiting, "Plan", lambda *given: Poll(interval)):
+    with patch.object(watches, "Plan", lambda *given: Poll(interval)):
         yield
 
 
 @contextmanager
 def _unlearning() -> Iterator[None]:
-    with patch.object(waiting, "LEARNED_FROM", 0):
+    with patch.object(watches, "LEARNED_FROM", 0):
         yield
 
 
 async def _office(tasks: int, before: int, seed: int) -> Measured:
     # The lengths that are measured are the same for everybody; those learned from are others.
-    draw = random.Random(seed + 1 if before else seed)
-    office = Office(draw, seed)
+    rng = random.Random(seed + 1 if before else seed)
+    office = Office(rng, seed)
     if before:
         again = random.Random(seed)
-        lengths = iter([*(length(draw) for _ in range(before)), *(length(again) for _ in range(tasks))])
+        lengths = iter([*(length(rng) for _ in range(before)), *(length(again) for _ in range(tasks))])
         with patch(f"{__name__}.length", lambda _: next(lengths)):
             return await office.make(tasks, before)
     return await office.make(tasks, 0)
@@ -173,12 +172,12 @@ def through_the_service(tasks: int, learned: int, seed: int) -> dict[str, Measur
     return found
 
 
-def history_of(draw: random.Random, learned: int) -> list[float]:
+def history_of(rng: random.Random, learned: int) -> list[float]:
     """Return what the journal would tell of earlier tasks: finished ones, as late as they were noticed."""
     known: list[float] = []
     first = Plan()
     while len(known) < learned:
-        seconds = length(draw)
+        seconds = length(rng)
         if seconds > 5:
             elapsed = 0.0
             while elapsed < seconds:
@@ -218,9 +217,9 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--learned", type=int, default=LEARNED, help="tasks to learn from (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(given)
-    draw = random.Random(options.seed)
-    lengths = [length(draw) for _ in range(options.draws)]
-    history = history_of(draw, options.learned)
+    rng = random.Random(options.seed)
+    lengths = [length(rng) for _ in range(options.draws)]
+    history = history_of(rng, options.learned)
     print(f"the plan alone, {options.draws} tasks, read price {READ_PRICE}; no hint from the vendor's progress:")
     holds = report(lengths, history, options.learned)
     absurd = [*history, *[LONGEST_LEARNED * 20] * 50]

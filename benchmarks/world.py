@@ -17,14 +17,14 @@ import httpx
 import trio
 import trio.testing
 from PIL import Image
-
-from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
 from vidgo_mcp.sandbox.accounts import Account
 from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.gallery import Gallery
-from vidgo_mcp.service import Disk, Service, account_of
+
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.journal import Journal, SqliteJournal
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
+from vidgo_mcp.service import LocalFiles, Service, account_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -40,6 +40,13 @@ EDGE: Final = 8
 def now() -> float:
     """Return the time of day on the virtual clock."""
     return NOON + trio.current_time()
+
+
+class VirtualJournal(SqliteJournal):
+    """A journal in memory, on the virtual clock."""
+
+    def __init__(self) -> None:
+        super().__init__(None, now=now, monotonic=trio.current_time)
 
 
 def on_virtual_clock(main: Callable[..., Any], *given: Any) -> Any:
@@ -118,7 +125,7 @@ class World:
         *,
         funds: int,
         seed: int,
-        disk: Disk | None = None,
+        disk: LocalFiles | None = None,
         now: Callable[[], float] = now,
     ) -> None:
         self.now = now
@@ -127,8 +134,7 @@ class World:
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(now(), UTC),
-            inline_render=True,
-            strict=True,
+            options=VendorOptions(inline_render=True, strict=True),
         )
         self.sandbox.casting = casting
         self.sandbox.gallery = Thumbnails()
@@ -142,7 +148,7 @@ class World:
             journal=self.journal,
             connect=self._connect,
             account=ACCOUNT,
-            disk=self._disk,
+            files=self._disk,
             in_thread=at_once,
             now=self.now,
             draw=self._draw,
@@ -150,7 +156,7 @@ class World:
 
     def client(self) -> VidgoClient:
         """Return a client of its own on the same wire, for what the service does not do yet."""
-        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, draw=self._draw)
+        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._draw)
 
     @asynccontextmanager
     async def _connect(self) -> AsyncGenerator[VidgoClient]:

@@ -24,17 +24,22 @@ import trio
 import trio.testing
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal, MemoryJournal
+from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
-from vidgo_mcp.service import Disk, Limits, Progress, Service, account_of
-from vidgo_mcp.service.waiting import silence
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
+from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, Service, account_of
+from vidgo_mcp.service.caller_tasks import CallerTasks
+from vidgo_mcp.service.limits import Ask, cannot_ask
+from vidgo_mcp.service.waiting import ProgressReporter, silence
 
 BASE = "http://127.0.0.1:8787"
+ANOTHER_KEY = "another-key"
 NOON = 1_780_000_000.0
 """The time of day at which a virtual clock starts, in seconds since the epoch."""
 DAY = 24 * 3600.0
+UPLOAD = "/api/common/upload/stream"
 
 Hook = Callable[[httpx.Request], Awaitable[None]]
 T = TypeVar("T")
@@ -118,9 +123,30 @@ class Wire(httpx.AsyncBaseTransport):
         return response
 
 
+class Telling:
+    """Keeps what a call tells of its progress, and when."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        self.values: list[float] = []
+        self.messages: list[str] = []
+
+    async def __call__(self, value: float, message: str) -> None:
+        self.at.append(trio.current_time())
+        self.values.append(value)
+        self.messages.append(message)
+
+
 def news(result: TaskResult) -> list[str]:
     """Return the notes without the receipt, which every call that pays has."""
     return [note for note in result.notes or () if not note.startswith("The last 24 hours cost")]
+
+
+class VirtualJournal(SqliteJournal):
+    """A journal in memory, on the virtual clock."""
+
+    def __init__(self) -> None:
+        super().__init__(None, now=virtual_now, monotonic=trio.current_time)
 
 
 class World:
@@ -137,39 +163,47 @@ class World:
         sandbox: Sandbox | None = None,
         callback_url: str | None = None,
         limits: Limits | None = None,
-        disk: Disk | None = None,
-        in_thread: Any = None,
-        holder: str = "this process",
+        files: LocalFiles | None = None,
+        threads: Callable[[], Any] = lambda: at_once,
+        process: str = "this process",
     ) -> None:
         self.sandbox = sandbox or Sandbox(
-            accounts={SANDBOX_KEY: funds, "another-key": funds},
+            accounts={SANDBOX_KEY: funds, ANOTHER_KEY: funds},
             faults=faults,
             seconds=(seconds, seconds),
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(virtual_now(), UTC),
-            inline_render=True,
-            strict=True,
+            options=VendorOptions(inline_render=True, strict=True),
         )
         self.wire = Wire(self.sandbox)
-        self.journal: Journal = journal or MemoryJournal(virtual_now)
+        self.journal: Journal = journal or VirtualJournal()
         self.opened = 0
+        """How many clients were opened."""
+        self.account = None if key is None else account_of(key, BASE)
+        self._keys = {account_of(one, BASE): one for one in (SANDBOX_KEY, ANOTHER_KEY)}
+        self.limits = limits or Limits()
         self.service = Service(
             journal=self.journal,
-            connect=lambda: self._connect(key or ""),
-            account=None if key is None else account_of(key, BASE),
-            limits=limits,
+            connect=lambda account: self.connect(self._keys[account]),
+            files=files,
             callback_url=callback_url,
-            disk=disk,
-            in_thread=in_thread or at_once,
-            holder=holder,
-            now=virtual_now,
-            draw=lambda: 1.0,
+            runtime=Runtime(process, virtual_now, lambda: 1.0, threads),
+            account=self.account,
         )
 
+    def principal(self, caller: str = "", *, key: str | None = None) -> Principal:
+        """Return somebody who calls, with the key of this world unless another one is given."""
+        return Principal(self.account if key is None else account_of(key, BASE), caller, self.limits)
+
+    def tasks(self, caller: str = "") -> CallerTasks:
+        """Return a caller's tasks."""
+        return self.service.tasks(self.principal(caller))
+
     @asynccontextmanager
-    async def _connect(self, key: str) -> AsyncGenerator[VidgoClient]:
+    async def connect(self, key: str) -> AsyncGenerator[VidgoClient]:
+        """Open a client."""
         self.opened += 1
-        client = VidgoClient(key, base_url=BASE, transport=self.wire, now=virtual_now, draw=lambda: 1.0)
+        client = VidgoClient(key, base_url=BASE, transport=self.wire, now=virtual_now, random=lambda: 1.0)
         async with client:
             yield client
 
@@ -182,11 +216,13 @@ class World:
     ) -> None:
         await self.service.__aexit__(kind, error, trace)
 
-    async def make(self, *, caller: str = "", progress: Progress = silence, **arguments: Any) -> TaskResult:
+    async def make(
+        self, *, caller: str = "", progress: Progress = silence, ask: Ask = cannot_ask, **arguments: Any
+    ) -> TaskResult:
         """Make a picture, by default a fox that may take ten minutes."""
         model = EditArguments if "image_urls" in arguments else GenerateArguments
         given = model.model_validate({"prompt": "a fox", "wait_seconds": 600, **arguments})
-        return await self.service.make(given, caller=caller, progress=progress)
+        return await self.service.make(self.principal(caller), given, progress=progress, ask=ask)
 
     async def finished(self, **arguments: Any) -> TaskResult:
         """Make a picture that is expected to be finished."""
@@ -203,7 +239,14 @@ class World:
 
     async def listed(self, caller: str = "") -> TaskList:
         """Return the newest tasks."""
-        return await self.service.tasks(GetTaskArguments(), caller=caller)
+        return await self.tasks(caller).listed(GetTaskArguments().limit)
+
+    async def task(
+        self, task_id: str, *, wait_seconds: float | None = None, caller: str = "", progress: Progress = silence
+    ) -> TaskResult:
+        """Return one task, waiting for its end as a call does."""
+        deadline = self.service.deadline(wait_seconds)
+        return await self.tasks(caller).get(task_id, deadline, ProgressReporter(progress))
 
     def movements(self) -> list[tuple[str, int]]:
         """Return every charge and refund, oldest first."""
@@ -211,7 +254,15 @@ class World:
 
     def submits(self) -> list[float]:
         """Return the seconds at which a submit was posted."""
-        return [seen.at for seen in self.wire.seen if seen.method == "POST"]
+        return [seen.at for seen in self.wire.seen if seen.path == "/api/generate/submit"]
+
+    def uploads(self) -> list[float]:
+        """Return the seconds at which an upload began."""
+        return [seen.at for seen in self.wire.seen if seen.path == UPLOAD]
+
+    async def spent(self, caller: str = "") -> int:
+        """Return the credits that count in a caller's day: what is reserved, and what is paid for."""
+        return await self.journal.spent(self.principal(caller).owner)
 
     def reads(self, task_id: str = "") -> list[float]:
         """Return the seconds at which a status was read."""

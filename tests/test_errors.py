@@ -1,24 +1,31 @@
-"""The tree of errors is the one that the module draws, and foreign text is made harmless."""
+"""Errors are a tree of frozen facts, the one that the module draws, and foreign text is made harmless."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import get_args
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, get_args
 
+import anyio
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vidgo_mcp import errors
 from vidgo_mcp.errors import (
+    NO_FACTS,
     Category,
+    DeclinedError,
+    Facts,
     Fault,
     InvalidRequestError,
     JournalError,
-    Money,
+    NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
+    Remedy,
     VidgoError,
     plain_text,
     sentence,
@@ -53,83 +60,101 @@ def test_the_tree_drawn_at_the_top_of_the_module_is_the_tree_of_classes() -> Non
     assert drawn_parents(errors.__doc__) == {c.__name__: c.__bases__[0].__name__ for c in EVERY_ERROR}
 
 
-def test_the_categories_are_the_documented_ones_and_each_has_an_error() -> None:
-    documented = (
-        "invalid_request authentication insufficient_credits budget declined rate_limited not_found permission "
-        "unavailable outcome_unknown internal"
-    )
+def test_each_category_has_one_branch_of_the_tree() -> None:
+    branches = [c for c in EVERY_ERROR if c.__bases__ == (VidgoError,)]
 
-    assert get_args(Category) == tuple(documented.split())
-    assert {c.category for c in EVERY_ERROR} == set(get_args(Category))
-
-
-def test_each_direct_child_of_the_root_has_a_category_of_its_own() -> None:
-    children = [c for c in EVERY_ERROR if c.__bases__ == (VidgoError,)]
-
-    assert all("category" in vars(c) for c in children)
-    assert len({c.category for c in children}) == len(children)
+    assert all("category" in vars(c) for c in branches)
+    assert sorted(c.category for c in branches) == sorted(get_args(Category))
 
 
 @pytest.mark.parametrize("error", EVERY_ERROR)
-def test_only_a_lost_answer_leaves_it_open_whether_money_moved(error: type[VidgoError]) -> None:
+def test_the_defaults_of_an_error_fit_its_kind(error: type[VidgoError]) -> None:
+    """Only a lost answer leaves the money open; retryable is what may succeed when the same call is made again."""
     raised = error("it broke")
 
-    assert raised.money in get_args(Money)
     assert raised.money == ("unknown" if error is OutcomeUnknownError else "nothing_spent")
-
-
-@pytest.mark.parametrize("error", EVERY_ERROR)
-def test_an_error_is_retryable_only_when_the_very_same_call_may_succeed(error: type[VidgoError]) -> None:
-    expected = error.category in {"rate_limited", "unavailable"} and error is not JournalError
-    assert error("it broke").retryable is expected
-
-
-@pytest.mark.parametrize("error", EVERY_ERROR)
-def test_every_error_says_what_to_do_now_and_explains_itself(error: type[VidgoError]) -> None:
-    raised = error("it broke")
-
-    assert raised.next_step.endswith(".")
-    assert error.__doc__
-    assert (str(raised), raised.message) == ("it broke", "it broke")
+    assert raised.retryable == (error.category in {"rate_limited", "unavailable"} and error is not JournalError)
+    assert raised.remedy in get_args(Remedy)
+    assert (str(raised), raised.message, raised.facts) == ("it broke", "it broke", NO_FACTS)
     assert (raised.task_id, raised.field, raised.http_status, raised.vendor_text, raised.retry_after) == (None,) * 5
+    assert error.__doc__
+
+
+KNOWN: dict[str, Any] = {
+    "message": "slow down",
+    "money": "accepted",
+    "retryable": False,
+    "remedy": "wait_for_task",
+    "facts": Facts(price=2),
+    "task_id": "task-1",
+    "field": "task_id",
+    "http_status": 429,
+    "vendor_text": "Too many requests",
+    "retry_after": 7.5,
+}
 
 
 def test_what_is_known_about_one_failure_overrides_the_defaults() -> None:
-    raised = RateLimitedError(
-        "slow down",
-        money="accepted",
-        retryable=False,
-        next_step="",
-        task_id="task-1",
-        field="task_id",
-        http_status=429,
-        vendor_text="Too many requests",
-        retry_after=7.5,
-    )
+    assert vars(RateLimitedError(**KNOWN)) == KNOWN
 
-    assert vars(raised) == {
-        "message": "slow down",
-        "money": "accepted",
-        "retryable": False,
-        "next_step": "",
-        "task_id": "task-1",
-        "field": "task_id",
-        "http_status": 429,
-        "vendor_text": "Too many requests",
-        "retry_after": 7.5,
-    }
+
+@pytest.mark.parametrize("name", [*KNOWN, "consent", "faults", "anything"])
+def test_an_error_cannot_be_changed(name: str) -> None:
+    error = DeclinedError("no", consent="dismissed")
+
+    with pytest.raises(AttributeError, match=rf"use changed\({name}=...\)"):
+        setattr(error, name, "x")
+
+
+def test_a_changed_error_is_another_one_with_the_rest_kept() -> None:
+    error = DeclinedError(**KNOWN, consent="dismissed")
+
+    other = error.changed(message="go on", money="nothing_spent")
+
+    assert type(other) is DeclinedError
+    assert vars(other) == {**KNOWN, "consent": "dismissed", "message": "go on", "money": "nothing_spent"}
+    assert (str(other), str(error), error.money) == ("go on", "slow down", "accepted")
+
+
+def test_a_changed_error_leaves_behind_where_the_first_was_raised() -> None:
+    with pytest.raises(JournalError) as caught:
+        raise JournalError("it broke")
+    caught.value.add_note("seen by one call")
+
+    other = caught.value.changed(task_id="task-1")
+
+    assert (other.__traceback__, getattr(other, "__notes__", None)) == (None, None)
+
+
+@pytest.mark.anyio
+async def test_context_managers_and_task_groups_carry_an_error() -> None:
+    """Both set attributes on what they carry."""
+    error = NotFoundError("no such task", task_id="task-1")
+
+    @asynccontextmanager
+    async def entered() -> AsyncGenerator[None]:
+        yield
+
+    async def fail() -> None:
+        async with entered():
+            raise error
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with entered(), anyio.create_task_group() as tasks:
+            tasks.start_soon(fail)
+    assert caught.value.exceptions == (error,)
+    assert error.task_id == "task-1"
 
 
 def test_one_fault_is_a_sentence_and_several_are_a_list_with_all_of_them() -> None:
     size, quality = Fault("size", "size is odd"), Fault("quality", "quality is odd")
 
     one = InvalidRequestError.from_faults([size])
-    both = InvalidRequestError.from_faults([size, quality], next_step="Change both.")
+    both = InvalidRequestError.from_faults([size, quality], facts=Facts(price=2))
 
     assert (one.message, one.field, one.faults) == ("size is odd", "size", (size,))
-    assert one.next_step == InvalidRequestError.default_next_step
     assert (both.message, both.field) == ("- size is odd\n- quality is odd", "size")
-    assert (both.faults, both.next_step) == ((size, quality), "Change both.")
+    assert (both.faults, both.facts, both.remedy) == ((size, quality), Facts(price=2), "correct_arguments")
 
 
 foreign = st.text(max_size=80) | st.text(alphabet="ab \t\r\n\x00\x1b\u200b\u202e\ufeff\u2028\ud800é", max_size=80)

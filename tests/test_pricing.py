@@ -140,7 +140,7 @@ def test_every_legal_exact_size_costs_what_the_table_says() -> None:
                 assert quoted.credits == CREDITS[quality, "2K"], size
 
 
-def test_every_legal_exact_size_without_a_fitting_resolution_is_refused_and_offered_itself() -> None:
+def test_a_legal_size_at_a_resolution_that_does_not_fit_is_offered_itself() -> None:
     for index, (w, h) in enumerate(LEGAL):
         size, quality = Size("custom", w, h), QUALITIES[index % 3]
         unfit: tuple[Tier | None, ...] = (None, "1K", "2K") if max(w, h) == 3840 else (None, "1K")

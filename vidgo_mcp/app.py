@@ -16,10 +16,9 @@ import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal, MemoryJournal
-from vidgo_mcp.journal.processes import current_holder, is_gone
-from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.service import Budget, Disk, Limits, Service, account_of
+from vidgo_mcp.journal import Journal, SqliteJournal
+from vidgo_mcp.journal.processes import current_process
+from vidgo_mcp.service import Budget, Limits, LocalFiles, Principal, Runtime, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
 
 if TYPE_CHECKING:
@@ -37,35 +36,33 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def build_service(settings: Settings, *, disk: Disk | None = None) -> Service:
+def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Service:
     """Return the service that the settings describe.
 
     Args:
         settings: what the user set.
-        disk: what of this machine's disk may be used; by default what the settings allow to the person before it.
+        files: what of this machine's disk may be used; by default what the settings allow to the person before it.
     """
     return Service(
         journal=journal_of(settings),
-        connect=lambda: connected(settings),
-        account=account_name(settings),
-        no_key=missing_key_reason(),
-        limits=Limits(
-            Budget(settings.budget_per_call, settings.budget_per_day, settings.effective_budget_mode),
-            settings.confirm_above,
-        ),
-        callback_url=settings.callback_url,
-        disk=disk or disk_of(settings),
+        connect=lambda account: connected(settings),
+        files=files or local_files(settings),
         default_wait=settings.wait_seconds,
-        holder=current_holder(),
-        gone=is_gone,
+        callback_url=settings.callback_url,
+        runtime=Runtime(current_process()),
+        account=principal_of(settings).account,
     )
 
 
-def account_name(settings: Settings) -> str | None:
-    """Return whose key it is, None without a key."""
-    if settings.sandbox:
-        return SANDBOX_ACCOUNT
-    return account_of(settings.key, settings.base_url) if settings.key else None
+def principal_of(settings: Settings) -> Principal:
+    """Return the person at this machine, with the key and the limits that the settings name."""
+    account = account_of(settings.key, settings.base_url) if settings.key else None
+    budget = Budget(settings.budget_per_call, settings.budget_per_day, settings.effective_budget_mode)
+    return Principal(
+        SANDBOX_ACCOUNT if settings.sandbox else account,
+        limits=Limits(budget, settings.confirm_above),
+        no_key=missing_key_reason(),
+    )
 
 
 def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
@@ -76,7 +73,7 @@ def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
 def journal_of(settings: Settings) -> Journal:
     """Return the record of what was paid for; a file is opened at the first step."""
     path = journal_path(settings)
-    return MemoryJournal() if path is None else SqliteJournal(path, retention=settings.journal_days * DAY)
+    return SqliteJournal(path, retention=settings.journal_days * DAY)
 
 
 def journal_path(settings: Settings) -> Path | None:
@@ -120,7 +117,7 @@ def state_key(settings: Settings) -> bytes | None:
     return hmac.new(settings.key.encode(), b"vidgo-mcp: questions to the person", hashlib.sha256).digest()
 
 
-def disk_of(settings: Settings) -> Disk:
+def local_files(settings: Settings) -> LocalFiles:
     """Return what a person's own server may do with their disk."""
     folder = save_folder(settings)
     allowed = (*settings.input_dirs, *([folder] if folder is not None else []))
@@ -129,12 +126,12 @@ def disk_of(settings: Settings) -> Disk:
         home = str(Path.home())
     except RuntimeError:
         home = None
-    return Disk(Folders(allowed, largest, home), folder, facts=settings.save_metadata, largest=largest)
+    return LocalFiles(Folders(allowed, largest, home), folder, settings.save_metadata, largest)
 
 
-def remote_disk(settings: Settings) -> Disk:
+def no_local_files(settings: Settings) -> LocalFiles:
     """Return what a server does for callers elsewhere: it takes inline data, and leaves its disk alone."""
-    return Disk(largest=settings.max_upload_mb * MEGABYTE)
+    return LocalFiles(largest=settings.max_upload_mb * MEGABYTE)
 
 
 def save_folder(settings: Settings) -> Path | None:

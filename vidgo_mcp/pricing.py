@@ -1,14 +1,16 @@
-"""The exact price of every legal request: effective tier, price table, quote, and legal replacements.
+"""The exact price of every legal request: effective tier, price table, quote, priced request, legal replacements.
 
 Source: the vendor's page on GPT Image 2, sections "Effective tier" and "Credits". Edits cost the same as generations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
+from vidgo_mcp.errors import InvalidRequestError
+from vidgo_mcp.models.requests import GenerateArguments, ImageRequest, ModelName, Picture
 from vidgo_mcp.models.sizes import (
     LONGEST_EDGE,
     QUALITIES,
@@ -48,6 +50,23 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class PricedRequest:
+    """One picture exactly as it is priced and sent, with nothing left to Vidgo's defaults.
+
+    ``image_urls`` are the http(s) URLs of an edit's references, once they are known.
+    """
+
+    model: ModelName
+    prompt: str
+    quote: Quote
+    image_urls: tuple[str, ...] = ()
+
+    def with_image_urls(self, urls: Iterable[str]) -> Self:
+        """Return the request with the URLs of its references, in their order."""
+        return replace(self, image_urls=tuple(urls))
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """A legal replacement for an illegal size, with its price in credits."""
 
@@ -72,6 +91,27 @@ class UnpriceableError(ValueError):
         super().__init__(f"{reason}. Instead: {'; '.join(str(s) for s in suggestions)} credits.")
         self.field = field
         self.suggestions = suggestions
+
+
+def price_request(request: GenerateArguments | ImageRequest) -> PricedRequest:
+    """Return what is sent for a request, and its price. The URLs of references are added by ``with_image_urls``.
+
+    Raises:
+        InvalidRequestError: it has no price.
+    """
+    return PricedRequest(request.model, request.prompt, price_picture(request))
+
+
+def price_picture(picture: Picture) -> Quote:
+    """Return the price of one picture.
+
+    Raises:
+        InvalidRequestError: it has none.
+    """
+    try:
+        return quote(parse_size(picture.size), picture.resolution, picture.quality)
+    except UnpriceableError as error:
+        raise InvalidRequestError(str(error), field=error.field) from None
 
 
 def quote(size: Size, resolution: Tier | None, quality: Quality) -> Quote:

@@ -11,9 +11,9 @@ import pytest
 from benchmarks import soak, waiting
 from benchmarks.folder import faults_of
 from benchmarks.soak import PERSON, Audit, Call
-from benchmarks.world import ACCOUNT, World, now, on_virtual_clock, thumbnail
+from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock, thumbnail
 from vidgo_mcp.files.metadata import Facts, with_facts
-from vidgo_mcp.journal import Entry, Intent, MemoryJournal, Reserved
+from vidgo_mcp.journal import Entry, Intent, Reserved
 from vidgo_mcp.models.tasks import Task
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_soak_finds_ledger_journal_and_disk_in_agreement() -> None:
 
 def test_soak_sees_a_charge_that_no_entry_has(save_dir: Path) -> None:
     async def charge_by_the_way() -> list[str]:
-        journal = MemoryJournal(now)
+        journal = VirtualJournal()
         world = World(journal, lambda task: None, funds=soak.FUNDS, seed=1)
         account = world.sandbox.accounts[0]
         body = {"model": "gpt-image-2", "input": {"prompt": "a secret", "quality": "low"}}
@@ -66,11 +66,11 @@ def test_soak_sees_a_charge_that_no_entry_has(save_dir: Path) -> None:
 
 def test_soak_sees_two_live_entries_and_a_task_that_two_calls_paid_for(save_dir: Path) -> None:
     async def twice() -> list[str]:
-        journal = MemoryJournal(now)
+        journal = VirtualJournal()
         world = World(journal, lambda task: None, funds=soak.FUNDS, seed=1)
         intents = [Intent(f"{ACCOUNT}/", name, "f", 1, "gpt-image-2", "p", "1:1", "1K", "low", 2) for name in "ab"]
         for number, intent in enumerate(intents):
-            met = await journal.reserve(intent, holder="h")
+            met = await journal.reserve(intent, process="h")
             assert isinstance(met, Reserved)
             await journal.mark_sent(met.entry.id)
             await journal.bind(met.entry.id, Task(f"t{number}", "running"))
@@ -134,7 +134,7 @@ def test_soak_sees_a_second_name_and_files_that_nobody_knows(save_dir: Path) -> 
 
 def test_soak_sees_a_picture_that_was_not_saved(save_dir: Path) -> None:
     async def unsaved() -> list[str]:
-        world = World(MemoryJournal(now), lambda task: None, funds=soak.FUNDS, seed=1)
+        world = World(VirtualJournal(), lambda task: None, funds=soak.FUNDS, seed=1)
         return await Audit([finished(1)], world, [], save_dir).disagreements(soak.Found())
 
     wrong: list[str] = on_virtual_clock(unsaved)

@@ -75,7 +75,7 @@ def test_a_missing_key_is_a_problem_with_a_remedy(world: Callable[..., Any]) -> 
     ("fault", "balance", "says"),
     [
         ("", 1, "1 credits left, and the cheapest picture costs 2"),
-        ("balance:unauthorized", 5, "key"),
+        ("balance:refuse=401", 5, "key"),
         ("balance:broken_json*9", 5, "the balance cannot be read"),
     ],
 )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vidgo_mcp.cli.typed_files import typed_references
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 on_posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links need a privilege on Windows")
 
@@ -83,7 +83,7 @@ def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    disk = Disk(Folders((tmp_path / "allowed",), home=str(tmp_path / "home")), tmp_path / "save_dir")
+    disk = LocalFiles(Folders((tmp_path / "allowed",), home=str(tmp_path / "home")), tmp_path / "save_dir")
     kept = ["https://example.com/a.png", "task:t1", "data:image/png;base64,AAAA"]
     assert typed_references(kept, disk) == (kept, disk)
     references, wider = typed_references([*kept, "a/b.png", "~/c.png"], disk)

@@ -22,31 +22,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.client.conftest import KEY
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.client.download import LARGEST_DOWNLOAD, USER_AGENT, Download, download, is_public, resolve
+from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, _proxy, download, is_public, resolve
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 
-KEY = "vk-live-0123456789"
 PUBLIC = "93.184.216.34"
 LONGEST = 5.0
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
+VERIFY = httpx.create_ssl_context()
 
 Find = Callable[[str, int], Awaitable[Sequence[str]]]
-Handle = Callable[[httpx.Request], httpx.Response]
 
 
 def names(**known: list[str]) -> Find:
@@ -72,6 +61,10 @@ def network(*answers: httpx.Response) -> tuple[httpx.MockTransport, list[httpx.R
         return answers[min(len(requests), len(answers)) - 1]
 
     return httpx.MockTransport(handle), requests
+
+
+async def fetch(url: str, verify: ssl.SSLContext = VERIFY, **given: Any) -> bytes:
+    return await download(url, verify=verify, **given)
 
 
 PICTURE = httpx.Response(200, content=b"PNG")
@@ -120,15 +113,15 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(address: str) -
     transport, requests = network(PICTURE)
     for found in ([address], [PUBLIC, address], [address, PUBLIC]):
         with pytest.raises(PermissionDeniedError):
-            await download("https://a.example/c.png", find=names(a_example=found), transport=transport)
+            await fetch("https://a.example/c.png", find=names(a_example=found), transport=transport)
     assert requests == []
 
 
 @pytest.mark.parametrize("address", OPEN)
 async def test_a_name_that_leads_to_public_addresses_is_fetched(address: str) -> None:
     transport, requests = network(PICTURE)
-    got = await download("https://a.example/c.png", find=names(a_example=[address, PUBLIC]), transport=transport)
-    assert got == Download(b"PNG", "https://a.example/c.png")
+    got = await fetch("https://a.example/c.png", find=names(a_example=[address, PUBLIC]), transport=transport)
+    assert got == b"PNG"
     assert ipaddress.ip_address(requests[0].url.host) == ipaddress.ip_address(address)
 
 
@@ -146,7 +139,7 @@ async def test_a_name_that_leads_to_public_addresses_is_fetched(address: str) ->
 async def test_a_private_address_as_such_is_refused(url: str) -> None:
     transport, requests = network(PICTURE)
     with pytest.raises(PermissionDeniedError):
-        await download(url, find=names(), transport=transport)
+        await fetch(url, find=names(), transport=transport)
     assert requests == []
 
 
@@ -154,18 +147,18 @@ async def test_a_private_address_as_such_is_refused(url: str) -> None:
 async def test_every_spelling_of_loopback_is_refused_by_the_real_resolver(host: str) -> None:
     transport, requests = network(PICTURE)
     with anyio.fail_after(LONGEST), pytest.raises((PermissionDeniedError, UnavailableError)):
-        await download(f"http://{host}/c", transport=transport)
+        await fetch(f"http://{host}/c", transport=transport)
     assert requests == []
 
 
-async def test_loopback_is_fetched_only_where_it_is_allowed_and_other_private_addresses_never() -> None:
+async def test_loopback_is_fetched_only_where_allowed_and_other_private_addresses_never() -> None:
     transport, requests = network(PICTURE)
     for url in ("http://127.0.0.1:8000/c", "http://[::1]:8000/c"):
-        got = await download(url, allow_loopback=True, find=names(), transport=transport)
-        assert got.content == b"PNG"
+        got = await fetch(url, allow_loopback=True, find=names(), transport=transport)
+        assert got == b"PNG"
     for url in ("http://10.0.0.1/c", "http://169.254.169.254/c", "http://0.0.0.0/c"):
         with pytest.raises(PermissionDeniedError):
-            await download(url, allow_loopback=True, find=names(), transport=transport)
+            await fetch(url, allow_loopback=True, find=names(), transport=transport)
     assert [request.headers["host"] for request in requests] == ["127.0.0.1:8000", "[::1]:8000"]
 
 
@@ -186,7 +179,7 @@ async def test_the_client_allows_loopback_only_with_the_api_on_loopback() -> Non
 async def test_only_http_addresses_are_fetched(url: str) -> None:
     transport, requests = network(PICTURE)
     with pytest.raises(PermissionDeniedError):
-        await download(url, find=names(), transport=transport)
+        await fetch(url, find=names(), transport=transport)
     assert requests == []
 
 
@@ -194,7 +187,7 @@ async def test_only_http_addresses_are_fetched(url: str) -> None:
 async def test_an_address_that_cannot_be_read_is_a_clear_error(url: str) -> None:
     transport, _ = network(PICTURE)
     with pytest.raises(VidgoError):
-        await download(url, find=names(), transport=transport)
+        await fetch(url, find=names(), transport=transport)
 
 
 @settings(max_examples=40, deadline=None)
@@ -206,7 +199,7 @@ def test_any_address_and_any_redirect_is_a_picture_or_a_clear_error(url: str, lo
     async def main() -> None:
         for address in (url, "http://a.example/"):
             with contextlib.suppress(VidgoError):
-                await download(address, find=names(a_example=[PUBLIC]), transport=transport)
+                await fetch(address, find=names(a_example=[PUBLIC]), transport=transport)
 
     anyio.run(main)
 
@@ -227,7 +220,7 @@ async def test_the_request_goes_to_the_checked_address_under_the_name(url: str, 
     async def find(name: str, _: int) -> Sequence[str]:
         return known[name]
 
-    await download(url, find=find, transport=transport)
+    await fetch(url, find=find, transport=transport)
     (request,) = requests
     assert request.url.host == PUBLIC
     assert request.headers.get_list("host") == [host]
@@ -242,20 +235,20 @@ async def test_up_to_three_redirects_are_followed_and_each_is_checked() -> None:
 
     known = names(a_example=[PUBLIC], b_example=["8.8.8.8"], c_example=["10.0.0.1"])
     transport, requests = network(moved("/2"), moved("//b.example/3"), moved("https://a.example/4"), PICTURE)
-    got = await download("https://a.example/1", find=known, transport=transport)
-    assert got == Download(b"PNG", "https://a.example/4")
+    got = await fetch("https://a.example/1", find=known, transport=transport)
+    assert got == b"PNG"
     assert [request.url.host for request in requests] == [PUBLIC, PUBLIC, "8.8.8.8", PUBLIC]
     assert [request.headers["host"] for request in requests] == ["a.example", "a.example", "b.example", "a.example"]
 
     transport, requests = network(moved("/again"))
     with pytest.raises(UnavailableError, match="more than 3 times"):
-        await download("https://a.example/1", find=known, transport=transport)
+        await fetch("https://a.example/1", find=known, transport=transport)
     assert len(requests) == 4
 
     for private in ("https://c.example/", "http://127.0.0.1/", "file:///etc/passwd"):
         transport, requests = network(moved(private), PICTURE)
         with pytest.raises(PermissionDeniedError):
-            await download("https://a.example/1", find=known, transport=transport)
+            await fetch("https://a.example/1", find=known, transport=transport)
         assert len(requests) == 1
 
 
@@ -263,7 +256,7 @@ async def test_up_to_three_redirects_are_followed_and_each_is_checked() -> None:
 async def test_a_redirect_to_nowhere_is_a_clear_error(location: str | None) -> None:
     transport, _ = network(httpx.Response(302, headers={"Location": location} if location else {}))
     with pytest.raises(VidgoError):
-        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
+        await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +275,7 @@ async def test_a_redirect_to_nowhere_is_a_clear_error(location: str | None) -> N
 async def test_an_answer_without_the_picture_is_an_error(status: int, kind: type[VidgoError]) -> None:
     transport, _ = network(httpx.Response(status))
     with pytest.raises(kind) as caught:
-        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
+        await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
     assert caught.value.money == "nothing_spent"
 
 
@@ -305,23 +298,23 @@ async def test_a_picture_that_is_too_large_is_not_read_to_its_end(headers: dict[
     body = Endless()
     transport, _ = network(httpx.Response(200, headers=headers, stream=body))
     with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="larger") as caught:
-        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
+        await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
     assert body.taken <= 1100
     assert caught.value.retryable is False
 
 
 async def test_a_picture_of_exactly_the_limit_is_fetched() -> None:
     transport, _ = network(httpx.Response(200, content=b"x" * 1000))
-    got = await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
-    assert len(got.content) == 1000
-    assert LARGEST_DOWNLOAD >= 3840 * 2160 * 4
+    got = await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
+    assert len(got) == 1000
+    assert MAX_DOWNLOAD >= 3840 * 2160 * 4
 
 
 async def test_a_dripping_picture_ends_at_the_deadline() -> None:
     body = Endless(pause=0.01)
     transport, _ = network(httpx.Response(200, stream=body))
     with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="within"):
-        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, seconds=0.1)
+        await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, seconds=0.1)
 
 
 async def test_a_resolver_that_hangs_ends_at_the_deadline() -> None:
@@ -330,7 +323,7 @@ async def test_a_resolver_that_hangs_ends_at_the_deadline() -> None:
         return []
 
     with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="within"):
-        await download("https://a.example/1", find=find, seconds=0.05)
+        await fetch("https://a.example/1", find=find, seconds=0.05)
 
 
 @pytest.mark.parametrize("failure", [socket.gaierror("x"), UnicodeError("x"), OSError("x"), None])
@@ -341,7 +334,7 @@ async def test_a_host_that_cannot_be_found_is_unavailable(failure: Exception | N
         return []
 
     with pytest.raises(UnavailableError, match="host of the picture"):
-        await download("https://a.example/1", find=find)
+        await fetch("https://a.example/1", find=find)
 
 
 async def test_a_failing_transport_is_unavailable() -> None:
@@ -350,7 +343,7 @@ async def test_a_failing_transport_is_unavailable() -> None:
 
     transport = httpx.MockTransport(fail)
     with pytest.raises(UnavailableError, match="could not be fetched"):
-        await download("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
+        await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
 
 
 async def test_the_resolver_gives_the_addresses_of_a_host() -> None:
@@ -431,8 +424,8 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_the_checked_ad
     find, asked = rebinding(["127.0.0.1"], ["10.0.0.1"])
     url = f"http://rebound.invalid:{host.port}/c.png?sig=1"
     with anyio.fail_after(LONGEST):
-        got = await download(url, find=find, allow_loopback=True)
-    assert got == Download(b"PNG", url)
+        got = await fetch(url, find=find, allow_loopback=True)
+    assert got == b"PNG"
     assert asked == ["rebound.invalid"]
     ((path, head),) = host.heads
     assert path == "/c.png?sig=1"
@@ -440,7 +433,7 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_the_checked_ad
     assert "authorization" not in head
 
 
-async def test_the_certificate_must_fit_the_name_although_the_connection_goes_to_an_address(
+async def test_the_certificate_must_fit_the_name_not_the_address(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = write_certificate(tmp_path, "pictures.invalid")
@@ -454,11 +447,12 @@ async def test_the_certificate_must_fit_the_name_although_the_connection_goes_to
     context.sni_callback = keep_name
     host.socket = context.wrap_socket(host.socket, server_side=True)
     find, _ = rebinding(["127.0.0.1"])
+    verify = httpx.create_ssl_context()
     with anyio.fail_after(LONGEST):
-        got = await download(f"https://pictures.invalid:{host.port}/c", find=find, allow_loopback=True)
-        assert got.content == b"PNG"
+        got = await fetch(f"https://pictures.invalid:{host.port}/c", verify, find=find, allow_loopback=True)
+        assert got == b"PNG"
         with pytest.raises(UnavailableError):
-            await download(f"https://others.invalid:{host.port}/c", find=find, allow_loopback=True)
+            await fetch(f"https://others.invalid:{host.port}/c", verify, find=find, allow_loopback=True)
     assert host.sni == ["pictures.invalid", "others.invalid"]
     assert len(host.heads) == 1
 
@@ -493,19 +487,19 @@ async def test_a_proxy_of_the_environment_is_given_the_checked_address_of_a_plai
     monkeypatch.setenv("http_proxy", f"127.0.0.1:{host.port}")
     find, _ = rebinding([PUBLIC])
     with anyio.fail_after(LONGEST):
-        assert (await download("http://pictures.invalid/c", find=find)).content == b"PNG"
+        assert (await fetch("http://pictures.invalid/c", find=find)) == b"PNG"
     ((path, head),) = host.heads
     assert path == f"http://{PUBLIC}/c"
     assert head["host"] == "pictures.invalid"
 
 
-async def test_a_proxy_of_the_environment_is_given_the_name_for_tls_because_the_certificate_is_for_the_name(
+async def test_a_proxy_of_the_environment_is_given_the_name_for_tls(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{host.port}")
     find, _ = rebinding([PUBLIC])
     with anyio.fail_after(LONGEST), pytest.raises(UnavailableError):
-        await download("https://pictures.invalid/c", find=find)
+        await fetch("https://pictures.invalid/c", find=find)
     assert [path for path, _ in host.heads] == ["pictures.invalid:443"]
 
 
@@ -514,7 +508,7 @@ async def test_a_private_address_is_refused_behind_a_proxy_too(host: Host, monke
     find, _ = rebinding(["10.0.0.1"])
     for scheme in ("http", "https"):
         with pytest.raises(PermissionDeniedError):
-            await download(f"{scheme}://pictures.invalid/c", find=find)
+            await fetch(f"{scheme}://pictures.invalid/c", find=find)
     assert host.heads == []
 
 
@@ -523,15 +517,13 @@ async def test_loopback_pictures_need_no_proxy(address: str, host: Host, monkeyp
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with anyio.fail_after(LONGEST):
-        got = await download(f"http://{address}:{host.port}/c", allow_loopback=True, find=rebinding(["127.0.0.1"])[0])
-    assert got.content == b"PNG"
+        got = await fetch(f"http://{address}:{host.port}/c", allow_loopback=True, find=rebinding(["127.0.0.1"])[0])
+    assert got == b"PNG"
 
 
 async def test_a_host_that_is_excepted_from_the_proxy_is_connected_directly(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vidgo_mcp.client.download import _proxy
-
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "pictures.invalid,other.invalid:8443")
     assert _proxy("https", "a.invalid:443") == "http://127.0.0.1:1"
@@ -547,4 +539,4 @@ async def test_a_proxy_that_cannot_be_used_is_a_clear_error(proxy: str, monkeypa
     monkeypatch.setenv("all_proxy", proxy)
     find, _ = rebinding([PUBLIC])
     with anyio.fail_after(LONGEST), pytest.raises(UnavailableError):
-        await download("http://pictures.invalid/c", find=find, seconds=1)
+        await fetch("http://pictures.invalid/c", find=find, seconds=1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from vidgo_mcp.client import ImageRequest, VidgoClient
-from vidgo_mcp.client.error_mapping import DELIVERY, TRANSPORT_ERRORS, fate, in_words
+from tests.client.conftest import BASE, CALLS, answering
+from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS, in_words, transport_error
 from vidgo_mcp.errors import (
     AuthenticationError,
     InsufficientCreditsError,
@@ -24,38 +23,34 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 
-KEY = "vk-live-0123456789"
-BASE = "http://127.0.0.1:9"
-BOAT = ImageRequest(prompt="a boat")
+MAYBE_SENT = (
+    httpx.ReadTimeout,
+    httpx.WriteTimeout,
+    httpx.ReadError,
+    httpx.WriteError,
+    httpx.CloseError,
+    httpx.LocalProtocolError,
+    httpx.RemoteProtocolError,
+    httpx.DecodingError,
+    httpx.TooManyRedirects,
+    httpx.HTTPStatusError,
+    httpx.CookieConflict,
+    httpx.StreamConsumed,
+    httpx.StreamClosed,
+    httpx.ResponseNotRead,
+    httpx.RequestNotRead,
+)
+"""The rest of httpx's exceptions, looked at one by one: the request may have reached Vidgo."""
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def answering() -> AsyncIterator[Callable[[httpx.Response | Exception], VidgoClient]]:
-    """Return a client whose every call meets one answer."""
-    clients: list[VidgoClient] = []
-
-    def build(answer: httpx.Response | Exception) -> VidgoClient:
-        def handle(_: httpx.Request) -> httpx.Response:
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        clients.append(VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(handle)))
-        return clients[-1]
-
-    yield build
-    for client in clients:
-        await client.aclose()
-
-
-Answering = Callable[[httpx.Response | Exception], VidgoClient]
+async def refused(call: str, answer: httpx.Response | Exception) -> VidgoError:
+    """Return the error of one call that meets one answer."""
+    async with answering(answer) as client:
+        with pytest.raises(VidgoError) as caught:
+            await CALLS[call](client)
+    return caught.value
 
 
 def leaves() -> set[type[Exception]]:
@@ -69,38 +64,18 @@ def leaves() -> set[type[Exception]]:
     return {each for each in classes if not any(other is not each and issubclass(other, each) for other in classes)}
 
 
-def test_every_leaf_of_httpx_exceptions_has_a_fate() -> None:
-    assert len(leaves()) >= 20
-    assert leaves() - set(DELIVERY) == set()
+def test_every_exception_of_httpx_was_looked_at_and_is_caught() -> None:
+    assert leaves() == {*NOT_SENT, *MAYBE_SENT}
+    assert all(issubclass(kind, TRANSPORT_ERRORS) for kind in leaves())
 
 
-def test_no_fate_names_a_class_that_httpx_no_longer_raises() -> None:
-    assert set(DELIVERY) - leaves() == set()
-
-
-def test_every_listed_exception_is_caught_at_the_wire() -> None:
-    assert [kind for kind in DELIVERY if not issubclass(kind, TRANSPORT_ERRORS)] == []
-
-
-def test_only_failures_before_the_request_left_prove_that_nothing_was_sent() -> None:
-    proven = {kind for kind, what in DELIVERY.items() if what == "not_sent"}
-    assert proven == {
-        httpx.ConnectError,
-        httpx.ConnectTimeout,
-        httpx.PoolTimeout,
-        httpx.ProxyError,
-        httpx.UnsupportedProtocol,
-        httpx.InvalidURL,
-    }
-
-
-def test_a_subclass_shares_the_fate_of_its_parent_and_a_stranger_proves_nothing() -> None:
+def test_a_subclass_proves_what_its_parent_does_and_a_stranger_proves_nothing() -> None:
     class Refused(httpx.ConnectError):
         pass
 
-    assert fate(Refused("x")) == "not_sent"
-    assert fate(httpx.TransportError("x")) == "unknown"
-    assert fate(ValueError("x")) == "unknown"
+    assert isinstance(transport_error(Refused("x"), submit=True), NotSentError)
+    for stranger in (httpx.TransportError("x"), ValueError("x"), TimeoutError()):
+        assert isinstance(transport_error(stranger, submit=True), OutcomeUnknownError)
 
 
 def built(kind: type[Exception]) -> Exception:
@@ -112,79 +87,45 @@ def built(kind: type[Exception]) -> Exception:
     return kind("x")
 
 
-@pytest.mark.parametrize("kind", sorted(DELIVERY, key=str))
-async def test_each_transport_failure_keeps_its_fate_through_the_client(
-    kind: type[Exception], answering: Answering
-) -> None:
-    client = answering(built(kind))
-    with pytest.raises(VidgoError) as submitted:
-        await client.submit_once(BOAT)
-    with pytest.raises(UnavailableError) as read:
-        await client.status("task-1")
-    with pytest.raises(UnavailableError):
-        await client.balance()
-    sent = DELIVERY[kind] == "unknown"
-    assert type(submitted.value) is (OutcomeUnknownError if sent else NotSentError)
-    assert submitted.value.money == ("unknown" if sent else "nothing_spent")
-    assert submitted.value.retryable is not sent
-    assert isinstance(read.value, NotSentError) is not sent
-    assert (read.value.money, read.value.retryable, read.value.task_id) == ("accepted", True, "task-1")
-    assert kind.__name__ not in str(submitted.value)
+@pytest.mark.parametrize("kind", [*NOT_SENT, *MAYBE_SENT])
+async def test_each_transport_failure_says_whether_money_may_have_moved(kind: type[Exception]) -> None:
+    submitted, read = await refused("submit", built(kind)), await refused("status", built(kind))
+    assert isinstance(await refused("balance", built(kind)), UnavailableError)
+    unsent = kind in NOT_SENT
+    assert type(submitted) is (NotSentError if unsent else OutcomeUnknownError)
+    assert (submitted.money, submitted.retryable) == (("nothing_spent", True) if unsent else ("unknown", False))
+    assert type(read) is (NotSentError if unsent else UnavailableError)
+    assert (read.money, read.retryable, read.task_id) == ("accepted", True, "task-1")
+    assert kind.__name__ not in str(submitted)
 
 
 def test_a_transport_failure_is_named_in_words_not_by_its_class() -> None:
-    told = {in_words(kind("x")) for kind in DELIVERY if issubclass(kind, httpx.TransportError)}
-    assert "no answer in time" in told
-    assert all("error" not in words.lower() and "httpx" not in words for words in told)
+    words = {in_words(kind("x")) for kind in leaves() if issubclass(kind, httpx.TransportError)}
+    assert "no answer in time" in words
+    assert all("error" not in each.lower() and "httpx" not in each for each in words)
 
 
-SUBMIT_TABLE = [
-    (400, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (422, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (401, AuthenticationError, "authentication", "nothing_spent", False),
-    (402, InsufficientCreditsError, "insufficient_credits", "nothing_spent", False),
-    (405, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (409, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (413, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (415, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (451, InvalidRequestError, "invalid_request", "nothing_spent", False),
-    (403, PermissionDeniedError, "permission", "nothing_spent", False),
-    (404, UnavailableError, "unavailable", "nothing_spent", False),
-    (408, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (429, RateLimitedError, "rate_limited", "nothing_spent", True),
-    (500, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (502, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (503, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (504, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (301, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (303, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (307, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (418, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-    (599, OutcomeUnknownError, "outcome_unknown", "unknown", False),
-]
-READ_TABLE = [
-    (400, UnavailableError, "unavailable", True),
-    (401, AuthenticationError, "authentication", False),
-    (403, PermissionDeniedError, "permission", False),
-    (404, NotFoundError, "not_found", False),
-    (408, UnavailableError, "unavailable", True),
-    (429, RateLimitedError, "rate_limited", True),
-    (500, UnavailableError, "unavailable", True),
-    (502, UnavailableError, "unavailable", True),
-    (503, UnavailableError, "unavailable", True),
-    (504, UnavailableError, "unavailable", True),
-    (302, UnavailableError, "unavailable", True),
-]
-UPLOAD_TABLE = [
-    (400, InvalidRequestError, "invalid_request", False),
-    (413, InvalidRequestError, "invalid_request", False),
-    (415, InvalidRequestError, "invalid_request", False),
-    (422, InvalidRequestError, "invalid_request", False),
-    (401, AuthenticationError, "authentication", False),
-    (403, PermissionDeniedError, "permission", False),
-    (429, RateLimitedError, "rate_limited", True),
-    (500, UnavailableError, "unavailable", True),
-    (408, UnavailableError, "unavailable", True),
+REFUSED = dict.fromkeys((400, 405, 409, 413, 415, 422, 451), InvalidRequestError)
+SUBMIT = REFUSED | {
+    401: AuthenticationError,
+    402: InsufficientCreditsError,
+    403: PermissionDeniedError,
+    404: UnavailableError,
+    429: RateLimitedError,
+    **dict.fromkeys((301, 303, 307, 408, 418, 500, 502, 503, 504, 599), OutcomeUnknownError),
+}
+READ = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    429: RateLimitedError,
+    **dict.fromkeys((302, 400, 408, 500, 502, 503, 504), UnavailableError),
+}
+UPLOAD = READ | REFUSED | {404: UnavailableError}
+TABLE = [
+    *(("submit", *row) for row in SUBMIT.items()),
+    *((call, *row) for call in ("status", "balance") for row in READ.items()),
+    *(("upload", *row) for row in UPLOAD.items()),
 ]
 
 
@@ -202,150 +143,80 @@ def spoken(status: int, text: str, *, form: str) -> httpx.Response:
     return httpx.Response(200 if form.startswith("envelope") else status, json=forms[form])
 
 
-FORMS = ["detail", "error", "list", "plain", "envelope", "envelope_text"]
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("status", "kind", "category", "money", "retryable"), SUBMIT_TABLE)
-async def test_a_submit_sorts_each_status_in_each_form(
-    status: int, kind: type[VidgoError], category: str, money: str, retryable: bool, form: str, answering: Answering
-) -> None:
-    client = answering(spoken(status, "The vendor's own words", form=form))
-    with pytest.raises(VidgoError) as caught:
-        await client.submit_once(BOAT)
-    error = caught.value
+@pytest.mark.parametrize(("call", "status", "kind"), TABLE)
+async def test_each_status_is_one_kind_of_error(call: str, status: int, kind: type[VidgoError]) -> None:
+    error = await refused(call, httpx.Response(status))
     assert type(error) is kind
-    assert (error.category, error.money, error.retryable) == (category, money, retryable)
+    unread = call == "status" and error.category in {"authentication", "rate_limited", "unavailable"}
+    assert error.money == ("accepted" if unread else kind.default_money)
+    assert error.task_id == ("task-1" if call == "status" else None)
+    # A model or an endpoint that is not there will not be there a moment later.
+    assert error.retryable is (kind.default_retryable and status != 404)
+    assert (error.remedy == "repeat_later") is (error.retryable and call != "status")
+    assert (error.remedy == "wait_for_task") is (error.retryable and call == "status")
     assert error.http_status == status
-    assert error.vendor_text == "The vendor's own words"
-    assert "Vidgo says: The vendor's own words" in str(error)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("status", "kind", "category", "retryable"), READ_TABLE)
-async def test_a_read_sorts_each_status_in_each_form(
-    status: int, kind: type[VidgoError], category: str, retryable: bool, form: str, answering: Answering
-) -> None:
-    client = answering(spoken(status, "The vendor's own words", form=form))
-    with pytest.raises(VidgoError) as read:
-        await client.status("task-1")
-    with pytest.raises(VidgoError) as asked:
-        await client.balance()
-    for error in (read.value, asked.value):
-        assert type(error) is kind
-        assert (error.category, error.retryable, error.http_status) == (category, retryable, status)
-        assert error.vendor_text == "The vendor's own words"
-    assert read.value.task_id == "task-1"
-    assert asked.value.task_id is None
-    assert asked.value.money == "nothing_spent"
-
-
-@pytest.mark.parametrize("status", [401, 408, 429, 500, 502, 503, 504])
-async def test_a_status_that_cannot_be_read_leaves_the_task_accepted(status: int, answering: Answering) -> None:
-    with pytest.raises(VidgoError) as caught:
-        await answering(httpx.Response(status)).status("task-1")
-    assert (caught.value.money, caught.value.task_id) == ("accepted", "task-1")
-    assert "Repeat this exact call" not in caught.value.next_step
-
-
-@pytest.mark.parametrize(("status", "kind", "category", "retryable"), UPLOAD_TABLE)
-async def test_an_upload_sorts_each_status(
-    status: int, kind: type[VidgoError], category: str, retryable: bool, answering: Answering
-) -> None:
-    client = answering(spoken(status, "Unsupported file type: x", form="detail"))
-    with pytest.raises(VidgoError) as caught:
-        await client.upload(b"x", file_name="a.png", mime_type="image/png")
-    error = caught.value
-    assert type(error) is kind
-    assert (error.category, error.retryable, error.money) == (category, retryable, "nothing_spent")
-    assert error.vendor_text == "Unsupported file type: x"
-    assert error.field == ("image_urls" if kind is InvalidRequestError else None)
+@pytest.mark.parametrize("form", ["detail", "error", "list", "plain", "envelope", "envelope_text"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_each_form_of_an_error_has_the_vendors_words(call: str, form: str) -> None:
+    error = await refused(call, spoken(403, "The vendor's own words", form=form))
+    assert isinstance(error, PermissionDeniedError)
+    assert (error.http_status, error.vendor_text) == (403, "The vendor's own words")
+    assert error.message.endswith("Vidgo says: The vendor's own words.")
 
 
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("text", ["Insufficient credits", "Your balance is too low", "1 CREDIT needed"])
-async def test_a_refusal_that_speaks_of_credits_is_insufficient_credits(
-    status: int, text: str, answering: Answering
-) -> None:
-    with pytest.raises(InsufficientCreditsError) as caught:
-        await answering(spoken(status, text, form="detail")).submit_once(BOAT)
-    assert caught.value.money == "nothing_spent"
+async def test_a_refusal_that_speaks_of_credits_is_insufficient_credits(status: int, text: str) -> None:
+    error = await refused("submit", spoken(status, text, form="detail"))
+    assert isinstance(error, InsufficientCreditsError)
+    assert (error.money, error.http_status) == ("nothing_spent", status)
 
 
 @pytest.mark.parametrize("text", ["prompt is required", "an unbalanced bracket", "accredited users only"])
-async def test_a_refusal_that_speaks_of_something_else_is_an_invalid_request(text: str, answering: Answering) -> None:
-    with pytest.raises(InvalidRequestError):
-        await answering(spoken(400, text, form="detail")).submit_once(BOAT)
+async def test_a_refusal_that_speaks_of_something_else_is_an_invalid_request(text: str) -> None:
+    assert isinstance(await refused("submit", spoken(400, text, form="detail")), InvalidRequestError)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<!DOCTYPE html><html>502</html>",
-        b"  <html>",
-        b'{"detail": "cut',
-        b"[1, 2",
-        b"17",
-        b"null",
-        b"[]",
-        b"{}",
-        b'{"detail": null, "error": null}',
-        b'{"detail": []}',
-        b'{"detail": {"deep": 1}}',
-        b'{"error": {"message": 5}}',
-        b'{"detail": "  "}',
-        b'"\\u200b"',
-    ],
-)
-async def test_an_error_without_words_has_none(body: bytes, answering: Answering) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        await answering(httpx.Response(400, content=body)).submit_once(BOAT)
-    assert caught.value.vendor_text is None
-    assert str(caught.value).endswith("It gave no reason.")
+WORDS: dict[bytes, str | None] = {
+    **dict.fromkeys((b"", b"<!DOCTYPE html><html>502</html>", b"  <html>", b'{"detail": "cut', b"[1, 2", b"17")),
+    **dict.fromkeys((b"null", b"[]", b"{}", b'{"detail": null, "error": null}', b'{"detail": []}', b'"\\u200b"')),
+    **dict.fromkeys((b'{"detail": {"deep": 1}}', b'{"error": {"message": 5}}', b'{"detail": "  "}')),
+    b'"Task not found"': "Task not found",
+    b'{"error": "flat"}': "flat",
+    b'{"message": "m"}': "m",
+    b'{"detail": "", "msg": "second"}': "second",
+    b'{"detail": [{"msg": "one"}, {"msg": "two"}]}': "one; two",
+    b"Request timeout\r\n": "Request timeout",
+    b"bad \xff byte": "bad \ufffd byte",
+    json.dumps({"detail": "a\u0000b\u202ec\nd"}).encode(): "a b c d",
+    b"x" * 5000: "x" * 297 + "...",
+}
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b'"Task not found"', "Task not found"),
-        (b'{"error": "flat"}', "flat"),
-        (b'{"message": "m"}', "m"),
-        (b'{"detail": "", "msg": "second"}', "second"),
-        (b'{"detail": [{"msg": "one"}, {"msg": "two"}]}', "one; two"),
-        (b"Request timeout\r\n", "Request timeout"),
-        (b"bad \xff byte", "bad \ufffd byte"),
-        (json.dumps({"detail": "a\u0000b\u202ec\nd"}).encode(), "a b c d"),
-    ],
-)
-async def test_the_words_of_an_error_are_found_and_cleaned(body: bytes, words: str, answering: Answering) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        await answering(httpx.Response(400, content=body)).submit_once(BOAT)
-    assert caught.value.vendor_text == words
+@pytest.mark.parametrize(("body", "words"), WORDS.items())
+async def test_the_words_of_an_error_are_found_cleaned_and_cut(body: bytes, words: str | None) -> None:
+    error = await refused("submit", httpx.Response(400, content=body))
+    assert isinstance(error, InvalidRequestError)
+    assert error.vendor_text == words
+    assert error.message.endswith("It gave no reason.") is (words is None)
 
 
-async def test_long_words_of_the_vendor_are_trimmed(answering: Answering) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        await answering(httpx.Response(400, text="x" * 5000)).submit_once(BOAT)
-    assert len(caught.value.vendor_text or "") == 300
-
-
-async def test_a_slow_down_says_the_whole_seconds_to_wait_and_never_too_few(answering: Answering) -> None:
-    with pytest.raises(RateLimitedError) as caught:
-        await answering(httpx.Response(429, headers={"Retry-After": "2.2"})).balance()
-    assert caught.value.retry_after == 2.2
-    assert "in 3 s" in caught.value.next_step
+async def test_a_slow_down_has_the_seconds_to_wait() -> None:
+    error = await refused("balance", httpx.Response(429, headers={"Retry-After": "2.2"}))
+    assert (error.retry_after, error.remedy) == (2.2, "repeat_later")
 
 
 @pytest.mark.parametrize("code", ["200", 200, 201, None, "", "ok", True, 4.5, [500], "5" * 5000])
-async def test_a_code_that_is_no_error_does_not_hide_the_task(code: Any, answering: Answering) -> None:
+async def test_a_code_that_is_no_error_does_not_hide_the_task(code: Any) -> None:
     answer = httpx.Response(200, json={"code": code, "data": {"task_id": "task-1", "status": "running"}})
-    assert (await answering(answer).submit_once(BOAT)).task_id == "task-1"
+    async with answering(answer) as client:
+        assert (await CALLS["submit"](client)).task_id == "task-1"
 
 
 @pytest.mark.parametrize("code", [0, -1, 100, 302, 10**30])
-async def test_an_envelope_with_an_undocumented_code_leaves_the_outcome_open(code: int, answering: Answering) -> None:
-    answer = httpx.Response(200, json={"code": code, "data": {"task_id": "task-1"}})
-    with pytest.raises(OutcomeUnknownError) as caught:
-        await answering(answer).submit_once(BOAT)
-    assert caught.value.http_status == code
+async def test_an_envelope_with_an_undocumented_code_leaves_the_outcome_open(code: int) -> None:
+    error = await refused("submit", httpx.Response(200, json={"code": code, "data": {"task_id": "task-1"}}))
+    assert isinstance(error, OutcomeUnknownError)
+    assert error.http_status == code

@@ -10,29 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from vidgo_mcp.client import ImageRequest, VidgoClient
+from tests.client.conftest import CALLS, PRICED, answering
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.models.tasks import Task
 
 KEY = 'vk-live/9aF+x=<"0123\\456789'
-BOAT = ImageRequest(prompt="a boat")
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-def client_for(answer: httpx.Response | Exception) -> VidgoClient:
-    def handle(request: httpx.Request) -> httpx.Response:
-        assert request.headers["authorization"] == f"Bearer {KEY}"
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return VidgoClient(KEY, base_url="http://127.0.0.1:9", transport=httpx.MockTransport(handle))
 
 
 def shown(error: VidgoError) -> str:
@@ -60,15 +44,10 @@ ECHOES: dict[str, bytes] = {
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
 async def test_an_error_that_repeats_the_key_does_not_show_it(status: int, echo: str) -> None:
-    async with client_for(httpx.Response(status, content=ECHOES[echo])) as client:
-        for call in (
-            client.submit_once(BOAT),
-            client.status("task-1"),
-            client.balance(),
-            client.upload(b"x", file_name="a.png", mime_type="image/png"),
-        ):
+    async with answering(httpx.Response(status, content=ECHOES[echo]), KEY) as client:
+        for call in CALLS.values():
             with pytest.raises(VidgoError) as caught:
-                await call
+                await call(client)
             assert "9aF" not in shown(caught.value)
             if status == 400 and echo == "detail":
                 assert "bad key [key]!" in str(caught.value)
@@ -82,7 +61,7 @@ async def test_a_result_that_repeats_the_key_does_not_show_it() -> None:
         "files": [{"file_url": "https://a.example/c?key=vk-live/9aF"}],
         "deep": [{KEY: KEY}],
     }
-    async with client_for(httpx.Response(200, json={"code": 200, "data": data})) as client:
+    async with answering(httpx.Response(200, json={"code": 200, "data": data}), KEY) as client:
         task = await client.status("task-1")
     assert task == Task("task-1", "failed [key]", None, ("https://a.example/c?key=vk-live/9aF",), "key [key]")
 
@@ -90,23 +69,21 @@ async def test_a_result_that_repeats_the_key_does_not_show_it() -> None:
 @pytest.mark.parametrize("key", ["task", "data", "code", "id", "200", '"', "7f3a", 'status": "run'.replace(" ", "")])
 async def test_a_key_that_is_also_a_word_of_the_protocol_does_not_break_an_answer(key: str) -> None:
     answer = httpx.Response(200, json={"code": 200, "data": {"task_id": "7f3a", "status": "running"}})
-    async with VidgoClient(
-        key, base_url="http://127.0.0.1:9", transport=httpx.MockTransport(lambda _: answer)
-    ) as client:
-        assert await client.submit_once(BOAT) == Task("7f3a", "running")
+    async with answering(answer, key) as client:
+        assert await client.submit_once(PRICED) == Task("7f3a", "running")
 
 
 @pytest.mark.parametrize("error", [httpx.ReadTimeout(KEY), httpx.ConnectError(KEY), httpx.InvalidURL(KEY)])
 async def test_a_transport_failure_that_repeats_the_key_does_not_show_it(error: Exception) -> None:
-    async with client_for(error) as client:
-        for call in (client.submit_once(BOAT), client.status("task-1")):
+    async with answering(error, KEY) as client:
+        for call in CALLS.values():
             with pytest.raises(VidgoError) as caught:
-                await call
+                await call(client)
             assert "9aF" not in shown(caught.value)
 
 
 async def test_the_client_does_not_show_its_key() -> None:
-    async with client_for(httpx.Response(200)) as client:
+    async with answering(httpx.Response(200), KEY) as client:
         assert "9aF" not in f"{client!r} {client}"
 
 
@@ -115,10 +92,10 @@ async def test_nothing_that_is_logged_has_the_key(caplog: pytest.LogCaptureFixtu
     for name in ("vidgo_mcp", "httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, logger=name)
     for answer in (httpx.Response(500, text=KEY), httpx.Response(200, json={"detail": KEY}), httpx.ReadError(KEY)):
-        async with client_for(answer) as client:
-            for call in (client.submit_once(BOAT), client.status("task-1"), client.balance()):
+        async with answering(answer, KEY) as client:
+            for call in CALLS.values():
                 with pytest.raises(VidgoError):
-                    await call
+                    await call(client)
     assert caplog.records
     assert "9aF" not in caplog.text
     assert not any("9aF" in repr(vars(record)) for record in caplog.records)

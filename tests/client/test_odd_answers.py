@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import math
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -14,30 +13,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.client.conftest import BASE, BOAT, CALLS, KEY, answering
 from vidgo_mcp.client import ImageRequest, VidgoClient, wire
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.models.tasks import Task, Upload
 
-KEY = "vk-live-0123456789"
-BASE = "http://127.0.0.1:9"
-BOAT = ImageRequest(prompt="a boat")
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-Call = Callable[[VidgoClient], Awaitable[Any]]
-CALLS: dict[str, Call] = {
-    "submit": lambda client: client.submit_once(BOAT),
-    "status": lambda client: client.status("task-1"),
-    "balance": lambda client: client.balance(),
-    "upload": lambda client: client.upload(b"x", file_name="a.png", mime_type="image/png"),
-}
 
 
 def ask(call: str, answer: httpx.Response) -> Any:
     """Make one call that meets one answer, in an event loop of its own."""
 
     async def main() -> Any:
-        transport = httpx.MockTransport(lambda _: answer)
-        async with VidgoClient(KEY, base_url=BASE, transport=transport) as client:
+        async with answering(answer) as client:
             return await CALLS[call](client)
 
     return anyio.run(main)
@@ -302,16 +290,21 @@ def test_a_balance_that_is_no_number_is_unavailable(oddity: Any) -> None:
         ask("balance", httpx.Response(200, json={"code": 200, "data": {"credits_amount": oddity}}))
 
 
-def test_an_upload_is_its_url_and_what_is_known_of_it() -> None:
-    def uploaded(**data: Any) -> Any:
-        return ask("upload", httpx.Response(200, json={"success": True, "code": 200, "msg": "ok", "data": data}))
-
-    assert uploaded(file_url="https://a.b/c.png", file_size=3, mime_type="image/png") == Upload(
-        "https://a.b/c.png", 3, "image/png"
-    )
-    assert uploaded(file_url="https://a.b/c.png", file_size="3", mime_type=None) == Upload("https://a.b/c.png")
+@pytest.mark.parametrize(
+    ("times", "lifetime"),
+    [
+        ({"upload_time": "2025-12-29T13:09:04.731057", "expires_at": "2026-01-01T13:09:04.731057"}, 72 * 3600),
+        ({"upload_time": "2025-12-29T13:09:04", "expires_at": "2026-01-01T13:09:04Z"}, None),
+        ({"upload_time": "2025-12-29T13:09:04"}, None),
+        ({"upload_time": 5, "expires_at": "soon"}, None),
+    ],
+)
+def test_an_upload_is_its_url_and_how_long_it_is_kept(times: dict[str, Any], lifetime: float | None) -> None:
+    data = {"file_url": "https://a.b/c.png", **times}
+    answer = httpx.Response(200, json={"success": True, "code": 200, "msg": "ok", "data": data})
+    assert ask("upload", answer) == Upload("https://a.b/c.png", lifetime)
     with pytest.raises(UnavailableError, match="file_url"):
-        uploaded(file_url="file:///etc/passwd")
+        ask("upload", httpx.Response(200, json={"code": 200, "data": data | {"file_url": "file:///etc/passwd"}}))
 
 
 @MANY
@@ -342,40 +335,14 @@ def test_retry_after_is_read_in_both_of_its_forms(header: str | None, seconds: f
     assert wire.retry_after(header, 784_111_777.0) == seconds
 
 
-@pytest.mark.parametrize(
-    ("callback", "task_id"),
-    [
-        ({"task_id": "task-1", "status": "finished", "files": []}, "task-1"),
-        ({"code": 200, "data": {"task_id": "task-1"}}, "task-1"),
-        ({"code": 200, "data": None, "task_id": "task-1"}, "task-1"),
-        ({"task_id": ""}, None),
-        ({"task_id": 5}, None),
-        ({}, None),
-        ([], None),
-        ("task-1", None),
-        (None, None),
-    ],
-)
-def test_a_callback_gives_its_task_id_in_both_forms(callback: Any, task_id: str | None) -> None:
-    assert wire.read_callback(callback) == task_id
-
-
-@given(json_values | near_misses)
-def test_any_callback_is_a_task_id_or_nothing(value: Any) -> None:
-    task_id = wire.read_callback(value)
-    assert task_id is None or task_id
-
-
-def test_a_submit_that_cannot_be_priced_is_refused_before_anything_is_sent() -> None:
-    impossible = ImageRequest(prompt="a boat", size="1024x1024")
+def test_a_submit_that_cannot_be_made_is_refused_before_anything_is_sent() -> None:
+    def never(_: httpx.Request) -> httpx.Response:
+        raise AssertionError("nothing may be sent")
 
     async def main() -> None:
-        def never(_: httpx.Request) -> httpx.Response:
-            raise AssertionError("nothing may be sent")
-
         async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(never)) as client:
             with pytest.raises(InvalidRequestError) as caught:
-                await client.submit(impossible)
+                await client.submit(ImageRequest(prompt="a boat", size="1024x1024"))
             assert caught.value.field == "resolution"
             for callback in ("not a url", "ftp://a.b/c", "https://a b/", "\ud800"):
                 with pytest.raises(InvalidRequestError) as caught:

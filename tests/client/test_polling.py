@@ -1,4 +1,4 @@
-"""When a task's status is read: what holds for every plan, whatever was learned."""
+"""When a task's status is read: what holds for every plan, whatever was learned, and for every course of a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidgo_mcp.client.polling import CLOSEST_READS, FIRST_READ, LONGEST_LEARNED, Plan
+from vidgo_mcp.client.polling import (
+    CLOSEST_READS,
+    EMPTY_FILES_SECONDS,
+    FIRST_READ,
+    LONGEST_LEARNED,
+    REFUSED_READ_PAUSE,
+    Plan,
+    Polling,
+)
+from vidgo_mcp.errors import NotFoundError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.models.tasks import Task
 
 ANY_DURATIONS = st.lists(st.floats() | st.integers(-10, 10**6).map(float), max_size=300)
 ANY_PROGRESS = st.none() | st.integers(-5, 105)
@@ -96,3 +106,89 @@ def test_a_higher_price_of_reads_makes_fewer_of_them() -> None:
     counts = [len(reads(Plan(read_price=price), 120)) for price in (0.05, 0.1, 0.2, 0.4, 0.8)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[-1]
+
+
+RUNNING = Task("task-1", "running", 40)
+EMPTY = Task("task-1", "finished")
+DONE = Task("task-1", "finished", 100, ("https://a.example/c.png",))
+FAILED = Task("task-1", "failed")
+BUSY = UnavailableError("busy")
+GONE = NotFoundError("gone")
+
+trouble = st.sampled_from([BUSY, GONE]) | st.floats(0, 100).map(lambda wait: RateLimitedError("wait", retry_after=wait))
+course = st.lists(st.tuples(trouble | st.sampled_from([RUNNING, EMPTY]), st.floats(0, 20), st.booleans()), max_size=40)
+
+
+def after(polling: Polling, event: Task | VidgoError, now: float) -> Polling:
+    return polling.seen(event, now) if isinstance(event, Task) else polling.missed(event, now)
+
+
+def of_submitted(submitted: float = 0.0, now: float = 0.0, number: float = 1.0) -> Polling:
+    return Polling.of_submitted(Plan(), submitted, now, lambda: number)
+
+
+@given(course, st.floats(0, 1), st.floats(0, 300))
+def test_reads_keep_their_distance_and_every_retry_after_whatever_happens(
+    events: list[tuple[Task | VidgoError, float, bool]], number: float, age: float
+) -> None:
+    polling, now = of_submitted(1000 - age, 1000, number), 1000.0
+    for event, delay, asked in events:
+        polling = polling.poll_now() if asked else polling
+        assert polling.due >= polling.soonest
+        now = max(now, polling.due) + delay
+        polling = after(polling, event, now)
+        pause = polling.due - now
+        assert pause >= CLOSEST_READS - 1e-9
+        if isinstance(event, VidgoError):
+            assert pause >= max(event.retry_after or 0, 0 if event.retryable else REFUSED_READ_PAUSE) - 1e-9
+            assert pause <= max(event.retry_after or 0, REFUSED_READ_PAUSE) + 1e-9
+            assert polling.failure is event
+        else:
+            assert pause <= 60.1
+            assert (polling.latest, polling.failure) == (event, None)
+        assert polling.poll_now().due >= now + CLOSEST_READS - 1e-9
+        if polling.ended:
+            assert polling.empty
+            return
+
+
+def test_a_new_task_is_first_read_after_4_s_and_on_demand_after_2() -> None:
+    polling = of_submitted(100, 100)
+    assert (polling.due, polling.poll_now().due) == (104, 102)
+    assert [polling.needs_poll(at) for at in (101.9, 102)] == [False, True]
+    assert polling.poll_now().seen(RUNNING, 103).due == 105
+    old = of_submitted(100, 400)
+    assert old.due > 400
+    assert old.poll_now().due <= 400
+
+
+def test_a_task_of_which_nothing_is_known_is_read_at_once_unless_it_was_just_read() -> None:
+    for last_read, due in ((-math.inf, 100), (50, 100), (99, 101)):
+        polling = Polling.of_unknown(100, last_read, lambda: 1.0)
+        assert (polling.due, polling.poll_now().due) == (due, due)
+        assert polling.needs_poll(100)
+
+
+def test_pauses_after_failed_reads_grow_until_one_succeeds() -> None:
+    polling, pauses = of_submitted(), list[float]()
+    for event in (BUSY, BUSY, BUSY, BUSY, BUSY, RUNNING, BUSY):
+        polling = after(polling, event, 100)
+        pauses.append(polling.due - 100)
+    assert [*pauses[:5], pauses[6]] == [2, 2, 4, 8, 8, 2]
+    assert (polling.readings, polling.misses, polling.latest) == (1, 1, RUNNING)
+
+
+@pytest.mark.parametrize(("task", "ended"), [(RUNNING, False), (EMPTY, False), (DONE, True), (FAILED, True)])
+def test_a_file_or_a_failure_ends_the_reads(task: Task, ended: bool) -> None:
+    assert of_submitted().seen(task, 10).ended is ended
+
+
+def test_a_finish_without_a_file_is_believed_after_a_minute_of_reading_again() -> None:
+    polling = of_submitted().seen(EMPTY, 10).missed(BUSY, 20).seen(RUNNING, 30)
+    for now in (40, 69.9):
+        polling = polling.seen(EMPTY, now)
+        assert (polling.empty, polling.ended) == (False, False)
+    assert polling.seen(EMPTY, 68).due == 10 + EMPTY_FILES_SECONDS
+    assert polling.seen(EMPTY, 70).ended
+    assert not polling.seen(DONE, 80).empty
+    assert not polling.seen(RUNNING, 80).ended

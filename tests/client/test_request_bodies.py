@@ -10,19 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.client.conftest import BASE, BOAT, KEY
 from vidgo_mcp.client import DEFAULT_BASE_URL, ImageRequest, Timeouts, VidgoClient, wire
 from vidgo_mcp.client.download import USER_AGENT
+from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.sizes import RATIOS, parse_size
-from vidgo_mcp.pricing import PRICES, quote
-
-KEY = "vk-live-0123456789"
+from vidgo_mcp.pricing import PRICES, price_request, quote
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Recorder:
@@ -43,7 +38,7 @@ class Recorder:
         return httpx.Response(200, json=self.answer)
 
     def client(self, **given: Any) -> VidgoClient:
-        given.setdefault("base_url", "http://127.0.0.1:9")
+        given.setdefault("base_url", BASE)
         return VidgoClient(KEY, transport=httpx.MockTransport(self.handle), **given)
 
 
@@ -86,10 +81,10 @@ async def test_the_effective_request_is_sent(asked: dict[str, Any], sent: dict[s
     st.sampled_from(RATIOS) | st.just("auto"), st.sampled_from([None, "1K", "2K", "4K"]), st.sampled_from(list(PRICES))
 )
 def test_what_is_sent_costs_what_was_asked(size: str, resolution: Any, quality: Any) -> None:
-    asked = quote(parse_size(size), resolution, quality)
-    body = wire.submit_body(ImageRequest(prompt="a", size=size, resolution=resolution, quality=quality), None)
+    asked = price_request(ImageRequest(prompt="a", size=size, resolution=resolution, quality=quality))
+    body = wire.submit_body(asked, None)
     sent = quote(parse_size(body["input"]["size"]), body["input"].get("resolution"), body["input"]["quality"])
-    assert (sent.credits, sent.tier) == (asked.credits, asked.tier)
+    assert (sent.credits, sent.tier) == (asked.quote.credits, asked.quote.tier)
 
 
 async def test_an_edit_names_the_edit_model_and_its_references(recorder: Recorder) -> None:
@@ -102,11 +97,20 @@ async def test_an_edit_names_the_edit_model_and_its_references(recorder: Recorde
     }
 
 
+def test_a_request_is_priced_before_the_urls_of_its_references_are_known() -> None:
+    arguments = EditArguments(prompt="a boat", size="4:3", resolution="4K", image_urls=["task:task-1", "boat.png"])
+    priced = price_request(arguments)
+    assert (priced.model, priced.quote.credits, priced.image_urls) == ("gpt-image-2-edit", 4, ())
+    urls = ["https://a.example/1.png", "https://a.example/2.png"]
+    assert wire.submit_body(priced.with_image_urls(urls), None)["input"]["image_urls"] == urls
+    assert price_request(GenerateArguments(prompt="a boat")).model == "gpt-image-2"
+
+
 async def test_a_callback_url_is_sent_only_when_there_is_one(recorder: Recorder) -> None:
     async with recorder.client() as client:
-        await client.submit(ImageRequest(prompt="a boat"), callback_url="https://me.example/hook?a=1")
-        await client.submit(ImageRequest(prompt="a boat"), callback_url="")
-        await client.submit(ImageRequest(prompt="a boat"), callback_url=None)
+        await client.submit(BOAT, callback_url="https://me.example/hook?a=1")
+        await client.submit(BOAT, callback_url="")
+        await client.submit(BOAT, callback_url=None)
     bodies = [json.loads(request.content) for request in recorder.requests]
     assert [body.get("callback_url", "absent") for body in bodies] == [
         "https://me.example/hook?a=1",
@@ -117,14 +121,14 @@ async def test_a_callback_url_is_sent_only_when_there_is_one(recorder: Recorder)
 
 @given(st.text(min_size=1, max_size=60).filter(lambda text: text.strip()))
 def test_the_prompt_is_sent_byte_for_byte(prompt: str) -> None:
-    body = wire.submit_body(ImageRequest(prompt=prompt), None)
-    request = httpx.Request("POST", "http://127.0.0.1:9", json=body)
+    body = wire.submit_body(price_request(ImageRequest(prompt=prompt)), None)
+    request = httpx.Request("POST", BASE, json=body)
     assert json.loads(request.content.decode("utf-8"))["input"]["prompt"].encode() == prompt.encode()
 
 
 async def test_every_call_carries_the_key_and_one_user_agent(recorder: Recorder) -> None:
     async with recorder.client() as client:
-        await client.submit(ImageRequest(prompt="a boat"))
+        await client.submit(BOAT)
         await client.status("task-1")
         await client.balance()
         await client.upload(b"PNG", file_name="ä.png", mime_type="image/png")
@@ -163,7 +167,7 @@ async def test_a_task_id_stays_one_segment_of_the_path(task_id: str, recorder: R
 
 async def test_the_default_timeouts_leave_a_submit_two_minutes(recorder: Recorder) -> None:
     async with recorder.client(base_url=DEFAULT_BASE_URL) as client:
-        await client.submit(ImageRequest(prompt="a boat"))
+        await client.submit(BOAT)
         await client.status("task-1")
         await client.balance()
     timeouts = [request.extensions["timeout"] for request in recorder.requests]
@@ -177,7 +181,7 @@ async def test_the_default_timeouts_leave_a_submit_two_minutes(recorder: Recorde
 
 async def test_the_timeouts_can_be_set(recorder: Recorder) -> None:
     async with recorder.client(timeouts=Timeouts(connect=1, read=2, submit=3)) as client:
-        await client.submit(ImageRequest(prompt="a boat"))
+        await client.submit(BOAT)
         await client.balance()
     assert [request.extensions["timeout"] for request in recorder.requests] == [
         {"connect": 1, "read": 3, "write": 3, "pool": 2},

@@ -23,9 +23,8 @@ from vidgo_mcp.client.polling import Plan
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, Intent, Reservation, rows, sqlite, upload_rows
-from vidgo_mcp.journal.processes import current_holder, is_gone
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Entry, Intent, Reservation, SqliteJournal, rows
+from vidgo_mcp.journal.processes import current_process
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments, ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.sandbox import SANDBOX_KEY
@@ -59,10 +58,10 @@ class StoppingJournal(SqliteJournal):
             stop()
 
     async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+        self, intent: Intent, *, process: str, budget: int | None = None, consent: str | None = None
     ) -> Reservation:
         self._reached("before reserve")
-        reservation = await super().reserve(intent, holder=holder, budget=budget, consent=consent)
+        reservation = await super().reserve(intent, process=process, budget=budget, consent=consent)
         self._reached("after reserve")
         return reservation
 
@@ -73,6 +72,9 @@ class StoppingJournal(SqliteJournal):
         return wait
 
     async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
+        if self._at == "inside remember":
+            assert self._connection is not None
+            self._connection.set_trace_callback(lambda statement: stop() if statement == "COMMIT" else None)
         await super().remember_upload(account, digest, url, until=until)
         self._reached("after remember")
 
@@ -96,8 +98,8 @@ class StoppingJournal(SqliteJournal):
             self._reached("after record")
         return entry
 
-    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
-        claimed = await super().claim_saving(entry_id, holder=holder, gone=gone)
+    async def claim_saving(self, entry_id: str, *, process: str) -> bool:
+        claimed = await super().claim_saving(entry_id, process=process)
         if self._at == "telling claims":
             say({"claimed": claimed})
         if claimed:
@@ -145,7 +147,6 @@ def stop_inside(at: str) -> None:
     """Stop in the middle of a transaction: written, and not yet committed."""
     insert: Callable[..., None] = rows.insert
     save: Callable[..., None] = rows.save
-    remember: Callable[..., None] = upload_rows.remember
 
     def inserted(connection: Any, entry: Entry) -> None:
         insert(connection, entry)
@@ -157,12 +158,7 @@ def stop_inside(at: str) -> None:
         if STATES.get(at) == entry.state or (at == "inside saved" and entry.saved_paths):
             stop()
 
-    def remembered(*given: Any) -> None:
-        remember(*given)
-        if at == "inside remember":
-            stop()
-
-    vars(sqlite).update(insert=inserted, save=saved, remember=remembered)
+    vars(rows).update(insert=inserted, save=saved)
 
 
 def stop_on_disk(at: str) -> None:
@@ -222,8 +218,7 @@ async def main() -> None:
         connect=lambda: client,
         account=account_of(SANDBOX_KEY, base),
         disk=disk_of(order),
-        holder=current_holder(),
-        gone=is_gone,
+        process=current_process(),
     ) as service:
         if order.get("idle"):
             say("idle")

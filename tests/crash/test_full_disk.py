@@ -16,9 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.crash.conftest import LOW, Child, charges, journal_of, until
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.gallery import Gallery
+from vidgo_mcp.sandbox import SANDBOX_KEY, Brief, Sandbox, running
 
 COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 ROOM = 1_000_000
@@ -27,13 +25,11 @@ LIMITED = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, 
 EXECUTE = "os.execv(sys.argv[1], sys.argv[1:])"
 
 
-class Noise(Gallery):
-    """Draws pictures that do not compress."""
-
-    def png(self, brief: Brief) -> bytes:
-        file = BytesIO()
-        Image.frombytes("RGB", (1024, 1024), random.Random(brief.seed).randbytes(3 << 20)).save(file, "PNG")
-        return file.getvalue()
+def noise(brief: Brief) -> bytes:
+    """Draw a picture that does not compress."""
+    file = BytesIO()
+    Image.frombytes("RGB", (1024, 1024), random.Random(brief.seed).randbytes(3 << 20)).save(file, "PNG")
+    return file.getvalue()
 
 
 class Server(Child):
@@ -99,7 +95,7 @@ def test_a_picture_that_the_disk_does_not_take_is_saved_by_the_next_start(
 ) -> None:
     path, folder = tmp_path / "journal.db", tmp_path / "saved"
     sandbox = Sandbox(seconds=(0.3, 0.3))
-    sandbox.gallery = Noise()
+    sandbox.draw = noise
     with running(sandbox) as base:
         with obstacle(folder) as before, serving(path, base, folder, *before) as server:
             arguments = {"prompt": "a fox", "wait_seconds": 30}

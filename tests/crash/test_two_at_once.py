@@ -6,33 +6,25 @@ import threading
 from pathlib import Path
 
 from tests.crash.conftest import LOW, WAIT, Payers, charges, journal_of
-from vidgo_mcp.sandbox import Sandbox, running
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.gallery import Gallery
-
-
-class Gate(Gallery):
-    """Hands out no picture before it is opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened = threading.Event()
-
-    def png(self, brief: Brief) -> bytes:
-        assert self.opened.wait(WAIT)
-        return super().png(brief)
+from vidgo_mcp.sandbox import Brief, Sandbox, running
 
 
 def test_two_processes_that_see_a_picture_finish_save_it_once(payers: Payers, tmp_path: Path) -> None:
     path, folder = tmp_path / "journal.db", tmp_path / "saved"
     sandbox = Sandbox(seconds=(1.0, 1.0))
-    sandbox.gallery = gate = Gate()
+    opened, draw = threading.Event(), sandbox.draw
+
+    def draw_when_opened(brief: Brief) -> bytes:
+        assert opened.wait(WAIT)
+        return draw(brief)
+
+    sandbox.draw = draw_when_opened
     with running(sandbox) as base:
         pair = payers.take(), payers.take()
         for payer in pair:
             payer.ask(path, base, "telling claims", save=str(folder))
         claims = [payer.told()["claimed"] for payer in pair]
-        gate.opened.set()
+        opened.set()
         assert sorted(claims) == [False, True]
         answers = [payer.told() for payer in pair]
         [file] = folder.iterdir()

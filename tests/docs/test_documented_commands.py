@@ -32,7 +32,12 @@ from vidgo_mcp.server.tools import tool_entries
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = [README, *sorted(ROOT.joinpath("docs").glob("*.md"))]
+DOCUMENTS = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    *sorted(ROOT.joinpath("docs").glob("*.md")),
+]
 SCRIPT = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 # What uvx would start is the built wheel, where one was built and installed on its own.
 UVX_VIDGO = os.environ.get("VIDGO_MCP_WHEEL_SCRIPT", SCRIPT)
@@ -79,6 +84,13 @@ SERVING = [line for line in SHELL if line.startswith("vidgo-mcp serve ")]
 IMITATING = [line for line in SHELL if line.startswith("vidgo-mcp sandbox ")]
 REQUESTS = [line for line in SHELL if line.startswith("curl ")]
 ADDING = [line for line in SHELL if line.startswith("claude mcp add ")]
+DEVELOPING = [
+    line
+    for block in blocks("sh")
+    if block.document == "CONTRIBUTING.md"
+    for line in block.text.splitlines()
+    if line != SUITE
+]
 MEASURING = [line for line in SHELL if re.match(r"(\.venv/bin/)?python -m benchmarks\.", line)]
 ELSEWHERE = {
     DEMO: ".ci/run runs it as it stands",
@@ -89,6 +101,7 @@ ELSEWHERE = {
         ): "the same locks and the same steps; uv is not among what the tests need"
         for line in (DEMO, SUITE)
     },
+    **dict.fromkeys(DEVELOPING, "for developers: .ci/run itself, or programs that it runs too"),
     **dict.fromkeys(MEASURING, "takes minutes; .ci/run runs the same programs with smaller numbers"),
 }
 

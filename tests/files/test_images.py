@@ -1,4 +1,4 @@
-"""Which bytes are a picture that may be used, and that nothing but the picture is kept of them."""
+"""Which bytes are a picture that may be used, and which are refused before they do harm."""
 
 from __future__ import annotations
 
@@ -19,28 +19,36 @@ from tests.files.conftest import (
     JPEGS,
     PICTURES,
     PNGS,
-    SEVERAL,
     WEBPS,
     after_header,
     hostile,
     mime_type,
     noise,
-    png_chunk,
     riff_chunk,
     saved,
-    segment,
 )
-from vidgo_mcp.files.images import MOST_PIXELS, MOST_SCANS, Kind, ReferencePicture, checked, kind_of
+from vidgo_mcp.files.containers import png_chunk
+from vidgo_mcp.files.images import MOST_PIXELS, MOST_SCANS, Kind, ReferencePicture, kind_of, validate_image
 from vidgo_mcp.files.unusable import UnusableError
 
 ARCHIVE = b"PK\x03\x04\x14\0\0\0\0\0hidden"
-ANIMATED = ("png_animated", "gif_animated", "webp_animated")
+DAMAGED = "it is damaged, or a part of it is missing"
 
 
 def refusal(content: bytes) -> str:
     with pytest.raises(UnusableError) as refused:
-        checked(content)
-    return str(refused.value)
+        validate_image(content)
+    return refused.value.reason
+
+
+def memory_of_refusing(content: bytes) -> tuple[str, int]:
+    """Return why bytes are refused, and how many bytes of memory that took."""
+    validate_image(PNGS["png"])  # What is imported takes memory too.
+    tracemalloc.start()
+    try:
+        return refusal(content), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def png_of(width: int, height: int, pixels: bytes) -> bytes:
@@ -58,33 +66,22 @@ def webp_of(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_is_kept_as_it_is(name: str) -> None:
+def test_a_picture_is_kept_as_it_is_and_what_follows_it_is_cut_off(name: str) -> None:
     content = PICTURES[name]
     extension = "." + name.partition("_")[0].replace("jpeg", "jpg")
     digest = hashlib.sha256(content).hexdigest()
-    assert checked(content) == ReferencePicture(content, mime_type(name), extension, 40, 24, digest)
+    picture = validate_image(content)
+    assert picture == ReferencePicture(content, mime_type(name), extension, 40, 24, digest)
+    assert (validate_image(content + ARCHIVE) == picture) == (picture.mime_type != "image/gif")
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_what_is_hidden_behind_a_picture_is_not_kept(name: str) -> None:
-    assert checked(PICTURES[name] + ARCHIVE) == checked(PICTURES[name])
-
-
-def test_a_phones_jpeg_with_several_pictures_is_its_first_one() -> None:
-    picture = checked(SEVERAL)
-    assert picture.mime_type == "image/jpeg"
-    assert len(picture.content) < len(SEVERAL) / 2 + 200
-    assert checked(picture.content) == picture
-    with Image.open(BytesIO(SEVERAL)) as several, Image.open(BytesIO(picture.content)) as first:
-        assert several.format == "MPO"
-        assert first.tobytes() == several.tobytes()
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_truncated_picture_is_refused_wherever_it_was_cut(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*PICTURES} - {"gif_animated"}))
+def test_a_cut_picture_is_refused_wherever_it_was_cut(name: str) -> None:
     content = PICTURES[name]
-    for length in sorted({*range(12, len(content), 7), *range(len(content) - 9, len(content))}):
-        assert refusal(content[:length]) == "it is damaged, or a part of it is missing: it cannot be decoded"
+    # The data of a GIF is whole without its last bytes, which only end it.
+    end = len(content) - 4 * name.startswith("gif")
+    for length in sorted({*range(12, end, 7), *range(end - 9, end)}):
+        assert refusal(content[:length]) == DAMAGED
 
 
 @pytest.mark.parametrize("name", sorted(PNGS))
@@ -92,57 +89,46 @@ def test_a_png_with_a_flipped_bit_is_refused(name: str) -> None:
     content = bytearray(PNGS[name])
     for place in range(30, len(content), 41):
         content[place] ^= 1
-        assert refusal(bytes(content)) == "it is damaged, or a part of it is missing: it cannot be decoded"
+        assert refusal(bytes(content)) == DAMAGED
         content[place] ^= 1
 
 
-def test_nothing_is_not_a_picture() -> None:
-    assert refusal(b"") == "it is empty"
-
-
 @pytest.mark.parametrize(
-    ("content", "what", "remedy"),
+    ("content", "what"),
     [
-        (saved(noise(), format="BMP"), "a BMP picture", "convert it to a JPEG or PNG"),
-        (saved(noise(), format="TIFF"), "a TIFF picture", "convert it to a JPEG or PNG"),
-        (saved(noise(), format="AVIF"), "an AVIF picture", "convert it to a JPEG or PNG"),
-        (saved(noise(), format="JPEG2000"), "a JPEG 2000 picture", "convert it to a JPEG or PNG"),
-        (saved(noise(), format="ICO"), "an icon", "convert it to a JPEG or PNG"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture", "convert it to a JPEG or PNG"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a film", "take a picture out of it"),
-        (b'<?xml version="1.0"?>\n<SVG xmlns="...">', "an SVG drawing", "export it as a PNG"),
-        (b"%PDF-1.7\n" + JPEGS["jpeg"], "a PDF document", "export the page as a JPEG or PNG"),
-        (ARCHIVE + PNGS["png"], "a ZIP archive, or a document that is one", "take the picture out of it"),
-        ("Ein Fuchs im Schnee, für mich ".encode() + "ü".encode() * 999, "text", "name a picture"),
-        (b"VIDGO_API_KEY=secret\n", "text", "name a picture"),
-        (b"\x7fELF\2\1\1\0" + bytes(99), "something else", "name a picture in one of these formats"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "something else", "name a picture in one of these formats"),
+        (saved(noise(), format="BMP"), "a BMP picture"),
+        (saved(noise(), format="TIFF"), "a TIFF picture"),
+        (saved(noise(), format="AVIF"), "an AVIF picture"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a film"),
+        (b'<?xml version="1.0"?>\n<SVG xmlns="...">', "an SVG drawing"),
+        (b"%PDF-1.7\n" + JPEGS["jpeg"], "a PDF document"),
+        (ARCHIVE + PNGS["png"], "a ZIP archive, or a document that is one"),
+        ("Ein Fuchs im Schnee, für mich ".encode() + "ü".encode() * 999, "text"),
+        (b"\x7fELF\2\1\1\0" + bytes(99), "something else"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "something else"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_usable_picture_is_called_by_its_name(content: bytes, what: str, remedy: str) -> None:
-    assert refusal(content) == f"it is {what}, not a JPEG, PNG, GIF or WebP: {remedy}"
+def test_what_is_no_usable_picture_is_called_by_its_name(content: bytes, what: str) -> None:
+    assert refusal(content) == f"it is {what}, not a JPEG, PNG, GIF or WebP"
 
 
 @pytest.mark.parametrize(
     "content",
     [
+        b"",
         b"GIF89a=1;/*" + b"x" * 50 + b"*/=1;alert(1);//;",
-        b"GIF89a<script>alert(1)</script>" + b" " * 50,
         b"\xff\xd8\xff<?php system('ls'); ?>",
         b"\x89PNG\r\n\x1a\n#!/bin/sh\nls\n",
         b"RIFF\x20\0\0\0WEBP<html></html>" + b" " * 30,
+        png_of(0, 8, b""),
+        b"GIF89a\0\0\0\0\0\0\0,\0\0\0\0\0\0\0\0\0\x02\x02\x4c\x01\0;",
+        JPEGS["jpeg"].replace(struct.pack(">HH", 24, 40), bytes(4), 1),
     ],
 )
-def test_a_program_with_the_first_bytes_of_a_picture_is_refused(content: bytes) -> None:
+def test_nothing_a_program_and_a_picture_without_pixels_are_refused(content: bytes) -> None:
     refusal(content)
-
-
-def test_a_picture_may_have_the_most_pixels_and_no_more() -> None:
-    content = PNGS["png"]
-    assert checked(content, most_pixels=40 * 24).width == 40
-    with pytest.raises(UnusableError, match=r"^it has 40×24 pixels, more than 959: make it smaller$"):
-        checked(content, most_pixels=40 * 24 - 1)
 
 
 @pytest.mark.parametrize(
@@ -156,14 +142,12 @@ def test_a_picture_may_have_the_most_pixels_and_no_more() -> None:
     ids=["png", "png that pillow only warns of", "webp", "gif that pillow only warns of"],
 )
 def test_too_many_pixels_are_refused_before_they_are_decoded(content: bytes, size: str) -> None:
-    checked(PNGS["png"])  # What is imported takes memory too.
-    tracemalloc.start()
-    try:
-        assert refusal(content) == f"it has {size} pixels, more than {MOST_PIXELS:,}: make it smaller"
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert most < 500_000
+    reason, memory = memory_of_refusing(content)
+    assert reason == f"it has {size} pixels, more than {MOST_PIXELS:,}"
+    assert memory < 500_000
+    assert validate_image(PNGS["png"], most_pixels=40 * 24).width == 40
+    with pytest.raises(UnusableError, match="more than 959: make it smaller"):
+        validate_image(PNGS["png"], most_pixels=40 * 24 - 1)
 
 
 def test_no_decoder_meets_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,77 +157,35 @@ def test_no_decoder_meets_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", load)
     assert "it has 30000×30000 pixels" in refusal(png_of(30_000, 30_000, b""))
     # The assertion counts as damage: it shows that the way to the decoder is the one that was closed.
-    assert "it is damaged" in refusal(PNGS["png"])
+    assert refusal(PNGS["png"]) == DAMAGED
 
 
-def test_a_gif_with_a_frame_of_more_pixels_than_pillow_bears_is_refused_for_them() -> None:
+def test_a_gif_frame_with_more_pixels_than_pillow_bears_is_refused() -> None:
     frame = b"," + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0) + b"\x02\x02\x4c\x01\0;"
-    assert refusal(b"GIF89a\x01\0\x01\0\0\0\0" + frame) == "it has more than 50,000,000 pixels: make it smaller"
+    assert refusal(b"GIF89a\x01\0\x01\0\0\0\0" + frame) == "it has more than 50,000,000 pixels"
 
 
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000))),
-        png_chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(bytes(20_000_000))),
-        png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(20_000_000))),
-    ],
-    ids=["zTXt", "iTXt", "iCCP"],
-)
-def test_metadata_that_grows_out_of_all_proportion_is_refused(chunk: bytes) -> None:
-    checked(PNGS["png"])
-    tracemalloc.start()
-    try:
-        refusal(after_header(PNGS["png"], chunk))
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert most < 5_000_000
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        png_of(0, 8, b""),
-        png_of(8, 0, b""),
-        b"GIF89a\0\0\0\0\0\0\0,\0\0\0\0\0\0\0\0\0\x02\x02\x4c\x01\0;",
-        JPEGS["jpeg"].replace(struct.pack(">HH", 24, 40), bytes(4), 1),
-    ],
-    ids=["png without width", "png without height", "gif", "jpeg"],
-)
-def test_a_picture_without_pixels_is_refused(content: bytes) -> None:
-    refusal(content)
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_metadata_that_grows_out_of_all_proportion_is_refused(name: bytes) -> None:
+    flags = b"\1\0\0\0" if name == b"iTXt" else b"\0"
+    bomb = png_chunk(name, b"Comment\0" + flags + zlib.compress(bytes(20_000_000)))
+    assert memory_of_refusing(after_header(PNGS["png"], bomb))[1] < 5_000_000
 
 
 def test_a_jpeg_that_would_keep_a_decoder_busy_for_hours_is_refused() -> None:
     content = JPEGS["jpeg_progressive"]
     last = content[content.rindex(b"\xff\xda") : -2]
-    assert checked(content[:-2] + last * 20 + b"\xff\xd9").width == 40
+    assert validate_image(content[:-2] + last * 20 + b"\xff\xd9").width == 40
     assert f"more than {MOST_SCANS} scans" in refusal(content[:-2] + last * MOST_SCANS + b"\xff\xd9")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        saved(noise(), format="JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0" + bytes(12)),
-        after_header(PNGS["png"], png_chunk(b"acTL", bytes(8))),
-    ],
-    ids=["exif that is cut off", "an animation without frames"],
-)
-def test_what_pillow_only_warns_of_can_be_used(content: bytes) -> None:
-    with (
-        pytest.warns(UserWarning, match="corrupt|Corrupt|Truncated|Invalid APNG"),
-        Image.open(BytesIO(content)) as image,
-    ):
-        image.getexif()
+def test_what_pillow_only_warns_of_can_be_used() -> None:
+    content = after_header(PNGS["png"], png_chunk(b"acTL", bytes(8)))
+    with pytest.warns(UserWarning, match="Invalid APNG"), Image.open(BytesIO(content)):
+        pass
     before = list(warnings.filters)
-    assert checked(content).width == 40
+    assert validate_image(content).width == 40
     assert list(warnings.filters) == before
-
-
-def test_a_damaged_index_of_several_pictures_does_not_matter() -> None:
-    content = JPEGS["jpeg"]
-    assert checked(content[:2] + segment(0xE2, b"MPF\0II*\0nonsense") + content[2:]).mime_type == "image/jpeg"
 
 
 @pytest.mark.parametrize("failure", [MemoryError, RecursionError, NotImplementedError, OverflowError, KeyError])
@@ -258,7 +200,7 @@ def test_whatever_a_decoder_raises_is_a_refusal(failure: type[Exception], monkey
 @given(hostile)
 def test_any_bytes_are_a_picture_or_a_refusal(content: bytes) -> None:
     with contextlib.suppress(UnusableError):
-        picture = checked(content)
+        picture = validate_image(content)
         assert content.startswith(picture.content)
         assert kind_of(content) == Kind(picture.mime_type, picture.extension)
-        assert checked(picture.content) == picture
+        assert validate_image(picture.content) == picture

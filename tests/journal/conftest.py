@@ -1,6 +1,6 @@
-"""What the tests of the journal share: a clock moved by hand, both keepers, and the steps that lead to a state.
+"""What the tests of the journal share: clocks moved by hand, both kinds of journal, and the steps to each state.
 
-A new keeper is one more branch of the fixture ``keeper``.
+A new store is one more branch of the fixture ``journal``.
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ from typing import Any
 
 import pytest
 
-from vidgo_mcp.journal import (
-    Entry,
-    Intent,
-    Journal,
-    MemoryJournal,
-    Reserved,
-)
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Entry, Intent, Journal, Reserved, SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 START = 1_800_000_000.0
+BOOTED = 1000.0
+"""Seconds since the boot when a test starts."""
 URL = "https://storage.vidgo.ai/a.png"
 
 
@@ -32,15 +27,24 @@ def anyio_backend() -> str:
 
 
 class Clock:
-    """A time of day that is moved by hand."""
+    """A time of day and a monotonic clock that are moved by hand."""
 
     def __init__(self) -> None:
         self.at = START
+        self.since_boot = BOOTED
 
     def __call__(self) -> float:
         return self.at
 
+    def monotonic(self) -> float:
+        return self.since_boot
+
     def move(self, seconds: float) -> None:
+        self.at += seconds
+        self.since_boot += seconds
+
+    def set(self, seconds: float) -> None:
+        """Set the time of day forward, or back, as a person or a time server does."""
         self.at += seconds
 
 
@@ -49,21 +53,32 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def keeper(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Journal]:
-    if request.param == "memory":
-        yield MemoryJournal(now=clock)
-        return
-    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
-    yield kept
-    await kept.aclose()
+@pytest.fixture
+def dead() -> set[str]:
+    """Return the names of processes that provably ended, for a test to add to."""
+    return set()
+
+
+def opened(
+    path: Path | None, clock: Clock, dead: set[str] | frozenset[str] = frozenset(), **given: Any
+) -> SqliteJournal:
+    return SqliteJournal(path, now=clock, monotonic=clock.monotonic, is_process_dead=dead.__contains__, **given)
+
+
+@pytest.fixture(params=["memory", "file"])
+async def journal(
+    request: pytest.FixtureRequest, clock: Clock, dead: set[str], tmp_path: Path
+) -> AsyncIterator[Journal]:
+    made = opened(None if request.param == "memory" else tmp_path / "journal.db", clock, dead)
+    yield made
+    await made.aclose()
 
 
 def intent(fingerprint: str = "f", **changes: Any) -> Intent:
     whole = Intent(
         owner="me",
         fingerprint=fingerprint,
-        family="family",
+        request_key="request",
         variation=1,
         model="gpt-image-2",
         prompt="a boat",
@@ -81,34 +96,34 @@ EMPTY = Task("task-1", "finished", 100)
 FAILED = Task("task-1", "failed", 0, (), "content policy")
 
 
-async def reserved(keeper: Journal, given: Intent | None = None, *, holder: str = "p1") -> Entry:
-    found = await keeper.reserve(given or intent(), holder=holder)
+async def reserved(journal: Journal, given: Intent | None = None, *, process: str = "p1") -> Entry:
+    found = await journal.reserve(given or intent(), process=process)
     assert isinstance(found, Reserved)
     return found.entry
 
 
-async def sent(keeper: Journal, given: Intent | None = None, *, holder: str = "p1") -> Entry:
-    return await keeper.mark_sent((await reserved(keeper, given, holder=holder)).id)
+async def sent(journal: Journal, given: Intent | None = None, *, process: str = "p1") -> Entry:
+    return await journal.mark_sent((await reserved(journal, given, process=process)).id)
 
 
-async def accepted(keeper: Journal, given: Intent | None = None, task: Task = RUNNING) -> Entry:
-    return await keeper.bind((await sent(keeper, given)).id, Task(task.task_id, "not_started"))
+async def accepted(journal: Journal, given: Intent | None = None, task: Task = RUNNING) -> Entry:
+    return await journal.bind((await sent(journal, given)).id, Task(task.task_id, "not_started"))
 
 
-async def ended(keeper: Journal, task: Task, given: Intent | None = None, *, empty: bool = False) -> Entry:
-    return await keeper.record((await accepted(keeper, given, task)).id, task, empty=empty)
+async def ended(journal: Journal, task: Task, given: Intent | None = None, *, empty: bool = False) -> Entry:
+    return await journal.record((await accepted(journal, given, task)).id, task, empty=empty)
 
 
-async def in_state(keeper: Journal, state: str, given: Intent | None = None) -> Entry:
+async def in_state(journal: Journal, state: str, given: Intent | None = None) -> Entry:
     """Bring a new intent into a state by the steps that lead there."""
     if state == "reserved":
-        return await reserved(keeper, given)
+        return await reserved(journal, given)
     if state == "sent":
-        return await sent(keeper, given)
+        return await sent(journal, given)
     if state == "unknown":
-        return await keeper.mark_unknown((await sent(keeper, given)).id, "the answer was lost")
+        return await journal.mark_unknown((await sent(journal, given)).id, "the answer was lost")
     if state == "accepted":
-        return await accepted(keeper, given)
+        return await accepted(journal, given)
     if state == "empty":
-        return await ended(keeper, EMPTY, given, empty=True)
-    return await ended(keeper, FINISHED if state == "finished" else FAILED, given)
+        return await ended(journal, EMPTY, given, empty=True)
+    return await ended(journal, FINISHED if state == "finished" else FAILED, given)

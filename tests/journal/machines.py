@@ -1,7 +1,8 @@
-"""The two keepers under a state machine: how a step is run to its end on each."""
+"""The journal under a state machine, in memory and in a file: how a step is run to its end in each."""
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Coroutine
 from contextlib import ExitStack
@@ -9,63 +10,57 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from anyio.from_thread import start_blocking_portal
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.journal.conftest import START
-from vidgo_mcp.journal import Journal, MemoryJournal
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from tests.journal.conftest import Clock, opened
+from vidgo_mcp.journal import SqliteJournal
 
 
-class KeeperMachine(RuleBasedStateMachine):
+class JournalUnderTest(RuleBasedStateMachine):
     """A journal whose clock the machine moves."""
 
     @abstractmethod
-    def opened(self) -> Journal: ...
-
-    @abstractmethod
-    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
-        """Run a step to its end."""
+    def path(self) -> Path | None: ...
 
     @initialize()
     def open(self) -> None:
-        self.now = START
-        self.journal = self.opened()
+        self.clock = Clock()
+        self.dead: set[str] = set()
+        self.around = ExitStack()
+        self.loop = self.around.enter_context(asyncio.Runner())
+        self.journal = self.opened(self.path())
 
+    def opened(self, path: Path | None) -> SqliteJournal:
+        return opened(path, self.clock, self.dead)
 
-class InMemory(KeeperMachine):
-    """Every step must end without giving up control."""
-
-    def opened(self) -> Journal:
-        return MemoryJournal(now=lambda: self.now)
+    @property
+    def now(self) -> float:
+        return self.clock.at
 
     def done(self, step: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            step.send(None)
-        except StopIteration as stop:
-            return stop.value
-        raise AssertionError("a step of the memory journal gave up control, so it is not atomic")
+        """Run a step to its end."""
+        return self.loop.run(step)
+
+    def teardown(self) -> None:
+        if hasattr(self, "journal"):
+            self.done(self.journal.aclose())
+            self.around.close()
 
 
-class InFile(KeeperMachine):
+class InMemory(JournalUnderTest):
+    """Steps in memory run at once, so that many can be tried."""
+
+    def path(self) -> None:
+        return None
+
+
+class InFile(JournalUnderTest):
     """Every step may also be the last of a process: what comes after it finds all that was there."""
 
-    def opened(self) -> Journal:
-        self.around = ExitStack()
-        folder = Path(self.around.enter_context(TemporaryDirectory()))
-        self.loop = self.around.enter_context(start_blocking_portal())
-        self.file = SqliteJournal(folder / "journal.db", now=lambda: self.now)
-        return self.file
-
-    def done(self, step: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.call(lambda: step)
+    def path(self) -> Path:
+        return Path(self.around.enter_context(TemporaryDirectory())) / "journal.db"
 
     @rule()
     def start_anew(self) -> None:
-        self.done(self.file.aclose())
-        self.journal = self.file = SqliteJournal(self.file.path, now=lambda: self.now)
-
-    def teardown(self) -> None:
-        if hasattr(self, "file"):
-            self.done(self.file.aclose())
-            self.around.close()
+        self.done(self.journal.aclose())
+        self.journal = self.opened(self.journal.path)

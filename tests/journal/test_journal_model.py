@@ -1,4 +1,4 @@
-"""Every keeper of the journal compared, step by step, with a model so simple that it can be read at a peek_task."""
+"""The journal compared, step by step, with a model so simple that it can be read at a glance."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
-from tests.journal.machines import InFile, InMemory, KeeperMachine
+from tests.journal.machines import InFile, InMemory, JournalUnderTest
 from vidgo_mcp.journal import LEASE, WINDOW, ConsentUsed, Exhausted, Existing, Intent, Reserved
 from vidgo_mcp.models.tasks import Task
 
 OWNERS = st.sampled_from(["me", "you"])
 FINGERPRINTS = st.sampled_from(["f1", "f2", "f3"])
-HOLDERS = st.sampled_from(["p1", "p2"])
+PROCESSES = st.sampled_from(["p1", "p2"])
 READINGS = st.sampled_from(
     [
         Task("", "running", 10),
@@ -27,8 +27,8 @@ READINGS = st.sampled_from(
 class Row:
     """What the model knows of one intent."""
 
-    def __init__(self, key: str, owner: str, fingerprint: str, price: int, holder: str) -> None:
-        self.key, self.owner, self.fingerprint, self.price, self.holder = key, owner, fingerprint, price, holder
+    def __init__(self, key: str, owner: str, fingerprint: str, price: int, process: str) -> None:
+        self.key, self.owner, self.fingerprint, self.price, self.process = key, owner, fingerprint, price, process
         self.state = "reserved"
         self.sent_at: float | None = None
         self.delivered = False
@@ -40,7 +40,7 @@ class Row:
         return self.state != "failed" and not self.old(now)
 
 
-class JournalMachine(KeeperMachine):
+class JournalMachine(JournalUnderTest):
     """Take any step at any time; the journal and the model must agree on all that can be seen."""
 
     @initialize()
@@ -63,17 +63,17 @@ class JournalMachine(KeeperMachine):
         owner=OWNERS,
         fingerprint=FINGERPRINTS,
         price=st.sampled_from([2, 4, 48]),
-        holder=HOLDERS,
+        process=PROCESSES,
         budget=st.none() | st.integers(0, 60),
         consent=st.none() | st.sampled_from(["yes-1", "yes-2"]),
     )
     def reserve(
-        self, owner: str, fingerprint: str, price: int, holder: str, budget: int | None, consent: str | None
+        self, owner: str, fingerprint: str, price: int, process: str, budget: int | None, consent: str | None
     ) -> None:
         given = Intent(
             owner=owner,
             fingerprint=fingerprint,
-            family="family",
+            request_key="request",
             variation=int(fingerprint[1]),
             model="gpt-image-2",
             prompt="a boat",
@@ -82,7 +82,7 @@ class JournalMachine(KeeperMachine):
             quality="low",
             credits=price,
         )
-        met = self.done(self.journal.reserve(given, holder=holder, budget=budget, consent=consent))
+        met = self.done(self.journal.reserve(given, process=process, budget=budget, consent=consent))
         standing = [row for row in self.mine(owner) if row.fingerprint == fingerprint and row.stands(self.now)]
         if standing:
             assert isinstance(met, Existing)
@@ -95,8 +95,8 @@ class JournalMachine(KeeperMachine):
             assert met.frees_at == self.first_moment_with_room(owner, price, budget)
         else:
             assert isinstance(met, Reserved)
-            self.rows.append(Row(met.entry.id, owner, fingerprint, price, holder))
-            self.leases[holder] = self.now + LEASE
+            self.rows.append(Row(met.entry.id, owner, fingerprint, price, process))
+            self.leases[process] = self.clock.since_boot + LEASE
             if consent:
                 self.answers[owner, consent] = self.now
 
@@ -120,7 +120,7 @@ class JournalMachine(KeeperMachine):
     def take_back(self, data: st.DataObject) -> None:
         if row := self.pick(data, "sent", "unknown"):
             row.state, row.sent_at = "reserved", None
-            self.done(self.journal.unmark_sent(row.key))
+            self.done(self.journal.unsend(row.key))
 
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
@@ -167,27 +167,34 @@ class JournalMachine(KeeperMachine):
             row.delivered = True
             self.done(self.journal.mark_delivered([row.key]))
 
-    @rule(holder=HOLDERS)
-    def renew(self, holder: str) -> None:
-        self.leases[holder] = self.now + LEASE
-        self.done(self.journal.renew(holder))
+    @rule(process=PROCESSES)
+    def renew(self, process: str) -> None:
+        self.leases[process] = self.clock.since_boot + LEASE
+        self.done(self.journal.renew(process))
 
-    @rule(gone=st.none() | HOLDERS)
-    def expire(self, gone: str | None) -> None:
+    @rule(ended=st.none() | PROCESSES)
+    def expire(self, ended: str | None) -> None:
+        self.dead.clear()
+        self.dead.update([ended] if ended else [])
+        self.answers = {key: at for key, at in self.answers.items() if self.now - at < WINDOW}
         lost = []
         for row in list(self.rows):
-            dead = row.holder == gone or self.leases[row.holder] <= self.now
+            dead = row.process in self.dead or self.leases[row.process] <= self.clock.since_boot
             if dead and row.state == "reserved":
                 self.rows.remove(row)
             elif dead and row.state == "sent":
                 row.state = "unknown"
                 lost.append(row.key)
-        settled = self.done(self.journal.expire(lambda holder: holder == gone))
+        settled = self.done(self.journal.expire())
         assert sorted(entry.id for entry in settled) == sorted(lost)
 
     @rule(seconds=st.sampled_from([0.0, 1.0, LEASE - 1, LEASE, WINDOW / 2, WINDOW - LEASE, WINDOW]))
     def pass_time(self, seconds: float) -> None:
-        self.now += seconds
+        self.clock.move(seconds)
+
+    @rule(seconds=st.sampled_from([-3600.0, -30.0, 30.0]))
+    def set_the_clock(self, seconds: float) -> None:
+        self.clock.set(seconds)
 
     @invariant()
     def agree(self) -> None:
@@ -204,7 +211,7 @@ class JournalMachine(KeeperMachine):
             ]
             assert [entry.id for entry in self.done(self.journal.undelivered(owner))] == waiting
             standing = {row.fingerprint: row.key for row in rows if row.stands(self.now)}
-            assert self.done(self.journal.variations(owner, "family")) == {int(name[1]) for name in standing}
+            assert self.done(self.journal.variations(owner, "request")) == {int(name[1]) for name in standing}
             for fingerprint in ("f1", "f2", "f3"):
                 found = self.done(self.journal.find(owner, fingerprint))
                 assert (found.id if found else None) == standing.get(fingerprint)
@@ -222,7 +229,7 @@ class SqliteMachine(InFile, JournalMachine):
 
 
 TestMemoryJournal = MemoryMachine.TestCase
-TestMemoryJournal.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestMemoryJournal.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 TestSqliteJournal = SqliteMachine.TestCase
 TestSqliteJournal.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

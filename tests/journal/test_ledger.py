@@ -1,4 +1,4 @@
-"""What every keeper of the journal adds up: the day's budget, what was spent, and how long pictures took."""
+"""What the journal adds up: the day's budget, what was spent, and how long pictures took."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from vidgo_mcp.models.tasks import Task
 pytestmark = pytest.mark.anyio
 
 
-async def test_of_twelve_pictures_at_once_only_what_the_budget_allows_is_reserved(keeper: Journal) -> None:
+async def test_of_twelve_pictures_at_once_only_what_the_budget_allows_is_reserved(journal: Journal) -> None:
     results: list[Any] = []
 
     async def one(number: int) -> None:
-        results.append(await keeper.reserve(intent(f"f{number}"), holder="p1", budget=10))
+        results.append(await journal.reserve(intent(f"f{number}"), process="p1", budget=10))
 
     async with anyio.create_task_group() as group:
         for number in range(12):
             group.start_soon(one, number)
     assert sum(isinstance(found, Reserved) for found in results) == 5
     assert sum(found == Exhausted(10, START + WINDOW) for found in results) == 7
-    assert await keeper.spent("me") == 10
+    assert await journal.spent("me") == 10
 
 
 async def test_enough_for_this_price_frees_when_the_oldest_that_suffice_leave_the_window(
-    keeper: Journal, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
     for fingerprint, price in (("a", 2), ("b", 4), ("c", 4)):
-        await ended(keeper, FINISHED, intent(fingerprint, credits=price))
+        await ended(journal, FINISHED, intent(fingerprint, credits=price))
         clock.move(100)
 
     async def frees(price: int) -> float | None:
-        met = await keeper.reserve(intent("new", credits=price), holder="p1", budget=10)
+        met = await journal.reserve(intent("new", credits=price), process="p1", budget=10)
         assert isinstance(met, Exhausted)
         assert met.spent == 10
         return met.frees_at
@@ -59,163 +59,157 @@ async def test_enough_for_this_price_frees_when_the_oldest_that_suffice_leave_th
     assert await frees(7) == await frees(10) == START + 200 + WINDOW
     assert await frees(11) is None
     clock.at = START + WINDOW
-    assert isinstance(await keeper.reserve(intent("new", credits=2), holder="p1", budget=10), Reserved)
+    assert isinstance(await journal.reserve(intent("new", credits=2), process="p1", budget=10), Reserved)
 
 
-async def test_a_price_above_the_whole_budget_never_frees(keeper: Journal) -> None:
-    assert await keeper.reserve(intent(credits=3), holder="p1", budget=2) == Exhausted(0, None)
-    assert await keeper.reserve(intent(), holder="p1", budget=0) == Exhausted(0, None)
-    assert await keeper.newest("me", 5) == []
+async def test_a_price_above_the_whole_budget_never_frees(journal: Journal) -> None:
+    assert await journal.reserve(intent(credits=3), process="p1", budget=2) == Exhausted(0, None)
+    assert await journal.reserve(intent(), process="p1", budget=0) == Exhausted(0, None)
+    assert await journal.newest("me", 5) == []
 
 
-async def test_a_budget_may_be_used_up_exactly(keeper: Journal) -> None:
-    assert isinstance(await keeper.reserve(intent("a", credits=8), holder="p1", budget=10), Reserved)
-    assert isinstance(await keeper.reserve(intent("b", credits=2), holder="p1", budget=10), Reserved)
-    assert isinstance(await keeper.reserve(intent("c", credits=1), holder="p1", budget=10), Exhausted)
-
-
-async def test_failed_and_old_tasks_leave_room_in_the_budget(keeper: Journal, clock: Clock) -> None:
-    await ended(keeper, FAILED, intent("a"))
-    await ended(keeper, FINISHED, intent("b"))
-    await accepted(keeper, intent("c"))
-    await in_state(keeper, "unknown", intent("d"))
-    assert await keeper.spent("me") == 6
-    assert await keeper.reserve(intent("e"), holder="p1", budget=7) == Exhausted(6, START + WINDOW)
+async def test_failed_and_old_tasks_leave_room_in_the_budget(journal: Journal, clock: Clock) -> None:
+    await ended(journal, FAILED, intent("a"))
+    await ended(journal, FINISHED, intent("b"))
+    await accepted(journal, intent("c"))
+    await in_state(journal, "unknown", intent("d"))
+    assert await journal.spent("me") == 6
+    assert await journal.reserve(intent("e"), process="p1", budget=7) == Exhausted(6, START + WINDOW)
     clock.move(WINDOW)
-    assert await keeper.spent("me") == 0
-    assert isinstance(await keeper.reserve(intent("e"), holder="p1", budget=2), Reserved)
+    assert await journal.spent("me") == 0
+    assert isinstance(await journal.reserve(intent("e"), process="p1", budget=2), Reserved)
 
 
-async def test_what_is_not_sent_yet_frees_a_window_from_now_at_the_latest(keeper: Journal, clock: Clock) -> None:
-    await reserved(keeper)
+async def test_what_is_not_sent_yet_frees_a_window_from_now_at_the_latest(journal: Journal, clock: Clock) -> None:
+    await reserved(journal)
     clock.move(50)
-    assert await keeper.reserve(intent("b"), holder="p1", budget=2) == Exhausted(2, START + 50 + WINDOW)
+    assert await journal.reserve(intent("b"), process="p1", budget=2) == Exhausted(2, START + 50 + WINDOW)
 
 
-async def test_the_window_starts_when_it_is_sent_not_when_it_is_reserved(keeper: Journal, clock: Clock) -> None:
-    first = await reserved(keeper)
+async def test_the_window_starts_when_it_is_sent_not_when_it_is_reserved(journal: Journal, clock: Clock) -> None:
+    first = await reserved(journal)
     clock.move(3600)
-    await keeper.mark_sent(first.id)
-    await keeper.bind(first.id, RUNNING)
+    await journal.mark_sent(first.id)
+    await journal.bind(first.id, RUNNING)
     clock.move(WINDOW - 1)
-    assert await keeper.spent("me") == 2
+    assert await journal.spent("me") == 2
     clock.move(1)
-    assert await keeper.spent("me") == 0
+    assert await journal.spent("me") == 0
 
 
-async def test_what_was_spent_is_told_by_quality_and_tier_in_the_order_of_the_price_table(
-    keeper: Journal, clock: Clock
-) -> None:
+async def test_spending_is_by_quality_and_tier_in_the_order_of_the_price_table(journal: Journal, clock: Clock) -> None:
     for number, (quality, tier, price) in enumerate(
         [("high", "1K", 16), ("low", "4K", 6), ("low", "1K", 2), ("low", "1K", 2), ("medium", "2K", 9)]
     ):
-        await ended(keeper, FINISHED, intent(f"f{number}", quality=quality, tier=tier, credits=price))
-    await ended(keeper, FAILED, intent("failed", quality="medium"))
-    assert list(await keeper.spending("me", START - 1)) == [
+        await ended(journal, FINISHED, intent(f"f{number}", quality=quality, tier=tier, credits=price))
+    await ended(journal, FAILED, intent("failed", quality="medium"))
+    assert list(await journal.spending("me", START - 1)) == [
         Spending("low", "1K", 2, 4),
         Spending("low", "4K", 1, 6),
         Spending("medium", "2K", 1, 9),
         Spending("high", "1K", 1, 16),
     ]
-    assert list(await keeper.spending("you", 0)) == []
+    assert list(await journal.spending("you", 0)) == []
 
 
-async def test_spending_starts_after_the_given_moment_and_agrees_with_the_budget(keeper: Journal, clock: Clock) -> None:
+async def test_spending_starts_after_the_given_moment_and_agrees_with_the_budget(
+    journal: Journal, clock: Clock
+) -> None:
     for state in ("unknown", "accepted", "finished", "empty", "failed"):
-        await in_state(keeper, state, intent(state))
+        await in_state(journal, state, intent(state))
         clock.move(WINDOW / 3)
-    await reserved(keeper, intent("reserved"))
+    await reserved(journal, intent("reserved"))
     for since, total in ((0, 10), (START, 8), (START + WINDOW / 3, 6), (START + WINDOW, 2)):
-        assert sum(one.credits for one in await keeper.spending("me", since)) == total
-    (last_day,) = await keeper.spending("me", clock() - WINDOW)
+        assert sum(one.credits for one in await journal.spending("me", since)) == total
+    (last_day,) = await journal.spending("me", clock() - WINDOW)
     assert last_day == Spending("low", "1K", 2, 4)
-    assert await keeper.spent("me") == 4
+    assert await journal.spent("me") == 4
 
 
 async def test_how_long_the_newest_pictures_took_is_known_for_each_quality_and_tier(
-    keeper: Journal, clock: Clock
+    journal: Journal, clock: Clock
 ) -> None:
     for number, seconds in enumerate([20, 30, 0, 25]):
         given = intent(f"f{number}", owner=f"owner {number}")
-        entry = await accepted(keeper, given)
+        entry = await accepted(journal, given)
         clock.move(seconds)
-        await keeper.record(entry.id, FINISHED)
-    await ended(keeper, FAILED, intent("failed"))
-    await ended(keeper, EMPTY, intent("empty"), empty=True)
-    await ended(keeper, FINISHED, intent("other", quality="high"))
-    assert list(await keeper.durations("low", "1K", 10)) == [25, 0, 30, 20]
-    assert list(await keeper.durations("low", "1K", 2)) == [25, 0]
-    assert list(await keeper.durations("low", "2K", 10)) == []
+        await journal.record(entry.id, FINISHED)
+    await ended(journal, FAILED, intent("failed"))
+    await ended(journal, EMPTY, intent("empty"), empty=True)
+    await ended(journal, FINISHED, intent("other", quality="high"))
+    assert list(await journal.durations("low", "1K", 10)) == [25, 0, 30, 20]
+    assert list(await journal.durations("low", "1K", 2)) == [25, 0]
+    assert list(await journal.durations("low", "2K", 10)) == []
 
 
-async def test_a_clock_that_was_set_back_breaks_neither_order_nor_durations(keeper: Journal, clock: Clock) -> None:
-    first = await accepted(keeper, intent("a"))
-    clock.move(-3600)
-    first = await keeper.record(first.id, FINISHED)
-    second = await ended(keeper, Task("task-2", "finished", 100, (URL,)), intent("b"))
+async def test_a_time_of_day_that_was_set_back_does_not_change_the_order(journal: Journal, clock: Clock) -> None:
+    first = await accepted(journal, intent("a"))
+    clock.set(-3600)
+    first = await journal.record(first.id, FINISHED)
+    second = await ended(journal, Task("task-2", "finished", 100, (URL,)), intent("b"))
     assert (first.created_at, first.sent_at, first.ended_at) == (START, START, START - 3600)
     assert second.created_at == second.sent_at == START - 3600
-    assert list(await keeper.newest("me", 5)) == [second, first]
-    assert list(await keeper.undelivered("me")) == [first, second]
-    assert list(await keeper.durations("low", "1K", 10)) == [0]
+    assert list(await journal.newest("me", 5)) == [second, first]
+    assert list(await journal.undelivered("me")) == [first, second]
+    assert list(await journal.durations("low", "1K", 10)) == [0, -3600]
 
 
-async def test_what_is_paid_for_and_has_no_end_yet_is_told_for_all_owners(keeper: Journal, clock: Clock) -> None:
-    old = await accepted(keeper, intent("a", owner="you"))
+async def test_what_is_paid_for_and_has_no_end_yet_is_listed_for_all_owners(journal: Journal, clock: Clock) -> None:
+    old = await accepted(journal, intent("a", owner="you"))
     clock.move(10)
     for state in ("reserved", "sent", "unknown", "finished", "empty", "failed"):
-        await in_state(keeper, state, intent(state))
-    young = await accepted(keeper, intent("b"))
-    assert list(await keeper.unfinished()) == [old, young]
+        await in_state(journal, state, intent(state))
+    young = await accepted(journal, intent("b"))
+    assert list(await journal.unfinished()) == [old, young]
     clock.move(WINDOW - 10)
-    assert list(await keeper.unfinished()) == [young]
+    assert list(await journal.unfinished()) == [young]
 
 
-async def test_an_answer_of_the_person_lets_one_intent_through(keeper: Journal, clock: Clock) -> None:
-    assert isinstance(await keeper.reserve(intent("a"), holder="p1", consent="yes-1"), Reserved)
+async def test_an_answer_of_the_person_lets_one_intent_through(journal: Journal, clock: Clock) -> None:
+    assert isinstance(await journal.reserve(intent("a"), process="p1", consent="yes-1"), Reserved)
     clock.move(5)
-    assert await keeper.reserve(intent("b"), holder="p2", consent="yes-1") == ConsentUsed(START)
-    assert isinstance(await keeper.reserve(intent("b"), holder="p2", consent="yes-2"), Reserved)
-    assert isinstance(await keeper.reserve(intent("c"), holder="p2"), Reserved)
-    assert isinstance(await keeper.reserve(intent("a", owner="you"), holder="p1", consent="yes-1"), Reserved)
+    assert await journal.reserve(intent("b"), process="p2", consent="yes-1") == ConsentUsed(START)
+    assert isinstance(await journal.reserve(intent("b"), process="p2", consent="yes-2"), Reserved)
+    assert isinstance(await journal.reserve(intent("c"), process="p2"), Reserved)
+    assert isinstance(await journal.reserve(intent("a", owner="you"), process="p1", consent="yes-1"), Reserved)
 
 
 @pytest.mark.parametrize("end", ["released", "failed", "not charged"])
 async def test_an_answer_is_used_up_even_when_nothing_was_spent_in_the_end(
-    end: str, keeper: Journal, clock: Clock
+    end: str, journal: Journal, clock: Clock
 ) -> None:
-    met = await keeper.reserve(intent(), holder="p1", consent="yes")
+    met = await journal.reserve(intent(), process="p1", consent="yes")
     assert isinstance(met, Reserved)
     if end == "released":
-        await keeper.release(met.entry.id)
+        await journal.release(met.entry.id)
     else:
-        await keeper.mark_sent(met.entry.id)
+        await journal.mark_sent(met.entry.id)
     if end == "failed":
-        await keeper.bind(met.entry.id, RUNNING)
-        await keeper.record(met.entry.id, FAILED)
+        await journal.bind(met.entry.id, RUNNING)
+        await journal.record(met.entry.id, FAILED)
     if end == "not charged":
-        await keeper.mark_unknown(met.entry.id, "lost")
-        await keeper.resolve(met.entry.id, task=None)
+        await journal.mark_unknown(met.entry.id, "lost")
+        await journal.resolve(met.entry.id, task=None)
     clock.move(WINDOW - 1)
-    await keeper.expire(lambda _: True)
-    assert await keeper.reserve(intent(), holder="p1", consent="yes") == ConsentUsed(START)
+    await journal.expire()
+    assert await journal.reserve(intent(), process="p1", consent="yes") == ConsentUsed(START)
     clock.move(1)
-    assert isinstance(await keeper.reserve(intent(), holder="p1", consent="yes"), Reserved)
+    assert isinstance(await journal.reserve(intent(), process="p1", consent="yes"), Reserved)
 
 
-async def test_an_answer_is_not_used_up_by_a_reuse_or_a_refusal(keeper: Journal) -> None:
-    first = await reserved(keeper)
-    assert await keeper.reserve(intent(), holder="p1", consent="yes") == Existing(first)
-    assert isinstance(await keeper.reserve(intent("b"), holder="p1", consent="yes", budget=3), Exhausted)
-    assert isinstance(await keeper.reserve(intent("b"), holder="p1", consent="yes"), Reserved)
-    assert await keeper.reserve(intent(), holder="p1", consent="yes") == Existing(first)
+async def test_an_answer_is_not_used_up_by_a_reuse_or_a_refusal(journal: Journal) -> None:
+    first = await reserved(journal)
+    assert await journal.reserve(intent(), process="p1", consent="yes") == Existing(first)
+    assert isinstance(await journal.reserve(intent("b"), process="p1", consent="yes", budget=3), Exhausted)
+    assert isinstance(await journal.reserve(intent("b"), process="p1", consent="yes"), Reserved)
+    assert await journal.reserve(intent(), process="p1", consent="yes") == Existing(first)
 
 
-async def test_of_a_hundred_intents_at_once_one_answer_lets_one_through(keeper: Journal) -> None:
+async def test_of_a_hundred_intents_at_once_one_answer_lets_one_through(journal: Journal) -> None:
     results: list[Any] = []
 
     async def one(number: int) -> None:
-        results.append(await keeper.reserve(intent(f"f{number}"), holder="p1", consent="yes"))
+        results.append(await journal.reserve(intent(f"f{number}"), process="p1", consent="yes"))
 
     async with anyio.create_task_group() as group:
         for number in range(100):

@@ -1,4 +1,4 @@
-"""Copies, uploads and turns compared, step by step, with a model so simple that it can be read at a peek_task."""
+"""Copies, uploads and turns compared, step by step, with a model so simple that it can be read at a glance."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from tests.journal.conftest import FAILED, FINISHED, URL, accepted, intent
-from tests.journal.machines import InFile, InMemory, KeeperMachine
+from tests.journal.machines import InFile, InMemory, JournalUnderTest
 from vidgo_mcp.journal import SAVING, UPLOADS_PER_MINUTE, WINDOW
-from vidgo_mcp.journal.upload_quota import MINUTE
+from vidgo_mcp.journal.leases import LONGEST_HOLD, UPLOAD_TURN
 
 OWNERS = st.sampled_from(["me", "me/caller", "you"])
 ACCOUNTS = st.sampled_from(["me", "you"])
-HOLDERS = st.sampled_from(["p1", "p2"])
+PROCESSES = st.sampled_from(["p1", "p2"])
 DIGESTS = st.sampled_from(["d1", "d2"])
 REFERENCES = st.sampled_from(
     [(), ("sha256:d1",), ("task:d1", "sha256:d2"), ("task:task-1",), ("sha256:d1", "sha256:d2")]
@@ -34,7 +34,7 @@ class Picture:
         return self.state == "finished" and now - self.sent_at < WINDOW and not self.paths
 
 
-class MarksMachine(KeeperMachine):
+class MarksMachine(JournalUnderTest):
     """Take any step at any time; the journal and the model must agree on all that can be seen."""
 
     @initialize()
@@ -68,22 +68,23 @@ class MarksMachine(KeeperMachine):
             entry = self.done(self.journal.record(one.key, FAILED if fails else FINISHED))
             assert (entry.state, entry.saved_paths, entry.saved_digest) == (one.state, one.paths, one.digest)
 
-    @rule(data=st.data(), holder=HOLDERS, gone=st.none() | HOLDERS)
-    def claim(self, data: st.DataObject, holder: str, gone: str | None) -> None:
+    @rule(data=st.data(), process=PROCESSES, ended=st.none() | PROCESSES)
+    def claim(self, data: st.DataObject, process: str, ended: str | None) -> None:
+        self.dead.clear()
+        self.dead.update([ended] if ended else [])
         if one := self.pick(data, "accepted", "finished", "failed"):
-            free = one.saver is None or one.saver[1] <= self.now or one.saver[0] in {holder, gone}
+            free = one.saver is None or one.saver[1] <= self.clock.since_boot or one.saver[0] in {process, ended}
             may = one.wanted(self.now) and free
-            asked = self.journal.claim_saving(one.key, holder=holder, gone=lambda other: other == gone)
-            assert self.done(asked) is may
+            assert self.done(self.journal.claim_saving(one.key, process=process)) is may
             if may:
-                one.saver = (holder, self.now + SAVING)
+                one.saver = (process, self.clock.since_boot + SAVING)
 
-    @rule(data=st.data(), holder=HOLDERS)
-    def give_up(self, data: st.DataObject, holder: str) -> None:
+    @rule(data=st.data(), process=PROCESSES)
+    def give_up(self, data: st.DataObject, process: str) -> None:
         if one := self.pick(data, "accepted", "finished", "failed"):
-            if one.saver and one.saver[0] == holder:
+            if one.saver and one.saver[0] == process:
                 one.saver = None
-            self.done(self.journal.release_saving(one.key, holder=holder))
+            self.done(self.journal.release_saving(one.key, process=process))
 
     @rule(data=st.data(), path=st.sampled_from(["/a.png", "/b.png"]), digest=DIGESTS)
     def keep_copy(self, data: st.DataObject, path: str, digest: str) -> None:
@@ -105,25 +106,31 @@ class MarksMachine(KeeperMachine):
 
     @rule(account=ACCOUNTS)
     def take_turn(self, account: str) -> None:
-        recent = [at for at in self.turns[account] if at + MINUTE > self.now]
-        free_at = recent[0] + MINUTE if len(recent) == UPLOADS_PER_MINUTE else self.now
-        wait = max(free_at, self.held[account], self.now) - self.now
+        now = self.clock.since_boot
+        recent = [at for at in self.turns[account] if at + UPLOAD_TURN > now]
+        free_at = recent[0] + UPLOAD_TURN if len(recent) == UPLOADS_PER_MINUTE else now
+        wait = max(free_at, self.held[account], now) - now
         assert self.done(self.journal.upload_turn(account)) == wait
         if not wait:
-            self.turns[account].append(self.now)
+            self.turns[account].append(now)
 
     @rule(account=ACCOUNTS, seconds=st.sampled_from([0.5, 30.0, 9000.0]))
     def hold(self, account: str, seconds: float) -> None:
-        self.held[account] = max(self.held[account], self.now + min(seconds, 300))
+        self.held[account] = max(self.held[account], self.clock.since_boot + min(seconds, LONGEST_HOLD))
         self.done(self.journal.hold_uploads(account, seconds))
 
     @rule()
     def expire(self) -> None:
-        assert list(self.done(self.journal.expire(lambda _: True))) == []
+        self.uploads = {key: (url, until) for key, (url, until) in self.uploads.items() if self.now < until}
+        assert list(self.done(self.journal.expire())) == []
 
-    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0, MINUTE, SAVING - 1, SAVING, WINDOW - SAVING]))
+    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0, UPLOAD_TURN, SAVING - 1, SAVING, WINDOW - SAVING]))
     def pass_time(self, seconds: float) -> None:
-        self.now += seconds
+        self.clock.move(seconds)
+
+    @rule(seconds=st.sampled_from([-3600.0, 30.0]))
+    def set_the_clock(self, seconds: float) -> None:
+        self.clock.set(seconds)
 
     @invariant()
     def agree(self) -> None:
@@ -149,7 +156,7 @@ class SqliteMachine(InFile, MarksMachine):
 
 
 TestMemoryMarks = MemoryMachine.TestCase
-TestMemoryMarks.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestMemoryMarks.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 TestSqliteMarks = SqliteMachine.TestCase
 TestSqliteMarks.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import sys
@@ -13,16 +12,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.journal.conftest import START, URL, Clock, intent, reserved
+from tests.journal.conftest import START, URL, Clock, intent, opened, reserved
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import ConsentUsed, Entry, schema
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import ConsentUsed, Entry, SqliteJournal, schema
+from vidgo_mcp.journal.leases import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 
-VERSION_1 = Path(__file__).with_name("version_1.sql")
-VERSION_2 = Path(__file__).with_name("version_2.sql")
-"""Journals as each version wrote them. They are never changed: such files are on people's disks."""
 KNOWN = len(schema.MIGRATIONS)
 
 
@@ -33,12 +29,9 @@ def written(path: Path, *statements: str) -> Path:
     return path
 
 
-def version_1(path: Path) -> Path:
-    return written(path, VERSION_1.read_text(encoding="utf-8"))
-
-
-def version_2(path: Path) -> Path:
-    return written(path, VERSION_2.read_text(encoding="utf-8"))
+def version(number: int, path: Path) -> Path:
+    """Make a journal as a version wrote it. These are never changed: such files are on people's disks."""
+    return written(path, Path(__file__).with_name(f"version_{number}.sql").read_text(encoding="utf-8"))
 
 
 def number(path: Path, query: str) -> object:
@@ -56,15 +49,17 @@ def contents(paths: Iterable[Path]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
-async def test_a_journal_of_version_1_is_read_in_full(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(version_1(tmp_path / "journal.db"), now=clock)
+@pytest.mark.parametrize("older", range(1, KNOWN + 1))
+async def test_what_an_older_version_wrote_is_read_in_full(older: int, tmp_path: Path, clock: Clock) -> None:
+    kept = opened(version(older, tmp_path / "journal.db"), clock)
     newest = await kept.newest("me", 10)
-    assert [(entry.id, entry.state) for entry in newest] == [("e3", "reserved"), ("e2", "unknown"), ("e1", "finished")]
-    assert newest[2] == Entry(
+    states = [(entry.id, entry.state) for entry in newest if entry.id != "e4"]
+    assert states == [("e3", "reserved"), ("e2", "unknown"), ("e1", "finished")]
+    assert newest[-1] == Entry(
         id="e1",
-        intent=intent("f1", prompt="a boat, ünder\nsail", references=("sha256:1", "task:t0")),
+        intent=intent("f1", prompt="a boat, ünder\nsail", request_key="family", references=("sha256:1", "task:t0")),
         state="finished",
-        holder="host:1:2",
+        process="host:1:2",
         created_at=START - 100,
         sent_at=START - 99,
         task_id="t1",
@@ -73,65 +68,56 @@ async def test_a_journal_of_version_1_is_read_in_full(tmp_path: Path, clock: Clo
         image_urls=(URL,),
         ended_at=START - 60,
         delivered=True,
+        saved_paths=() if older == 1 else ("/pictures/ä boat.png",),
+        saved_digest=None if older == 1 else "5e" * 32,
     )
-    assert await kept.reserve(intent("f9"), holder="p", consent="yes-1") == ConsentUsed(START - 100)
-    assert await kept.spent("me") == 6
+    assert newest[-2].error == "the answer was lost"
+    assert await kept.variations("me", "family") == frozenset({1, 2, 3} if older == 1 else {1, 2, 3, 4})
+    assert await kept.reserve(intent("f9"), process="p", consent="yes-1") == ConsentUsed(START - 100)
+    assert await kept.spent("me") == 2 * len(newest)
+    uploaded = None if older == 1 else "https://storage.vidgo.ai/uploads/1.png"
+    assert await kept.upload_of("me", "1") == uploaded
     await kept.aclose()
+    assert tables(tmp_path / "journal.db") == tables(version(KNOWN, tmp_path / "newer.db"))
 
 
-async def test_a_journal_of_version_1_takes_up_what_came_later(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(version_1(tmp_path / "journal.db"), now=clock)
+@pytest.mark.parametrize("older", range(1, KNOWN + 1))
+async def test_what_an_older_version_wrote_takes_up_what_came_later(older: int, tmp_path: Path, clock: Clock) -> None:
+    kept = opened(version(older, tmp_path / "journal.db"), clock)
     (unsaved,) = await kept.unsaved("me")
-    assert (unsaved.id, unsaved.saved_paths, unsaved.saved_digest) == ("e1", (), None)
-    assert await kept.claim_saving("e1", holder="p", gone=lambda _: False)
-    saved = await kept.mark_saved("e1", ["/a.png"], "ab" * 32)
+    assert (unsaved.saved_paths, unsaved.saved_digest) == ((), None)
+    clock.move(100)
+    assert await kept.claim_saving(unsaved.id, process="p")
+    saved = await kept.mark_saved(unsaved.id, ["/a.png"], "ab" * 32)
     assert (saved.saved_paths, saved.saved_digest) == (("/a.png",), "ab" * 32)
-    assert await kept.entry("e1") == saved
-    await kept.remember_upload("me", "1", URL, until=START + 9)
-    assert await kept.upload_of("me", "1") == URL
-    assert await kept.upload_turn("me") == 0
-    await kept.aclose()
-    assert tables(kept.path) == tables(version_2(tmp_path / "newer.db"))
-
-
-async def test_a_journal_of_version_2_is_read_in_full(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(version_2(tmp_path / "journal.db"), now=clock)
-    newest = await kept.newest("me", 10)
-    assert [(entry.id, entry.state) for entry in newest] == [
-        ("e4", "finished"),
-        ("e3", "reserved"),
-        ("e2", "unknown"),
-        ("e1", "finished"),
-    ]
-    assert (newest[3].saved_paths, newest[3].saved_digest) == (("/pictures/ä boat.png",), "5e" * 32)
-    assert newest[0].saved_digest is None
-    assert await kept.unsaved("me") == [newest[0]]
-    assert not await kept.claim_saving("e4", holder="p", gone=lambda _: False)
-    assert await kept.claim_saving("e4", holder="p", gone=lambda holder: holder == "host:3:4")
-    assert await kept.upload_of("me", "1") == "https://storage.vidgo.ai/uploads/1.png"
-    assert await kept.upload_turn("me") == 20
-    clock.move(20)
-    assert [await kept.upload_turn("me") for _ in range(6)] == [0, 0, 0, 6, 6, 6]
+    await kept.remember_upload("me", "2", URL, until=clock() + 9)
+    assert await kept.upload_of("me", "2") == URL
+    assert [await kept.upload_turn("me") for _ in range(6)] == [0.0] * 5 + [UPLOAD_TURN]
+    assert list(await kept.expire()) == []
+    assert await kept.entry("e3") is None
     await kept.aclose()
 
 
-@pytest.mark.parametrize(("version", "frozen"), [(1, VERSION_1), (2, VERSION_2)])
-def test_each_version_is_still_what_it_wrote(version: int, frozen: Path, tmp_path: Path) -> None:
-    statements = [one for version_of in schema.MIGRATIONS[:version] for one in version_of]
+async def test_leases_of_this_version_still_bind(tmp_path: Path, clock: Clock) -> None:
+    kept = opened(version(3, tmp_path / "journal.db"), clock)
+    assert list(await kept.expire()) == []
+    assert await kept.entry("e3") is not None
+    assert not await kept.claim_saving("e4", process="p")
+    assert [await kept.upload_turn("me") for _ in range(5)] == [0.0] * 4 + [20.0]
+    await kept.aclose()
+
+
+@pytest.mark.parametrize("number", range(1, KNOWN + 1))
+def test_each_version_is_still_what_it_wrote(number: int, tmp_path: Path) -> None:
+    statements = [one for version_of in schema.MIGRATIONS[:number] for one in version_of]
     made = written(tmp_path / "made.db", *statements)
-    assert tables(made) == tables(written(tmp_path / "journal.db", frozen.read_text(encoding="utf-8")))
-
-
-def test_every_version_is_frozen() -> None:
-    assert sorted(path.name for path in VERSION_1.parent.glob("version_*.sql")) == [
-        f"version_{version}.sql" for version in range(1, KNOWN + 1)
-    ]
+    assert tables(made) == tables(version(number, tmp_path / "journal.db"))
 
 
 async def test_a_journal_that_is_up_to_date_is_not_migrated_again(tmp_path: Path, clock: Clock) -> None:
-    path = version_1(tmp_path / "journal.db")
+    path = version(1, tmp_path / "journal.db")
     for _ in range(2):
-        kept = SqliteJournal(path, now=clock)
+        kept = opened(path, clock)
         await kept.check()
         assert [entry.id for entry in await kept.newest("me", 10)] == ["e3", "e2", "e1"]
         await kept.aclose()
@@ -141,8 +127,8 @@ async def test_a_journal_that_is_up_to_date_is_not_migrated_again(tmp_path: Path
 async def test_an_older_journal_migrates_by_itself_and_keeps_all(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = version_1(tmp_path / "journal.db")
-    before = SqliteJournal(path, now=clock)
+    path = version(1, tmp_path / "journal.db")
+    before = opened(path, clock)
     entries = await before.newest("me", 10)
     later = (
         *schema.MIGRATIONS,
@@ -150,7 +136,7 @@ async def test_an_older_journal_migrates_by_itself_and_keeps_all(
         ("UPDATE entries SET colour = 'blue' WHERE id = 'e2'", "INSERT INTO more VALUES (1)"),
     )
     monkeypatch.setattr(schema, "MIGRATIONS", later)
-    after = SqliteJournal(path, now=clock)
+    after = opened(path, clock)
     assert await after.newest("me", 10) == entries
     assert (number(path, "PRAGMA user_version"), number(path, "SELECT count(*) FROM more")) == (len(later), 1)
     assert number(path, "SELECT group_concat(colour) FROM (SELECT colour FROM entries ORDER BY id)") == "red,blue,red"
@@ -161,7 +147,7 @@ async def test_an_older_journal_migrates_by_itself_and_keeps_all(
     monkeypatch.setattr(schema, "MIGRATIONS", later[:KNOWN])
     newer = f"a newer vidgo-mcp wrote it: it has version {KNOWN + 2}, this one knows {KNOWN}"
     with pytest.raises(JournalError, match=newer):
-        await before.reserve(intent("new"), holder="p1")
+        await before.reserve(intent("new"), process="p1")
     assert number(path, "SELECT count(*) FROM entries") == 3
     await before.aclose()
     await after.aclose()
@@ -170,8 +156,8 @@ async def test_an_older_journal_migrates_by_itself_and_keeps_all(
 async def test_a_migration_that_fails_leaves_the_older_journal(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = version_1(tmp_path / "journal.db")
-    kept = SqliteJournal(path, now=clock)
+    path = version(1, tmp_path / "journal.db")
+    kept = opened(path, clock)
     good = schema.MIGRATIONS
     monkeypatch.setattr(schema, "MIGRATIONS", (*good, ("CREATE TABLE more (x)", "INSERT INTO nowhere VALUES (1)")))
     with pytest.raises(JournalError, match="no such table: nowhere"):
@@ -185,7 +171,7 @@ async def test_a_migration_that_fails_leaves_the_older_journal(
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 async def test_a_newer_journal_is_refused_and_not_a_byte_is_changed(mode: str, tmp_path: Path) -> None:
-    path = version_1(tmp_path / "journal.db")
+    path = version(1, tmp_path / "journal.db")
     written(path, f"PRAGMA journal_mode = {mode}", "PRAGMA user_version = 7")
     path.chmod(0o640)
     before = path.read_bytes()
@@ -195,6 +181,7 @@ async def test_a_newer_journal_is_refused_and_not_a_byte_is_changed(mode: str, t
         with pytest.raises(JournalError, match=reason) as caught:
             await kept.check()
         assert str(path) in caught.value.message
+        assert caught.value.facts.reason == "newer_version"
     await kept.aclose()
     assert path.read_bytes() == before
     if os.name == "posix":
@@ -202,7 +189,7 @@ async def test_a_newer_journal_is_refused_and_not_a_byte_is_changed(mode: str, t
 
 
 async def test_a_newer_journal_whose_process_was_killed_keeps_its_log(tmp_path: Path) -> None:
-    path = version_1(tmp_path / "journal.db")
+    path = version(1, tmp_path / "journal.db")
     script = (
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
         "c.execute('PRAGMA journal_mode = WAL'); c.execute('PRAGMA user_version = 7'); os._exit(0)"
@@ -221,8 +208,9 @@ async def test_a_newer_journal_whose_process_was_killed_keeps_its_log(tmp_path: 
 async def test_the_database_of_another_program_is_left_alone(mark: str, tmp_path: Path) -> None:
     path = written(tmp_path / "journal.db", "CREATE TABLE cookies (name)", mark)
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="it is a database of another program"):
+    with pytest.raises(JournalError, match="it is a database of another program") as caught:
         await SqliteJournal(path).check()
+    assert caught.value.facts.reason == "other_program"
     assert path.read_bytes() == before
 
 
@@ -231,5 +219,5 @@ async def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     await reserved(kept)
     await kept.aclose()
-    assert number(kept.path, "PRAGMA user_version") == len(schema.MIGRATIONS)
-    assert json.loads(str(number(kept.path, "SELECT reference_ids FROM entries"))) == []
+    assert number(tmp_path / "journal.db", "PRAGMA user_version") == KNOWN
+    assert number(tmp_path / "journal.db", "SELECT reference_ids FROM entries") == "[]"

@@ -16,14 +16,14 @@ import anyio
 from pathlib import Path
 from tests.journal.conftest import intent, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 async def refusal(step):
     try:
         await step
     except JournalError as error:
-        return error.message
+        return f"{error.facts.reason}: {error.message}"
     raise AssertionError("it was not refused")
 
 async def main(folder):
@@ -108,12 +108,14 @@ def test_on_a_full_disk_nothing_is_sent_and_nothing_is_half_written(tmp_path: Pa
     lines = alone(FULL, tmp_path, *mounted(tmp_path))
     assert [line.count(f"The journal {tmp_path}/journal.db cannot be used (") for line in lines] == [1] * 4
     assert all("full" in line or "disk I/O error" in line for line in lines)
+    assert {line.partition(":")[0] for line in lines} <= {"disk_full", "unwritable"}
     assert "what became of the task t is not recorded" in lines[3]
 
 
 def test_on_a_read_only_file_system_nothing_is_sent(tmp_path: Path) -> None:
     lines = alone(READ_ONLY, tmp_path, *mounted(tmp_path))
     assert [line.count(str(tmp_path)) for line in lines] == [1] * 4
+    assert {line.partition(":")[0] for line in lines} == {"unwritable"}
     assert all("read-only" in line.casefold() or "readonly" in line or "unable to open" in line for line in lines)
 
 
@@ -129,4 +131,5 @@ def test_a_file_or_folder_that_may_not_be_written_is_named(tmp_path: Path) -> No
     (tmp_path / "folder").mkdir()
     lines = alone(NOT_WRITABLE, tmp_path / "folder", *before)
     assert [line.count(str(tmp_path)) for line in lines] == [1] * 4
+    assert {line.partition(":")[0] for line in lines} == {"unwritable"}
     assert all("readonly" in line or "unable to open" in line or "Permission denied" in line for line in lines)

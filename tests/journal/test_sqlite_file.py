@@ -1,4 +1,4 @@
-"""The file under the durable journal: it survives, it is private, and each step is whole and apart from the loop."""
+"""The file under the journal: it survives, it is private, and each step is whole and apart from the loop."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.journal.conftest import FINISHED, START, Clock, ended, in_state, intent, reserved, sent
+from tests.journal.conftest import FINISHED, START, Clock, ended, in_state, intent, opened, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import WINDOW, ConsentUsed, Reserved, connection
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import WINDOW, ConsentUsed, Entry, Reserved, SqliteJournal, connection, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -36,19 +35,19 @@ def held(path: Path) -> sqlite3.Connection:
 
 
 async def test_all_that_was_written_is_there_after_closing(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+    kept = opened(tmp_path / "journal.db", clock)
     for state in ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"):
         await in_state(kept, state, intent(state, prompt=f"é 🚢 {state}", references=("a", "b")))
-    await kept.reserve(intent("consented"), holder="p1", consent="yes")
+    await kept.reserve(intent("consented"), process="p1", consent="yes")
     before = await kept.newest("me", 10)
     await kept.aclose()
     await kept.aclose()
     assert list(modes(tmp_path)) == ["journal.db"]
-    again = SqliteJournal(kept.path, now=clock)
+    again = opened(tmp_path / "journal.db", clock)
     assert await again.newest("me", 10) == before
-    assert await again.reserve(intent("more"), holder="p1", consent="yes") == ConsentUsed(START)
-    assert list(await again.expire(lambda _: False)) == []
-    assert await kept.newest("me", 10) == before  # a closed keeper opens again
+    assert await again.reserve(intent("more"), process="p1", consent="yes") == ConsentUsed(START)
+    assert list(await again.expire()) == []
+    assert await kept.newest("me", 10) == before  # a closed journal opens again
     await again.aclose()
     await kept.aclose()
 
@@ -75,8 +74,8 @@ async def test_nobody_else_can_read_it(umask: int, tmp_path: Path) -> None:
         await reserved(kept)
     finally:
         os.umask(before)
-    assert modes(kept.path.parent) == PRIVATE
-    assert kept.path.parent.stat().st_mode & 0o777 == 0o700
+    assert modes(tmp_path / "folder") == PRIVATE
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o700
     await kept.aclose()
 
 
@@ -85,7 +84,7 @@ async def test_a_file_that_came_with_wider_modes_is_closed_to_others(tmp_path: P
     kept = SqliteJournal(tmp_path / "journal.db")
     entry = await reserved(kept)
     await kept.aclose()
-    kept.path.chmod(0o644)
+    (tmp_path / "journal.db").chmod(0o644)
     assert await kept.entry(entry.id) == entry
     assert modes(tmp_path) == PRIVATE
     await kept.aclose()
@@ -94,7 +93,7 @@ async def test_a_file_that_came_with_wider_modes_is_closed_to_others(tmp_path: P
 async def test_a_step_waits_for_another_process_while_the_loop_goes_on(tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     await kept.check()
-    other = held(kept.path)
+    other = held(tmp_path / "journal.db")
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(reserved, kept, intent())
@@ -112,10 +111,10 @@ async def test_a_step_gives_up_after_its_time_and_the_next_one_goes_through(
     monkeypatch.setattr(connection, "BUSY_SECONDS", 0.05)
     kept = SqliteJournal(tmp_path / "journal.db")
     await kept.check()
-    other = held(kept.path)
+    other = held(tmp_path / "journal.db")
     with pytest.raises(JournalError, match=r"another process has held it for 0\.05 s") as caught:
         await reserved(kept)
-    assert str(kept.path) in caught.value.message
+    assert str(tmp_path / "journal.db") in caught.value.message
     assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
     other.execute("COMMIT")
     other.close()
@@ -126,7 +125,7 @@ async def test_a_step_gives_up_after_its_time_and_the_next_one_goes_through(
 async def test_a_cancelled_step_is_whole_and_leaves_no_transaction(tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     await kept.check()
-    other = held(kept.path)
+    other = held(tmp_path / "journal.db")
     async with anyio.create_task_group() as group:
         group.start_soon(reserved, kept, intent("under way"))
         group.start_soon(reserved, kept, intent("waits for its turn"))
@@ -140,60 +139,85 @@ async def test_a_cancelled_step_is_whole_and_leaves_no_transaction(tmp_path: Pat
     await kept.aclose()
 
 
-async def test_a_step_that_asyncio_tears_by_force_does_not_mix_with_the_next(tmp_path: Path) -> None:
+async def test_a_step_that_asyncio_tears_by_force_does_not_mix_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
-    entry = await sent(kept, intent("a"))
-    inside, go_on = threading.Event(), threading.Event()
+    entry = await reserved(kept, intent("a"))
+    inside, go_on, save = threading.Event(), threading.Event(), rows.save
 
-    def gone(holder: str) -> bool:
+    def slow(db: sqlite3.Connection, entry: Entry) -> None:
         inside.set()
-        return go_on.wait(timeout=60)
+        assert go_on.wait(timeout=60)
+        save(db, entry)
 
-    torn = asyncio.ensure_future(kept.expire(gone))
+    monkeypatch.setattr(rows, "save", slow)
+    torn = asyncio.ensure_future(kept.mark_sent(entry.id))
     assert await asyncio.to_thread(inside.wait, 60)
     torn.cancel()
     with pytest.raises(asyncio.CancelledError):
         await torn
-    later = asyncio.ensure_future(kept.reserve(intent("b"), holder="p1"))
+    later = asyncio.ensure_future(kept.reserve(intent("b"), process="p1"))
     await anyio.wait_all_tasks_blocked()
     go_on.set()
     with anyio.fail_after(60):
         assert isinstance(await later, Reserved)
-    found = await kept.entry(entry.id)
-    assert found is not None
-    assert found.state == "unknown"
+    assert [one.state for one in await kept.newest("me", 5)] == ["reserved", "sent"]
     await kept.aclose()
 
 
-async def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db")
-    await sent(kept, intent("a"))
+@pytest.mark.parametrize("kind", ["memory", "file"])
+async def test_a_step_that_fails_leaves_nothing_behind(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = SqliteJournal(None if kind == "memory" else tmp_path / "journal.db")
+    first = await sent(kept, intent("a"))
 
-    def gone(holder: str) -> bool:
+    def failing(*_: object) -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr(rows, "keep", failing)
     with pytest.raises(ZeroDivisionError):
-        await kept.expire(gone)
+        await reserved(kept, intent("b"))
+    monkeypatch.undo()
+    assert await kept.newest("me", 5) == [first]
     await reserved(kept, intent("b"))
     assert [entry.state for entry in await kept.newest("me", 5)] == ["reserved", "sent"]
+    await kept.aclose()
+
+
+async def test_what_processes_are_asked_holds_no_transaction(tmp_path: Path, clock: Clock) -> None:
+    answers: list[str] = []
+
+    def is_process_dead(name: str) -> bool:
+        other = held(tmp_path / "journal.db")
+        other.execute("ROLLBACK")
+        other.close()
+        answers.append(name)
+        return True
+
+    kept = SqliteJournal(tmp_path / "journal.db", now=clock, monotonic=clock.monotonic, is_process_dead=is_process_dead)
+    entry = await sent(kept)
+    assert [one.id for one in await kept.expire()] == [entry.id]
+    assert answers == ["p1"]
     await kept.aclose()
 
 
 async def test_a_file_that_was_removed_under_a_running_process_is_made_anew(tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     old = await reserved(kept)
-    kept.path.unlink()
+    (tmp_path / "journal.db").unlink()
     with pytest.raises(JournalError, match="no longer in the journal"):
         await kept.mark_sent(old.id)
     fresh = await reserved(kept)
-    other = SqliteJournal(kept.path)
+    other = SqliteJournal(tmp_path / "journal.db")
     assert await other.newest("me", 5) == [fresh]
     await other.aclose()
     await kept.aclose()
 
 
 async def test_only_what_is_old_and_settled_is_pruned(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db", now=clock, retention=0)
+    kept = opened(tmp_path / "journal.db", clock, retention=0)
     for state in ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"):
         await in_state(kept, state, intent(state))
     late = await reserved(kept, intent("sent late"))
@@ -201,37 +225,37 @@ async def test_only_what_is_old_and_settled_is_pruned(tmp_path: Path, clock: Clo
     await kept.renew("p1")
     await kept.mark_sent(late.id)
     await kept.mark_unknown(late.id, "lost")
-    assert list(await kept.expire(lambda _: False)) == []
+    assert list(await kept.expire()) == []
     assert len(await kept.newest("me", 10)) == 8
     clock.move(1)
-    assert list(await kept.expire(lambda _: False)) == []
+    assert list(await kept.expire()) == []
     left = [entry.intent.fingerprint for entry in await kept.newest("me", 10)]
     assert left == ["sent late", "sent", "reserved"]
     clock.move(WINDOW)
-    await kept.expire(lambda _: False)
-    await kept.expire(lambda _: False)
+    await kept.expire()
+    await kept.expire()
     assert [entry.state for entry in await kept.newest("me", 10)] == []
     await kept.aclose()
 
 
 async def test_a_settled_entry_is_kept_for_ninety_days(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+    kept = opened(tmp_path / "journal.db", clock)
     entry = await ended(kept, FINISHED)
     clock.move(90 * WINDOW)
-    await kept.expire(lambda _: True)
+    await kept.expire()
     assert await kept.entry(entry.id) == entry
     clock.move(1)
-    await kept.expire(lambda _: True)
+    await kept.expire()
     assert await kept.entry(entry.id) is None
     await kept.aclose()
 
 
 async def test_the_marks_beside_the_entries_do_not_pile_up(tmp_path: Path, clock: Clock) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+    kept = opened(tmp_path / "journal.db", clock)
     for number in range(50):
-        await kept.reserve(intent(f"f{number}"), holder=f"p{number}", consent=f"yes-{number}")
+        await kept.reserve(intent(f"f{number}"), process=f"p{number}", consent=f"yes-{number}")
         clock.move(WINDOW / 10)
-        await kept.expire(lambda _: False)
+        await kept.expire()
     assert kept._connection is not None
     count = [kept._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("leases", "consents")]
     assert count == [0, 9]

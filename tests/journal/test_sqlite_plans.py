@@ -1,17 +1,15 @@
-"""How the durable journal looks things up: by an index, and without reading what is too old to count."""
+"""How the journal looks things up: by an index, and without reading what is too old to count."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
-from tests.journal.conftest import START, URL, Clock, intent
-from vidgo_mcp.journal import WINDOW, Entry, Exhausted, Journal, Reserved
+from tests.journal.conftest import START, URL, Clock, intent, opened
+from vidgo_mcp.journal import WINDOW, Entry, Exhausted, Journal, Reserved, SqliteJournal
 from vidgo_mcp.journal.rows import insert, save
-from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +19,7 @@ PICTURE, UNDER_WAY = "picture", "under way"
 LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "find": (lambda kept: kept.find("me", "f"), "entries_by_fingerprint (owner=? AND fingerprint=?)"),
     "reserve": (
-        lambda kept: kept.reserve(intent("new"), holder="p", budget=9),
+        lambda kept: kept.reserve(intent("new"), process="p", budget=9),
         "entries_by_sending (owner=? AND sent_at>?)",
     ),
     "by_task": (lambda kept: kept.by_task("me", "t"), "entries_by_task (owner=? AND task_id=?)"),
@@ -30,34 +28,34 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "undelivered": (lambda kept: kept.undelivered("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "unsaved": (lambda kept: kept.unsaved("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "claim_saving": (
-        lambda kept: kept.claim_saving(PICTURE, holder="p", gone=lambda _: False),
-        "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
+        lambda kept: kept.claim_saving(PICTURE, process="p"),
+        "leases USING INDEX sqlite_autoindex_leases_1 (name=?)",
     ),
     "mark_saved": (lambda kept: kept.mark_saved(PICTURE, ["/a.png"], "ab"), "sqlite_autoindex_entries_1 (id=?)"),
     "release_saving": (
-        lambda kept: kept.release_saving(PICTURE, holder="p"),
-        "savings USING INDEX sqlite_autoindex_savings_1 (entry_id=?)",
+        lambda kept: kept.release_saving(PICTURE, process="p"),
+        "leases USING INDEX sqlite_autoindex_leases_1 (name=?)",
     ),
     "record a failure": (
         lambda kept: kept.record(UNDER_WAY, Task("t1", "failed")),
         "uploads USING PRIMARY KEY (account=? AND digest=?)",
     ),
     "upload_of": (lambda kept: kept.upload_of("me", "d"), "uploads USING PRIMARY KEY (account=? AND digest=?)"),
-    "upload_turn": (lambda kept: kept.upload_turn("me"), "paces USING INDEX sqlite_autoindex_paces_1 (account=?)"),
-    "hold_uploads": (lambda kept: kept.hold_uploads("me", 9), "paces USING INDEX sqlite_autoindex_paces_1 (account=?)"),
-    "expire uploads": (lambda kept: kept.expire(lambda _: False), "INDEX uploads_by_age (until<?)"),
-    "variations": (lambda kept: kept.variations("me", "family"), "entries_by_family (owner=? AND family=?)"),
+    "upload_turn": (lambda kept: kept.upload_turn("me"), "leases USING INDEX sqlite_autoindex_leases_1 (name=?)"),
+    "hold_uploads": (lambda kept: kept.hold_uploads("me", 9), "leases USING INDEX sqlite_autoindex_leases_1 (name=?)"),
+    "expire uploads": (lambda kept: kept.expire(), "INDEX uploads_by_age (until<?)"),
+    "variations": (lambda kept: kept.variations("me", "request"), "entries_by_request_key (owner=? AND request_key=?)"),
     "spent": (lambda kept: kept.spent("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "spending": (lambda kept: kept.spending("me", START), "entries_by_sending (owner=? AND sent_at>?)"),
     "durations": (lambda kept: kept.durations("low", "1K", 5), "entries_by_state (state=? AND quality=? AND tier=?)"),
     "unfinished": (lambda kept: kept.unfinished(), "entries_by_state (state=?)"),
-    "expire": (lambda kept: kept.expire(lambda _: False), "entries_by_age (created_at<?)"),
+    "expire": (lambda kept: kept.expire(), "entries_by_age (created_at<?)"),
 }
 
 
 @pytest.fixture
-async def kept(tmp_path: Path, clock: Clock) -> SqliteJournal:
-    kept = SqliteJournal(tmp_path / "journal.db", now=clock)
+async def kept(clock: Clock) -> SqliteJournal:
+    kept = opened(None, clock)
     await kept.check()
     return kept
 
@@ -116,8 +114,8 @@ async def test_with_ten_thousand_entries_only_what_counts_is_read(kept: SqliteJo
 
     connection.set_progress_handler(count, 100)
     assert await kept.spent("me") == 20
-    assert isinstance(await kept.reserve(intent("new"), holder="p", budget=20), Exhausted)
-    assert isinstance(await kept.reserve(intent("new"), holder="p", budget=22), Reserved)
+    assert isinstance(await kept.reserve(intent("new"), process="p", budget=20), Exhausted)
+    assert isinstance(await kept.reserve(intent("new"), process="p", budget=22), Reserved)
     assert len(await kept.newest("me", 50)) == 50
     found = [await kept.find("me", "f9999"), await kept.by_task("me", "t9999")]
     assert [entry.id for entry in found if entry] == ["e9999"] * 2

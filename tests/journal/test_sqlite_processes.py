@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from tests.journal.conftest import FINISHED, Clock, ended, intent, reserved
-from vidgo_mcp.journal import Entry, Reserved
-from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.journal.upload_quota import MINUTE
+from vidgo_mcp.journal import Entry, Reserved, SqliteJournal
+from vidgo_mcp.journal.leases import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 
@@ -143,7 +142,7 @@ async def test_of_many_processes_one_saves_each_picture(workers: list[Worker], t
     kept = SqliteJournal(tmp_path / "journal.db")
     for number in range(20):
         picture = await ended(kept, FINISHED, intent(f"f{number}"))
-        answers = together(workers, kept.path, [[["claim", picture.id, f"p{one}"]] for one in range(6)])
+        answers = together(workers, tmp_path / "journal.db", [[["claim", picture.id, f"p{one}"]] for one in range(6)])
         assert Counter(claimed for (claimed,) in answers) == {True: 1, False: 5}
     await kept.aclose()
 
@@ -153,13 +152,13 @@ async def test_processes_take_five_turns_together(workers: list[Worker], tmp_pat
         path = tmp_path / f"journal {number}.db"
         answers = together(workers, path, [[["noon"], ["turn"], ["turn"]]] * 6)
         waits = [wait for _, *waits in answers for wait in waits]
-        assert Counter(waits) == {0.0: 5, MINUTE: 7}
+        assert Counter(waits) == {0.0: 5, UPLOAD_TURN: 7}
 
 
 async def test_a_process_sees_what_another_wrote(workers: list[Worker], tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     mine = await reserved(kept, intent("mine"))
-    workers[0].ask(kept.path, ["reserve", "mine", None], ["reserve", "theirs", None])
+    workers[0].ask(tmp_path / "journal.db", ["reserve", "mine", None], ["reserve", "theirs", None])
     first, second = workers[0].told()
     assert first == ["Existing", mine.id]
     theirs = await kept.find("me", "theirs")
@@ -191,10 +190,10 @@ async def test_a_step_that_was_killed_half_way_leaves_nothing_and_blocks_nobody(
     worker.ask(path, ["reserve", "whole", None])
     whole = worker.told()[0][1]
     # The entry is written and its lease is not when the process dies.
-    worker.ask(path, ["stall", "prolong"], ["reserve", "half", None])
+    worker.ask(path, ["stall", "keep"], ["reserve", "half", None])
     assert worker.told() == "stalled"
     worker.kill()
     assert list(await stored(path)) == [whole]
     kept = SqliteJournal(path)
-    assert isinstance(await kept.reserve(intent("half"), holder="p"), Reserved)
+    assert isinstance(await kept.reserve(intent("half"), process="p"), Reserved)
     await kept.aclose()

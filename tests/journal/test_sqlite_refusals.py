@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from tests.journal.conftest import intent, reserved, sent
-from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Reserved, connection
+from vidgo_mcp.errors import JournalError, JournalReason
+from vidgo_mcp.journal import Reserved, SqliteJournal, connection, rows
 from vidgo_mcp.journal.network_folders import network_folder
-from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -23,16 +23,16 @@ pytestmark = pytest.mark.anyio
 TASK = Task("task-1", "running")
 
 
-async def refused(path: Path, reason: str) -> SqliteJournal:
-    """Expect that no step can be taken, and that each says why; return the keeper."""
+async def refused(path: Path, reason: JournalReason, words: str) -> SqliteJournal:
+    """Expect that no step can be taken, and that each says why; return the journal."""
     kept = SqliteJournal(path)
     for step in (kept.check, lambda: reserved(kept), lambda: kept.newest("me", 5)):
         with pytest.raises(JournalError) as caught:
             await step()
         assert str(path) in caught.value.message
-        assert reason in caught.value.message
+        assert words in caught.value.message
         assert (caught.value.category, caught.value.money) == ("unavailable", "nothing_spent")
-        assert "VIDGO_JOURNAL" in caught.value.next_step
+        assert (caught.value.remedy, caught.value.facts.reason) == ("fix_journal", reason)
     return kept
 
 
@@ -45,7 +45,7 @@ async def heals(kept: SqliteJournal) -> None:
 async def test_a_folder_is_not_a_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.mkdir()
-    kept = await refused(path, "it is a folder, not a file")
+    kept = await refused(path, "not_a_file", "it is a folder, not a file")
     path.rmdir()
     await heals(kept)
 
@@ -53,7 +53,7 @@ async def test_a_folder_is_not_a_journal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", ["journal.db", "deeper/journal.db"])
 async def test_a_journal_below_a_file_has_no_folder(below: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    kept = await refused(tmp_path / "file" / below, "is not a folder")
+    kept = await refused(tmp_path / "file" / below, "not_a_file", "is not a folder")
     (tmp_path / "file").unlink()
     await heals(kept)
 
@@ -61,13 +61,13 @@ async def test_a_journal_below_a_file_has_no_folder(below: str, tmp_path: Path) 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
 async def test_a_pipe_is_not_a_journal(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "journal.db")
-    await refused(tmp_path / "journal.db", "it is not a regular file")
+    await refused(tmp_path / "journal.db", "not_a_file", "it is not a regular file")
 
 
 async def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(b"Dear diary, " * 1000)
-    kept = await refused(path, "file is not a database")
+    kept = await refused(path, "damaged", "file is not a database")
     assert path.read_bytes() == b"Dear diary, " * 1000
     path.unlink()
     await heals(kept)
@@ -83,7 +83,7 @@ async def test_a_damaged_journal_is_refused_before_anything_is_paid(place: float
     whole = path.read_bytes()
     page = int(len(whole) / 4096 * place) * 4096
     path.write_bytes(whole[:page] + os.urandom(4096) + whole[page + 4096 :])
-    kept = await refused(path, "(")
+    kept = await refused(path, "damaged", "(")
     path.write_bytes(whole)
     assert len(await kept.newest("me", 100)) == 60
     await kept.aclose()
@@ -92,10 +92,11 @@ async def test_a_damaged_journal_is_refused_before_anything_is_paid(place: float
 async def test_a_damaged_row_is_a_sentence_too(tmp_path: Path) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     entry = await reserved(kept)
-    with closing(sqlite3.connect(kept.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
         other.execute("UPDATE entries SET image_urls = '[broken'")
-    with pytest.raises(JournalError, match=r"journal\.db cannot be used"):
+    with pytest.raises(JournalError, match=r"journal\.db cannot be used") as caught:
         await kept.entry(entry.id)
+    assert caught.value.facts.reason == "damaged"
     await kept.aclose()
 
 
@@ -108,7 +109,9 @@ async def test_a_network_folder_is_refused_also_behind_a_link(tmp_path: Path, mo
     monkeypatch.setattr("vidgo_mcp.journal.connection.network_folder", lambda path: network_folder(path, mounts))
     for folder in ("far", "near"):
         await refused(
-            tmp_path / folder / "journal.db", "it is on a network folder (nfs4), where locks cannot be trusted"
+            tmp_path / folder / "journal.db",
+            "network_folder",
+            "it is on a network folder (nfs4), where locks cannot be trusted",
         )
     assert list(far.iterdir()) == []
     mounts.write_text("", encoding="utf-8")
@@ -121,7 +124,7 @@ async def test_a_place_without_shared_memory_is_refused(tmp_path: Path, monkeypa
             return super().execute("SELECT 'delete'" if query.startswith("PRAGMA journal_mode") else query)
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Stubborn))
-    kept = await refused(tmp_path / "journal.db", "does not let several processes share a file")
+    kept = await refused(tmp_path / "journal.db", "network_folder", "does not let several processes share a file")
     monkeypatch.undo()
     await heals(kept)
 
@@ -136,7 +139,9 @@ async def test_a_start_that_meets_a_lock_tries_again_until_its_time_is_over(
             if query.startswith("PRAGMA journal_mode"):
                 tries.append(query)
                 if len(tries) != 4:
-                    raise sqlite3.OperationalError("database is locked")
+                    error = sqlite3.OperationalError("database is locked")
+                    error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
+                    raise error
             return super().execute(query)
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Locked))
@@ -145,8 +150,9 @@ async def test_a_start_that_meets_a_lock_tries_again_until_its_time_is_over(
     assert len(tries) == 4
     await kept.aclose()
     monkeypatch.setattr(connection, "BUSY_SECONDS", 0.05)
-    with pytest.raises(JournalError, match=r"another process has held it for 0\.05 s"):
+    with pytest.raises(JournalError, match=r"another process has held it for 0\.05 s") as caught:
         await kept.check()
+    assert (caught.value.retryable, caught.value.facts.reason) == (True, "locked")
     assert len(tries) > 5
 
 
@@ -157,19 +163,23 @@ async def test_a_full_disk_keeps_the_intent_from_being_sent(tmp_path: Path) -> N
     (pages,) = kept._connection.execute("PRAGMA page_count").fetchone()
     kept._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(JournalError, match=r"journal\.db cannot be used \(database or disk is full\)") as caught:
-        await kept.reserve(intent("b", prompt="x" * 100_000), holder="p1", consent="yes")
-    assert caught.value.money == "nothing_spent"
+        await kept.reserve(intent("b", prompt="x" * 100_000), process="p1", consent="yes")
+    assert (caught.value.money, caught.value.facts.reason) == ("nothing_spent", "disk_full")
     assert await kept.newest("me", 5) == [entry]
-    assert isinstance(await kept.reserve(intent("b"), holder="p1", consent="yes"), Reserved)
+    assert isinstance(await kept.reserve(intent("b"), process="p1", consent="yes"), Reserved)
     await kept.aclose()
 
 
 @pytest.mark.parametrize(
-    ("name", "money", "task_id"),
-    [("mark_sent", "nothing_spent", None), ("mark_unknown", "unknown", None), ("bind", "accepted", "task-1")],
+    ("name", "money", "task_id", "remedy"),
+    [
+        ("mark_sent", "nothing_spent", None, "fix_journal"),
+        ("mark_unknown", "unknown", None, "fix_journal"),
+        ("bind", "accepted", "task-1", "keep_task_id"),
+    ],
 )
 async def test_what_is_at_stake_is_said_when_a_step_cannot_be_written(
-    name: str, money: str, task_id: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, money: str, task_id: str | None, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     entry = await (reserved if name == "mark_sent" else sent)(kept)
@@ -179,12 +189,34 @@ async def test_what_is_at_stake_is_said_when_a_step_cannot_be_written(
 
     given: dict[str, list[Any]] = {"mark_sent": [], "mark_unknown": ["lost"], "bind": [TASK]}
     step = functools.partial(getattr(kept, name), entry.id, *given[name])
-    monkeypatch.setattr("vidgo_mcp.journal.sqlite.save", failing)
+    monkeypatch.setattr(rows, "save", failing)
     with pytest.raises(JournalError, match="disk I/O error") as caught:
         await step()
     monkeypatch.undo()
-    assert str(kept.path) in caught.value.message
-    assert (caught.value.money, caught.value.task_id) == (money, task_id)
+    assert str(tmp_path / "journal.db") in caught.value.message
+    assert (caught.value.money, caught.value.task_id, caught.value.remedy) == (money, task_id, remedy)
+    assert caught.value.facts.reason == "unwritable"
     assert await kept.entry(entry.id) == entry
     assert (await step()).state != entry.state
     await kept.aclose()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "disk_full"),
+        (errno.EDQUOT, "disk_full"),
+        (errno.EACCES, "unwritable"),
+        (errno.EROFS, "unwritable"),
+    ],
+)
+async def test_what_the_system_says_of_a_disk_becomes_a_reason(
+    number: int, reason: JournalReason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", failing)
+    kept = await refused(tmp_path / "journal.db", reason, os.strerror(number))
+    monkeypatch.undo()
+    await heals(kept)

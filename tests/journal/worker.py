@@ -1,7 +1,7 @@
 """One process of several that share a journal: takes a step for each line of JSON on stdin, and answers on stdout.
 
-A line is a list of lists: the path, then steps, each a name and its arguments. ``stall`` names a function of the
-keeper that is replaced by one that says so and waits, inside the transaction, to be killed.
+A line is a list of lists: the path, then steps, each a name and its arguments. ``stall`` names a function that is
+replaced by one that says so and waits, inside the transaction, to be killed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any
 import anyio
 
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Intent, sqlite
-from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.journal import Intent, SqliteJournal, rows
 from vidgo_mcp.models.tasks import Task
 
-HOLDER = "worker:1:1"
+PROCESS = "worker:1:1"
 NOON = 1_800_000_000.0
-"""The time of day for the processes that share out turns, however long they take."""
+"""What the clock shows to the processes that share out turns, however long they take."""
 
 
 def say(answer: object) -> None:
@@ -29,21 +28,21 @@ def say(answer: object) -> None:
 
 
 def intent(fingerprint: str, credits: int = 2) -> Intent:  # noqa: A002  # the journal's word
-    return Intent("me", fingerprint, "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", credits)
+    return Intent("me", fingerprint, "request", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", credits)
 
 
-async def take(keeper: SqliteJournal, name: str, *given: Any) -> object:
+async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
     if name == "reserve":
         fingerprint, budget = given
-        met = await keeper.reserve(intent(fingerprint), holder=HOLDER, budget=budget)
+        met = await journal.reserve(intent(fingerprint), process=PROCESS, budget=budget)
         return [type(met).__name__, met.entry.id if hasattr(met, "entry") else ""]
     if name == "claim":
-        entry_id, holder = given
-        return await keeper.claim_saving(entry_id, holder=holder, gone=lambda _: False)
+        entry_id, process = given
+        return await journal.claim_saving(entry_id, process=process)
     if name == "turn":
-        return await keeper.upload_turn("me")
+        return await journal.upload_turn("me")
     if name == "noon":
-        vars(keeper)["_now"] = lambda: NOON
+        vars(journal)["_monotonic"] = lambda: NOON
         return None
     if name == "stall":
 
@@ -51,18 +50,18 @@ async def take(keeper: SqliteJournal, name: str, *given: Any) -> object:
             say("stalled")
             sys.stdin.read()
 
-        setattr(sqlite, given[0], stalled)
+        setattr(rows, given[0], stalled)
         return None
     # Pays until it is killed, and says each step that is on the disk.
     for number in range(10_000):
-        met = await keeper.reserve(intent(f"f{number}"), holder=HOLDER)
+        met = await journal.reserve(intent(f"f{number}"), process=PROCESS)
         key = met.entry.id  # type: ignore[union-attr]  # each fingerprint is new
         say([key, "reserved"])
-        await keeper.mark_sent(key)
+        await journal.mark_sent(key)
         say([key, "sent"])
-        await keeper.bind(key, Task(f"task of {key}", "running"))
+        await journal.bind(key, Task(f"task of {key}", "running"))
         say([key, "accepted"])
-        await keeper.record(key, Task(f"task of {key}", "finished", 100, ("https://a.example/1.png",)))
+        await journal.record(key, Task(f"task of {key}", "finished", 100, ("https://a.example/1.png",)))
         say([key, "finished"])
     return None
 
@@ -72,13 +71,13 @@ async def main() -> None:
     say("ready")
     for line in sys.stdin:
         path, *steps = json.loads(line)
-        keeper = keepers.setdefault(path, SqliteJournal(Path(path)))
+        journal = keepers.setdefault(path, SqliteJournal(Path(path)))
         try:
-            say([await take(keeper, *step) for step in steps])
+            say([await take(journal, *step) for step in steps])
         except JournalError as error:
             say(f"error: {error.message}")
-    for keeper in keepers.values():
-        await keeper.aclose()
+    for journal in keepers.values():
+        await journal.aclose()
 
 
 anyio.run(main)

@@ -27,4 +27,4 @@ def test_what_the_vendor_did_not_say_is_absent() -> None:
     task, upload = Task("task-1", "running"), Upload("https://example.com/a.png")
 
     assert (task.progress, task.file_urls, task.error_message) == (None, (), None)
-    assert (upload.file_size, upload.mime_type) == (None, None)
+    assert upload.lifetime is None

@@ -107,10 +107,10 @@ def test_every_error_reaches_it(node: Node, vendor: Vendor, serve: Serve, transp
         "outcome_unknown": ("generate_image", {"prompt": "a letter lost at sea"}),
     }
     environment = vendor(
-        "submit:insufficient*1",
-        "submit:forbidden*1",
+        "submit:refuse=402*1",
+        "submit:refuse=403*1",
         "submit:rate_limited=600*1",
-        "submit:not_found*1",
+        "submit:refuse=404*1",
         "submit:lose_answer*1",
     )
     url = serve(environment) if transport == "http" else None

@@ -1,13 +1,13 @@
 """What the tests of the sandbox share: a clock that is moved by hand, and a client that speaks to a served sandbox."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, running
 
 AUTHORIZATION = {"Authorization": f"Bearer {SANDBOX_KEY}"}
 
@@ -19,7 +19,6 @@ class Client:
     sandbox: Sandbox
     http: httpx.Client
     url: str
-    sent: dict[str, Any] = field(default_factory=dict)
 
     def submit(self, prompt: str = "a boat", *, model: str = "gpt-image-2", **asked: Any) -> httpx.Response:
         body: dict[str, Any] = {"model": model, "input": {"prompt": prompt, **asked}}
@@ -50,7 +49,11 @@ class Client:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Client]:
     """One served sandbox for a module, whose tasks end at once."""
-    sandbox = Sandbox(accounts={SANDBOX_KEY: 10_000, "other-key": 0}, seconds=(0, 0), uploads_per_minute=10_000)
+    sandbox = Sandbox(
+        accounts={SANDBOX_KEY: 10_000, "other-key": 0},
+        seconds=(0, 0),
+        options=VendorOptions(uploads_per_minute=10_000),
+    )
     with running(sandbox) as url, httpx.Client(base_url=url, headers=AUTHORIZATION, timeout=10) as http:
         yield Client(sandbox, http, url)
 

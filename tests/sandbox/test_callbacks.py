@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app, running
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app, running
 from vidgo_mcp.sandbox.callbacks import NOT_LOOPBACK, is_loopback
 
 HOOK = "http://127.0.0.1:9/hook"
@@ -23,6 +23,7 @@ def deliver(
     url: str = HOOK,
     in_memory: bool = True,
     seconds: float = 60,
+    faults: Sequence[str] = (),
     **options: Any,
 ) -> tuple[Sandbox, list[tuple[float, Any]]]:
     """Run one task with a callback on a virtual clock; return what arrived, and when after the submit."""
@@ -40,8 +41,8 @@ def deliver(
         sandbox = Sandbox(
             seconds=(10, 10),
             clock=lambda: trio.current_time() if trio.lowlevel.in_trio_run() else 1e9,
-            callback_transport=httpx.MockTransport(hook) if in_memory else None,
-            **options,
+            faults=faults,
+            options=VendorOptions(callback_transport=httpx.MockTransport(hook) if in_memory else None, **options),
         )
         app = create_app(sandbox)
         transport = httpx.ASGITransport(app)

@@ -12,15 +12,15 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
 
 def test_faults_are_planned_and_forgotten_over_http(client: Any) -> None:
-    planned = client.http.post("/_sandbox/faults", json={"faults": ["balance:conflict"]})
+    planned = client.http.post("/_sandbox/faults", json={"faults": ["balance:charged"]})
     assert (planned.status_code, "does not fit" in planned.json()["detail"]) == (422, True)
-    planned = client.http.post("/_sandbox/faults", json={"faults": ["balance:error_503*2"]})
-    assert planned.json() == {"faults": ["balance:error_503*2"]}
+    planned = client.http.post("/_sandbox/faults", json={"faults": ["balance:refuse=503*2"]})
+    assert planned.json() == {"faults": ["balance:refuse=503*2"]}
     assert client.http.get("/api/user/balance").status_code == 503
-    assert client.http.get("/_sandbox").json()["faults"] == ["balance:error_503*1"]
+    assert client.http.get("/_sandbox").json()["faults"] == ["balance:refuse=503*1"]
     assert client.http.delete("/_sandbox/faults").json() == {"faults": []}
     assert client.http.get("/api/user/balance").status_code == 200
-    client.sandbox.add_fault("balance:forbidden*1")
+    client.sandbox.add_fault("balance:refuse=403*1")
     assert client.http.get("/api/user/balance").status_code == 403
 
 
@@ -43,7 +43,6 @@ def test_the_state_shows_accounts_and_tasks_and_never_a_key(client: Any) -> None
         200,
     )
     assert requests[-1]["body"]["input"] == {"prompt": "a red boat"}
-    assert requests[-1]["headers"]["user-agent"].startswith("python-httpx")
     pages = [client.http.get(f"/_sandbox{page}").text for page in ("", "/ledger", "/requests", "/callbacks")]
     assert not any(SANDBOX_KEY in page for page in pages)
 

@@ -8,45 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, parse_fault
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, every_fault, parse_fault
 from vidgo_mcp.sandbox.faults import FaultPlan
+from vidgo_mcp.sandbox.refusals import INVENTED
 
-REFUSED = {
-    "refuse": 400,
-    "unprocessable": 422,
-    "unauthorized": 401,
-    "insufficient": 400,
-    "forbidden": 403,
-    "not_found": 404,
-    "not_allowed": 405,
-    "conflict": 409,
-    "too_large": 413,
-    "unsupported": 415,
-    "blocked": 451,
-    "rate_limited": 429,
-    "rate_limited_date": 429,
-    "envelope_error": 200,
-    "redirect": 307,
-    "timeout_408": 408,
-    "error_500": 500,
-    "error_502": 502,
-    "error_503": 503,
-    "error_504": 504,
-}
-CHARGED = {
-    "charged_408": 408,
-    "charged_500": 500,
-    "charged_502": 502,
-    "charged_503": 503,
-    "charged_504": 504,
-    "html": 200,
-    "broken_json": 200,
-    "empty_body": 200,
-    "wrong_shape": 200,
-    "missing_task_id": 200,
-    "huge": 200,
-    "slow=0.01": 200,
-}
+SERVED = ("submit", "status", "upload", "balance", "file")
+REFUSED = {"unprocessable": 422, "rate_limited": 429, "rate_limited_date": 429, "envelope_error": 200}
+CHARGED = ("html", "broken_json", "empty_body", "wrong_shape", "missing_task_id", "huge", "slow=0.01")
 CLOSED_BEFORE = ("drop_before", "hang_before=0.01")
 CLOSED_AFTER = ("lose_answer", "lose_half", "hang=0.01")
 
@@ -69,29 +37,36 @@ def requests_of(client: Any) -> dict[str, Callable[[], httpx.Response]]:
 
 
 def cases(faults: Any) -> list[tuple[str, str]]:
-    served = ("submit", "status", "upload", "balance", "file")
-    pairs = itertools.product(served, faults)
+    pairs = itertools.product(SERVED, faults)
     return [(endpoint, fault) for endpoint, fault in pairs if endpoint in FAULT_ENDPOINTS[bare(fault)]]
 
 
-@pytest.mark.parametrize(("endpoint", "fault"), cases(REFUSED))
-def test_a_refusal_answers_its_status_and_moves_no_credits(client: Any, endpoint: str, fault: str) -> None:
+def statuses(name: str) -> list[tuple[str, str, int]]:
+    """Return each endpoint with each status of `refuse` or `charged`."""
+    faults = [(endpoint, fault) for endpoint in SERVED for fault in every_fault(endpoint) if bare(fault) == name]
+    return [(endpoint, fault, int(fault.removeprefix(f"{name}="))) for endpoint, fault in faults]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "status"), [*statuses("refuse"), *((*case, REFUSED[case[1]]) for case in cases(REFUSED))]
+)
+def test_a_refusal_answers_its_status_and_moves_no_credits(client: Any, endpoint: str, fault: str, status: int) -> None:
     request = requests_of(client)[endpoint]
     before, tasks = client.sandbox.ledger, len(client.sandbox.tasks)
     client.sandbox.set_faults([f"{endpoint}:{fault}*1"])
-    assert request().status_code == REFUSED[fault]
-    assert client.sandbox.requests[-1].status == REFUSED[fault]
+    assert request().status_code == client.sandbox.requests[-1].status == status
     assert (client.sandbox.ledger, len(client.sandbox.tasks)) == (before, tasks)
     assert request().status_code == 200
 
 
-@pytest.mark.parametrize(("endpoint", "fault"), cases(CHARGED))
-def test_a_spoiled_answer_comes_after_the_work(client: Any, endpoint: str, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "status"), [*statuses("charged"), *((*case, 200) for case in cases(CHARGED))]
+)
+def test_a_fault_in_the_answer_comes_after_the_work(client: Any, endpoint: str, fault: str, status: int) -> None:
     request = requests_of(client)[endpoint]
     before = client.sandbox.ledger
     client.sandbox.set_faults([f"{endpoint}:{fault}*1"])
-    answer = request()
-    assert answer.status_code == CHARGED[fault]
+    assert request().status_code == status
     charged = client.sandbox.ledger[len(before) :]
     assert [(entry.kind, entry.credits) for entry in charged] == ([("charge", 2)] if endpoint == "submit" else [])
 
@@ -133,7 +108,7 @@ def test_unreadable_answers_are_unreadable_each_in_its_way(client: Any) -> None:
         return response
 
     assert answer("html").headers["content-type"].startswith("text/html")
-    assert answer("charged_408").text == answer("timeout_408").text == "Request timeout"
+    assert answer("charged=408").text == answer("refuse=408").text == "Request timeout"
     assert answer("empty_body").content == b""
     assert answer("wrong_shape").json() == []
     assert answer("wrong_shape=string").json() == {"code": 200, "data": "accepted"}
@@ -150,21 +125,25 @@ def test_refusals_carry_what_they_were_given(client: Any) -> None:
         assert isinstance(response, httpx.Response)
         return response
 
-    assert answer("refuse=No more credits.").json() == {"detail": "No more credits."}
+    assert answer("refuse=400:No more credits: 0 left.").json() == {"detail": "No more credits: 0 left."}
+    assert answer("charged=408:Too slow.").text == "Too slow."
+    assert answer("refuse").json() == {"detail": "Bad Request" + INVENTED}
+    assert answer("charged").status_code == 500
+    assert answer("refuse=599").json() == {"detail": "Error" + INVENTED}
     assert isinstance(answer("unprocessable").json()["detail"], list)
     assert answer("envelope_error=402").json()["code"] == 402
     assert "retry-after" not in answer("rate_limited").headers
     assert answer("rate_limited=3", "slow=0").headers["retry-after"] == "3"
     dated = answer("rate_limited_date=60").headers["retry-after"]
     assert email.utils.parsedate_to_datetime(dated).tzinfo is not None
-    moved = answer("redirect=308")
+    moved = answer("refuse=308")
     assert (moved.status_code, httpx.URL(moved.headers["location"]).path) == (308, "/moved/api/generate/submit")
     assert client.http.post(moved.headers["location"]).status_code == 404
 
 
 def test_a_file_can_vanish_break_off_or_lead_in_circles(client: Any) -> None:
     url = client.finished_url()
-    client.sandbox.set_faults(["file:error_404*1", "file:redirect_loop*1", "file:truncated*1"])
+    client.sandbox.set_faults(["file:refuse=404*1", "file:redirect_loop*1", "file:truncated*1"])
     assert client.http.get(url).status_code == 404
     assert client.http.get(url).headers["location"] == url
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
@@ -172,16 +151,16 @@ def test_a_file_can_vanish_break_off_or_lead_in_circles(client: Any) -> None:
     assert client.http.get(url).headers["content-type"] == "image/png"
 
 
-def test_a_real_refusal_is_not_spoiled(client: Any) -> None:
+def test_a_refusal_by_the_rules_is_answered_as_always(client: Any) -> None:
     client.sandbox.set_faults(["submit:lose_answer*1"])
     assert client.submit("").json() == {"detail": "prompt is required"}
 
 
 def test_faults_take_turns_in_the_order_in_which_they_were_planned() -> None:
-    plan = FaultPlan(["submit:conflict*1", "submit:slow=1*1", "status:html", "submit:blocked*2"])
+    plan = FaultPlan(["submit:refuse*1", "submit:slow=1*1", "status:html", "submit:charged*2"])
     plan.add("submit:slow=9")
     taken = [[str(fault.name) for fault in plan.take("submit")] for _ in range(4)]
-    assert taken == [["conflict", "slow"], ["blocked", "slow"], ["blocked", "slow"], ["slow"]]
+    assert taken == [["refuse", "slow"], ["charged", "slow"], ["charged", "slow"], ["slow"]]
     assert plan.listed() == ["status:html", "submit:slow=9"]
 
 
@@ -193,8 +172,8 @@ def test_every_fault_can_be_written_and_read_back(name: str) -> None:
 
 
 def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
-    here = {bare(each) for each in (*REFUSED, *CHARGED, *CLOSED_BEFORE, *CLOSED_AFTER)}
-    file_only = {"error_404", "truncated", "redirect_loop"}
+    here = {"refuse", "charged", *map(bare, (*REFUSED, *CHARGED, *CLOSED_BEFORE, *CLOSED_AFTER))}
+    file_only = {"truncated", "redirect_loop"}
     elsewhere = {name for name, endpoints in FAULT_ENDPOINTS.items() if endpoints in (("task",), ("callback",))}
     assert here | file_only | elsewhere == set(FAULTS)
 
@@ -212,6 +191,8 @@ def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
         ("submit:slow=-1", "a number from 0"),
         ("submit:slow=inf", "a number from 0"),
         ("submit:wrong_shape=round", "list or string"),
+        ("submit:charged=200", "an HTTP status from 300 to 599"),
+        ("submit:charged=No credits", "an HTTP status from 300 to 599"),
         ("submit:html*0", "at least 1"),
     ],
 )

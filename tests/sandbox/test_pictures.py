@@ -1,16 +1,16 @@
 """The pictures: the right size to the pixel, the same every time, whatever the prompt."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.drawing import draw_png
-from vidgo_mcp.sandbox.gallery import Gallery
-from vidgo_mcp.sandbox.typesetting import clean, fit
+from vidgo_mcp.sandbox import Brief
+from vidgo_mcp.sandbox.picture import LEADING, _fit, draw_png
 
 
 def brief(prompt: str = "a boat", width: int = 320, height: int = 160, **more: object) -> Brief:
@@ -70,24 +70,22 @@ def test_a_long_chain_of_edits_ends() -> None:
     assert len(chained.references) == 3
 
 
-def test_the_gallery_draws_once_and_forgets_the_oldest() -> None:
-    one, other, large = brief("one"), brief("other"), brief("large", 1024, 1024)
-    roomy = Gallery()
-    assert roomy.png(one) is roomy.png(one)
-    size = len(draw_png(one)) + len(draw_png(other))
-    tight = Gallery(size - 1)
-    first = tight.png(one)
-    second = tight.png(other)
-    assert tight.png(other) is second
-    assert tight.png(one) is not first
-    assert tight.png(large) is not tight.png(large)
+def test_a_picture_is_drawn_once() -> None:
+    assert draw_png(brief("once")) is draw_png(brief("once"))
 
 
-def test_text_is_folded_wrapped_and_cut_with_an_ellipsis() -> None:
-    assert clean(" a\n\tb\x00 \ud800 ") == "a b ?"
-    assert fit("a boat", width=400, height=200, largest=40, smallest=10) == (["a boat"], 40)
-    lines, size = fit("word " * 800, width=200, height=100, largest=40, smallest=10)
-    assert size == 10
+def test_pillow_is_imported_only_to_draw() -> None:
+    code = "import sys, vidgo_mcp.sandbox; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_text_is_set_in_the_largest_type_that_fits_and_cut_with_an_ellipsis() -> None:
+    assert _fit(" a\n\tb\x00 \ud800 ", 400, 200, 500)[0] == ["a b ?"]
+    lines, font = _fit("a boat", 400, 200, 500)
+    assert (lines, font.size) == (["a boat"], 39)
+    lines, font = _fit("word " * 800, 200, 100, 500)
+    assert font.size == 10
     assert lines[-1].endswith("\u2026")
-    assert len(lines) * size * 1.28 <= 100
-    assert fit("", width=200, height=100, largest=40, smallest=10) == ([], 40)
+    assert len(lines) * font.size * LEADING <= 100
+    assert max(font.getlength(line) for line in lines) <= 200
+    assert _fit("", 200, 100, 500)[0] == []

@@ -52,7 +52,7 @@ def test_a_server_that_does_not_start_is_reported(monkeypatch: pytest.MonkeyPatc
     async def never(_: Any, *, sockets: Any) -> None:
         return
 
-    monkeypatch.setattr("vidgo_mcp.sandbox.uvicorn_server.Server.startup", never)
+    monkeypatch.setattr("vidgo_mcp.sandbox.socket_server._Server.startup", never)
     monkeypatch.setattr("vidgo_mcp.sandbox.socket_server.START_SECONDS", 0.01)
     with pytest.raises(OSError, match="did not start"), running(Sandbox()):
         pass
@@ -69,7 +69,7 @@ async def test_the_foreground_server_says_where_it_is_and_stops_when_cancelled(a
         ready.set()
 
     async def run() -> None:
-        await serve(Sandbox(), host="127.0.0.1", port=0, on_ready=on_ready)
+        await serve(Sandbox(), port=0, on_ready=on_ready)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group, httpx.AsyncClient() as http:
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_the_foreground_server_without_an_exception() -> None:
 
     async def run() -> str:
         with anyio.fail_after(10):
-            await serve(Sandbox(), host="127.0.0.1", port=0, on_ready=on_ready)
+            await serve(Sandbox(), port=0, on_ready=on_ready)
         return "ended"
 
     before: Any = signal.getsignal(signal.SIGINT)

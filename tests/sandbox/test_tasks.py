@@ -10,11 +10,11 @@ import pytest
 import trio
 import trio.testing
 
-from vidgo_mcp.sandbox import SANDBOX_KEY, LedgerEntry, Sandbox, create_app
-from vidgo_mcp.sandbox.briefs import Brief
+from vidgo_mcp.sandbox import SANDBOX_KEY, Brief, LedgerEntry, Sandbox, VendorOptions, create_app
 from vidgo_mcp.sandbox.refusals import INVENTED
 from vidgo_mcp.sandbox.simulated_tasks import LOST_REFERENCE, POLICY_VIOLATION
 
+INLINE = VendorOptions(inline_render=True)
 BASE = "http://sandbox.test"
 SUBMIT = {"model": "gpt-image-2", "input": {"prompt": "a boat"}}
 
@@ -149,7 +149,7 @@ async def test_a_task_belongs_to_its_account_and_keys_are_checked() -> None:
 
 @pytest.mark.anyio
 async def test_the_older_documents_have_other_error_forms() -> None:
-    sandbox = still(accounts={SANDBOX_KEY: 0}, error_form="error", insufficient_status=402)
+    sandbox = still(accounts={SANDBOX_KEY: 0}, options=VendorOptions(error_form="error", insufficient_status=402))
     async with connect(sandbox) as http:
         missing = await http.get("/api/generate/status/nothing")
         assert missing.json() == {
@@ -159,7 +159,7 @@ async def test_the_older_documents_have_other_error_forms() -> None:
         assert (await http.post("/api/generate/submit", json=SUBMIT)).status_code == 402
         wrong = await http.post("/api/generate/submit", content=b"{")
         assert wrong.json()["error"]["message"] == "the body must be JSON" + INVENTED
-        sandbox.set_faults(["balance:error_503*1"])
+        sandbox.set_faults(["balance:refuse=503*1"])
         assert (await http.get("/api/user/balance")).json()["error"]["type"] == "server_error"
         assert (await http.get("/api/generate/submit")).status_code == 405
         assert (await http.head("/api/generate/submit")).status_code == 405
@@ -168,7 +168,7 @@ async def test_the_older_documents_have_other_error_forms() -> None:
 
 @pytest.mark.anyio
 async def test_results_die_after_a_day_and_their_urls_are_signed() -> None:
-    sandbox = still(inline_render=True)
+    sandbox = still(options=INLINE)
     async with connect(sandbox) as http:
         task_id = await submit(http)
         sandbox.advance(10)
@@ -192,7 +192,7 @@ async def test_results_die_after_a_day_and_their_urls_are_signed() -> None:
 
 @pytest.mark.anyio
 async def test_an_edit_draws_the_references_that_the_sandbox_knows() -> None:
-    sandbox = still(inline_render=True)
+    sandbox = still(options=INLINE)
     async with connect(sandbox) as http:
         source = await submit(http)
         sandbox.advance(5)
@@ -221,7 +221,7 @@ async def test_without_a_socket_a_lost_answer_is_what_httpx_raises_for_one() -> 
 
 @pytest.mark.anyio
 async def test_half_a_surrogate_pair_in_a_prompt_harms_nothing() -> None:
-    sandbox = still(inline_render=True)
+    sandbox = still(options=INLINE)
     async with connect(sandbox) as http:
         body = b'{"model": "gpt-image-2", "input": {"prompt": "a \\ud800 boat"}}'
         answer = await http.post("/api/generate/submit", content=body)
@@ -235,7 +235,7 @@ async def test_half_a_surrogate_pair_in_a_prompt_harms_nothing() -> None:
 
 def test_on_a_virtual_clock_a_minute_takes_no_time() -> None:
     async def scenario() -> tuple[float, float]:
-        sandbox = Sandbox(seconds=(60, 60), clock=trio.current_time, inline_render=True)
+        sandbox = Sandbox(seconds=(60, 60), clock=trio.current_time, options=INLINE)
         sandbox.set_faults(["submit:slow=30*1"])
         begun = trio.current_time()
         async with connect(sandbox) as http:

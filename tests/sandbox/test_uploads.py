@@ -8,8 +8,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.sandbox.refusals import INVENTED
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, running
+from vidgo_mcp.sandbox.refusals import INVENTED, Refusal
 from vidgo_mcp.sandbox.upload_endpoints import MAX_BYTES, keep_upload
 
 
@@ -106,15 +106,13 @@ def test_a_form_needs_a_file(client: Any) -> None:
 
 
 def test_a_picture_beyond_the_invented_limit_is_refused() -> None:
-    from vidgo_mcp.sandbox.refusals import Refusal
-
     with pytest.raises(Refusal) as caught:
         keep_upload(Sandbox(), b"x" * (MAX_BYTES + 1), {}, "http://s.test")
     assert caught.value.status == 413
 
 
 def test_five_uploads_a_minute_per_key_and_three_days_of_life() -> None:
-    sandbox = Sandbox(accounts={SANDBOX_KEY: 0, "other": 0}, error_form="error")
+    sandbox = Sandbox(accounts={SANDBOX_KEY: 0, "other": 0}, options=VendorOptions(error_form="error"))
     with running(sandbox) as url, httpx.Client(base_url=url) as http:
 
         def upload(key: str = SANDBOX_KEY) -> httpx.Response:

@@ -8,7 +8,8 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -17,8 +18,9 @@ from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
 from PIL import Image
 
 from tests.conftest import World, virtual_backend
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS, SANDBOX_KEY
-from vidgo_mcp.server import build_server
+from vidgo_mcp.errors import Remedy
+from vidgo_mcp.sandbox import SANDBOX_KEY, every_fault
+from vidgo_mcp.server.build import build_server
 
 MODERN = "2026-07-28"
 ERAS = ("auto", "legacy")
@@ -27,6 +29,7 @@ MONEY_WORDS = {
     "unknown": "not known whether credits were spent",
     "nothing_spent": "othing was spent",
 }
+ALWAYS_IN_ERRORS = {"category", "message", "retryable", "money", "remedy", "next_step"}
 FOREIGN_WORDS = re.compile(
     r"[A-Za-z](Error|Exception|Result|Arguments)\b|[Pp]ydantic|Traceback|errors\.pydantic|input_value|NoneType"
 )
@@ -41,7 +44,7 @@ def faults_of(endpoint: str, *, hangs: int = 130) -> list[str]:
     """Return every fault that fits an endpoint, as it is written."""
     # Without a socket nothing ends a hanging answer but its own time.
     timed = {"hang": f"hang={hangs}", "hang_before": f"hang_before={hangs}", "slow": "slow=3"}
-    return [f"{endpoint}:{timed.get(name, name)}" for name, fitting in FAULT_ENDPOINTS.items() if endpoint in fitting]
+    return [f"{endpoint}:{timed.get(fault, fault)}" for fault in every_fault(endpoint)]
 
 
 def png(shade: int = 0) -> bytes:
@@ -91,6 +94,17 @@ def text_of(result: CallToolResult) -> str:
     return block.text
 
 
+def assert_valid(structured: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Hold a structure against a schema; the schema itself is checked once, which takes longer than all answers."""
+    _validator(json.dumps(schema)).validate(structured)
+
+
+@cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    jsonschema.Draft202012Validator.check_schema(json.loads(schema))
+    return jsonschema.Draft202012Validator(json.loads(schema))
+
+
 def check_answer(result: CallToolResult, tool: str, schema: dict[str, Any] | None, *, modern: bool) -> None:
     """Hold an answer against the rules of "What comes back"."""
     wire = json.loads(result.model_dump_json(by_alias=True, exclude_unset=True))
@@ -105,12 +119,11 @@ def check_answer(result: CallToolResult, tool: str, schema: dict[str, Any] | Non
     images = [block for block in result.content if isinstance(block, ImageContent)]
     if result.is_error:
         assert isinstance(structured, dict)
-        assert {"category", "message", "retryable", "money", "next_step"} <= set(structured)
-        assert {"category", "message", "retryable", "money", "next_step", "task_id", "field", "consent"} >= set(
-            structured
-        )
+        assert set(structured) >= ALWAYS_IN_ERRORS
+        assert set(structured) <= ALWAYS_IN_ERRORS | {"task_id", "field", "consent"}
+        assert structured["remedy"] in get_args(Remedy)
         if schema is not None:
-            jsonschema.validate(structured, schema)
+            assert_valid(structured, schema)
         assert structured["message"] in text
         assert structured["category"] in text
         assert structured["next_step"] in text
@@ -123,7 +136,7 @@ def check_answer(result: CallToolResult, tool: str, schema: dict[str, Any] | Non
         return
     assert isinstance(structured, dict)
     assert schema is not None
-    jsonschema.validate(structured, schema)
+    assert_valid(structured, schema)
     assert images == []
     assert structured.get("next_step", "") in text
     for note in structured.get("notes", ()):
@@ -149,6 +162,7 @@ def check_task_text(task: dict[str, Any], text: str) -> None:
         assert f"{task['credits']} credits" in text
     assert task.get("error", "") in text
     assert ("credits_charged" in task) == ("reused" in task)
+    assert "remedy" in task
 
 
 def assert_no_null(value: Any) -> None:
@@ -164,8 +178,8 @@ def assert_no_null(value: Any) -> None:
 
 
 @asynccontextmanager
-async def calling(world: World, era: str) -> AsyncGenerator[Caller]:
+async def calling(world: World, era: str = "auto") -> AsyncGenerator[Caller]:
     """Connect a client of an era to a server in memory."""
-    async with Client(build_server(world.service), mode=era) as client:
+    async with Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
         listed = await client.list_tools()
         yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})

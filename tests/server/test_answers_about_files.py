@@ -9,11 +9,11 @@ import anyio
 import pytest
 
 from tests.conftest import DAY, World
-from tests.server.conftest import ERAS, calling, inline, png, text_of
+from tests.server.conftest import calling, inline, png, text_of
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
+pytestmark = pytest.mark.anyio
 
 LOW = 2
 FOX = {"prompt": "a fox", "wait_seconds": 600}
@@ -39,8 +39,8 @@ def save_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def disk(folder: Path, save_dir: Path) -> Disk:
-    return Disk(Folders((folder, save_dir)), save_dir)
+def disk(folder: Path, save_dir: Path) -> LocalFiles:
+    return LocalFiles(Folders((folder, save_dir)), save_dir)
 
 
 REFUSED = [
@@ -61,11 +61,11 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("reference", "words"), REFUSED)
-async def test_a_reference_that_cannot_be_used_is_named_with_the_reason_and_nothing_is_sent(
-    era: str, disk: Disk, tmp_path: Path, reference: str, words: tuple[str, ...]
+async def test_a_reference_that_cannot_be_used_is_named_with_the_reason(
+    disk: LocalFiles, tmp_path: Path, reference: str, words: tuple[str, ...]
 ) -> None:
     reference = reference.format(outside=tmp_path / "beside.png")
-    async with World(disk=disk) as world, calling(world, era) as caller:
+    async with World(files=disk) as world, calling(world) as caller:
         result = await caller.call("edit_image", **FOX, image_urls=[PHOTO, "cat.png", reference])
         error = result.structured_content
         assert isinstance(error, dict)
@@ -85,16 +85,16 @@ async def test_a_reference_that_cannot_be_used_is_named_with_the_reason_and_noth
         assert (world.opened, world.wire.seen) == (0, [])
 
 
-async def test_all_references_that_cannot_be_used_are_named_in_one_answer(era: str, disk: Disk) -> None:
-    async with World(disk=disk) as world, calling(world, era) as caller:
+async def test_all_references_that_cannot_be_used_are_named_in_one_answer(disk: LocalFiles) -> None:
+    async with World(files=disk) as world, calling(world) as caller:
         error = await caller.error("edit_image", **FOX, image_urls=["cta.png", PHOTO, "/etc/passwd", "cat.png", "cats"])
         lines = error["message"].splitlines()
         assert [line.split()[1] for line in lines] == ["image_urls[0]", "image_urls[2]", "image_urls[4]"]
 
 
-async def test_of_a_long_path_the_error_shows_the_end_which_names_the_file(era: str, disk: Disk, folder: Path) -> None:
+async def test_a_long_path_is_shown_by_its_end_which_names_the_file(disk: LocalFiles, folder: Path) -> None:
     long = f"{'a/' * 40}the-lighthouse-at-dawn.png"
-    async with World(disk=disk) as world, calling(world, era) as caller:
+    async with World(files=disk) as world, calling(world) as caller:
         message = (await caller.error("edit_image", **FOX, image_urls=[str(folder / long)]))["message"]
         named = message.partition(": ")[0]
         assert named.startswith('image_urls[0] "...')
@@ -102,8 +102,8 @@ async def test_of_a_long_path_the_error_shows_the_end_which_names_the_file(era: 
         assert len(named) < 80
 
 
-async def test_of_what_is_outside_not_even_its_existence_is_told(era: str, disk: Disk, tmp_path: Path) -> None:
-    async with World(disk=disk) as world, calling(world, era) as caller:
+async def test_an_error_never_reveals_whether_a_path_outside_exists(disk: LocalFiles, tmp_path: Path) -> None:
+    async with World(files=disk) as world, calling(world) as caller:
         there, missing = [
             (await caller.error("edit_image", **FOX, image_urls=[str(tmp_path / name)]))["message"].replace(name, "")
             for name in ("beside.png", "nobody.png")
@@ -112,13 +112,13 @@ async def test_of_what_is_outside_not_even_its_existence_is_told(era: str, disk:
 
 
 @pytest.mark.parametrize("reference", ["cat.png", inline(png())])
-async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(era: str, folder: Path, reference: str) -> None:
+async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(folder: Path, reference: str) -> None:
     limit = 1024 * 1024
     (folder / "cat.png").write_bytes(png() + bytes(limit))
     large = reference if reference == "cat.png" else inline(png() + bytes(limit))
     async with (
-        World(disk=Disk(Folders((folder,), largest=limit), largest=limit)) as world,
-        calling(world, era) as caller,
+        World(files=LocalFiles(Folders((folder,), largest=limit), largest=limit)) as world,
+        calling(world) as caller,
     ):
         result = await caller.call("edit_image", **FOX, image_urls=[large])
         assert result.is_error
@@ -130,38 +130,40 @@ async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(era: str,
 @pytest.mark.parametrize(
     ("elsewhere", "words"),
     [
-        pytest.param(Disk(Folders(())), ("VIDGO_INPUT_DIRS", "restart"), id="nothing may be read"),
-        pytest.param(Disk(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"),
+        pytest.param(LocalFiles(Folders(())), ("VIDGO_INPUT_DIRS", "restart"), id="nothing may be read"),
+        pytest.param(
+            LocalFiles(), ("reads no local files", "http(s) URL", "task:<task_id>"), id="the disk is not theirs"
+        ),
     ],
 )
 @pytest.mark.parametrize("reference", ["cat.png", "/etc/passwd", "~/cat.png", "file:///etc/passwd"])
 async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
-    era: str, elsewhere: Disk, words: tuple[str, ...], reference: str
+    elsewhere: LocalFiles, words: tuple[str, ...], reference: str
 ) -> None:
-    async with World(disk=elsewhere, seconds=5) as world, calling(world, era) as caller:
+    async with World(files=elsewhere, seconds=5) as world, calling(world) as caller:
         error = await caller.error("edit_image", **FOX, image_urls=reference)
         for word in words:
-            assert word in error["message"]
+            assert word in f"{error['message']} {error['next_step']}"
         assert world.wire.seen == []
         assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
 
 
-async def test_a_finished_picture_says_where_it_is_saved_on_every_path(era: str, disk: Disk, save_dir: Path) -> None:
-    async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
+async def test_a_finished_picture_says_where_it_is_saved_on_every_path(disk: LocalFiles, save_dir: Path) -> None:
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
         made = await caller.data("generate_image", **FOX)
         [saved] = [str(path) for path in save_dir.iterdir()]
         again = await caller.data("generate_image", **FOX)
         found = await caller.data("get_task", task_id=made["task_id"])
         [listed] = (await caller.data("get_task"))["tasks"]
         assert [answer["saved_paths"] for answer in (made, again, found, listed)] == [[saved]] * 4
-        assert "where the picture is saved" in made["next_step"]
+        assert "the path of its copy" in made["next_step"]
         edited = await caller.data("edit_image", **FOX, image_urls=saved)
         assert (edited["model"], len(edited["saved_paths"])) == ("gpt-image-2-edit", 1)
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str, disk: Disk, save_dir: Path) -> None:
-    async with World(disk=disk, seconds=5, faults=["file:error_500"]) as world, calling(world, era) as caller:
+async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(disk: LocalFiles, save_dir: Path) -> None:
+    async with World(files=disk, seconds=5, faults=["file:refuse=500"]) as world, calling(world) as caller:
         result = await caller.call("generate_image", **FOX)
         text = text_of(result)
         assert text.startswith("Finished. This call cost 2 credits.\n")
@@ -169,11 +171,11 @@ async def test_a_picture_that_is_not_saved_yet_is_finished_and_says_why(era: str
         assert "HTTP 500" in text
         assert "saved as" not in text
         assert isinstance(result.structured_content, dict)
-        assert "saved" not in result.structured_content["next_step"]
+        assert "copy" not in result.structured_content["next_step"]
 
 
-async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: Disk, save_dir: Path) -> None:
-    async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
+async def test_a_picture_whose_url_has_died_is_found_by_its_copy(disk: LocalFiles, save_dir: Path) -> None:
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
         task_id = (await caller.data("generate_image", **FOX))["task_id"]
         [saved] = save_dir.iterdir()
         await anyio.sleep(DAY)
@@ -182,19 +184,17 @@ async def test_a_picture_whose_url_has_died_is_told_by_its_copy(era: str, disk: 
         assert isinstance(late, dict)
         assert (late["outcome"], late["saved_paths"], "image_urls" in late) == ("finished", [str(saved)], False)
         assert text_of(result).startswith("Finished, but its URL has died.")
-        assert "where the picture is saved" in late["next_step"]
+        assert late["remedy"] == "show_picture"
         assert not (await caller.call("view_image", task_id=task_id)).is_error
         edited = await caller.data("edit_image", **FOX, image_urls=f"task:{task_id}")
         assert (edited["outcome"], edited["credits_charged"]) == ("finished", LOW)
         saved.unlink()
         late = await caller.data("get_task", task_id=task_id)
         assert "saved_paths" not in late
-        assert "can no longer be fetched" in late["next_step"]
+        assert late["remedy"] == "make_again"
 
 
-async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_without_a_task(
-    era: str, disk: Disk, folder: Path
-) -> None:
+async def test_a_call_that_waits_for_the_upload_limit_says_so(disk: LocalFiles, folder: Path) -> None:
     names = [f"{number}.png" for number in range(7)]
     for number, name in enumerate(names):
         (folder / name).write_bytes(png(number + 1))
@@ -204,7 +204,7 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_wit
     async def listen(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, message or ""))
 
-    async with World(disk=disk, seconds=5) as world, calling(world, era) as caller:
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
         await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 30}, progress_callback=listen)
         assert all("waiting for the upload limit" in words and "5 of 7" in words for _, words in told)
         assert len(told) > 5
@@ -214,7 +214,7 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_wit
         assert (waiting["outcome"], "task_id" in waiting) == ("pending", False)
         for words in ("no task_id yet", "Not sent yet", "waiting for the upload limit", "5 of 7 references"):
             assert words in text
-        assert "repeat this exact call" in waiting["next_step"]
+        assert waiting["remedy"] == "repeat"
         assert world.movements() == []
         made = await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 600}, progress_callback=listen)
         assert "Finished." in text_of(made)
@@ -226,9 +226,9 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so_and_comes_back_wit
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_while_nothing_is_spent_no_number_says_otherwise(era: str, disk: Disk) -> None:
+async def test_while_nothing_is_spent_no_number_says_otherwise(disk: LocalFiles) -> None:
     edit: dict[str, Any] = {"prompt": "a fox", "image_urls": "cat.png"}
-    async with World(disk=disk, faults=["upload:hang_before"]) as world, calling(world, era) as caller:
+    async with World(files=disk, faults=["upload:hang_before"]) as world, calling(world) as caller:
         result = await caller.call("edit_image", **edit, wait_seconds=0)
         assert world.movements() == []
         assert "Not sent yet" in text_of(result)

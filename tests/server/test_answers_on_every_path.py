@@ -16,7 +16,7 @@ from tests.conftest import DAY, World
 from tests.server.conftest import ERAS, Caller, calling, text_of
 from vidgo_mcp.errors import Category
 from vidgo_mcp.models.requests import EstimateArguments
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
@@ -58,7 +58,8 @@ async def test_a_finished_picture(era: str) -> None:
             "credits_charged": 4,
             "reused": False,
             "notes": ["The last 24 hours cost 4 credits."],
-            "next_step": f"Show the user this URL. To change the picture: edit_image with image_urls task:{task_id}.",
+            "next_step": f"Give the user this URL. To change the picture: edit_image with image_urls task:{task_id}.",
+            "remedy": "show_picture",
         }
         text = text_of(result)
         assert text.startswith("Finished. This call cost 4 credits.\n")
@@ -74,7 +75,8 @@ async def test_a_picture_that_is_reused(era: str) -> None:
         again = await make(caller)
         assert (again["reused"], again["credits_charged"], again["credits"]) == (True, 0, LOW)
         assert again["image_urls"] == made["image_urls"]
-        assert "Paid for 3 h ago. Only if the user wants another: variation 2 (2 credits)." in again["next_step"]
+        assert again["notes"] == ["Paid for 3 h ago."]
+        assert again["next_step"].endswith(" variation 2, for 2 credits.")
         text = text_of(await caller.call("generate_image", **FOX))
         assert "this call cost nothing" in text
         assert world.movements() == [("charge", LOW)]
@@ -90,7 +92,7 @@ async def test_an_edit(era: str) -> None:
         assert (edited["prompt"], edited["variation"]) == ("in snow", 1)
 
 
-async def test_exact_pixels_are_told(era: str) -> None:
+async def test_exact_pixels_are_part_of_the_result(era: str) -> None:
     async with World() as world, calling(world, era) as caller:
         made = await make(caller, size="1536x1024", resolution="2K")
         assert (made["width"], made["height"], made["tier"]) == (1536, 1024, "2K")
@@ -101,10 +103,10 @@ async def test_pending_with_and_without_an_id(era: str) -> None:
         nothing = await make(caller, wait_seconds=0)
         assert nothing["outcome"] == "pending"
         assert "task_id" not in nothing
-        assert "repeat this exact call" in nothing["next_step"]
+        assert nothing["remedy"] == "repeat"
         pending = await make(caller, wait_seconds=30)
         assert (pending["outcome"], pending["reused"]) == ("pending", True)
-        assert "get_task" in pending["next_step"]
+        assert pending["remedy"] == "wait_for_task"
         looked = await caller.data("get_task", task_id=pending["task_id"], wait_seconds=0)
         assert {"credits_charged", "reused"}.isdisjoint(looked)
         await anyio.sleep(DAY)
@@ -134,7 +136,7 @@ async def test_a_failed_task_is_a_result(era: str, fault: str) -> None:
 
 
 async def test_a_status_that_cannot_be_read(era: str) -> None:
-    async with World(faults=["status:error_500"]) as world, calling(world, era) as caller:
+    async with World(faults=["status:refuse=500"]) as world, calling(world, era) as caller:
         pending = await make(caller, wait_seconds=40)
         assert any("could not be read" in note for note in pending["notes"])
         error = await caller.error("get_task", task_id=pending["task_id"], wait_seconds=5)
@@ -142,7 +144,7 @@ async def test_a_status_that_cannot_be_read(era: str) -> None:
 
 
 async def test_the_list_of_tasks(era: str) -> None:
-    faults = ["submit:error_502*1", "task:failed*1"]
+    faults = ["submit:refuse=502*1", "task:failed*1"]
     async with World(faults=faults) as world, calling(world, era) as caller:
         empty = await caller.data("get_task")
         assert empty["tasks"] == []
@@ -217,19 +219,19 @@ ERRORS: list[tuple[Category, str, str, str, dict[str, Any]]] = [
     ("invalid_request", "nothing_spent", "", "generate_image", {"prompt": ""}),
     ("invalid_request", "nothing_spent", "submit:refuse", "generate_image", FOX),
     ("invalid_request", "nothing_spent", "", "edit_image", {**FOX, "image_urls": ["cat.png"]}),
-    ("authentication", "nothing_spent", "submit:unauthorized", "generate_image", FOX),
-    ("authentication", "nothing_spent", "balance:unauthorized", "get_balance", {}),
-    ("insufficient_credits", "nothing_spent", "submit:insufficient", "generate_image", FOX),
+    ("authentication", "nothing_spent", "submit:refuse=401", "generate_image", FOX),
+    ("authentication", "nothing_spent", "balance:refuse=401", "get_balance", {}),
+    ("insufficient_credits", "nothing_spent", "submit:refuse=402", "generate_image", FOX),
     ("budget", "nothing_spent", "", "generate_image", {**FOX, "max_credits": 1}),
     ("rate_limited", "nothing_spent", "submit:rate_limited=60", "generate_image", FOX),
     ("rate_limited", "nothing_spent", "balance:rate_limited", "get_balance", {}),
     ("not_found", "nothing_spent", "", "get_task", {"task_id": "task-1"}),
     ("not_found", "nothing_spent", "", "view_image", {"task_id": "task-1"}),
     ("not_found", "nothing_spent", "", "edit_image", {**FOX, "image_urls": ["task:task-1"]}),
-    ("permission", "nothing_spent", "submit:forbidden", "generate_image", FOX),
-    ("unavailable", "nothing_spent", "submit:not_found", "generate_image", FOX),
-    ("unavailable", "accepted", "status:error_500", "get_task", {"task_id": "task-1", "wait_seconds": 0}),
-    ("outcome_unknown", "unknown", "submit:error_502", "generate_image", FOX),
+    ("permission", "nothing_spent", "submit:refuse=403", "generate_image", FOX),
+    ("unavailable", "nothing_spent", "submit:refuse=404", "generate_image", FOX),
+    ("unavailable", "accepted", "status:refuse=500", "get_task", {"task_id": "task-1", "wait_seconds": 0}),
+    ("outcome_unknown", "unknown", "submit:refuse=502", "generate_image", FOX),
     ("outcome_unknown", "unknown", "submit:html", "edit_image", {**FOX, "image_urls": ["https://example.com/a.png"]}),
 ]
 
@@ -242,19 +244,19 @@ async def test_every_category_of_error(
         error = await caller.error(tool, **arguments)
         assert (error["category"], error["money"]) == (category, money)
         if category == "rate_limited" and "=60" in fault:
-            assert "60 s" in error["next_step"]
+            assert "in 60 s" in error["next_step"]
 
 
 async def test_vendor_text_that_repeats_the_key_is_blotted(era: str) -> None:
-    async with World(faults=["submit:refuse=Bad key vidgo-sandbox-key <b>Traceback"]) as world:
-        async with Client(build_server(world.service), mode=era) as client:
+    async with World(faults=["submit:refuse=400:Bad key vidgo-sandbox-key <b>Traceback"]) as world:
+        async with Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
             result = await client.call_tool("generate_image", FOX)
         assert result.is_error
         assert "vidgo-sandbox-key" not in result.model_dump_json()
         assert "Bad key [key]" in text_of(result)
 
 
-async def test_without_a_key_tools_are_listed_and_priced_and_the_rest_says_what_to_set(era: str) -> None:
+async def test_without_a_key_pictures_are_priced_and_the_rest_says_what_to_set(era: str) -> None:
     async with World(key=None) as world, calling(world, era) as caller:
         assert len(caller.schemas) == 6
         assert (await caller.data("estimate_cost"))["credits"] == LOW
@@ -301,13 +303,14 @@ async def test_an_unknown_argument_is_an_error_that_spends_nothing(era: str, too
         assert (world.opened, world.wire.seen) == (0, [])
 
 
-async def test_all_faults_of_a_call_are_told_together_with_a_call_that_works(era: str) -> None:
+async def test_all_faults_of_a_call_come_together_with_a_call_that_works(era: str) -> None:
     async with World() as world, calling(world, era) as caller:
         error = await caller.error(
             "generate_image", prompt="", size="1920x1080", quality="ultra", wait_seconds=900, n=4
         )
         for word in ("prompt", "quality", "wait_seconds", "n is no argument", "1080 is not a multiple of 16"):
             assert word in error["message"]
+        assert error["remedy"] == "correct_arguments"
         assert "A call that works" in error["next_step"]
 
 
@@ -332,18 +335,7 @@ async def test_a_bug_is_an_error_that_says_whether_credits_may_have_moved(
         monkeypatch.setattr(world.service, "make", broken)
         error = await caller.error("generate_image", **FOX)
         assert (error["category"], error["money"]) == ("internal", "unknown")
-        assert "Repeat this exact call" in error["next_step"]
-
-
-async def test_prompts_and_resources_can_be_listed_and_unknown_ones_are_errors_of_the_protocol(era: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
-        assert len((await client.list_prompts()).prompts) == 2
-        listed = [resource.uri for resource in (await client.list_resources()).resources]
-        assert listed == ["vidgo://pricing", "vidgo://spending"]
-        assert len((await client.list_resource_templates()).resource_templates) == 2
-        with pytest.raises(MCPError) as caught:
-            await client.read_resource("vidgo://nothing")
-        assert caught.value.error.code == (-32602 if era == "auto" else -32002)
+        assert error["remedy"] == "repeat"
 
 
 async def test_progress_reaches_the_client_and_always_rises(era: str) -> None:
@@ -374,34 +366,6 @@ async def test_a_call_whose_client_gave_up_is_found_by_its_repeat(era: str) -> N
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_a_client_that_is_gone_does_not_hurt_the_submit(era: str) -> None:
-    async with World(faults=["submit:slow=5"]) as world:
-        async with calling(world, era) as caller, anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: caller.call("generate_image", **FOX))
-            await anyio.sleep(1)
-            tasks.cancel_scope.cancel()
-        await anyio.sleep(60)
-        async with calling(world, era) as caller:
-            assert (await make(caller))["reused"]
-        assert world.movements() == [("charge", LOW)]
-
-
-async def test_twenty_clients_with_the_same_call_pay_once(era: str) -> None:
-    async with World() as world:
-        made: list[dict[str, Any]] = []
-
-        async def one() -> None:
-            async with calling(world, era) as caller:
-                made.append(await make(caller))
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(20):
-                tasks.start_soon(one)
-        assert len({result["image_urls"][0] for result in made}) == 1
-        assert sorted(result["credits_charged"] for result in made) == [0] * 19 + [LOW]
-        assert world.movements() == [("charge", LOW)]
-
-
 async def test_the_caller_of_a_request_owns_its_pictures(era: str) -> None:
     names = iter(["ann", "ann", "bob"])
     async with World() as world:
@@ -415,7 +379,7 @@ async def test_the_caller_of_a_request_owns_its_pictures(era: str) -> None:
         ]
 
 
-async def test_a_network_that_is_down_is_told_in_words(era: str) -> None:
+async def test_a_network_that_is_down_is_an_error_in_plain_words(era: str) -> None:
     async with World() as world, calling(world, era) as caller:
 
         async def down(request: httpx.Request) -> None:

@@ -12,8 +12,8 @@ from mcp import Client
 
 from tests.server.conftest import ERAS, Caller
 from tests.service.durable import Process, hasten, moved, quick_sandbox
-from vidgo_mcp.journal import MemoryJournal
-from vidgo_mcp.server import build_server
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.service import Budget, Limits
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_the_server_reads_and_prices_and_refuses_to_pay(
     spoil: Callable[[Path], None], limits: Limits | None, era: str, tmp_path: Path
 ) -> None:
     sandbox = quick_sandbox()
-    async with Process(sandbox, tmp_path, "other", journal=MemoryJournal()) as other:
+    async with Process(sandbox, tmp_path, "other", journal=SqliteJournal(None)) as other:
         made = await other.finished()
     assert moved(sandbox) == [("charge", LOW)]
     path = tmp_path / "data" / "journal.db"
@@ -95,7 +95,7 @@ async def test_the_server_reads_and_prices_and_refuses_to_pay(
             assert (error["category"], error["money"], error["retryable"]) == ("unavailable", "nothing_spent", False)
             assert str(path) in error["message"]
             assert BROKEN[spoil] in error["message"]
-            assert "VIDGO_JOURNAL" in error["next_step"]
+            assert error["remedy"] == "fix_journal"
     assert process.submits() == 0
     assert moved(sandbox) == [("charge", LOW)]
 

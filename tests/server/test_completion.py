@@ -13,11 +13,12 @@ from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
 from tests.conftest import BASE, DAY, World, virtual_now
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Entry, Intent, MemoryJournal, Reserved
+from vidgo_mcp.journal import Entry, Intent, Reserved
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.service import account_of
 from vidgo_mcp.service.identity import owner_of
 
@@ -39,7 +40,7 @@ async def record(world: World, task_id: str, *, finished: bool = True, caller: s
     intent = Intent(
         owner=owner_of(account_of(SANDBOX_KEY, BASE), caller),
         fingerprint=task_id,
-        family=task_id,
+        request_key=task_id,
         variation=1,
         model="gpt-image-2",
         prompt="a boat",
@@ -48,7 +49,7 @@ async def record(world: World, task_id: str, *, finished: bool = True, caller: s
         quality="low",
         credits=2,
     )
-    reserved = await world.journal.reserve(intent, holder="this process")
+    reserved = await world.journal.reserve(intent, process="this process")
     assert isinstance(reserved, Reserved)
     entry = await world.journal.mark_sent(reserved.entry.id)
     await world.journal.bind(entry.id, Task(task_id, "not_started"))
@@ -69,14 +70,20 @@ async def values(
 
 
 async def test_completion_is_announced(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         assert client.server_capabilities.completions is not None
         assert client.server_capabilities.prompts is not None
         assert client.server_capabilities.resources is not None
 
 
-async def test_task_ids_that_begin_with_what_was_typed_come_first_and_the_newest_before_older_ones(era: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_matches_at_the_beginning_come_first_and_newer_tasks_before_older() -> None:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         for task_id in ("Ab1", "xab2", "aB3", "other", "yAB4"):
             await record(world, task_id)
         found = await completed(client, TASK, "ab")
@@ -88,10 +95,13 @@ async def test_task_ids_that_begin_with_what_was_typed_come_first_and_the_newest
 
 
 @pytest.mark.parametrize(("tasks", "total", "more"), [(100, 100, False), (101, None, True)])
-async def test_a_hundred_tasks_are_offered_and_whether_there_are_older_ones_is_said(
-    era: str, tasks: int, total: int | None, more: bool
+async def test_a_hundred_tasks_are_offered_and_whether_there_are_more(
+    tasks: int, total: int | None, more: bool
 ) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         for number in range(tasks):
             await record(world, f"task-{number}")
         found = await completed(client, TASK, "task-")
@@ -99,10 +109,10 @@ async def test_a_hundred_tasks_are_offered_and_whether_there_are_older_ones_is_s
         assert (found.total, found.has_more) == (total, more)
 
 
-async def test_pictures_are_offered_only_while_they_can_be_had(era: str) -> None:
+async def test_pictures_are_offered_only_while_they_can_be_had() -> None:
     async with (
         World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
     ):
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         pending = await world.pending(prompt="an owl")
@@ -111,8 +121,11 @@ async def test_pictures_are_offered_only_while_they_can_be_had(era: str) -> None
         assert await values(client, EDIT_BRIEF, "", "picture") == [f"task:{finished.task_id}"]
 
 
-async def test_a_dead_picture_is_offered_no_more(era: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_dead_picture_is_offered_no_more() -> None:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         await record(world, "task-1")
         assert await values(client, IMAGE, "") == ["task-1"]
         await anyio.sleep(DAY)
@@ -120,8 +133,11 @@ async def test_a_dead_picture_is_offered_no_more(era: str) -> None:
         assert await values(client, IMAGE, "") == []
 
 
-async def test_the_picture_of_an_edit_is_completed_with_and_without_its_prefix(era: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_the_picture_of_an_edit_is_completed_with_and_without_its_prefix() -> None:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         for task_id in ("one", "two"):
             await record(world, task_id)
         for typed, expected in (
@@ -144,8 +160,11 @@ async def test_each_caller_is_offered_their_own_tasks() -> None:
 
 
 @pytest.mark.parametrize("brief", [PICTURE_BRIEF, EDIT_BRIEF], ids=lambda brief: brief.name)
-async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(era: str, brief: PromptReference) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(brief: PromptReference) -> None:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         assert await values(client, brief, "", "size") == ["auto", *RATIOS]
         assert await values(client, brief, "", "resolution") == list(TIERS)
         assert await values(client, brief, "", "quality") == list(QUALITIES)
@@ -162,9 +181,12 @@ async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(era: str
     ids=str,
 )
 async def test_where_any_text_will_do_nothing_is_offered(
-    era: str, ref: ResourceTemplateReference | PromptReference, argument: str
+    ref: ResourceTemplateReference | PromptReference, argument: str
 ) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         await record(world, "task-1")
         assert await values(client, ref, "", argument) == []
 
@@ -179,16 +201,19 @@ async def test_where_any_text_will_do_nothing_is_offered(
     ids=str,
 )
 async def test_an_unknown_template_or_prompt_is_the_protocols_error(
-    era: str, ref: ResourceTemplateReference | PromptReference, said: str
+    ref: ResourceTemplateReference | PromptReference, said: str
 ) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         with pytest.raises(MCPError) as caught:
             await completed(client, ref, "")
         assert caught.value.error.code == -32602
         assert said in caught.value.error.message
 
 
-class Unreadable(MemoryJournal):
+class Unreadable(SqliteJournal):
     """Cannot list its entries."""
 
     async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
@@ -196,8 +221,8 @@ class Unreadable(MemoryJournal):
 
 
 @pytest.mark.parametrize("ref", [TASK, IMAGE], ids=lambda ref: ref.uri)
-async def test_without_key_or_journal_there_is_nothing_to_offer(era: str, ref: ResourceTemplateReference) -> None:
+async def test_without_key_or_journal_there_is_nothing_to_offer(ref: ResourceTemplateReference) -> None:
     for world in (World(key=None), World(journal=Unreadable(virtual_now))):
-        async with world, Client(build_server(world.service), mode=era) as client:
+        async with world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
             assert await values(client, ref, "") == []
             assert await values(client, EDIT_BRIEF, "", "picture") == []

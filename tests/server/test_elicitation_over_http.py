@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
 from tests.service.durable import Process, hasten, moved, quick_sandbox
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
 from vidgo_mcp.server.http import http_app
 from vidgo_mcp.service import Limits
@@ -91,7 +91,7 @@ async def test_the_handshake_era_cannot_be_asked_over_stateless_http(tmp_path: P
     assert sandbox.requests == []
 
 
-async def test_a_question_of_one_process_is_answered_at_another_and_its_answer_is_used_up_for_both(
+async def test_a_question_of_one_process_can_be_answered_once_at_another(
     tmp_path: Path,
 ) -> None:
     sandbox, path, limits = quick_sandbox("task:failed*1"), tmp_path / "journal.db", Limits(confirm_above=5)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.conftest import World
-from tests.server.conftest import ERAS, calling, faults_of
+from tests.server.conftest import calling, faults_of
 
 pytestmark = [
     pytest.mark.anyio,
@@ -25,16 +23,12 @@ PAIRS = [
 ]
 
 
-@pytest.fixture(params=ERAS)
-def era(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 @pytest.mark.parametrize(("endpoint", "fault"), PAIRS)
 async def test_each_fault_ends_in_an_answer_that_tells_the_truth_about_money(
-    endpoint: str, fault: str, era: Any
+    endpoint: str,
+    fault: str,
 ) -> None:
-    async with World(faults=[fault], seconds=5) as world, calling(world, era) as caller:
+    async with World(faults=[fault], seconds=5) as world, calling(world) as caller:
         balance = await caller.call("get_balance")
         assert balance.is_error or endpoint != "balance" or "slow" in fault
         made = await caller.call("generate_image", **FOX, wait_seconds=30)

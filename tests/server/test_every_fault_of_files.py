@@ -11,15 +11,14 @@ import pytest
 from PIL import Image
 
 from tests.conftest import World
-from tests.server.conftest import ERAS, calling, faults_of, inline, png
+from tests.server.conftest import calling, faults_of, inline, png
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 pytestmark = [
     pytest.mark.anyio,
     # httpx's generators are left half-read when an answer is too large; only trio minds.
     pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
-    pytest.mark.parametrize("era", ERAS),
 ]
 
 LOW = 2
@@ -40,7 +39,7 @@ def cat(tmp_path: Path) -> Path:
 
 
 def reading(cat: Path, fault: str) -> World:
-    return World(disk=Disk(Folders((cat.parent,))), faults=[fault], seconds=5)
+    return World(files=LocalFiles(Folders((cat.parent,))), faults=[fault], seconds=5)
 
 
 def submits(world: World) -> int:
@@ -49,12 +48,10 @@ def submits(world: World) -> int:
 
 @pytest.mark.parametrize("given", ["file", "data"])
 @pytest.mark.parametrize("fault", UPLOADS)
-async def test_an_upload_that_fails_costs_nothing_and_the_same_call_works_once_the_fault_is_over(
-    fault: str, given: str, era: str, cat: Path
-) -> None:
+async def test_a_failing_upload_costs_nothing_and_the_same_call_works_later(fault: str, given: str, cat: Path) -> None:
     reference = cat.name if given == "file" else inline(png())
     edit: dict[str, Any] = {**FOX, "image_urls": [PHOTO, reference]}
-    async with reading(cat, fault) as world, calling(world, era) as caller:
+    async with reading(cat, fault) as world, calling(world) as caller:
         works = fault in HARMLESS
         if works:
             assert (await caller.data("edit_image", **edit))["credits_charged"] == LOW
@@ -72,11 +69,9 @@ async def test_an_upload_that_fails_costs_nothing_and_the_same_call_works_once_t
 
 
 @pytest.mark.parametrize("fault", UPLOADS)
-async def test_a_call_that_does_not_wait_for_a_failing_upload_is_paid_once_when_the_fault_is_over(
-    fault: str, era: str, cat: Path
-) -> None:
+async def test_a_call_that_does_not_wait_for_a_failing_upload_is_paid_once(fault: str, cat: Path) -> None:
     edit: dict[str, Any] = {**FOX, "image_urls": [str(cat)]}
-    async with reading(cat, fault) as world, calling(world, era) as caller:
+    async with reading(cat, fault) as world, calling(world) as caller:
         told = (await caller.call("edit_image", **{**edit, "wait_seconds": 0})).structured_content
         assert isinstance(told, dict)
         if fault not in HARMLESS:
@@ -92,11 +87,9 @@ async def test_a_call_that_does_not_wait_for_a_failing_upload_is_paid_once_when_
 
 
 @pytest.mark.parametrize("fault", UPLOADS)
-async def test_an_upload_that_fails_once_is_paid_once_also_by_calls_at_the_same_time(
-    fault: str, era: str, cat: Path
-) -> None:
+async def test_calls_at_the_same_time_pay_once_though_an_upload_fails_once(fault: str, cat: Path) -> None:
     edit: dict[str, Any] = {**FOX, "image_urls": [str(cat)]}
-    async with reading(cat, f"{fault}*1") as world, calling(world, era) as caller:
+    async with reading(cat, f"{fault}*1") as world, calling(world) as caller:
         told: list[dict[str, Any]] = []
 
         async def one() -> None:
@@ -115,12 +108,10 @@ async def test_an_upload_that_fails_once_is_paid_once_also_by_calls_at_the_same_
 
 
 @pytest.mark.parametrize("fault", faults_of("file"))
-async def test_a_picture_that_cannot_be_fetched_is_finished_and_saved_once_the_fault_is_over(
-    fault: str, era: str, tmp_path: Path
-) -> None:
+async def test_a_picture_that_cannot_be_fetched_is_saved_when_the_fault_is_over(fault: str, tmp_path: Path) -> None:
     save_dir = tmp_path / "vidgo"
-    disk = Disk(Folders((save_dir,)), save_dir)
-    async with World(disk=disk, faults=[fault], seconds=5) as world, calling(world, era) as caller:
+    disk = LocalFiles(Folders((save_dir,)), save_dir)
+    async with World(files=disk, faults=[fault], seconds=5) as world, calling(world) as caller:
         made = await caller.data("generate_image", **FOX)
         assert (made["outcome"], made["credits_charged"], len(made["image_urls"])) == ("finished", LOW, 1)
         unsaved = [note for note in made.get("notes", ()) if "Not saved" in note]
@@ -144,12 +135,10 @@ async def test_a_picture_that_cannot_be_fetched_is_finished_and_saved_once_the_f
 
 
 @pytest.mark.parametrize("fault", faults_of("file"))
-async def test_a_picture_that_cannot_be_fetched_is_saved_as_soon_as_somebody_asks_for_it_again(
-    fault: str, era: str, tmp_path: Path
-) -> None:
+async def test_a_picture_that_cannot_be_fetched_is_saved_when_asked_for_again(fault: str, tmp_path: Path) -> None:
     save_dir = tmp_path / "vidgo"
-    disk = Disk(Folders((save_dir,)), save_dir)
-    async with World(disk=disk, faults=[f"{fault}*1"], seconds=5) as world, calling(world, era) as caller:
+    disk = LocalFiles(Folders((save_dir,)), save_dir)
+    async with World(files=disk, faults=[f"{fault}*1"], seconds=5) as world, calling(world) as caller:
         made = await caller.data("generate_image", **FOX)
         # What hangs is given up by itself; nobody waits so long for it.
         await anyio.sleep(130 if "hang" in fault else 0)

@@ -140,7 +140,7 @@ async def test_nothing_is_saved_where_that_is_off(sandbox: Sandbox, environment:
     async with connected(stdio(environment, VIDGO_SAVE_DIR="off")) as caller:
         made = await caller.data("generate_image", **FOX)
         assert ("saved_paths" in made, [note for note in made["notes"] if "saved" in note]) == (False, [])
-        assert "VIDGO_INPUT_DIRS" in (await caller.error("edit_image", **FOX, image_urls="cat.png"))["message"]
+        assert "VIDGO_INPUT_DIRS" in (await caller.error("edit_image", **FOX, image_urls="cat.png"))["next_step"]
     assert not (home / "Pictures").exists()
     assert downloads(sandbox) == 0
 

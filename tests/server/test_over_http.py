@@ -19,10 +19,12 @@ from mcp.shared.exceptions import MCPError
 from tests.conftest import World
 from tests.server.conftest import ERAS, Caller, text_of
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.server import build, build_server, http
-from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
+from vidgo_mcp.server import build
+from vidgo_mcp.server.build import build_server
+from vidgo_mcp.server.http import NotLoopbackError, _Uvicorn, http_app, serve_http
+from vidgo_mcp.server.signals import cancel_on_signal, on_signal
 from vidgo_mcp.service import Service, account_of
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +52,7 @@ def service(sandbox: Sandbox) -> Iterator[Service]:
             async with VidgoClient(SANDBOX_KEY, base_url=url) as client:
                 yield client
 
-        yield Service(journal=MemoryJournal(), connect=connect, account=account_of(SANDBOX_KEY, url))
+        yield Service(journal=SqliteJournal(None), connect=connect, account=account_of(SANDBOX_KEY, url))
 
 
 @asynccontextmanager
@@ -147,7 +149,7 @@ async def test_the_health_check_answers_everybody_and_tells_nothing(service: Ser
 @asynccontextmanager
 async def posting() -> AsyncGenerator[Callable[..., Any]]:
     async with World(key=None) as world:
-        app = http_app(build_server(world.service))
+        app = http_app(build_server(world.service, principal_of=lambda ctx: world.principal()))
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
         async with app.router.lifespan_context(app), client:
 
@@ -235,17 +237,10 @@ async def test_progress_for_a_client_that_has_left_does_not_hurt_the_call() -> N
     await build._progress(context)(5.0, "running")
 
 
-class Listener(uvicorn.Server):
-    """A server of which only the wish to stop is of interest."""
-
-    def __init__(self) -> None:
-        super().__init__(uvicorn.Config(lambda scope: None))
-
-
 async def test_a_second_signal_does_not_wait_any_longer() -> None:
-    listener = Listener()
+    listener = _Uvicorn(uvicorn.Config(lambda scope: None), on_ready=lambda port: None)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(http._stop_on_signal, listener)
+        tasks.start_soon(on_signal, listener.stop)
         await anyio.wait_all_tasks_blocked()
         os.kill(os.getpid(), signal.SIGTERM)
         await until(lambda: listener.should_exit)
@@ -261,8 +256,9 @@ def no_signals(*signals: int) -> Iterator[None]:
     yield
 
 
-async def test_where_there_are_no_signals_the_server_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_there_are_no_signals_nothing_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
-    listener = Listener()
-    await http._stop_on_signal(listener)
-    assert not listener.should_exit
+    received: list[int] = []
+    with anyio.CancelScope() as scope:
+        await cancel_on_signal(scope, received)
+    assert (received, scope.cancel_called) == ([], False)

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
@@ -24,9 +23,9 @@ from mcp.client.stdio import StdioServerParameters
 
 from tests.server.conftest import ERAS, Caller
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import MemoryJournal
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.server import build_server, stdio
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.stdio import serve_stdio
 from vidgo_mcp.service import Service, account_of
 
@@ -192,46 +191,35 @@ async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_ord
     assert sandbox.balance() == 998
 
 
-async def test_stdin_that_closes_while_a_submit_is_under_way_waits_for_its_answer(
-    sandbox: Sandbox, sandbox_url: str
+@pytest.mark.parametrize(("end", "expected"), [("stdin", 0), ("signal", 128 + signal.SIGTERM)])
+async def test_the_end_of_a_process_waits_for_a_submit_under_way(
+    end: str, expected: int, sandbox: Sandbox, sandbox_url: str
 ) -> None:
     sandbox.set_faults(["submit:slow=1"])
     async with started(sandbox_url) as server:
         await server.generate(1)
         await until(lambda: submitted(sandbox))
-        assert server.process.stdin is not None
-        await server.process.stdin.aclose()
-        code, stderr = await server.end()
-    assert (code, stderr) == (0, "")
+        if end == "signal":
+            server.process.send_signal(signal.SIGTERM)
+        else:
+            assert server.process.stdin is not None
+            await server.process.stdin.aclose()
+        assert await server.end() == (expected, "")
     assert [record.status for record in sandbox.requests] == [200]
     assert charges(sandbox) == [("charge", LOW)]
-
-
-async def test_a_signal_while_a_submit_is_under_way_waits_for_its_answer(sandbox: Sandbox, sandbox_url: str) -> None:
-    sandbox.set_faults(["submit:slow=2"])
-    async with started(sandbox_url) as server:
-        await server.generate(1)
-        await until(lambda: submitted(sandbox))
-        server.process.send_signal(signal.SIGTERM)
-        code, stderr = await server.end()
-    assert code == 128 + signal.SIGTERM
-    assert stderr == ""
-    assert [record.status for record in sandbox.requests] == [200]
-    assert charges(sandbox) == [("charge", LOW)]
-    assert sandbox.balance() == 998
 
 
 async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
     sandbox: Sandbox, sandbox_url: str
 ) -> None:
     async with started(sandbox_url, VIDGO_LOG_LEVEL="DEBUG") as server:
-        sandbox.set_faults(["file:error_502*1"])
+        sandbox.set_faults(["file:refuse=502*1"])
         await server.generate(1)
         assert "saved_paths" not in (await server.answer(1))["structuredContent"]
         await server.generate(2)
         result = (await server.answer(2))["structuredContent"]
         assert "?sig=" in result["image_urls"][0]
-        sandbox.set_faults([f"submit:refuse=no {SANDBOX_KEY}", "file:error_500"])
+        sandbox.set_faults([f"submit:refuse=400:no {SANDBOX_KEY}", "file:refuse=500"])
         # Without its saved copy the picture has to be fetched.
         Path(result["saved_paths"][0]).unlink()
         await server.send("tools/call", {"name": "view_image", "arguments": {"task_id": result["task_id"]}}, 3)
@@ -301,7 +289,7 @@ async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_
             yield client
 
     sandbox.set_faults(["submit:slow=1"])
-    journal = MemoryJournal()
+    journal = SqliteJournal(None)
     service = Service(journal=journal, connect=connect, account=account_of(SANDBOX_KEY, sandbox_url))
     left: list[int] = []
     with Pipes() as pipes, anyio.fail_after(PATIENCE):
@@ -327,18 +315,3 @@ async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_
     assert entry.state == "accepted"
     assert [entry.task_id] == list(sandbox.tasks)
     assert charges(sandbox) == [("charge", LOW)]
-
-
-@contextmanager
-def no_signals(*signals: int) -> Iterator[None]:
-    raise NotImplementedError
-    yield
-
-
-async def test_where_there_are_no_signals_the_end_of_stdin_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
-    received: list[int] = []
-    with anyio.CancelScope() as scope:
-        await stdio.cancel_on_signal(scope, received)
-        await anyio.lowlevel.checkpoint()
-    assert (received, scope.cancel_called) == ([], False)

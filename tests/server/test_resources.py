@@ -26,14 +26,16 @@ from tests.conftest import DAY, World, virtual_now
 from tests.server.conftest import MODERN
 from vidgo_mcp.errors import JournalError, NotFoundError, OutcomeUnknownError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, MemoryJournal
+from vidgo_mcp.journal import Entry
+from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.price_page import price_page
-from vidgo_mcp.server.resources import IMAGE, TASK, _addressed, _uri
-from vidgo_mcp.service import Disk
+from vidgo_mcp.server.resources import IMAGE, TASK, _parse_uri, _uri
+from vidgo_mcp.service import LocalFiles
 from vidgo_mcp.service.thumbnails import LARGEST_RESOURCE
+from vidgo_mcp.wording import for_model
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +48,7 @@ def era(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-class Unreadable(MemoryJournal):
+class Unreadable(SqliteJournal):
     """Fails where tasks are looked up, in the way that it is told."""
 
     def __init__(self, failure: Exception) -> None:
@@ -92,8 +94,11 @@ async def spending(client: Client) -> dict[str, Any]:
     return await data_of(client, "vidgo://spending")
 
 
-async def test_spending_is_told_by_period_quality_and_tier(era: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_spending_is_listed_by_period_quality_and_tier() -> None:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         await world.finished(prompt="a fox")
         await world.finished(prompt="a hare", size="16:9", resolution="2K", quality="high")
         day, week, month = (await spending(client))["periods"]
@@ -110,29 +115,41 @@ async def test_spending_is_told_by_period_quality_and_tier(era: str) -> None:
         assert sum(entry.credits for entry in world.sandbox.ledger) == 26
 
 
-async def test_refunded_pictures_are_left_out(era: str) -> None:
-    async with World(faults=["task:failed*1"]) as world, Client(build_server(world.service), mode=era) as client:
+async def test_refunded_pictures_are_left_out() -> None:
+    async with (
+        World(faults=["task:failed*1"]) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         await world.make()
         assert (await spending(client))["periods"][0]["credits"] == 0
 
 
 @pytest.mark.parametrize("uri", ["vidgo://spending", "vidgo://tasks/task-1", "vidgo://images/task-1"])
-async def test_without_a_key_a_resource_says_what_to_set(era: str, uri: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+async def test_without_a_key_a_resource_says_what_to_set(uri: str) -> None:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         error = await refused(client, uri)
         assert (error.code, "VIDGO_API_KEY" in error.message) == (INTERNAL, True)
 
 
 async def test_the_newest_twenty_tasks_are_listed_newest_first(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         made = [await world.pending(prompt=f"picture {number}") for number in range(22)]
         newest = [f"vidgo://tasks/{task_id}" for task_id in reversed(made[2:])]
         assert await uris(client) == FIXED + newest
         assert (await data_of(client, f"vidgo://tasks/{made[0]}"))["prompt"] == "picture 0"
 
 
-async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since() -> None:
+    async with (
+        World(seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         made = [await world.pending(prompt=f"picture {number}") for number in range(21)]
         for number in range(5):
             world.sandbox.add_fault("submit:missing_task_id*1")
@@ -141,8 +158,11 @@ async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since(era:
         assert await uris(client) == [*FIXED, *(f"vidgo://tasks/{task_id}" for task_id in reversed(made[1:]))]
 
 
-async def test_a_task_is_listed_with_the_first_words_of_its_prompt_its_outcome_and_its_price(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_task_is_listed_with_its_first_words_outcome_and_price() -> None:
+    async with (
+        World(seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         made = await world.finished(prompt="a fox\nin the snow, " + "and further " * 20, size="16:9", quality="high")
         *_, task, picture = (await client.list_resources()).resources
         assert (task.name, task.mime_type) == (made.task_id, "application/json")
@@ -158,10 +178,10 @@ async def test_a_task_is_listed_with_the_first_words_of_its_prompt_its_outcome_a
 @pytest.mark.parametrize(
     ("fault", "said"), [("failed", "Failed, refunded: auto, 1K, low."), ("no_files", "Failed, 2 credits: auto, 1K")]
 )
-async def test_a_picture_is_listed_only_while_it_can_be_had(era: str, fault: str, said: str) -> None:
+async def test_a_picture_is_listed_only_while_it_can_be_had(fault: str, said: str) -> None:
     async with (
         World(faults=[f"task:{fault}*1"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
     ):
         failed = await world.make(prompt="a storm")
         finished = await world.finished(prompt="a fox")
@@ -176,10 +196,13 @@ async def test_a_picture_is_listed_only_while_it_can_be_had(era: str, fault: str
         assert await uris(client) == [*FIXED, others[0], task, others[1]]
 
 
-async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(era: str, tmp_path: Path) -> None:
+async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(tmp_path: Path) -> None:
     folder = tmp_path.resolve() / "pictures"
-    disk = Disk(Folders((folder,)), folder)
-    async with World(disk=disk, seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+    disk = LocalFiles(Folders((folder,)), folder)
+    async with (
+        World(files=disk, seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         made = await world.finished()
         assert made.saved_paths is not None
         await anyio.sleep(DAY)
@@ -189,14 +212,14 @@ async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(era: st
         assert bytes_of(await client.read_resource(uri)) == Path(made.saved_paths[0]).read_bytes()
 
 
-async def test_a_task_without_an_id_is_not_listed(era: str) -> None:
+async def test_a_task_without_an_id_is_not_listed() -> None:
     async with (
         World(faults=["submit:missing_task_id"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
     ):
         with pytest.raises(OutcomeUnknownError):
             await world.make()
-        assert [task.task_id for task in await world.service.newest(5)] == [None]
+        assert [task.task_id for task in await world.tasks().newest(5)] == [None]
         assert await uris(client) == FIXED
 
 
@@ -209,40 +232,46 @@ async def test_each_caller_has_a_list_of_their_own() -> None:
             assert await uris(client) == FIXED
 
 
-async def test_the_list_never_fails(era: str) -> None:
+async def test_the_list_never_fails() -> None:
     broken = Unreadable(JournalError("The journal cannot be read."))
     for world in (World(key=None), World(journal=broken)):
-        async with world, Client(build_server(world.service), mode=era) as client:
+        async with world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
             assert await uris(client) == FIXED
 
 
 async def test_two_templates_name_a_task_and_its_picture(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         task, image = (await client.list_resource_templates()).resource_templates
         assert (task.uri_template, task.mime_type) == ("vidgo://tasks/{task_id}", "application/json")
         assert (image.uri_template, image.mime_type) == ("vidgo://images/{task_id}", None)
         assert f"at most {LARGEST_RESOURCE // 1000} KB" in (image.description or "")
 
 
-async def test_a_task_is_read_as_it_stands_and_is_still_announced(era: str) -> None:
-    async with World(seconds=60) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
+    async with (
+        World(seconds=60) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         task_id = await world.pending(prompt="a fox, 狐")
         before = anyio.current_time()
         assert (await data_of(client, f"vidgo://tasks/{task_id}"))["outcome"] == "pending"
         assert anyio.current_time() - before < 1, "reading does not wait for the picture"
         await anyio.sleep(100)
         text = await text_of(client, f"vidgo://tasks/{task_id}")
-        assert json.loads(text) == (await world.service.peek_task(task_id)).to_json()
+        assert json.loads(text) == for_model.with_next_step(await world.tasks().peek_task(task_id)).to_json()
         assert text.startswith('{\n  "outcome": "finished"')
         assert "狐" in text
         # Whoever makes the next picture is told of this one, which nobody has received.
         assert task_id in str((await world.finished(prompt="a hare")).notes)
 
 
-async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
+async def test_each_answer_says_how_long_it_may_be_kept() -> None:
     async with (
         World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service)) as client,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
     ):
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         pending = await world.pending(prompt="an owl")
@@ -263,8 +292,8 @@ async def test_how_long_an_answer_may_be_kept_is_said_with_it() -> None:
 
 async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
     async with (
-        World(seconds=5, disk=Disk(facts=False)) as world,
-        Client(build_server(world.service), mode=era) as client,
+        World(seconds=5, files=LocalFiles(facts=False)) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
     ):
         made = await world.finished()
         assert made.task_id is not None
@@ -272,12 +301,15 @@ async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
         found = await client.read_resource(uri)
         [content] = found.contents
         assert (content.uri, content.mime_type) == (uri, "image/png")
-        _, file = await world.service.file(made.task_id)
+        _, file = await world.tasks().file(made.task_id)
         assert bytes_of(found) == file
 
 
-async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is(era: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is() -> None:
+    async with (
+        World(seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         made = await world.finished()
         assert made.task_id is not None
         assert made.image_urls is not None
@@ -297,10 +329,11 @@ async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is
 
 
 @pytest.mark.parametrize("edges", [(600, 700), (12000, 12000)])
-async def test_half_a_picture_and_one_with_too_many_pixels_are_not_handed_on_as_whole(
-    era: str, edges: tuple[int, int]
-) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_broken_or_oversized_picture_is_not_handed_on_as_whole(edges: tuple[int, int]) -> None:
+    async with (
+        World(seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         made = await world.finished()
         assert made.task_id is not None
         file = io.BytesIO()
@@ -342,8 +375,11 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("uri", NONSENSE)
-async def test_an_address_that_names_nothing_is_the_protocols_error(era: str, uri: str) -> None:
-    async with World() as world, Client(build_server(world.service), mode=era) as client:
+async def test_an_address_that_names_nothing_is_the_protocols_error(uri: str) -> None:
+    async with (
+        World() as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         error = await refused(client, uri)
         assert (error.code, error.data) == (not_found(client), {"uri": uri})
         assert error.message.startswith("Resource not found. The resources are vidgo://pricing, ")
@@ -359,13 +395,13 @@ async def test_an_address_that_names_nothing_is_the_protocols_error(era: str, ur
 @example("a+b?c#d")
 def test_every_task_id_has_an_address_that_is_decoded_once(task_id: str) -> None:
     for template, kind in ((TASK, "tasks"), (IMAGE, "images")):
-        assert _addressed(_uri(template, task_id)) == (kind, task_id)
+        assert _parse_uri(_uri(template, task_id)) == (kind, task_id)
 
 
 @given(st.one_of(st.text(), st.text().map("vidgo://tasks/{}".format), st.text().map("vidgo://images/{}".format)))
-def test_no_text_is_more_than_an_unknown_address(uri: str) -> None:
+def test_any_text_is_an_address_of_a_task_or_unknown(uri: str) -> None:
     with contextlib.suppress(NotFoundError):
-        kind, task_id = _addressed(uri)
+        kind, task_id = _parse_uri(uri)
         assert kind in {"tasks", "images"}
         assert task_id.isprintable()
         assert not {" ", "/"} & set(task_id)
@@ -374,17 +410,20 @@ def test_no_text_is_more_than_an_unknown_address(uri: str) -> None:
 
 @pytest.mark.parametrize("kind", ["tasks", "images"])
 async def test_an_unknown_task_is_not_found_and_the_nearest_is_named(era: str, kind: str) -> None:
-    async with World(seconds=5) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(seconds=5) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         task_id = await world.pending()
         error = await refused(client, f"vidgo://{kind}/{task_id}x")
         assert (error.code, error.data) == (not_found(client), {"uri": f"vidgo://{kind}/{task_id}x"})
         assert error.message == (
             f"Resource not found. No task {task_id}x belongs to this key. The nearest known task_id is {task_id}. "
-            f"Call get_task with task_id {task_id}."
+            f"If that task was meant, repeat this call with task_id {task_id}."
         )
 
 
-async def test_what_was_asked_for_is_told_only_to_whoever_asked() -> None:
+async def test_a_prompt_is_shown_only_to_the_caller_who_sent_it() -> None:
     """Vidgo shows a task to everybody who has the key; its prompt is in the journal, under the caller's name."""
     async with World(seconds=5) as world:
         task_id = await world.pending(caller="ann")
@@ -395,10 +434,10 @@ async def test_what_was_asked_for_is_told_only_to_whoever_asked() -> None:
             assert "prompt" not in await data_of(client, f"vidgo://tasks/{task_id}")
 
 
-async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_says_why(era: str) -> None:
+async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_says_why() -> None:
     async with (
         World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service), mode=era) as client,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
     ):
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         await anyio.sleep(DAY)
@@ -408,8 +447,11 @@ async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_s
             assert why in error.message
 
 
-async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task(era: str) -> None:
-    async with World(seconds=60) as world, Client(build_server(world.service), mode=era) as client:
+async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task() -> None:
+    async with (
+        World(seconds=60) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         error = await refused(client, f"vidgo://images/{await world.pending()}")
         assert error.code == INTERNAL
         assert "has no picture yet" in error.message
@@ -418,7 +460,10 @@ async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task(era: s
 
 async def test_a_bug_reaches_the_log_and_not_the_client(era: str, caplog: pytest.LogCaptureFixture) -> None:
     broken = Unreadable(RuntimeError("/secret/path"))
-    async with World(journal=broken) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(journal=broken) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         with caplog.at_level(logging.ERROR), pytest.raises(MCPError) as caught:
             await client.list_resources()
         assert caught.value.error.code == INTERNAL
@@ -441,8 +486,11 @@ def tables(page: str) -> list[list[list[str]]]:
     return [table for table in found if table]
 
 
-async def test_the_page_of_prices_needs_neither_key_nor_network(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+async def test_the_page_of_prices_needs_neither_key_nor_network() -> None:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
+    ):
         page = await text_of(client, "vidgo://pricing")
         assert page == price_page()
         assert page.isascii()

@@ -17,10 +17,9 @@ from mcp.shared.exceptions import MCPError
 from tests.conftest import World
 from tests.server.conftest import ERAS
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.server import build_server
-from vidgo_mcp.server.build import instructions
+from vidgo_mcp.server.build import build_server, instructions
 from vidgo_mcp.server.http import http_app
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 SNAPSHOT = Path(__file__).with_name("tools_list.json")
 KB = 1024
@@ -65,8 +64,8 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def posting() -> AsyncGenerator[httpx.AsyncClient]:
     # The longer words are those of a server that reads files.
-    async with World(key=None, disk=Disk(Folders(()))) as world:
-        app = http_app(build_server(world.service))
+    async with World(key=None, files=LocalFiles(Folders(()))) as world:
+        app = http_app(build_server(world.service, principal_of=lambda ctx: world.principal()))
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
@@ -240,7 +239,10 @@ def test_the_instructions_are_short_and_begin_with_the_essentials(reads_files: b
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_what_the_server_says_of_itself(era: str) -> None:
-    async with World(key=None) as world, Client(build_server(world.service), mode=era) as client:
+    async with (
+        World(key=None) as world,
+        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+    ):
         assert client.instructions == instructions(reads_files=False)
         assert client.server_info is not None
         assert client.server_info.name == "vidgo-mcp"
@@ -249,8 +251,11 @@ async def test_what_the_server_says_of_itself(era: str) -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> None:
-    for disk, promised in ((Disk(Folders(())), True), (Disk(), False)):
-        async with World(key=None, disk=disk) as world, Client(build_server(world.service), mode=era) as client:
+    for disk, promised in ((LocalFiles(Folders(())), True), (LocalFiles(), False)):
+        async with (
+            World(key=None, files=disk) as world,
+            Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
+        ):
             [edit] = [tool for tool in (await client.list_tools()).tools if tool.name == "edit_image"]
             references = edit.input_schema["properties"]["image_urls"]["description"]
             [_, brief] = (await client.list_prompts()).prompts
@@ -270,7 +275,7 @@ async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> 
 async def test_the_operators_waiting_time_is_the_default_that_is_listed() -> None:
     async with World(key=None) as world:
         world.service.default_wait = 25
-        async with Client(build_server(world.service)) as client:
+        async with Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
             for tool in (await client.list_tools()).tools:
                 wait = tool.input_schema["properties"].get("wait_seconds")
                 if wait is not None:

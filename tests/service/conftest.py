@@ -1,14 +1,38 @@
-"""The service is tested on a virtual clock."""
+"""The service is tested on a virtual clock, with pictures in a folder of the person's."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import virtual_backend
+from tests.service.pictures import png
+from vidgo_mcp.files.reader import Folders
+from vidgo_mcp.service import LocalFiles
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return virtual_backend()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    return pictures
+
+
+@pytest.fixture
+def cat(folder: Path) -> Path:
+    path = folder / "cat.png"
+    path.write_bytes(png())
+    return path
+
+
+@pytest.fixture
+def disk(folder: Path) -> LocalFiles:
+    """Read references from the folder; save nothing."""
+    return LocalFiles(Folders((folder,)))

@@ -19,24 +19,25 @@ from vidgo_mcp.journal import Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, create_app
-from vidgo_mcp.service import Limits, Service, account_of, workshop
-from vidgo_mcp.service.identity import owner_of
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
+from vidgo_mcp.service import Limits, Principal, Runtime, Service, account_of, service
+from vidgo_mcp.service.waiting import Deadline, ProgressReporter
 
-OWNER = owner_of(account_of(SANDBOX_KEY, BASE), "")
+ACCOUNT = account_of(SANDBOX_KEY, BASE)
+OWNER = Principal(ACCOUNT).owner
 PATIENCE = 30.0
 
 
 def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let services resume at once, and read tasks often: when they read is tested on the virtual clock."""
-    monkeypatch.setattr(workshop, "RESUME_PAUSE", 0.0)
+    monkeypatch.setattr(service, "RESUME_PAUSE", 0.0)
     monkeypatch.setattr(polling, "CLOSEST_READS", 0.0)
     monkeypatch.setattr(polling.Plan, "next_read", lambda plan, elapsed, progress=None: elapsed + 0.02)
 
 
 def quick_sandbox(*faults: str, seconds: float = 0.0) -> Sandbox:
     """Return a sandbox whose tasks take next to no time."""
-    return Sandbox(seconds=(seconds, seconds), faults=faults, inline_render=True, strict=True)
+    return Sandbox(seconds=(seconds, seconds), faults=faults, options=VendorOptions(inline_render=True, strict=True))
 
 
 def moved(sandbox: Sandbox) -> list[tuple[str, int]]:
@@ -67,7 +68,7 @@ class Process:
     Args:
         sandbox: Vidgo.
         path: the shared file.
-        name: the holder of what it reserves.
+        name: of the process, in the journal.
         later: seconds by which its time of day is ahead, as if it had been started then.
         dead: the names of processes that provably ended.
         limits: what the operator allows.
@@ -86,23 +87,25 @@ class Process:
         journal: Journal | None = None,
     ) -> None:
         self.wire = Noted(sandbox)
-        self.journal = journal or SqliteJournal(path, now=lambda: time.time() + later)
+        self.journal = journal or SqliteJournal(
+            path,
+            now=lambda: time.time() + later,
+            monotonic=lambda: time.monotonic() + later,
+            is_process_dead=lambda process: process in dead,
+        )
+        self.principal = Principal(ACCOUNT, limits=limits or Limits())
         self.service = Service(
             journal=self.journal,
-            connect=self._connect,
-            account=account_of(SANDBOX_KEY, BASE),
-            limits=limits,
-            holder=name,
-            gone=lambda holder: holder in dead,
-            now=lambda: time.time() + later,
-            draw=lambda: 0.0,
+            connect=lambda account: self._connect(),
+            runtime=Runtime(name, lambda: time.time() + later, lambda: 0.0),
+            account=ACCOUNT,
         )
 
     @asynccontextmanager
     async def _connect(self) -> AsyncGenerator[VidgoClient]:
         timeouts = Timeouts(submit=0.5)
         async with VidgoClient(
-            SANDBOX_KEY, base_url=BASE, transport=self.wire, timeouts=timeouts, draw=lambda: 0.0
+            SANDBOX_KEY, base_url=BASE, transport=self.wire, timeouts=timeouts, random=lambda: 0.0
         ) as client:
             yield client
 
@@ -119,15 +122,19 @@ class Process:
         """Start a picture, by default a fox, and come back with its task id."""
         given = GenerateArguments.model_validate({"prompt": "a fox", "wait_seconds": 0, **arguments})
         with anyio.fail_after(PATIENCE):
-            return await self.service.make(given)
+            return await self.service.make(self.principal, given)
 
     async def finished(self, **arguments: Any) -> TaskResult:
         """Make a picture that takes no time; return what the call that paid, or found it, said."""
         made = await self.make(**arguments)
         assert made.task_id is not None
         if made.outcome == "pending":
-            assert (await self.service.task(made.task_id, wait_seconds=PATIENCE)).outcome == "finished"
+            assert (await self.task(made.task_id)).outcome == "finished"
         return made
+
+    async def task(self, task_id: str, *, wait_seconds: float = PATIENCE) -> TaskResult:
+        """Return a task, waiting for its end."""
+        return await self.service.tasks(self.principal).get(task_id, Deadline(wait_seconds), ProgressReporter())
 
     def submits(self) -> int:
         """Return how many submits were posted."""

@@ -52,11 +52,9 @@ def generate_refused(**arguments: Any) -> InvalidRequestError:
 
 
 def corrected(error: InvalidRequestError) -> dict[str, Any]:
-    """Return the corrected call in the next step of a refusal."""
-    _, _, rest = error.next_step.partition("call that works: " if "that works" in error.next_step else "valid call: ")
-    call, _ = json.JSONDecoder().raw_decode(rest)
-    assert isinstance(call, dict)
-    return call
+    """Return the corrected call of a refusal."""
+    assert error.facts.example is not None
+    return dict(error.facts.example)
 
 
 def assert_helpful(model: type[Arguments], error: InvalidRequestError) -> None:
@@ -71,20 +69,18 @@ def assert_helpful(model: type[Arguments], error: InvalidRequestError) -> None:
     assert not FOREIGN_WORDS.search(error.message), error.message
     invisible = {unicodedata.category(c) for c in error.message if c != "\n"} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert not invisible, ascii(error.message)
-    (error.message + error.next_step + (error.field or "")).encode()
+    example = json.dumps(corrected(error), ensure_ascii=False)
+    (error.message + example + (error.field or "")).encode()
     assert len(error.message) < 1000 * len(error.faults)
-    assert len(error.next_step) < 1200
+    assert len(example) < 1000
+    assert error.remedy == "correct_arguments"
 
     accepted = read_arguments(model, corrected(error))
-    stated = re.search(r"\(costs (\d+) credits a picture", error.next_step)
     if not isinstance(accepted, Picture):
-        assert stated is None
+        assert (error.facts.price, error.facts.limit) == (None, None)
         return
-    assert stated, error.next_step
-    price = quote(parse_size(accepted.size), accepted.resolution, accepted.quality).credits
-    assert int(stated[1]) == price
-    limit = accepted.max_credits if isinstance(accepted, GenerateArguments) else None
-    assert ("A call that works" in error.next_step) is (limit is None or limit >= price)
+    assert error.facts.price == quote(parse_size(accepted.size), accepted.resolution, accepted.quality).credits
+    assert error.facts.limit == (accepted.max_credits if isinstance(accepted, GenerateArguments) else None)
 
 
 def test_good_arguments_come_back_folded() -> None:
@@ -237,7 +233,7 @@ def test_a_count_of_pictures_to_price_is_called_count() -> None:
 def test_a_password_in_a_reference_is_not_repeated() -> None:
     error = refused(EditArguments, prompt="a fox", image_urls=["https://me:hunter2@example.com/a.png"])
 
-    assert "hunter2" not in f"{error.message} {error.next_step}"
+    assert "hunter2" not in f"{error.message} {error.facts}"
 
 
 def test_a_tool_without_arguments_says_so() -> None:
@@ -271,14 +267,14 @@ def test_a_name_that_no_json_can_carry_is_refused_like_any_other_fault() -> None
     assert_helpful(GenerateArguments, generate_refused(**{"\ud800": 1}))
 
 
-def test_a_size_without_price_is_answered_with_both_ways_out_and_the_cheaper_one_is_shown() -> None:
+def test_a_size_without_price_is_answered_with_both_ways_out_the_cheaper_one_shown() -> None:
     error = generate_refused(size="1920x1080")
 
     assert error.message == (
         "1920x1080: 1080 is not a multiple of 16. Instead: 16:9 costs 2; 1920x1088 with resolution 2K costs 4 credits."
     )
     assert corrected(error) == {"prompt": "a fox", "size": "16:9"}
-    assert error.next_step.endswith("(costs 2 credits a picture)")
+    assert error.facts.price == 2
 
 
 def test_the_corrected_call_keeps_what_was_right() -> None:
@@ -302,18 +298,17 @@ def test_the_corrected_call_stays_within_max_credits_where_that_can_be() -> None
     assert_helpful(GenerateArguments, error)
 
 
-def test_a_corrected_call_above_max_credits_is_not_said_to_work() -> None:
+def test_a_corrected_call_above_max_credits_is_told_with_that_limit() -> None:
     error = generate_refused(size="1920x1080", quality="high", max_credits=3)
 
-    assert "A call that works" not in error.next_step
-    assert "max_credits 3 refuses that" in error.next_step
+    assert (error.facts.limit, error.facts.price) == (3, 12)
     assert_helpful(GenerateArguments, error)
 
 
 def test_long_values_are_not_echoed() -> None:
     error = refused(EditArguments, prompt="x" * 3000, image_urls="data:image/png;base64," + "A" * 100_000, n=1)
 
-    assert len(error.next_step) < 300
+    assert len(str(error.facts.example)) < 200
     assert_helpful(EditArguments, error)
 
 

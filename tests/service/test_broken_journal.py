@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
-from tests.conftest import World, virtual_now
-from vidgo_mcp.errors import InternalError, NotFoundError, OutcomeUnknownError
-from vidgo_mcp.journal import Entry, MemoryJournal
+from tests.conftest import Telling, VirtualJournal, World
+from vidgo_mcp.errors import InternalError, JournalError, NotFoundError, OutcomeUnknownError
+from vidgo_mcp.journal import Entry
+from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.service import Budget, Limits
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
 
 
-class Full(MemoryJournal):
+class Unreadable(VirtualJournal):
+    """Cannot be read at times, as a file that another program has locked."""
+
+    locked = False
+
+    async def _step(self, *args: Any, **how: Any) -> Any:
+        if self.locked:
+            raise JournalError("The journal is locked.")
+        return await super()._step(*args, **how)
+
+
+class Full(VirtualJournal):
     """Fails at one step, as often as it is told."""
 
     def __init__(self, step: str, times: int = 1) -> None:
-        super().__init__(virtual_now)
-        self._step = step
+        super().__init__()
+        self._failing = step
         self._times = times
 
     def _fail(self, step: str) -> None:
-        if step == self._step and self._times > 0:
+        if step == self._failing and self._times > 0:
             self._times -= 1
             raise OSError(28, "No space left on device")
 
@@ -49,16 +64,15 @@ class Full(MemoryJournal):
         return await super().record(entry_id, task, empty=empty)
 
 
-async def test_a_task_that_cannot_be_recorded_is_handed_to_the_caller_and_not_paid_for_again() -> None:
+async def test_a_task_that_cannot_be_recorded_is_handed_to_the_caller_and_paid_once() -> None:
     async with World(journal=Full("bind", times=4)) as world:
         with pytest.raises(InternalError) as caught:
             await world.make()
-        assert caught.value.money == "accepted"
+        assert (caught.value.money, caught.value.remedy) == ("accepted", "wait_for_task")
         assert [caught.value.task_id] == list(world.sandbox.tasks)
-        assert "get_task" in caught.value.next_step
         with pytest.raises(OutcomeUnknownError):
             await world.make()
-        found = await world.service.task(caught.value.task_id or "")
+        found = await world.task(caught.value.task_id or "")
         assert found.outcome == "finished"
         assert (await world.finished(prompt="a hare")).credits_charged == LOW
         assert world.movements() == [("charge", LOW)] * 2
@@ -101,15 +115,60 @@ async def test_a_reading_that_cannot_be_recorded_is_read_again_by_the_next_look(
         other = await world.finished(prompt="a hare", variation=2)
         assert other.credits_charged == LOW
         await anyio.sleep(5)
-        assert (await world.service.task(made.task_id, wait_seconds=60)).outcome == "finished"
+        assert (await world.task(made.task_id, wait_seconds=60)).outcome == "finished"
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_a_given_up_reference_whose_release_fails_says_why_and_keeps_nobody_waiting() -> None:
-    async with World(journal=Full("release"), seconds=5) as world:
-        with pytest.raises(NotFoundError):
-            await world.make(image_urls=["task:nobody-has-this"])
-        assert world.submits() == []
-        assert (await world.finished(prompt="a hare")).credits_charged == LOW
-        left = anyio.current_time()
-    assert anyio.current_time() == left
+async def test_a_journal_that_is_locked_meanwhile_hides_no_picture_that_is_paid_for() -> None:
+    journal = Unreadable()
+    async with World(journal=journal, seconds=20) as world, anyio.create_task_group() as tasks:
+
+        async def lock() -> None:
+            await anyio.sleep(10)
+            journal.locked = True
+
+        tasks.start_soon(lock)
+        made = await world.finished()
+        assert (made.credits_charged, made.notes) == (LOW, ["The journal is locked."])
+        found = await world.task(made.task_id or "")
+        assert (found.outcome, found.image_urls, found.credits) == ("finished", made.image_urls, None)
+        with pytest.raises(NotFoundError, match="No task nobodys-task belongs to this key") as caught:
+            await world.task("nobodys-task")
+        assert caught.value.remedy == "list_tasks"
+        with pytest.raises(JournalError):
+            await world.make(prompt="a hare")
+        journal.locked = False
+        assert (await world.finished()).task_id == made.task_id
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_price_is_told_without_the_budget_that_cannot_be_read() -> None:
+    journal = Unreadable()
+    async with World(journal=journal, limits=Limits(Budget(per_day=10, mode="enforce"))) as world:
+        assert (await world.service.estimate(world.principal(), EstimateArguments())).budget_left == 10
+        journal.locked = True
+        estimate = await world.service.estimate(world.principal(), EstimateArguments())
+        assert (estimate.credits, estimate.budget_left) == (LOW, None)
+
+
+async def test_a_locked_journal_does_not_tell_a_joining_process_that_nothing_was_spent() -> None:
+    journal = Unreadable()
+    async with World(journal=journal, faults=["submit:slow=60"]) as first, anyio.create_task_group() as tasks:
+        tasks.start_soon(first.finished)
+        await anyio.sleep(1)
+        async with World(sandbox=first.sandbox, journal=journal, process="another") as second:
+            telling = Telling()
+
+            async def lock() -> None:
+                await anyio.sleep(5)
+                journal.locked = True
+                await anyio.sleep(20)
+                journal.locked = False
+
+            tasks.start_soon(lock)
+            joined = await second.make(wait_seconds=20, progress=telling)
+        assert (joined.outcome, joined.task_id, joined.credits_charged) == ("pending", None, 0)
+        assert telling.messages[0] == "another process of yours is submitting it"
+        assert "Another process of yours is submitting it." in (joined.notes or ())
+        assert second.submits() == []
+    assert first.movements() == [("charge", LOW)]

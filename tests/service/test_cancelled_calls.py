@@ -1,4 +1,4 @@
-"""A cancelled call stops waiting, never the bookkeeping; a service that is left lets its submits land."""
+"""A cancelled call stops waiting, never the bookkeeping; a service that stops lets what it has sent be answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import World, news
 from vidgo_mcp.errors import OutcomeUnknownError, UnavailableError, VidgoError
-from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.models.results import TaskResult
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +57,7 @@ async def test_a_call_cancelled_at_any_await_never_pays_twice_and_never_forgets(
         await anyio.sleep(30)
         charged = world.movements()
         assert charged in ([], [("charge", LOW)])
-        listed = (await world.journal.newest(world.service._workshop.owner(""), 10)) if charged else []
+        listed = (await world.journal.newest(world.principal().owner, 10)) if charged else []
         assert [entry.state for entry in listed] == ["finished"] * len(charged)
         made = await world.finished()
         assert made.reused == bool(charged)
@@ -75,7 +74,7 @@ async def test_a_picture_is_announced_in_every_answer_until_somebody_has_it() ->
             assert other.notes is not None
             assert f"{unseen} ('a fox')" in other.notes[0]
         assert not news(await world.finished(prompt="somebody else's", caller="bob"))
-        looked = await world.service.task(unseen)
+        looked = await world.task(unseen)
         assert not news(looked)
         assert not news(await world.finished(prompt="a horse"))
 
@@ -112,7 +111,7 @@ async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others
 
         tasks.start_soon(call)
         await anyio.sleep(20)
-        [entry] = await world.journal.undelivered(world.service._workshop.owner(""))
+        [entry] = await world.journal.undelivered(world.principal().owner)
         assert (entry.state, results) == ("finished", [])
         assert not news(await world.finished(prompt="a hare"))
         await anyio.sleep(60)
@@ -121,32 +120,21 @@ async def test_a_picture_that_a_living_call_waits_for_is_not_announced_to_others
 
 
 async def test_a_picture_that_could_not_be_looked_at_is_still_announced() -> None:
-    async with World(seconds=5, faults=["file:error_500"]) as world:
+    async with World(seconds=5, faults=["file:refuse=500"]) as world:
         task_id = await world.pending()
         await anyio.sleep(30)
         with pytest.raises(UnavailableError):
-            await world.service.view(ViewArguments(task_id=task_id))
+            await world.tasks().view(task_id, 768)
         other = await world.finished(prompt="a hare")
         assert other.notes is not None
         assert task_id in other.notes[0]
 
 
-async def test_leaving_lets_a_submit_under_way_get_its_answer() -> None:
-    async with World(faults=["submit:slow=9"]) as world:
-        await cancelled_at(world, 1)
-        left = anyio.current_time()
-    assert anyio.current_time() - left == 8
-    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
-        found = await next_process.finished()
-        assert (found.reused, found.credits_charged) == (True, 0)
-        assert world.movements() == [("charge", LOW)]
-
-
-async def test_a_process_that_is_stopped_from_outside_still_lets_its_submit_land() -> None:
-    with anyio.move_on_after(1) as scope:
+@pytest.mark.parametrize("stopped_from_outside", [False, True])
+async def test_stopping_lets_a_submit_under_way_get_its_answer(stopped_from_outside: bool) -> None:
+    with anyio.move_on_after(1 if stopped_from_outside else 100):
         async with World(faults=["submit:slow=9"]) as world:
-            await world.make()
-    assert scope.cancelled_caught
+            await cancelled_at(world, 1)
     assert anyio.current_time() == 9
     async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
         found = await next_process.finished()
@@ -154,110 +142,43 @@ async def test_a_process_that_is_stopped_from_outside_still_lets_its_submit_land
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_leaving_gives_up_on_a_hanging_submit_after_ten_seconds_and_it_is_unknown() -> None:
-    async with World(faults=["submit:hang"]) as world:
-        await cancelled_at(world, 1)
-        left = anyio.current_time()
-    assert anyio.current_time() - left == 10
+async def test_stopping_gives_up_on_a_hanging_submit_after_ten_seconds() -> None:
+    errors: list[VidgoError] = []
+
+    async def call() -> None:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await world.make()
+        errors.append(caught.value)
+
+    async with anyio.create_task_group() as tasks, World(faults=["submit:hang"]) as world:
+        tasks.start_soon(call)
+        await anyio.sleep(1)
+    assert anyio.current_time() == 11
     async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
         [listed] = (await next_process.listed()).tasks
         assert listed.outcome == "unknown"
         with pytest.raises(OutcomeUnknownError) as caught:
             await next_process.make()
+        assert [error.money for error in (*errors, caught.value)] == ["unknown"] * 2
         assert "stopped before Vidgo answered" in caught.value.message
         assert next_process.submits() == []
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_a_call_that_still_waits_when_the_service_gives_up_is_told() -> None:
-    errors: list[VidgoError] = []
-    async with anyio.create_task_group() as tasks, World(faults=["submit:hang"]) as world:
-
-        async def call() -> None:
-            with pytest.raises(OutcomeUnknownError) as caught:
-                await world.make()
-            errors.append(caught.value)
-
-        tasks.start_soon(call)
-        await anyio.sleep(1)
-    assert [error.money for error in errors] == ["unknown"]
-
-
-async def test_leaving_while_a_refused_submit_waits_to_be_sent_again_releases_it() -> None:
-    async with World(faults=["submit:rate_limited=19"]) as world:
-        await cancelled_at(world, 1)
-    assert anyio.current_time() == 11
-    assert world.movements() == []
-    world.sandbox.clear_faults()
-    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
-        assert (await next_process.listed()).tasks == []
-        assert (await next_process.finished()).credits_charged == LOW
-
-
-@pytest.mark.parametrize("cancelled", [True, False])
-async def test_leaving_while_a_call_still_waits_for_its_reference_sends_nothing(cancelled: bool) -> None:
+async def test_stopping_while_a_call_waits_for_its_reference_sends_nothing() -> None:
     async with anyio.create_task_group() as tasks, World(faults=["task:stuck"]) as world:
         task_id = await world.pending()
 
         async def call() -> None:
-            with pytest.raises(VidgoError) if not cancelled else anyio.CancelScope():
+            with pytest.raises(UnavailableError) as caught:
                 await world.make(image_urls=[f"task:{task_id}"])
+            assert (caught.value.money, caught.value.remedy) == ("nothing_spent", "wait_for_reference")
 
         tasks.start_soon(call)
         await anyio.sleep(5)
-        if cancelled:
-            tasks.cancel_scope.cancel()
-    assert anyio.current_time() <= 30 if cancelled else anyio.current_time() <= 700
     assert world.movements() == [("charge", LOW)]
     async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
         assert [task.task_id for task in (await next_process.listed()).tasks] == [task_id]
-
-
-async def test_a_call_whose_reference_comes_while_the_service_is_left_sends_nothing() -> None:
-    errors: list[VidgoError] = []
-    async with anyio.create_task_group() as tasks, World(seconds=6) as world:
-        reference = await world.pending()
-
-        async def call() -> None:
-            with pytest.raises(UnavailableError) as caught:
-                await world.make(image_urls=[f"task:{reference}"])
-            errors.append(caught.value)
-
-        tasks.start_soon(call)
-        world.sandbox.add_fault("submit:hang")
-        with anyio.move_on_after(1):
-            await world.make(prompt="a hare")
-        assert errors == []
-    assert anyio.current_time() == 11
-    assert [error.money for error in errors] == ["nothing_spent"]
-    assert len(world.submits()) == 2
-    assert world.movements() == [("charge", LOW)] * 2
-    async with World(journal=world.journal, sandbox=world.sandbox) as next_process:
-        assert [task.outcome for task in (await next_process.listed()).tasks] == ["unknown", "finished"]
-
-
-async def test_a_joined_call_takes_over_when_the_first_is_cancelled_before_it_was_sent() -> None:
-    async with World() as world:
-        reference = await world.pending(prompt="a hare")
-        results: list[TaskResult] = []
-        first = anyio.CancelScope()
-
-        async def doomed() -> None:
-            with first:
-                await world.make(image_urls=[f"task:{reference}"])
-
-        async def call() -> None:
-            results.append(await world.make(image_urls=[f"task:{reference}"]))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(doomed)
-            await anyio.sleep(1)
-            tasks.start_soon(call)
-            await anyio.sleep(1)
-            first.cancel()
-        [result] = results
-        assert (result.outcome, result.reused, result.credits_charged) == ("finished", False, LOW)
-        assert world.movements() == [("charge", LOW)] * 2
 
 
 async def test_an_error_inside_the_service_stays_itself() -> None:

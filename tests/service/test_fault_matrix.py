@@ -1,67 +1,36 @@
-"""Every fault beside the submit x first call, repeated call, raised variation x both keepers: no credit astray."""
+"""Every fault beside the submit, on a first call, its repeat and a raised variation: no credit goes astray."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
-import anyio.lowlevel
 import pytest
 
-from tests.conftest import World, virtual_now
-from vidgo_mcp.errors import JournalError, Money, VidgoError
+from tests.conftest import World
+from tests.service.pictures import inline, png
+from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal, MemoryJournal
-from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 # httpx's generators are left half-read when an answer is too large; only trio minds.
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
-
-T = TypeVar("T")
 
 LOW = 2
 # Without a socket nothing ends a hanging answer but its own time.
 TIMED = {"hang": "hang=25", "hang_before": "hang_before=25", "slow": "slow=3"}
 HARMLESS = {"slow"}
 HARMLESS_TO_A_PICTURE = {"huge"}
-PICTURE = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
-)
-
-
-class InlineSqliteJournal(SqliteJournal):
-    """SQLite on the virtual clock: its steps run in the loop, because a thread would let the clock jump ahead."""
-
-    async def _step(
-        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
-    ) -> T:
-        await anyio.lowlevel.checkpoint()
-        try:
-            return self._transact(step)
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(str(error), money=money, task_id=task_id) from None
 
 
 def faults_of(endpoint: str) -> list[str]:
     return [TIMED.get(name, name) for name, endpoints in FAULT_ENDPOINTS.items() if endpoint in endpoints]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
-    if request.param == "memory":
-        return MemoryJournal(virtual_now)
-    return InlineSqliteJournal(tmp_path / "journal.db", now=virtual_now)
-
-
 @pytest.mark.parametrize("fault", faults_of("status"))
-async def test_what_hinders_status_reads_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    async with World(journal=journal, faults=[f"status:{fault}"], seconds=5) as world:
+async def test_what_hinders_status_reads_never_costs_a_credit(fault: str) -> None:
+    async with World(faults=[f"status:{fault}"], seconds=5) as world:
         first = await world.make(wait_seconds=30)
         assert first.outcome == ("finished" if fault.partition("=")[0] in HARMLESS else "pending")
         assert world.movements() == [("charge", LOW)]
@@ -78,13 +47,13 @@ async def test_what_hinders_status_reads_never_costs_a_credit(journal: Journal, 
 
 
 @pytest.mark.parametrize("fault", faults_of("balance"))
-async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    async with World(journal=journal, faults=[f"balance:{fault}"], seconds=5) as world:
+async def test_what_hinders_the_balance_never_costs_a_credit(fault: str) -> None:
+    async with World(faults=[f"balance:{fault}"], seconds=5) as world:
         if fault.partition("=")[0] in HARMLESS:
-            await world.service.balance()
+            await world.service.balance(world.principal())
         else:
             with pytest.raises(VidgoError) as caught:
-                await world.service.balance()
+                await world.service.balance(world.principal())
             assert caught.value.money == "nothing_spent"
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
@@ -92,28 +61,28 @@ async def test_what_hinders_the_balance_never_costs_a_credit(journal: Journal, f
 
 
 @pytest.mark.parametrize("fault", faults_of("upload"))
-async def test_what_hinders_an_upload_never_costs_a_credit(journal: Journal, fault: str) -> None:
-    async with World(journal=journal, faults=[f"upload:{fault}"], seconds=5) as world:
+async def test_what_hinders_an_upload_never_costs_a_credit(fault: str) -> None:
+    async with World(faults=[f"upload:{fault}"], seconds=5) as world:
         for _ in range(2):
             if fault.partition("=")[0] in HARMLESS:
-                assert (await world.finished(image_urls=[PICTURE])).model == "gpt-image-2-edit"
+                assert (await world.finished(image_urls=[inline(png())])).model == "gpt-image-2-edit"
                 continue
             with pytest.raises(VidgoError) as caught:
-                await world.make(image_urls=[PICTURE])
+                await world.make(image_urls=[inline(png())])
             assert (caught.value.money, caught.value.field) == ("nothing_spent", "image_urls")
             assert (world.movements(), (await world.listed()).tasks) == ([], [])
         world.sandbox.clear_faults()
-        await world.finished(image_urls=[PICTURE])
-        repeat, raised = [await world.finished(image_urls=[PICTURE], variation=number) for number in (1, 2)]
+        await world.finished(image_urls=[inline(png())])
+        repeat, raised = [await world.finished(image_urls=[inline(png())], variation=number) for number in (1, 2)]
         assert [repeat.credits_charged, raised.credits_charged] == [0, LOW]
         assert world.movements() == [("charge", LOW)] * 2
 
 
 @pytest.mark.parametrize("fault", faults_of("file"))
-async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tmp_path: Path, fault: str) -> None:
+async def test_what_hinders_a_download_never_costs_a_credit(tmp_path: Path, fault: str) -> None:
     save_dir = tmp_path / "vidgo"
-    disk = Disk(Folders((save_dir,)), save_dir)
-    async with World(journal=journal, disk=disk, faults=[f"file:{fault}"], seconds=5) as world:
+    disk = LocalFiles(Folders((save_dir,)), save_dir)
+    async with World(files=disk, faults=[f"file:{fault}"], seconds=5) as world:
         first, repeat, raised = await world.finished(), await world.finished(), await world.finished(variation=2)
         assert [first.credits_charged, repeat.credits_charged, raised.credits_charged] == [LOW, 0, LOW]
         works = fault.partition("=")[0] in HARMLESS | HARMLESS_TO_A_PICTURE
@@ -122,6 +91,6 @@ async def test_what_hinders_a_download_never_costs_a_credit(journal: Journal, tm
         await anyio.sleep(3600)
         for made in (first, raised):
             assert made.task_id is not None
-            assert (await world.service.task(made.task_id)).saved_paths
+            assert (await world.task(made.task_id)).saved_paths
         assert len(list(save_dir.iterdir())) == 2
         assert world.movements() == [("charge", LOW)] * 2

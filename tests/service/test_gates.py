@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import World, news
 from vidgo_mcp.errors import AuthenticationError, BudgetError, InvalidRequestError
-from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
+from vidgo_mcp.models.requests import EstimateArguments
 
 pytestmark = pytest.mark.anyio
 
@@ -33,8 +33,7 @@ async def test_a_price_above_max_credits_is_refused_before_anything_is_sent(
         error = refused.value
         assert (error.category, error.money, error.field) == ("budget", "nothing_spent", "max_credits")
         assert f"costs {price} credits" in error.message
-        assert f"max_credits to {price}" in error.next_step
-        assert ("quality low at 1K costs 2" in error.next_step) == (price > 2)
+        assert (error.remedy, error.facts.price, error.facts.limit) == ("raise_max_credits", price, limit)
         assert (world.wire.seen, world.opened) == ([], 0)
         assert (await world.listed()).tasks == []
         assert (await world.finished(**arguments, max_credits=price)).credits_charged == price
@@ -46,43 +45,36 @@ async def test_a_picture_that_is_being_made_for_somebody_passes_max_credits_zero
         assert (await world.finished(max_credits=0)).task_id == task_id
 
 
-async def test_a_bad_argument_is_found_before_the_missing_key() -> None:
-    async with World(key=None) as world:
-        with pytest.raises(InvalidRequestError):
-            await world.make(image_urls=["/home/me/cat.png"])
-        with pytest.raises(InvalidRequestError) as refused:
-            await world.service.make(GenerateArguments(prompt="a fox", size="1024x1024"))
-        assert refused.value.field == "resolution"
-
-
 async def test_without_a_key_prices_are_told_and_everything_else_says_what_to_set() -> None:
     async with World(key=None) as world:
         estimate = await world.service.estimate(
-            EstimateArguments(size="16:9", resolution="4K", quality="high", count=3)
+            world.principal(), EstimateArguments(size="16:9", resolution="4K", quality="high", count=3)
         )
         assert (estimate.credits, estimate.total_credits, estimate.tier) == (48, 144, "4K")
         for call in (
             world.make(),
-            world.service.task("task-1"),
-            world.service.tasks(GetTaskArguments()),
-            world.service.balance(),
-            world.service.view(ViewArguments(task_id="task-1")),
+            world.task("task-1"),
+            world.listed(),
+            world.service.balance(world.principal()),
+            world.service.spending(world.principal()),
         ):
             with pytest.raises(AuthenticationError) as refused:
                 await call
-            assert (refused.value.category, refused.value.money) == ("authentication", "nothing_spent")
+            assert (refused.value.money, refused.value.remedy) == ("nothing_spent", "set_key")
             assert "VIDGO_API_KEY" in refused.value.message
-        world.service.warm_up()
+        with pytest.raises(AuthenticationError):
+            world.tasks()
+        world.service.warm_up(world.principal())
         assert (world.opened, world.wire.seen) == (0, [])
 
 
 async def test_an_estimate_says_which_rule_decided_and_what_to_ask_instead() -> None:
     async with World(key=None) as world:
-        estimate = await world.service.estimate(EstimateArguments(size="1:1", resolution="4K"))
+        estimate = await world.service.estimate(world.principal(), EstimateArguments(size="1:1", resolution="4K"))
         assert (estimate.credits, estimate.tier) == (4, "2K")
         assert estimate.notes == ["4K is billed as 2K at 1:1; ask 2K for the same picture"]
         with pytest.raises(InvalidRequestError):
-            await world.service.estimate(EstimateArguments(size="1024x1024"))
+            await world.service.estimate(world.principal(), EstimateArguments(size="1024x1024"))
         assert world.opened == 0
 
 

@@ -1,4 +1,4 @@
-"""A finished picture finds its home on disk: once, whoever sees it finish, and without ever costing a result."""
+"""A finished picture is saved once, whoever sees it finish, and a failure to save never costs a result."""
 
 from __future__ import annotations
 
@@ -12,24 +12,19 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import DAY, World, at_once, news, virtual_now
+from tests.conftest import DAY, VirtualJournal, World, at_once, news
+from tests.service.pictures import inline, png
 from vidgo_mcp.errors import JournalError, NotFoundError, UnavailableError
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, MemoryJournal
-from vidgo_mcp.models.requests import ViewArguments
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import Disk, Service, account_of, workshop
+from vidgo_mcp.service import LocalFiles
 from vidgo_mcp.service.local_files import existing
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-INLINE = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 
 
 @pytest.fixture
@@ -38,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def disk(folder: Path) -> Disk:
-    return Disk(Folders((folder,)), folder)
+def disk(folder: Path) -> LocalFiles:
+    return LocalFiles(Folders((folder,)), folder)
 
 
 def downloads(world: World) -> int:
@@ -51,70 +46,58 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-async def test_a_finished_picture_is_saved_and_its_path_is_told(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_finished_picture_is_saved_and_its_path_is_told(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished(prompt="a lighthouse at dawn")
         [saved] = files(folder)
         assert made.saved_paths == [str(saved)]
         assert (saved.suffix, "a-lighthouse-at-dawn" in saved.name) == (".png", True)
-        assert "where the picture is saved" in (made.next_step or "")
+        assert made.remedy == "show_picture"
         with Image.open(saved) as picture:
             picture.load()
             text = getattr(picture, "text", {})
         assert text["Description"] == "a lighthouse at dawn"
         assert made.task_id in text.values()
         listed = (await world.listed()).tasks[0]
-        assert (listed.saved_paths, (await world.service.peek_task(made.task_id or "")).saved_paths) == (
+        assert (listed.saved_paths, (await world.tasks().peek_task(made.task_id or "")).saved_paths) == (
             made.saved_paths,
             made.saved_paths,
         )
 
 
 async def test_the_facts_are_left_out_where_they_are_not_wanted(folder: Path) -> None:
-    async with World(disk=Disk(Folders((folder,)), folder, facts=False), seconds=5) as world:
+    async with World(files=LocalFiles(Folders((folder,)), folder, embed_metadata=False), seconds=5) as world:
         made = await world.finished(prompt="a secret plan")
         [saved] = files(folder)
         assert b"secret" not in saved.read_bytes()
-        assert saved.read_bytes() == (await world.service.file(made.task_id or ""))[1]
-
-
-async def test_facts_that_are_no_longer_wanted_are_taken_out_of_the_copy(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as first:
-        made = await first.finished(prompt="a secret plan")
-        assert b"secret" in files(folder)[0].read_bytes()
-        private = Disk(Folders((folder,)), folder, facts=False)
-        async with World(disk=private, sandbox=first.sandbox, journal=first.journal) as second:
-            _, content = await second.service.file(made.task_id or "")
-            assert b"secret" not in content
-            assert pixels_of(content) == pixels_of(files(folder)[0].read_bytes())
-            assert downloads(second) == 0
+        assert saved.read_bytes() == (await world.tasks().file(made.task_id or ""))[1]
 
 
 async def test_a_picture_that_somebody_wants_as_a_file_may_take_as_long_as_saving_it() -> None:
     async with World(seconds=5, faults=["file:slow=90"]) as world:
         made = await world.finished()
         started = anyio.current_time()
-        _, content = await world.service.file(made.task_id or "")
+        _, content = await world.tasks().file(made.task_id or "")
         assert content.startswith(b"\x89PNG")
         assert anyio.current_time() - started >= 90
 
 
-async def test_what_is_still_saved_when_the_process_ends_is_told_after_it(disk: Disk, folder: Path) -> None:
+async def test_what_is_still_saved_when_the_process_ends_is_told_after_it(disk: LocalFiles, folder: Path) -> None:
     for slow, saved in ((8, True), (60, False)):
-        async with World(disk=disk, seconds=5, faults=[f"file:slow={slow}*1"]) as world:
+        async with World(files=disk, seconds=5, faults=[f"file:slow={slow}*1"]) as world:
             made = await world.finished()
             assert news(made) == [f"Not saved to {folder} yet; that goes on."]
         late = world.service.saved_late
         assert late == {made.task_id: str(files(folder)[0]) if saved else None}
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         await world.finished()
     assert world.service.saved_late == {}
 
 
 async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pictures_off(
-    disk: Disk, folder: Path
+    disk: LocalFiles, folder: Path
 ) -> None:
-    class Locked(MemoryJournal):
+    class Locked(VirtualJournal):
         until = 0.0
 
         async def unsaved(self, owner: str) -> Sequence[Entry]:
@@ -122,20 +105,18 @@ async def test_a_journal_that_is_locked_at_the_start_only_puts_looking_after_pic
                 raise JournalError("The journal is locked.")
             return await super().unsaved(owner)
 
-    journal = Locked(virtual_now)
+    journal = Locked()
     async with World(seconds=5, journal=journal) as first:
         await first.finished()
     journal.until = anyio.current_time() + 50
-    async with World(disk=disk, sandbox=first.sandbox, journal=journal):
+    async with World(files=disk, sandbox=first.sandbox, journal=journal):
         await anyio.sleep(45)
         assert files(folder) == []
         await anyio.sleep(45)
         assert len(files(folder)) == 1
 
 
-async def test_a_folder_that_does_not_answer_at_all_keeps_nobody_from_looking_and_editing(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_folder_that_does_not_answer_keeps_nobody_from_looking_and_editing(disk: LocalFiles) -> None:
     """As many threads hang as there may be, in saving and in sweeping; looks and edits have others."""
 
     class Few:
@@ -148,67 +129,59 @@ async def test_a_folder_that_does_not_answer_at_all_keeps_nobody_from_looking_an
                     await anyio.sleep_forever()
                 return await at_once(work, *args)
 
-    monkeypatch.setattr(workshop, "Threads", Few)
-    world = World(disk=disk, seconds=5)
-    world.service = Service(
-        journal=world.journal,
-        connect=lambda: world._connect(SANDBOX_KEY),
-        account=account_of(SANDBOX_KEY, "http://127.0.0.1:8787"),
-        disk=disk,
-        now=virtual_now,
-        draw=lambda: 1.0,
-    )
-    async with world:
+    async with World(files=disk, seconds=5, threads=Few) as world:
         made = [await world.finished(prompt=f"a fox {number}") for number in range(6)]
         with anyio.fail_after(1):
-            await world.service.view(ViewArguments(task_id=made[0].task_id or ""))
+            await world.tasks().view(made[0].task_id or "", 768)
         with anyio.fail_after(60):
-            await world.finished(image_urls=[INLINE], prompt="at night")
+            await world.finished(image_urls=[inline(png())], prompt="at night")
 
 
-async def test_a_task_of_elsewhere_is_not_saved_and_that_is_said(disk: Disk, folder: Path) -> None:
+async def test_a_task_of_elsewhere_is_not_saved_and_that_is_said(disk: LocalFiles, folder: Path) -> None:
     async with World(seconds=5) as first:
         made = await first.finished()
-    for here, said in ((disk, ["It was not submitted from here, so no copy of it is saved."]), (Disk(), [])):
-        async with World(disk=here, sandbox=first.sandbox) as second:
-            found = await second.service.task(made.task_id or "", wait_seconds=20)
+    for here, said in ((disk, ["It was not submitted from here, so no copy of it is saved."]), (LocalFiles(), [])):
+        async with World(files=here, sandbox=first.sandbox) as second:
+            found = await second.task(made.task_id or "", wait_seconds=20)
             assert (found.outcome, found.saved_paths, found.notes or []) == ("finished", None, said)
     assert files(folder) == []
 
 
 async def test_nothing_is_saved_where_that_is_off(folder: Path) -> None:
-    async with World(disk=Disk(Folders((folder,))), seconds=5) as world:
+    async with World(files=LocalFiles(Folders((folder,))), seconds=5) as world:
         made = await world.finished()
         assert (made.saved_paths, downloads(world), news(made)) == (None, 0, [])
 
 
-async def test_a_picture_that_nobody_waits_for_is_saved_too(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=20) as world:
+async def test_a_picture_that_nobody_waits_for_is_saved_too(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=20) as world:
         await world.pending()
         await anyio.sleep(60)
         assert len(files(folder)) == 1
 
 
-async def test_a_picture_is_downloaded_and_saved_once_however_often_it_is_asked_for(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_picture_is_downloaded_and_saved_once_however_often_it_is_asked_for(
+    disk: LocalFiles, folder: Path
+) -> None:
+    async with World(files=disk, seconds=5) as world:
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
                 tasks.start_soon(world.finished)
         made = await world.finished()
-        assert (await world.service.task(made.task_id or "")).saved_paths == made.saved_paths
+        assert (await world.task(made.task_id or "")).saved_paths == made.saved_paths
         assert (downloads(world), len(files(folder))) == (1, 1)
 
 
-async def test_two_processes_that_see_the_same_task_finish_save_it_once(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=20, holder="one") as first:
+async def test_two_processes_that_see_the_same_task_finish_save_it_once(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=20, process="one") as first:
         task_id = await first.pending()
         found: list[TaskResult] = []
 
         async def get(world: World) -> None:
-            found.append(await world.service.task(task_id, wait_seconds=60))
+            found.append(await world.task(task_id, wait_seconds=60))
 
         async with (
-            World(disk=disk, sandbox=first.sandbox, journal=first.journal, holder="two") as second,
+            World(files=disk, sandbox=first.sandbox, journal=first.journal, process="two") as second,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(get, first)
@@ -218,8 +191,8 @@ async def test_two_processes_that_see_the_same_task_finish_save_it_once(disk: Di
         assert downloads(first) + downloads(second) == 1
 
 
-async def test_a_result_is_not_held_back_for_more_than_five_seconds(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_result_is_not_held_back_for_more_than_five_seconds(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         hold_downloads(world, lambda: anyio.sleep(20))
         made = await world.finished()
         [asked] = [seen.at for seen in world.wire.seen if seen.method == "GET" and "/api/" not in seen.path]
@@ -232,7 +205,7 @@ async def test_a_result_is_not_held_back_for_more_than_five_seconds(disk: Disk, 
 
 
 async def test_a_failed_save_is_noted_fails_no_call_and_is_tried_again(
-    disk: Disk, folder: Path, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = [True]
     really = writer.save
@@ -243,12 +216,12 @@ async def test_a_failed_save_is_noted_fails_no_call_and_is_tried_again(
         return really(content, folder, name_for)
 
     monkeypatch.setattr(writer, "save", save)
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished()
         assert made.saved_paths is None
         assert any("no space left on device" in note and "tried again" in note for note in made.notes or ())
         full[0] = False
-        asked_again = await world.service.task(made.task_id or "")
+        asked_again = await world.task(made.task_id or "")
         assert asked_again.saved_paths == [str(files(folder)[0])]
         full[0] = True
         other = await world.finished(prompt="a hare")
@@ -262,13 +235,15 @@ async def test_a_failed_save_is_noted_fails_no_call_and_is_tried_again(
 async def test_a_folder_that_cannot_be_made_is_noted(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "vidgo"
-    async with World(disk=Disk(Folders((folder,)), folder), seconds=5) as world:
+    async with World(files=LocalFiles(Folders((folder,)), folder), seconds=5) as world:
         assert any(f"Not saved to {folder}" in note for note in (await world.finished()).notes or ())
 
 
-@pytest.mark.parametrize("fault", ["file:error_500*2", "file:html*1", "file:truncated*1", "file:drop_before*2"])
-async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(disk: Disk, folder: Path, fault: str) -> None:
-    async with World(disk=disk, seconds=5, faults=[fault]) as world:
+@pytest.mark.parametrize("fault", ["file:refuse=500*2", "file:html*1", "file:truncated*1", "file:drop_before*2"])
+async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(
+    disk: LocalFiles, folder: Path, fault: str
+) -> None:
+    async with World(files=disk, seconds=5, faults=[fault]) as world:
         made = await world.finished()
         assert made.saved_paths is None
         assert any("Not saved" in note for note in made.notes or ())
@@ -278,9 +253,9 @@ async def test_a_picture_that_cannot_be_fetched_at_first_is_saved_later(disk: Di
             picture.load()
 
 
-async def test_half_a_picture_does_not_count_as_saved(disk: Disk, folder: Path) -> None:
+async def test_half_a_picture_does_not_count_as_saved(disk: LocalFiles, folder: Path) -> None:
     """A host that gives no length can end its answer anywhere."""
-    async with World(disk=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5) as world:
         served = world.wire.handle_async_request
         halves = [True]
 
@@ -300,52 +275,48 @@ async def test_half_a_picture_does_not_count_as_saved(disk: Disk, folder: Path) 
 
 
 async def test_what_a_process_left_unsaved_is_saved_by_the_next_one_while_the_url_lives(
-    disk: Disk, folder: Path
+    disk: LocalFiles, folder: Path
 ) -> None:
     async with World(seconds=5) as first:
         await first.finished()
         await first.finished(prompt="a hare")
-    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal):
+    async with World(files=disk, sandbox=first.sandbox, journal=first.journal):
         await anyio.sleep(10)
         assert len(files(folder)) == 2
-    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as third:
+    async with World(files=disk, sandbox=first.sandbox, journal=first.journal) as third:
         await anyio.sleep(10)
         assert (len(files(folder)), downloads(third)) == (2, 0)
 
 
-async def test_pictures_of_other_callers_do_not_land_in_this_persons_folder(disk: Disk, folder: Path) -> None:
-    async with World(seconds=5) as first:
-        await first.finished(caller="ann")
-    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal):
-        await anyio.sleep(10)
-        assert files(folder) == []
-
-
-async def test_a_task_of_another_caller_that_ends_here_is_not_saved_here(disk: Disk, folder: Path) -> None:
+async def test_pictures_of_other_callers_do_not_land_in_this_persons_folder(disk: LocalFiles, folder: Path) -> None:
     async with World(seconds=60) as first:
         await first.pending(caller="ann")
-    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as second:
+        await anyio.sleep(70)
+        await first.pending(caller="ann", prompt="a hare")
+    async with World(files=disk, sandbox=first.sandbox, journal=first.journal) as second:
         await anyio.sleep(100)
-        assert (await second.listed("ann")).tasks[0].outcome == "finished"
+        assert [task.outcome for task in (await second.listed("ann")).tasks] == ["finished"] * 2
         assert files(folder) == []
 
 
-async def test_a_copy_that_somebody_painted_over_is_no_longer_this_tasks_picture(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_copy_that_somebody_painted_over_is_no_longer_this_tasks_picture(
+    disk: LocalFiles, folder: Path
+) -> None:
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished()
         task_id = made.task_id or ""
-        _, original = await world.service.file(task_id)
+        _, original = await world.tasks().file(task_id)
         for changed in (original[::-1], b""):
             files(folder)[0].write_bytes(changed)
-            _, shown = await world.service.file(task_id)
+            _, shown = await world.tasks().file(task_id)
             assert pixels_of(shown) == pixels_of(original)
         await anyio.sleep(DAY)
         with pytest.raises(NotFoundError, match="was changed") as caught:
-            await world.service.view(ViewArguments(task_id=task_id))
+            await world.tasks().view(task_id, 768)
         assert str(files(folder)[0]) in caught.value.message
 
 
-async def test_a_disk_that_does_not_answer_holds_no_result_and_is_no_reason_to_pay_again(disk: Disk) -> None:
+async def test_a_disk_that_does_not_answer_holds_no_result_and_is_no_reason_to_pay_again(disk: LocalFiles) -> None:
     hung = [False]
 
     async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
@@ -353,7 +324,7 @@ async def test_a_disk_that_does_not_answer_holds_no_result_and_is_no_reason_to_p
             await anyio.sleep_forever()
         return await at_once(work, *args)
 
-    async with World(disk=disk, seconds=5, in_thread=in_thread) as world:
+    async with World(files=disk, seconds=5, threads=lambda: in_thread) as world:
         made = await world.finished()
         hung[0] = True
         started = anyio.current_time()
@@ -371,31 +342,31 @@ async def test_a_name_that_the_disk_cannot_have_is_no_copy() -> None:
 
 
 async def test_asking_often_does_not_put_the_next_attempt_off(
-    disk: Disk, folder: Path, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, "save", full)
-        async with World(disk=disk, seconds=5) as world:
+        async with World(files=disk, seconds=5) as world:
             made = await world.finished()
             for _ in range(10):
-                assert (await world.service.task(made.task_id or "")).saved_paths is None
+                assert (await world.task(made.task_id or "")).saved_paths is None
             patched.undo()
             await anyio.sleep(10)
             assert len(files(folder)) == 1
 
 
 async def test_a_picture_that_cannot_be_saved_for_long_is_tried_until_its_url_dies(
-    disk: Disk, folder: Path, monkeypatch: pytest.MonkeyPatch
+    disk: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, "save", full)
-        async with World(disk=disk, seconds=5) as world:
+        async with World(files=disk, seconds=5) as world:
             await world.finished()
             await anyio.sleep(DAY - 30 * 60)
             patched.undo()
@@ -409,57 +380,57 @@ def pixels_of(content: bytes) -> bytes:
         return picture.tobytes()
 
 
-async def test_after_a_day_nothing_is_fetched_any_more(disk: Disk, folder: Path) -> None:
+async def test_after_a_day_nothing_is_fetched_any_more(disk: LocalFiles, folder: Path) -> None:
     async with World(seconds=5) as first:
         await first.finished()
     await anyio.sleep(DAY)
-    async with World(disk=disk, sandbox=first.sandbox, journal=first.journal) as second:
+    async with World(files=disk, sandbox=first.sandbox, journal=first.journal) as second:
         await anyio.sleep(10)
         assert downloads(second) == 0
 
 
-async def test_a_saved_picture_outlives_its_url(disk: Disk) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_saved_picture_outlives_its_url(disk: LocalFiles) -> None:
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished(size="3:2")
         await anyio.sleep(DAY)
-        late = await world.service.task(made.task_id or "")
+        late = await world.task(made.task_id or "")
         assert (late.outcome, late.image_urls, late.saved_paths) == ("finished", None, made.saved_paths)
-        assert "where the picture is saved" in (late.next_step or "")
-        _, view = await world.service.view(ViewArguments(task_id=made.task_id or ""))
+        assert late.remedy == "show_picture"
+        _, view = await world.tasks().view(made.task_id or "", 768)
         assert max(view.shown_width, view.shown_height) == 768
-        _, image = await world.service.image(made.task_id or "")
+        _, image = await world.tasks().image(made.task_id or "")
         assert Image.open(io.BytesIO(image.content)).size == (image.shown_width, image.shown_height)
         assert downloads(world) == 1
 
 
-async def test_a_copy_that_was_removed_is_not_told_and_not_made_again(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_copy_that_was_removed_is_not_told_and_not_made_again(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         made = await world.finished()
         files(folder)[0].unlink()
         again = await world.finished()
         assert (again.saved_paths, files(folder)) == (None, [])
-        await world.service.view(ViewArguments(task_id=made.task_id or ""))
+        await world.tasks().view(made.task_id or "", 768)
         await anyio.sleep(DAY)
         with pytest.raises(NotFoundError):
-            await world.service.view(ViewArguments(task_id=made.task_id or ""))
+            await world.tasks().view(made.task_id or "", 768)
 
 
-async def test_callers_elsewhere_are_not_told_about_files_of_this_machine(disk: Disk) -> None:
-    async with World(disk=disk, seconds=5) as here:
+async def test_callers_elsewhere_are_not_told_about_files_of_this_machine(disk: LocalFiles) -> None:
+    async with World(files=disk, seconds=5) as here:
         made = await here.finished()
         async with World(sandbox=here.sandbox, journal=here.journal) as elsewhere:
-            assert (await elsewhere.service.task(made.task_id or "")).saved_paths is None
+            assert (await elsewhere.task(made.task_id or "")).saved_paths is None
             assert [task.saved_paths for task in (await elsewhere.listed()).tasks] == [None]
 
 
-async def test_a_failed_task_is_not_saved(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5, faults=["task:failed"]) as world:
+async def test_a_failed_task_is_not_saved(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5, faults=["task:failed"]) as world:
         assert news(await world.make()) == []
         assert files(folder) == []
 
 
-async def test_a_server_that_stops_while_it_saves_waits_for_the_copy_a_little(disk: Disk, folder: Path) -> None:
-    async with World(disk=disk, seconds=5) as world:
+async def test_a_server_that_stops_while_it_saves_waits_for_the_copy_a_little(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5) as world:
         hold_downloads(world, lambda: anyio.sleep(8))
         await world.finished()
         assert files(folder) == []

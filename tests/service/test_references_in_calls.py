@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import anyio
 import pytest
 
-from tests.conftest import DAY, World
+from tests.conftest import DAY, Telling, World
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, UnavailableError, VidgoError
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +30,6 @@ async def test_an_edit_sends_the_urls_of_its_references_in_their_order() -> None
         made = await world.finished()
         edited = await world.finished(image_urls=[f"task:{made.task_id}", PHOTO])
         assert edited.model == "gpt-image-2-edit"
-        body = world.sandbox.requests[-3].body or world.sandbox.requests[-2].body
         [body] = [r.body for r in world.sandbox.requests if r.body and "image_urls" in r.body["input"]]
         assert body["input"]["image_urls"] == [*(made.image_urls or ()), PHOTO]
         assert world.movements() == [("charge", LOW)] * 2
@@ -54,41 +55,29 @@ async def test_a_pending_reference_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("wait", [0, 10])
-async def test_a_reference_that_is_not_ready_in_time_says_to_call_get_task_and_costs_nothing(wait: int) -> None:
+async def test_a_reference_that_is_not_ready_in_time_costs_nothing(wait: int) -> None:
     async with World(seconds=30) as world:
         task_id = await world.pending()
         started = anyio.current_time()
         error = await refused(world, f"task:{task_id}", wait=wait)
         assert isinstance(error, UnavailableError)
         assert anyio.current_time() - started == wait
-        assert f"get_task with task_id {task_id}" in error.next_step
+        assert (error.remedy, error.facts.other_task) == ("wait_for_reference", task_id)
         assert error.retryable
         assert [task.task_id for task in (await world.listed()).tasks] == [task_id]
         edited = await world.finished(image_urls=[f"task:{task_id}"])
         assert edited.credits_charged == LOW
 
 
-async def test_a_failed_reference_is_refused() -> None:
-    async with World(faults=["task:failed*1"], seconds=5) as world:
-        failed = await world.make()
-        error = await refused(world, f"task:{failed.task_id}")
-        assert isinstance(error, InvalidRequestError)
-        assert "failed" in error.message
-
-
-async def test_a_reference_without_a_file_is_refused() -> None:
-    async with World(faults=["task:no_files*1"], seconds=5) as world:
-        empty = await world.make()
-        assert isinstance(await refused(world, f"task:{empty.task_id}"), InvalidRequestError)
-
-
-async def test_an_expired_reference_is_refused() -> None:
-    async with World(seconds=5) as world:
-        made = await world.finished()
-        await anyio.sleep(DAY)
+@pytest.mark.parametrize(("fault", "why"), [("failed", "no picture"), ("no_files", "no picture"), ("none", "24 hours")])
+async def test_a_reference_that_has_no_picture_or_none_any_more_is_refused(fault: str, why: str) -> None:
+    async with World(faults=[f"task:{fault}*1"] if fault != "none" else [], seconds=5) as world:
+        made = await world.make()
+        await anyio.sleep(DAY if fault == "none" else 0)
         error = await refused(world, f"task:{made.task_id}")
         assert isinstance(error, InvalidRequestError)
-        assert "24 hours" in error.message
+        assert (error.remedy, error.facts.path) == ("use_other_reference", None)
+        assert why in error.message
 
 
 async def test_an_overdue_reference_is_refused_at_once() -> None:
@@ -100,18 +89,30 @@ async def test_an_overdue_reference_is_refused_at_once() -> None:
         assert anyio.current_time() == started
 
 
+async def test_while_a_reference_is_being_made_the_call_tells_how_far_it_is() -> None:
+    telling = Telling()
+    async with World(seconds=100) as world:
+        made = await world.pending()
+        await world.finished(image_urls=[f"task:{made}"], prompt="at night", progress=telling)
+    before = [said for at, said in zip(telling.at, telling.messages, strict=True) if at < 100]
+    assert {said.partition(": ")[0] for said in before} == {"waiting for a reference"}
+    assert max(late - early for early, late in pairwise(telling.at)) <= 5
+    assert telling.values == sorted(set(telling.values))
+    assert telling.at[0] <= 5
+
+
 async def test_an_unknown_reference_is_not_found_and_names_the_nearest_known_task() -> None:
     async with World(seconds=5) as world:
         made = await world.finished()
         error = await refused(world, f"task:{made.task_id}x")
         assert isinstance(error, NotFoundError)
         assert str(made.task_id) in error.message
-        assert f"task:{made.task_id}" in error.next_step
+        assert (error.remedy, error.facts.other_task) == ("use_nearest_task", made.task_id)
         nowhere = await refused(world, "task:nothing-like-it")
-        assert "get_task" in nowhere.next_step
+        assert (nowhere.remedy, nowhere.facts.other_task) == ("list_tasks", None)
 
 
-async def test_somebody_elses_task_of_the_same_key_can_be_edited_and_one_of_another_key_cannot() -> None:
+async def test_a_task_of_another_caller_with_this_key_can_be_edited_and_no_other() -> None:
     async with World(seconds=5) as world:
         made = await world.finished(caller="ann")
         edited = await world.finished(caller="bob", image_urls=[f"task:{made.task_id}"])
@@ -120,21 +121,7 @@ async def test_somebody_elses_task_of_the_same_key_can_be_edited_and_one_of_anot
             await refused(other, f"task:{made.task_id}")
 
 
-@pytest.mark.parametrize(
-    "reference",
-    ["/home/me/cat.png", "cat.png", "C:\\Users\\me\\cat.png", "file:///home/me/cat.png"],
-)
-async def test_where_the_disk_is_not_the_callers_no_file_is_read(reference: str) -> None:
-    async with World() as world:
-        error = await refused(world, PHOTO, reference)
-        assert isinstance(error, InvalidRequestError)
-        assert "image_urls[1]" in error.message
-        assert "reads no local files" in error.message
-        assert "http(s) URL" in error.message
-        assert world.wire.seen == []
-
-
 async def test_a_reference_in_trouble_leaves_nothing_behind() -> None:
-    async with World(faults=["status:error_500"]) as world:
+    async with World(faults=["status:refuse=500"]) as world:
         await refused(world, "task:task-1")
         assert (await world.listed()).tasks == []

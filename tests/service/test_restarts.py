@@ -62,7 +62,7 @@ async def test_a_picture_of_an_earlier_run_is_free_and_needs_no_network(path: Pa
             True,
             0,
         )
-        assert (await second.service.task(made.task_id or "")).image_urls == again.image_urls
+        assert (await second.task(made.task_id or "")).image_urls == again.image_urls
         assert second.wire.seen == []
     assert moved(sandbox) == [("charge", LOW)]
 
@@ -119,12 +119,12 @@ async def test_what_a_dead_run_had_only_begun_is_freed_or_unknown(
     async with Process(quick_sandbox(), path.with_name("another.db")) as another:
         await another.make()
         [written] = await another.journal.newest(OWNER, 1)
-    keeper = SqliteJournal(path)
-    met = await keeper.reserve(written.intent, holder="dead")
+    journal = SqliteJournal(path)
+    met = await journal.reserve(written.intent, process="dead")
     assert isinstance(met, Reserved)
     if sent:
-        await keeper.mark_sent(met.entry.id)
-    await keeper.aclose()
+        await journal.mark_sent(met.entry.id)
+    await journal.aclose()
     dead, later = (frozenset({"dead"}), 0.0) if killed else (frozenset[str](), 31.0)
     async with Process(sandbox, path, "next", dead=dead, later=later) as process:
         if sent:
@@ -151,7 +151,7 @@ async def test_two_processes_at_once_pay_once_and_the_second_has_the_firsts_resu
         assert len({result.task_id for result in made}) == 1
         assert first.submits() + second.submits() == 1
         payer, other = (first, second) if first.submits() else (second, first)
-        await payer.service.task(made[0].task_id or "", wait_seconds=PATIENCE)
+        await payer.task(made[0].task_id or "")
         reads = len(other.wire.seen)
         found = await other.make()
         assert (found.outcome, found.reused, len(other.wire.seen)) == ("finished", True, reads)
@@ -177,9 +177,7 @@ async def test_two_processes_at_once_spend_one_budget_to_the_credit(path: Path) 
     assert moved(sandbox) == [("charge", LOW)] * 5
 
 
-async def test_processes_with_different_budgets_each_hold_their_own_against_the_shared_ledger(
-    path: Path, sandbox: Sandbox
-) -> None:
+async def test_processes_with_different_budgets_each_hold_their_own_in_one_ledger(path: Path, sandbox: Sandbox) -> None:
     small, large = (Limits(Budget(per_day=day, mode="enforce")) for day in (2, 4))
     async with Process(sandbox, path, "a", limits=small) as a, Process(sandbox, path, "b", limits=large) as b:
         await b.make(prompt="one")

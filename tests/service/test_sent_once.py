@@ -17,7 +17,7 @@ from vidgo_mcp.errors import (
     UnavailableError,
     VidgoError,
 )
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS
+from vidgo_mcp.sandbox import every_fault
 
 pytestmark = pytest.mark.anyio
 
@@ -33,18 +33,18 @@ class Delivery:
 
 
 REFUSED = {
-    "refuse": Delivery("invalid_request"),
-    "refuse=Not enough credits": Delivery("insufficient_credits"),
+    "refuse=400": Delivery("invalid_request"),
+    "refuse=400:Not enough credits": Delivery("insufficient_credits"),
     "unprocessable": Delivery("invalid_request"),
-    "unauthorized": Delivery("authentication"),
-    "insufficient": Delivery("insufficient_credits"),
-    "forbidden": Delivery("permission"),
-    "not_found": Delivery("unavailable"),
-    "not_allowed": Delivery("invalid_request"),
-    "conflict": Delivery("invalid_request"),
-    "too_large": Delivery("invalid_request"),
-    "unsupported": Delivery("invalid_request"),
-    "blocked": Delivery("invalid_request"),
+    "refuse=401": Delivery("authentication"),
+    "refuse=402": Delivery("insufficient_credits"),
+    "refuse=403": Delivery("permission"),
+    "refuse=404": Delivery("unavailable"),
+    "refuse=405": Delivery("invalid_request"),
+    "refuse=409": Delivery("invalid_request"),
+    "refuse=413": Delivery("invalid_request"),
+    "refuse=415": Delivery("invalid_request"),
+    "refuse=451": Delivery("invalid_request"),
     "rate_limited=21": Delivery("rate_limited"),
     "rate_limited_date=25": Delivery("rate_limited"),
     "envelope_error=400": Delivery("invalid_request"),
@@ -53,20 +53,20 @@ REFUSED = {
 }
 UNKNOWN = {
     "envelope_error": Delivery("outcome_unknown"),
-    "redirect": Delivery("outcome_unknown"),
-    "redirect=302": Delivery("outcome_unknown"),
+    "refuse=307": Delivery("outcome_unknown"),
+    "refuse=302": Delivery("outcome_unknown"),
     "drop_before": Delivery("outcome_unknown"),
     "hang_before": Delivery("outcome_unknown"),
-    "timeout_408": Delivery("outcome_unknown"),
-    "error_500": Delivery("outcome_unknown"),
-    "error_502": Delivery("outcome_unknown"),
-    "error_503": Delivery("outcome_unknown"),
-    "error_504": Delivery("outcome_unknown"),
-    "charged_408": Delivery("outcome_unknown", True),
-    "charged_500": Delivery("outcome_unknown", True),
-    "charged_502": Delivery("outcome_unknown", True),
-    "charged_503": Delivery("outcome_unknown", True),
-    "charged_504": Delivery("outcome_unknown", True),
+    "refuse=408": Delivery("outcome_unknown"),
+    "refuse=500": Delivery("outcome_unknown"),
+    "refuse=502": Delivery("outcome_unknown"),
+    "refuse=503": Delivery("outcome_unknown"),
+    "refuse=504": Delivery("outcome_unknown"),
+    "charged=408": Delivery("outcome_unknown", True),
+    "charged=500": Delivery("outcome_unknown", True),
+    "charged=502": Delivery("outcome_unknown", True),
+    "charged=503": Delivery("outcome_unknown", True),
+    "charged=504": Delivery("outcome_unknown", True),
     "lose_answer": Delivery("outcome_unknown", True),
     "lose_half": Delivery("outcome_unknown", True),
     "hang": Delivery("outcome_unknown", True),
@@ -82,8 +82,8 @@ HARMLESS = ("slow", "slow=119", "rate_limited", "rate_limited=3", "rate_limited_
 
 
 def test_every_fault_of_a_submit_has_its_fate_here() -> None:
-    met = {name.partition("=")[0] for name in (*REFUSED, *UNKNOWN, *HARMLESS)}
-    assert met == {name for name, endpoints in FAULT_ENDPOINTS.items() if "submit" in endpoints}
+    met = {*REFUSED, *UNKNOWN, *HARMLESS}
+    assert set(every_fault("submit")) <= met | {name.partition("=")[0] for name in met}
     assert {fate.category for fate in (REFUSED | UNKNOWN).values()} <= set(get_args(Category))
 
 
@@ -100,7 +100,6 @@ async def test_a_refusal_costs_nothing_and_leaves_nothing_so_that_a_repeat_is_se
     async with World(faults=[f"submit:{fault}*1"]) as world:
         error = await failure(world)
         assert (error.category, error.money) == (fate.category, "nothing_spent")
-        assert error.next_step
         assert len(world.submits()) == 1
         assert world.movements() == []
         assert (await world.listed()).tasks == []
@@ -118,7 +117,7 @@ async def test_a_lost_answer_is_unknown_and_only_a_raised_variation_pays_again(f
     async with World(faults=[f"submit:{fault}*1"]) as world:
         error = await failure(world)
         assert (error.category, error.money, error.retryable) == (fate.category, "unknown", False)
-        assert "variation" in error.next_step
+        assert error.remedy == "compare_balance"
         assert world.movements() == lost
         again = await failure(world)
         assert (again.category, again.money) == ("outcome_unknown", "unknown")
@@ -145,7 +144,7 @@ async def test_what_proves_that_nothing_was_accepted_is_tried_again_and_paid_for
         assert len(world.submits()) == (2 if "limited" in fault else 1)
 
 
-async def test_a_submit_waits_as_long_as_retry_after_says_and_gives_up_when_that_is_too_long() -> None:
+async def test_a_submit_waits_as_long_as_retry_after_says_unless_that_is_too_long() -> None:
     async with World(faults=["submit:rate_limited=7*2"]) as world:
         await world.finished()
         assert world.submits() == [0.0, 7.0, 14.0]
@@ -153,18 +152,17 @@ async def test_a_submit_waits_as_long_as_retry_after_says_and_gives_up_when_that
         started = anyio.current_time()
         error = await failure(world, prompt="a hare")
         assert isinstance(error, RateLimitedError)
-        assert (error.retryable, error.retry_after) == (True, 7.0)
-        assert "7 s" in error.next_step
+        assert (error.retryable, error.retry_after, error.remedy) == (True, 7.0, "repeat_later")
         assert [at - started for at in world.submits()] == [0.0, 7.0, 14.0]
         assert world.movements() == []
     async with World(faults=["submit:rate_limited=90"]) as world:
         started = anyio.current_time()
         error = await failure(world)
-        assert "90 s" in error.next_step
+        assert error.retry_after == 90.0
         assert anyio.current_time() == started
 
 
-async def test_a_refused_connection_is_tried_again_for_twenty_seconds_and_then_costs_nothing() -> None:
+async def test_a_refused_connection_is_tried_again_for_twenty_seconds_and_costs_nothing() -> None:
     async with World() as world:
 
         async def refuse(request: httpx.Request) -> None:
@@ -214,7 +212,7 @@ async def test_a_failure_of_our_own_after_the_post_is_unknown_and_not_sent_again
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_all_who_wait_for_a_submit_that_is_refused_are_told_and_nobody_sends_it_again() -> None:
+async def test_all_who_wait_for_a_refused_submit_are_told_and_nobody_sends_it_again() -> None:
     async with World(faults=["submit:slow=3", "submit:refuse*1"]) as world:
         errors: list[VidgoError] = []
 
@@ -230,7 +228,7 @@ async def test_all_who_wait_for_a_submit_that_is_refused_are_told_and_nobody_sen
         assert world.movements() == []
 
 
-async def test_a_gap_in_the_account_is_said_in_time_for_the_first_picture_that_cannot_be_paid() -> None:
+async def test_an_account_without_credits_refuses_only_what_is_not_paid_for() -> None:
     async with World(funds=3) as world:
         await world.finished()
         assert (await failure(world, prompt="a hare")).category == "insufficient_credits"

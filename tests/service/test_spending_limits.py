@@ -8,15 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conftest import BASE, DAY, NOON, World, news, virtual_now
+from tests.conftest import DAY, NOON, World, news
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.journal import Existing, Intent, MemoryJournal, Reservation, Reserved
-from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
+from vidgo_mcp.journal import Intent, Reserved
+from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import Budget, Limits, account_of
-from vidgo_mcp.service.consent import Answer, Question
-from vidgo_mcp.service.identity import owner_of
+from vidgo_mcp.service import Budget, Limits
 
 pytestmark = pytest.mark.anyio
 
@@ -34,12 +31,12 @@ async def refusal(world: World, **arguments: Any) -> BudgetError:
         await world.make(**arguments)
     assert (caught.value.category, caught.value.money, caught.value.retryable) == ("budget", "nothing_spent", False)
     assert world.wire.seen == seen
-    assert "Only the user can raise the limit: VIDGO_BUDGET_PER_" in caught.value.next_step
+    assert caught.value.remedy in {"raise_call_budget", "raise_day_budget"}
     return caught.value
 
 
 async def left(world: World, caller: str = "") -> int | None:
-    return (await world.service.estimate(EstimateArguments(), caller=caller)).budget_left
+    return (await world.service.estimate(world.principal(caller), EstimateArguments())).budget_left
 
 
 def clock(seconds: float) -> str:
@@ -51,7 +48,7 @@ async def test_twelve_calls_at_once_spend_exactly_the_budget(warm: bool) -> None
     async with World(limits=limits(day=10)) as world:
         if warm:
             # The client is open, so that all calls come to the gates in the same turn of the loop.
-            await world.service.balance()
+            await world.service.balance(world.principal())
         made: list[TaskResult] = []
         refused: list[VidgoError] = []
 
@@ -76,7 +73,7 @@ async def test_a_price_above_the_limit_per_call_is_refused_and_one_at_the_limit_
     async with World(limits=limits(call=HIGH - 1)) as world:
         error = await refusal(world, quality="high")
         assert f"costs {HIGH} credits and the user's limit per call is {HIGH - 1}" in error.message
-        assert "VIDGO_BUDGET_PER_CALL" in error.next_step
+        assert (error.remedy, error.facts.price, error.facts.limit) == ("raise_call_budget", HIGH, HIGH - 1)
         assert world.opened == 0
     async with World(limits=limits(call=HIGH)) as world:
         assert (await world.finished(quality="high")).credits_charged == HIGH
@@ -141,7 +138,7 @@ async def test_the_refusal_names_the_second_at_which_enough_for_this_picture_is_
         full = await refusal(world, prompt="a hare")
         assert "the last 24 hours cost 14 of the user's 14, 0 are left" in full.message
         assert clock(DAY) in full.message
-        assert full.next_step.startswith("Wait until then.")
+        assert (full.remedy, full.facts.affordable) == ("raise_day_budget", 0)
         big = await refusal(world, prompt="a hare", quality="high")
         assert clock(second + DAY) in big.message
         await anyio.sleep(DAY - anyio.current_time() - 1)
@@ -157,7 +154,7 @@ async def test_a_price_above_the_whole_budget_never_fits_and_says_so() -> None:
     async with World(limits=limits(day=10)) as world:
         error = await refusal(world, quality="high")
         assert "never fits" in error.message
-        assert error.next_step.startswith("Ask for a picture of at most 10 credits")
+        assert (error.facts.price, error.facts.limit, error.facts.affordable) == (HIGH, 10, 10)
         await world.finished()
         assert "the last 24 hours cost 2" in (await refusal(world, quality="high")).message
 
@@ -185,13 +182,13 @@ async def test_two_identical_calls_at_once_need_room_for_one() -> None:
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_estimates_and_receipts_say_what_is_left_and_each_caller_has_a_budget_of_its_own() -> None:
+async def test_estimates_and_receipts_say_what_is_left_of_the_callers_own_budget() -> None:
     async with World(limits=limits(day=5)) as world:
         assert await left(world) == 5
         made = await world.finished()
         assert made.notes == ["The last 24 hours cost 2 credits; 3 are left of the user's 5."]
         assert (await left(world), await left(world, "bob")) == (3, 5)
-        assert (await world.service.task(made.task_id or "")).notes is None
+        assert (await world.task(made.task_id or "")).notes is None
         await world.finished(prompt="a hare")
         await refusal(world, prompt="a hound")
         assert (await world.finished(prompt="a hound", caller="bob")).credits_charged == LOW
@@ -208,41 +205,30 @@ async def test_without_a_limit_each_receipt_still_says_what_the_day_cost() -> No
 
 
 async def test_what_a_dead_process_had_reserved_does_not_hold_the_budget_of_a_living_one() -> None:
-    journal = MemoryJournal(virtual_now)
-    async with World(journal=journal, limits=limits(day=2)) as world:
+    async with World(limits=limits(day=2)) as world:
         await anyio.sleep(10)  # past the look that a service takes when it starts
-        owner = owner_of(account_of(SANDBOX_KEY, BASE), "")
-        lost = Intent(owner, "f", "family", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", LOW)
-        assert isinstance(await journal.reserve(lost, holder="killed", budget=2), Reserved)
+        owner = world.principal().owner
+        lost = Intent(owner, "f", "request key", 1, "gpt-image-2", "a boat", "1:1", "1K", "low", LOW)
+        assert isinstance(await world.journal.reserve(lost, process="killed", budget=2), Reserved)
         await refusal(world)
         await anyio.sleep(31)
         assert (await world.finished()).credits_charged == LOW
 
 
-async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gives_up() -> None:
-    asked: list[int] = []
-
-    async def slow_yes(question: Question) -> Answer:
-        asked.append(question.credits)
-        await anyio.sleep(5)
-        return Answer("accepted", ticket=f"ticket {len(asked)}")
-
-    async with World(limits=Limits(confirm_above=1), seconds=5) as world:
-        reserve = world.journal.reserve
-        met: list[Reserved] = []
-
-        async def crossed(intent: Intent, **how: Any) -> Reservation:
-            # Somebody else's reservation of the same picture, which is released before anything is sent.
-            if not met:
-                first = await reserve(intent, holder="somebody else")
-                assert isinstance(first, Reserved)
-                met.append(first)
-                await world.journal.release(first.entry.id)
-                return Existing(first.entry)
-            return await reserve(intent, **how)
-
-        world.journal.reserve = crossed  # type: ignore[method-assign]
-        arguments = GenerateArguments(prompt="a fox", wait_seconds=600)
-        made = await world.service.make(arguments, ask=slow_yes)
-        assert (made.outcome, made.credits_charged, asked) == ("finished", LOW, [LOW])
-        assert world.movements() == [("charge", LOW)]
+async def test_a_report_has_what_the_pictures_of_three_periods_cost() -> None:
+    async with World(limits=limits(day=20), faults=["task:failed*1"]) as world:
+        await world.make(prompt="a failed one")
+        await world.finished(quality="high")
+        await anyio.sleep(2 * DAY)
+        for number in range(2):
+            await world.finished(prompt=f"fox {number}")
+        await world.finished(size="1:1", resolution="2K")
+        report = await world.service.spending(world.principal())
+        day, week, month = report.periods
+        assert [(line.quality, line.tier, line.pictures, line.credits) for line in day.lines] == [
+            ("low", "1K", 2, 4),
+            ("low", "2K", 1, 4),
+        ]
+        assert (day.period, day.pictures, day.credits) == ("24 h", 3, 8)
+        assert [(p.period, p.pictures, p.credits) for p in (week, month)] == [("7 d", 4, 20), ("30 d", 4, 20)]
+        assert (report.budget_per_day, report.budget_left) == (20, 12)

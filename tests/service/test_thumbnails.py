@@ -8,14 +8,12 @@ import struct
 import zlib
 
 import anyio
-import httpx
 import pytest
 from PIL import Image
 
 from tests.conftest import DAY, World
 from vidgo_mcp.errors import NotFoundError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import MOST_PIXELS
-from vidgo_mcp.models.requests import ViewArguments
 from vidgo_mcp.models.results import View
 from vidgo_mcp.service.thumbnails import MOST_BYTES, scaled
 
@@ -133,7 +131,7 @@ async def test_a_finished_picture_can_be_looked_at(max_edge: int) -> None:
     async with World(seconds=5) as world:
         made = await world.finished(size="1536x1024", resolution="2K")
         assert made.task_id is not None
-        result, view = await world.service.view(ViewArguments(task_id=made.task_id, max_edge=max_edge))
+        result, view = await world.tasks().view(made.task_id, max_edge)
         assert (view.width, view.height) == (1536, 1024)
         assert max(opened(view).size) == max_edge
         assert result.task_id == made.task_id
@@ -149,9 +147,9 @@ async def test_a_finished_picture_can_be_looked_at(max_edge: int) -> None:
         ("truncated", "unavailable"),
         ("huge=65", "unavailable"),
         ("redirect_loop", "unavailable"),
-        ("error_404", "not_found"),
-        ("forbidden", "not_found"),
-        ("error_500", "unavailable"),
+        ("refuse=404", "not_found"),
+        ("refuse=403", "not_found"),
+        ("refuse=500", "unavailable"),
         ("rate_limited", "unavailable"),
         ("drop_before", "unavailable"),
         ("hang_before", "unavailable"),
@@ -162,40 +160,40 @@ async def test_a_file_that_cannot_be_fetched_is_an_error_and_the_next_look_may_w
         made = await world.finished()
         assert made.task_id is not None
         with pytest.raises(VidgoError) as caught:
-            await world.service.view(ViewArguments(task_id=made.task_id))
+            await world.tasks().view(made.task_id, 768)
         assert caught.value.category == category
         world.sandbox.clear_faults()
-        _, view = await world.service.view(ViewArguments(task_id=made.task_id))
+        _, view = await world.tasks().view(made.task_id, 768)
         assert max(opened(view).size) == 768
 
 
 @pytest.mark.anyio
-async def test_a_picture_that_is_not_there_yet_is_an_error_that_says_to_wait_with_get_task() -> None:
+async def test_a_picture_that_is_not_there_yet_is_to_be_waited_for() -> None:
     async with World(seconds=60) as world:
         task_id = await world.pending()
         with pytest.raises(UnavailableError) as caught:
-            await world.service.view(ViewArguments(task_id=task_id))
+            await world.tasks().view(task_id, 768)
         assert (caught.value.money, caught.value.task_id) == ("accepted", task_id)
-        assert "get_task" in caught.value.next_step
+        assert caught.value.remedy == "wait_for_task"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("fault", "why", "step"),
+    ("fault", "why", "remedy"),
     [
-        ("failed", "it failed, and was refunded", "Make the picture again"),
-        ("no_files", "It was paid for and not refunded", "Only if they accept to pay again: raise variation"),
+        ("failed", "it failed, and was refunded", "make_again"),
+        ("no_files", "It was paid for and not refunded", "contact_support"),
     ],
 )
-async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, step: str) -> None:
+async def test_a_failed_task_has_nothing_to_look_at(fault: str, why: str, remedy: str) -> None:
     async with World(faults=[f"task:{fault}"], seconds=5) as world:
         made = await world.make()
         assert made.task_id is not None
         with pytest.raises(NotFoundError) as caught:
-            await world.service.view(ViewArguments(task_id=made.task_id))
+            await world.tasks().view(made.task_id, 768)
         assert caught.value.task_id == made.task_id
         assert why in caught.value.message
-        assert step in caught.value.next_step
+        assert (caught.value.remedy, caught.value.facts.price) == (remedy, None)
 
 
 @pytest.mark.anyio
@@ -206,9 +204,9 @@ async def test_a_picture_whose_url_died_is_not_fetched() -> None:
         await anyio.sleep(DAY)
         requests = len(world.wire.seen)
         with pytest.raises(NotFoundError) as caught:
-            await world.service.view(ViewArguments(task_id=made.task_id))
+            await world.tasks().view(made.task_id, 768)
         assert "24 hours" in caught.value.message
-        assert "costs 2 credits again" in caught.value.next_step
+        assert (caught.value.remedy, caught.value.facts.price) == ("make_again", 2)
         assert len(world.wire.seen) == requests
 
 
@@ -216,25 +214,4 @@ async def test_a_picture_whose_url_died_is_not_fetched() -> None:
 async def test_the_picture_of_an_unknown_task_is_not_found() -> None:
     async with World() as world:
         with pytest.raises(NotFoundError):
-            await world.service.view(ViewArguments(task_id="task-1"))
-
-
-@pytest.mark.anyio
-async def test_a_foreign_watch_is_adopted_when_its_task_turns_out_to_be_ours() -> None:
-    async with World(seconds=20) as world:
-        task_id = await world.pending(caller="ann")
-        async with World(journal=world.journal, sandbox=world.sandbox) as restarted, anyio.create_task_group() as tasks:
-
-            async def fail(request: httpx.Request) -> None:
-                raise httpx.ConnectError("only the second process can read, and so record, the end", request=request)
-
-            world.wire.before = fail
-
-            async def look(caller: str) -> None:
-                found = await restarted.service.task(task_id, wait_seconds=100, caller=caller)
-                assert found.outcome == "finished"
-                assert (found.expires_at is not None) == (caller == "ann")
-
-            tasks.start_soon(look, "bob")
-            await anyio.sleep(1)
-            tasks.start_soon(look, "ann")
+            await world.tasks().view("task-1", 768)

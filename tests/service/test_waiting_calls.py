@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import World
+from tests.conftest import Telling, World
 from vidgo_mcp.errors import AuthenticationError, NotFoundError, VidgoError
 from vidgo_mcp.models.results import TaskResult
 
@@ -24,20 +24,6 @@ def gaps(times: list[float]) -> list[float]:
     return [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
 
 
-class Telling:
-    """Keeps what a call tells of its progress, and when."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-        self.values: list[float] = []
-        self.messages: list[str] = []
-
-    async def __call__(self, value: float, message: str) -> None:
-        self.at.append(anyio.current_time())
-        self.values.append(value)
-        self.messages.append(message)
-
-
 async def timed(world: World, **arguments: Any) -> tuple[TaskResult, float]:
     started = anyio.current_time()
     result = await world.make(**arguments)
@@ -48,12 +34,10 @@ async def timed(world: World, **arguments: Any) -> tuple[TaskResult, float]:
 async def test_wait_seconds_runs_from_the_start_of_the_call_and_its_end_is_no_error(wait: int) -> None:
     async with World(faults=["task:stuck", "submit:slow=3"]) as world:
         result, seconds = await timed(world, wait_seconds=wait)
-        assert (result.outcome, seconds) == ("pending", wait)
-        assert result.next_step is not None
-        assert "get_task" in result.next_step
+        assert (result.outcome, seconds, result.remedy) == ("pending", wait, "wait_for_task")
         assert result.task_id is not None
         started = anyio.current_time()
-        looked = await world.service.task(result.task_id, wait_seconds=wait)
+        looked = await world.task(result.task_id, wait_seconds=wait)
         assert (looked.outcome, anyio.current_time() - started) == ("pending", wait)
         assert world.movements() == [("charge", LOW)]
 
@@ -63,7 +47,7 @@ async def test_a_call_that_does_not_say_waits_for_forty_seconds() -> None:
         result, seconds = await timed(world, wait_seconds=None)
         assert (result.outcome, seconds) == ("pending", 40)
         assert result.task_id is not None
-        await world.service.task(result.task_id)
+        await world.task(result.task_id)
         assert anyio.current_time() == 80
 
 
@@ -76,15 +60,11 @@ async def test_a_call_that_does_not_wait_still_holds_out_for_the_task_id(slow: i
 
 
 @pytest.mark.parametrize("wait", [0, 15, 30])
-async def test_a_submit_that_is_slower_than_the_call_is_pending_without_an_id_and_found_by_the_repeat(
-    wait: int,
-) -> None:
+async def test_a_submit_that_is_slower_than_the_call_is_found_by_the_repeat(wait: int) -> None:
     async with World(faults=["submit:slow=60"]) as world:
         result, seconds = await timed(world, wait_seconds=wait)
         assert (result.outcome, result.task_id, seconds) == ("pending", None, max(wait, 20))
-        assert (result.reused, result.credits_charged) == (False, LOW)
-        assert result.next_step is not None
-        assert "repeat this exact call" in result.next_step
+        assert (result.reused, result.credits_charged, result.remedy) == (False, LOW, "repeat")
         found, _ = await timed(world, wait_seconds=600)
         assert (found.outcome, found.reused, found.credits_charged) == ("finished", True, 0)
         assert world.movements() == [("charge", LOW)]
@@ -99,7 +79,7 @@ async def test_the_first_read_comes_four_seconds_after_the_submit(slow: int) -> 
         assert min(gaps(world.reads())) >= 2
 
 
-@pytest.mark.parametrize("fault", ["status:slow=10", "status:error_503", "status:rate_limited=5", "status:hang=3"])
+@pytest.mark.parametrize("fault", ["status:slow=10", "status:refuse=503", "status:rate_limited=5", "status:hang=3"])
 async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) -> None:
     async with World(faults=[fault, "task:stuck"]) as world:
         task_id = await world.pending()
@@ -107,7 +87,7 @@ async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) ->
 
             async def look() -> None:
                 with suppress(VidgoError):
-                    await world.service.task(task_id, wait_seconds=0)
+                    await world.task(task_id, wait_seconds=0)
 
             for _ in range(30):
                 tasks.start_soon(look)
@@ -115,20 +95,20 @@ async def test_reads_keep_their_distance_whatever_the_answers_are(fault: str) ->
         assert min(gaps(world.reads())) >= (5 if "=5" in fault else 2)
 
 
-async def test_a_look_reads_at_once_when_the_last_read_is_old_and_never_sooner_than_two_seconds() -> None:
+async def test_a_look_reads_at_once_unless_the_last_read_is_younger_than_two_seconds() -> None:
     async with World(faults=["task:stuck"]) as world:
         task_id = await world.pending()
         await anyio.sleep(300)
-        await world.service.task(task_id, wait_seconds=0)
+        await world.task(task_id, wait_seconds=0)
         last = world.reads()[-1]
         assert anyio.current_time() - last <= 2
         await anyio.sleep_until(world.reads()[-1] + 2)
         reads = len(world.reads())
         now = anyio.current_time()
-        await world.service.task(task_id, wait_seconds=0)
+        await world.task(task_id, wait_seconds=0)
         assert world.reads()[reads:] == [now]
         await anyio.sleep(1)
-        await world.service.task(task_id, wait_seconds=0)
+        await world.task(task_id, wait_seconds=0)
         assert len(world.reads()) == reads + 1, "the answer is younger than two seconds"
         assert min(gaps(world.reads())) >= 2
 
@@ -145,7 +125,7 @@ async def test_one_watch_serves_all_who_wait() -> None:
             await anyio.sleep(0.5)
             [listed] = (await world.listed()).tasks
             for _ in range(10):
-                tasks.start_soon(lambda: world.service.task(listed.task_id or "", wait_seconds=99))
+                tasks.start_soon(lambda: world.task(listed.task_id or "", wait_seconds=99))
         assert [at - started for at in world.reads()] == pytest.approx(expected)
 
 
@@ -190,23 +170,23 @@ async def test_what_vidgo_leaves_out_or_adds_is_tolerated(fault: str) -> None:
 
 
 STATUS_FAULTS = (
-    "unauthorized",
-    "forbidden",
-    "not_found",
+    "refuse=401",
+    "refuse=403",
+    "refuse=404",
     "refuse",
     "unprocessable",
     "rate_limited",
     "rate_limited=3",
     "rate_limited_date",
     "envelope_error",
-    "redirect",
+    "refuse=307",
     "drop_before",
     "hang_before",
-    "timeout_408",
-    "error_500",
-    "error_502",
-    "error_503",
-    "error_504",
+    "refuse=408",
+    "refuse=500",
+    "refuse=502",
+    "refuse=503",
+    "refuse=504",
     "lose_answer",
     "lose_half",
     "hang",
@@ -228,11 +208,11 @@ async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> 
         assert made.task_id is not None
         assert made.notes
         assert "could not be read" in made.notes[0]
-        if fault in {"forbidden", "not_found"}:
-            assert (await world.service.task(made.task_id, wait_seconds=50)).outcome == "pending"
+        if fault in {"refuse=403", "refuse=404"}:
+            assert (await world.task(made.task_id, wait_seconds=50)).outcome == "pending"
         else:
             with pytest.raises(VidgoError) as caught:
-                await world.service.task(made.task_id, wait_seconds=50)
+                await world.task(made.task_id, wait_seconds=50)
             assert (caught.value.money, caught.value.task_id) == ("accepted", made.task_id)
             assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
         world.sandbox.clear_faults()
@@ -243,7 +223,14 @@ async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> 
 
 @pytest.mark.parametrize(
     "faults",
-    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:error_500",)],
+    [
+        (),
+        ("task:no_progress",),
+        ("task:null_progress",),
+        ("submit:slow=7",),
+        ("status:slow=9",),
+        ("status:refuse=500",),
+    ],
     ids=str,
 )
 async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises(faults: tuple[str, ...]) -> None:
@@ -269,7 +256,7 @@ async def test_progress_still_rises_at_the_end_of_ten_minutes_with_many_waiting(
             for _ in range(100):
                 await anyio.sleep(5)
                 [listed] = (await world.listed()).tasks
-                await world.service.task(listed.task_id or "", wait_seconds=0)
+                await world.task(listed.task_id or "", wait_seconds=0)
         for telling in tellings:
             assert min(gaps(telling.values)) >= 0
             assert len(set(telling.values)) == len(telling.values)
@@ -283,7 +270,7 @@ async def test_a_late_look_tells_its_progress_even_while_the_read_is_slow() -> N
         world.sandbox.add_fault("status:slow=15")
         telling = Telling()
         started = anyio.current_time()
-        await world.service.task(task_id, wait_seconds=40, progress=telling)
+        await world.task(task_id, wait_seconds=40, progress=telling)
         assert max(gaps([*telling.at, started + 40])) <= 5
 
 
@@ -298,9 +285,9 @@ async def test_a_task_of_this_key_that_the_journal_does_not_know_is_asked_at_vid
     async with World(seconds=20) as world:
         task_id = await world.pending()
         async with World(sandbox=world.sandbox) as other:
-            looked = await other.service.task(task_id, wait_seconds=0)
+            looked = await other.task(task_id, wait_seconds=0)
             assert (looked.outcome, looked.task_id, looked.expires_at) == ("pending", task_id, None)
-            found = await other.service.task(task_id, wait_seconds=60)
+            found = await other.task(task_id, wait_seconds=60)
             assert found.outcome == "finished"
             assert found.image_urls == (await world.finished()).image_urls
             assert (await other.listed()).tasks == []
@@ -309,16 +296,16 @@ async def test_a_task_of_this_key_that_the_journal_does_not_know_is_asked_at_vid
             assert len(other.wire.seen) == reads, "nobody waits, so nothing is read"
 
 
-async def test_somebody_elses_task_is_not_read_twice_within_two_seconds() -> None:
+async def test_an_untracked_task_is_not_read_twice_within_two_seconds() -> None:
     async with World(seconds=20) as world:
         task_id = await world.pending()
         async with World(sandbox=world.sandbox) as other:
             for _ in range(5):
-                await other.service.task(task_id, wait_seconds=0)
+                await other.task(task_id, wait_seconds=0)
                 await anyio.sleep(0.5)
             await anyio.sleep(30)
             for _ in range(3):
-                assert (await other.service.task(task_id, wait_seconds=0)).outcome == "finished"
+                assert (await other.task(task_id, wait_seconds=0)).outcome == "finished"
             assert min(gaps(other.reads())) >= 2
 
 
@@ -326,50 +313,51 @@ async def test_somebody_elses_task_is_not_read_twice_within_two_seconds() -> Non
     ("fault", "outcome", "refunded"),
     [("failed", "failed", True), ("no_files", "failed", None), ("strange_status", "pending", None)],
 )
-async def test_a_foreign_task_is_told_as_vidgo_describes_it(fault: str, outcome: str, refunded: bool | None) -> None:
+async def test_an_untracked_task_is_told_as_vidgo_describes_it(fault: str, outcome: str, refunded: bool | None) -> None:
     async with World(faults=[f"task:{fault}"], seconds=20) as world:
         task_id = await world.pending()
         await anyio.sleep(10)
         async with World(sandbox=world.sandbox) as other:
-            looked = await other.service.task(task_id, wait_seconds=0 if fault == "strange_status" else 200)
+            looked = await other.task(task_id, wait_seconds=0 if fault == "strange_status" else 200)
             assert (looked.outcome, looked.refunded) == (outcome, refunded)
             assert bool(looked.error) == (outcome == "failed")
             assert bool(looked.notes) == (fault == "strange_status")
 
 
-async def test_an_unknown_or_foreign_id_is_not_found_and_names_the_nearest_known_one() -> None:
+async def test_an_id_that_nobody_knows_is_not_found_with_the_nearest_known_one() -> None:
     async with World(seconds=1) as world:
         known = (await world.finished()).task_id
         assert known is not None
         for task_id in (known[:-1] + "!", f"{known}x"):
             with pytest.raises(NotFoundError) as caught:
-                await world.service.task(task_id)
+                await world.task(task_id)
             assert known in caught.value.message
-            assert known in caught.value.next_step
-            assert caught.value.field == "task_id"
+            assert (caught.value.field, caught.value.remedy) == ("task_id", "use_nearest_task")
+            assert caught.value.facts.other_task == known
         with pytest.raises(NotFoundError) as caught:
-            await world.service.task("nothing like it", caller="bob")
+            await world.task("nothing like it", caller="bob")
         assert known not in caught.value.message
+        assert (caught.value.remedy, caught.value.facts.other_task) == ("list_tasks", None)
         async with World(key="another-key", sandbox=world.sandbox) as other:
             with pytest.raises(NotFoundError):
-                await other.service.task(known)
+                await other.task(known)
 
 
-@pytest.mark.parametrize("fault", ["error_500", "rate_limited", "unauthorized", "hang_before"])
-async def test_a_foreign_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
+@pytest.mark.parametrize("fault", ["refuse=500", "rate_limited", "refuse=401", "hang_before"])
+async def test_an_untracked_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
     async with World(faults=[f"status:{fault}"]) as world:
         with pytest.raises(VidgoError) as caught:
-            await world.service.task("task-1", wait_seconds=0)
+            await world.task("task-1", wait_seconds=0)
         assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
         assert caught.value.task_id == "task-1"
 
 
 async def test_the_client_is_opened_soon_after_the_first_answer_and_only_once() -> None:
     async with World() as world:
-        world.service.warm_up()
+        world.service.warm_up(world.principal())
         assert world.opened == 0
         await anyio.sleep(1)
-        world.service.warm_up()
+        world.service.warm_up(world.principal())
         await world.pending()
         assert world.opened == 1
 
@@ -380,8 +368,8 @@ async def test_a_client_that_cannot_be_opened_early_is_reported_by_the_call_that
         def refuse(key: str) -> NoReturn:
             raise AuthenticationError("the key is gone")
 
-        world._connect = refuse  # type: ignore[method-assign]
-        world.service.warm_up()
+        world.connect = refuse  # type: ignore[method-assign]
+        world.service.warm_up(world.principal())
         await anyio.sleep(1)
         with pytest.raises(AuthenticationError):
             await world.make()
@@ -401,3 +389,23 @@ async def test_a_transport_that_stumbles_on_one_read_does_not_end_the_watch() ->
         world.wire.before = stumble
         assert (await world.finished()).credits_charged == LOW
         assert missed == [4]
+
+
+async def test_an_untracked_task_is_tracked_when_its_own_caller_looks() -> None:
+    async with World(seconds=20) as world:
+        task_id = await world.pending(caller="ann")
+        async with World(journal=world.journal, sandbox=world.sandbox) as restarted, anyio.create_task_group() as tasks:
+
+            async def fail(request: httpx.Request) -> None:
+                raise httpx.ConnectError("only the second process can read, and so record, the end", request=request)
+
+            world.wire.before = fail
+
+            async def look(caller: str) -> None:
+                found = await restarted.task(task_id, wait_seconds=100, caller=caller)
+                assert found.outcome == "finished"
+                assert (found.expires_at is not None) == (caller == "ann")
+
+            tasks.start_soon(look, "bob")
+            await anyio.sleep(1)
+            tasks.start_soon(look, "ann")

@@ -10,7 +10,7 @@ from uuid import uuid4
 import anyio
 import click
 
-from vidgo_mcp.app import build_service, disk_of
+from vidgo_mcp.app import build_service, local_files, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
 from vidgo_mcp.cli.output import checked_output
 from vidgo_mcp.cli.report import EXIT_CODES, Report
@@ -21,7 +21,7 @@ from vidgo_mcp.errors import BudgetError, VidgoError
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import Service, read_arguments
-from vidgo_mcp.service.consent import Answer, Question
+from vidgo_mcp.service.limits import Answer, Question
 from vidgo_mcp.wording import for_person
 
 LAST_LOOK: Final = 10.0
@@ -46,30 +46,30 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
     """
     settings = settings_of(context)
     report = Report(settings, as_json, checked_output(output, as_json=as_json))
-    disk = disk_of(settings)
+    files, principal = local_files(settings), principal_of(settings)
     model: type[GenerateArguments] = GenerateArguments
     raw = typed_arguments(given)
     if "image_urls" in raw:
         model = EditArguments
-        raw["image_urls"], disk = typed_references(raw["image_urls"], disk)
+        raw["image_urls"], files = typed_references(raw["image_urls"], files)
 
     async def make(service: Service, wait: Wait) -> TaskResult:
         ask = _agree if yes else partial(_ask, wait)
-        return await service.make(read_arguments(model, raw), progress=wait, ask=ask, goes_on=False)
+        return await service.make(principal, read_arguments(model, raw), progress=wait, ask=ask)
 
     async def stopped(service: Service) -> str:
         # The same request, which may only be reused: it says what became of the task, and can spend nothing.
         again = read_arguments(model, raw | {"max_credits": 0, "wait_seconds": 0})
         with anyio.move_on_after(LAST_LOOK):
             try:
-                return for_person.stopped_text(await service.make(again), report.command)
+                return for_person.stopped_text(await service.make(principal, again), report.command)
             except BudgetError:
                 return for_person.STOPPED_BEFORE
             except VidgoError as error:
                 return for_person.error_text(error, report.command)
         return for_person.STOPPED_UNKNOWN
 
-    sys.exit(run(build_service(patient(settings), disk=disk), report, make, stopped))
+    sys.exit(run(build_service(patient(settings), files=files), report, make, stopped))
 
 
 async def _agree(question: Question) -> Answer:

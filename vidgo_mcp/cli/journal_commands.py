@@ -12,13 +12,12 @@ from typing import Final, Literal, TypeVar
 import anyio
 import click
 
-from vidgo_mcp.app import account_name, build_service, connected, for_reading, journal_of, journal_path
+from vidgo_mcp.app import build_service, connected, for_reading, journal_of, journal_path, principal_of
 from vidgo_mcp.cli import journal_view
 from vidgo_mcp.cli.options import json_option, settings_of
 from vidgo_mcp.cli.report import Report
 from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import (
-    AuthenticationError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
@@ -26,11 +25,9 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.journal.processes import is_gone
 from vidgo_mcp.models.results import SpendingReport
 from vidgo_mcp.models.tasks import Task
-from vidgo_mcp.service.identity import owner_of
-from vidgo_mcp.settings import Settings, missing_key_reason
+from vidgo_mcp.settings import Settings
 
 T = TypeVar("T")
 
@@ -50,7 +47,7 @@ class JournalView:
 
     async def entries(self, limit: int = EVERYTHING) -> Sequence[Entry]:
         """Return the newest entries, after what dead processes left is settled."""
-        await self.journal.expire(is_gone)
+        await self.journal.expire()
         return await self.journal.newest(self.owner, limit)
 
     async def find(self, name: str) -> Entry:
@@ -213,16 +210,14 @@ def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], 
 
 
 async def _read(settings: Settings, read: Callable[[JournalView], Awaitable[T]]) -> T:
-    account = account_name(settings)
-    if account is None:
-        raise AuthenticationError(missing_key_reason())
+    owner = principal_of(settings).owner
     journal = journal_of(for_reading(settings))
     try:
-        return await read(JournalView(settings, journal, owner_of(account, "")))
+        return await read(JournalView(settings, journal, owner))
     finally:
         await journal.aclose()
 
 
 async def _spending(view: JournalView) -> SpendingReport:
     async with build_service(for_reading(view.settings)) as service:
-        return await service.spending()
+        return await service.spending(principal_of(view.settings))

@@ -95,15 +95,16 @@ def cli(context: click.Context) -> None:
 
 
 def _serve_stdio(settings: Settings) -> None:
-    from vidgo_mcp.app import build_service, configure_logging, state_key
-    from vidgo_mcp.server import build_server
+    from vidgo_mcp.app import build_service, configure_logging, principal_of, state_key
+    from vidgo_mcp.server.build import build_server
     from vidgo_mcp.server.stdio import serve_stdio
 
     configure_logging(settings.log_level)
     if is_terminal(sys.stdin):
         click.echo(AT_A_TERMINAL, err=True)
-    service = build_service(settings)
-    anyio.run(serve_stdio, build_server(service, state_key=state_key(settings)), service)
+    service, principal = build_service(settings), principal_of(settings)
+    server = build_server(service, principal_of=lambda ctx: principal, state_key=state_key(settings))
+    anyio.run(serve_stdio, server, service)
 
 
 def main() -> NoReturn:

@@ -20,7 +20,7 @@ from vidgo_mcp.files.images import kind_of
 from vidgo_mcp.files.naming import file_name
 from vidgo_mcp.files.writer import save, write_to
 from vidgo_mcp.models.results import TaskList, TaskResult
-from vidgo_mcp.service import Service
+from vidgo_mcp.service import Principal, Service
 
 STDOUT: Final = "-"
 
@@ -101,13 +101,13 @@ def prove_writable(place: str) -> None:
 
 
 async def deliver(
-    service: Service, result: TaskResult | TaskList, output: Output | None
+    service: Service, principal: Principal, result: TaskResult | TaskList, output: Output | None
 ) -> tuple[TaskResult | TaskList, VidgoError | None]:
     """Write a finished picture where it was wanted; return the result, and why the picture is not there if so."""
     if output is None or isinstance(result, TaskList) or result.outcome != "finished" or result.task_id is None:
         return result, None
     try:
-        _, content = await service.file(result.task_id)
+        _, content = await service.tasks(principal).file(result.task_id)
         return await anyio.to_thread.run_sync(output.write, content, result, abandon_on_cancel=True), None
     except NotFoundError as error:
         # There is no picture any more: no command gets it.

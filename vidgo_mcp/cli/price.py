@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import click
 
-from vidgo_mcp.app import build_service, for_reading
+from vidgo_mcp.app import build_service, for_reading, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, settings_of, typed_arguments
 from vidgo_mcp.cli.report import Report
 from vidgo_mcp.cli.terminal import json_text
@@ -29,7 +29,7 @@ def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
 
     async def estimated() -> Estimate:
         async with build_service(for_reading(settings)) as service:
-            return await service.estimate(read_arguments(EstimateArguments, raw))
+            return await service.estimate(principal_of(settings), read_arguments(EstimateArguments, raw))
 
     try:
         estimate = anyio.run(estimated)

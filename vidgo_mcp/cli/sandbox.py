@@ -1,4 +1,4 @@
-"""Serves the sandbox to other programs, and says how to point them at it."""
+"""The `sandbox` command: serves the sandbox to other programs, and says how to point them at it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(*, port: int, faults: Sequence[str], seconds: tuple[float, float], balan
         click.echo(announcement(base_url))
 
     async def serving() -> None:
-        await serve(sandbox, host="127.0.0.1", port=port, on_ready=ready)
+        await serve(sandbox, port=port, on_ready=ready)
 
     try:
         anyio.run(serving)

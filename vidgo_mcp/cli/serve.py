@@ -7,11 +7,11 @@ import socket
 import anyio
 import click
 
-from vidgo_mcp.app import MEGABYTE, build_service, configure_logging, remote_disk, state_key
+from vidgo_mcp.app import MEGABYTE, build_service, configure_logging, no_local_files, principal_of, state_key
 from vidgo_mcp.cli.options import sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.server import build_server
+from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.http import LARGEST_REQUEST, NotLoopbackError, serve_http
 from vidgo_mcp.settings import Settings
 
@@ -37,9 +37,10 @@ def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
-    service = build_service(settings, disk=remote_disk(settings))
+    principal = principal_of(settings)
+    service = build_service(settings, files=no_local_files(settings))
     await serve_http(
-        build_server(service, state_key=state_key(settings)),
+        build_server(service, principal_of=lambda ctx: principal, state_key=state_key(settings)),
         service,
         host=host,
         port=port,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 import click
 
-from vidgo_mcp.app import configure_logging
+from vidgo_mcp.app import configure_logging, principal_of
 from vidgo_mcp.cli.output import deliver
 from vidgo_mcp.cli.report import Report
 from vidgo_mcp.cli.terminal import Wait, shown_wait
 from vidgo_mcp.errors import InternalError, VidgoError
 from vidgo_mcp.models.results import TaskList, TaskResult
+from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Service
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.for_person import saved_late_text
@@ -56,10 +56,12 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
     # The service is outermost: a signal cancels the work, and the service can still find out what became of a submit.
     async with service:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope, received)
+            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
             try:
                 with shown_wait() as wait:
-                    found, undelivered = await deliver(service, await work(service, wait), report.output)
+                    found, undelivered = await deliver(
+                        service, principal_of(report.settings), await work(service, wait), report.output
+                    )
             except VidgoError as error:
                 found = error
             except anyio.get_cancelled_exc_class():
@@ -80,16 +82,3 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
     if isinstance(found, TaskResult) and found.task_id in service.saved_late:
         click.echo(saved_late_text(service.saved_late[found.task_id]), err=True)
     return code
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
-    """Cancel the scope at the first SIGINT or SIGTERM, and say which it was."""
-    try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                received.append(number)
-                scope.cancel()
-                return
-    except NotImplementedError:
-        # Windows: Ctrl-C cancels the main task instead, and ends in KeyboardInterrupt.
-        return

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vidgo_mcp.app import build_service, for_reading
+from vidgo_mcp.app import build_service, for_reading, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
 from vidgo_mcp.cli.output import checked_output
 from vidgo_mcp.cli.report import EXIT_CODES, Report
@@ -16,6 +16,7 @@ from vidgo_mcp.cli.terminal import Wait
 from vidgo_mcp.models.requests import ABSENT, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.service import Service, read_arguments
+from vidgo_mcp.service.waiting import ProgressReporter
 from vidgo_mcp.wording import for_person
 
 
@@ -39,10 +40,11 @@ def task(context: click.Context, /, as_json: bool, output: str | None, **given: 
 
     async def find(service: Service, wait: Wait) -> TaskResult | TaskList:
         arguments = read_arguments(GetTaskArguments, typed_arguments(given))
-
+        tasks = service.tasks(principal_of(settings))
         if arguments.task_id is None:
-            return await service.tasks(arguments)
-        return await service.task(arguments.task_id, wait_seconds=arguments.wait_seconds, progress=wait)
+            return await tasks.listed(arguments.limit)
+        deadline = service.deadline(arguments.wait_seconds)
+        return await tasks.get(arguments.task_id, deadline, ProgressReporter(wait))
 
     async def stopped(_: Service) -> str:
         return for_person.stopped_waiting_text(given["task_id"], report.command)

@@ -15,23 +15,23 @@ from typing import Final
 from vidgo_mcp.files.paths import parse_path
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.references import read_reference
-from vidgo_mcp.service import Disk
+from vidgo_mcp.service import LocalFiles
 
 WINDOWS: Final = os.name == "nt"
 
 
-def typed_references(texts: Sequence[str], disk: Disk) -> tuple[list[str], Disk]:
-    """Return the references, files by their whole paths, and the disk with the folders of these files allowed.
+def typed_references(texts: Sequence[str], files: LocalFiles) -> tuple[list[str], LocalFiles]:
+    """Return the references, files by their whole paths, and what may be read with the folders of these files allowed.
 
     What is no file stays as it was typed, and so does what cannot be one: the service says what is wrong with it.
     """
-    assert disk.folders is not None
+    assert files.folders is not None
     references = list(texts)
-    allowed = list(disk.folders.allowed)
+    allowed = list(files.folders.allowed)
     for index, text in enumerate(texts):
         try:
             if read_reference(text).kind == "file":
-                path = Path(os.path.realpath(parse_path(text.strip(), home=disk.folders.home, windows=WINDOWS)))
+                path = Path(os.path.realpath(parse_path(text.strip(), home=files.folders.home, windows=WINDOWS)))
                 references[index] = str(path)
                 allowed.append(path.parent)
         except UnusableError:
@@ -39,4 +39,4 @@ def typed_references(texts: Sequence[str], disk: Disk) -> tuple[list[str], Disk]
             allowed.append(Path.cwd())
         except ValueError:
             continue
-    return references, replace(disk, folders=replace(disk.folders, allowed=tuple(allowed)))
+    return references, replace(files, folders=replace(files.folders, allowed=tuple(allowed)))

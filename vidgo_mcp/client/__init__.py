@@ -10,7 +10,7 @@ __all__ = ["DEFAULT_BASE_URL", "ImageRequest", "Timeouts", "VidgoClient"]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy: the schedule and the patience are used by a server that must start before httpx is imported.
+    # Lazy: a server that only needs the polling or the retry policy must start before httpx is imported.
     if name in {"DEFAULT_BASE_URL", "Timeouts", "VidgoClient"}:
         from vidgo_mcp.client import client
 

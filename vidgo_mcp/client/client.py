@@ -1,11 +1,13 @@
-"""The async client: one method for each of Vidgo's endpoints, each with a deadline, and none that pays twice."""
+"""The async client: one method for each of Vidgo's endpoints, each with a deadline, none of which pays twice."""
 
 from __future__ import annotations
 
-import random
+import random as random_module
+import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as percent_encode
@@ -13,23 +15,35 @@ from urllib.parse import quote as percent_encode
 import anyio
 import httpx
 
-from vidgo_mcp.client import error_mapping, polling, wire
+from vidgo_mcp.client import wire
 from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
-from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline, backoff
-from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.client.error_mapping import (
+    TRANSPORT_ERRORS,
+    Refusal,
+    read_error,
+    submit_error,
+    transport_error,
+    unreadable_error,
+    upload_error,
+)
+from vidgo_mcp.client.polling import Plan, Polling
+from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline
+from vidgo_mcp.errors import InvalidRequestError, VidgoError
 from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.models.urls import checked_base_url, is_loopback_host
-from vidgo_mcp.pricing import UnpriceableError
+from vidgo_mcp.pricing import PricedRequest, price_request
 
 T = TypeVar("T")
 OnTask = Callable[[Task], Awaitable[None]]
 
 DEFAULT_BASE_URL: Final = "https://api.vidgo.ai"
 SUBMIT_PATH: Final = "/api/generate/submit"
-MOST_CONNECTIONS: Final = 100
-SLOWEST_LINE: Final = 16 * 1024.0
-"""Bytes a second that an upload may take its time for; one that stands still ends sooner."""
+UPLOAD_PATH: Final = "/api/common/upload/stream"
+BALANCE_PATH: Final = "/api/user/balance"
+MAX_CONNECTIONS: Final = 100
+SLOWEST_UPLOAD: Final = 16 * 1024.0
+"""Bytes a second below which an upload runs out of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class VidgoClient:
         timeouts: seconds for connecting, reading, and for the answer to a submit.
         transport: replaces the network; for tests.
         now: the time of day in seconds since the epoch, to read a Retry-After that is a date.
-        draw: a random number between 0 and 1, for jitter.
+        random: a random number between 0 and 1, for jitter.
     """
 
     def __init__(
@@ -64,7 +78,7 @@ class VidgoClient:
         timeouts: Timeouts | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.time,
-        draw: Callable[[], float] = random.random,
+        random: Callable[[], float] = random_module.random,
     ) -> None:
         if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise ValueError("the API key is empty or has characters that no key has")
@@ -72,29 +86,33 @@ class VidgoClient:
         self._local = is_loopback_host(httpx.URL(self.base_url).host)
         self._timeouts = timeouts or Timeouts()
         self._now = now
-        self._draw = draw
+        self._random = random
         self._transport = transport
-        self._secret = api_key
-        headers = {"Authorization": f"Bearer {api_key}", "User-Agent": USER_AGENT, "Accept": "application/json"}
-        self._verify = httpx.create_ssl_context()
-        verify = self._verify if self.base_url.startswith("https:") else False
+        self._api_key = api_key
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
         # looks exactly like an answer that was lost, and would turn an unsent request into an unknown one.
-        self._reads = self._pool(headers, verify, transport, keepalive=20)
-        self._writes = self._pool(headers, verify, transport, keepalive=0)
+        self._reads = self._pool(keepalive=20)
+        self._writes = self._pool(keepalive=0)
 
-    def _pool(
-        self, headers: Mapping[str, str], verify: Any, transport: httpx.AsyncBaseTransport | None, *, keepalive: int
-    ) -> httpx.AsyncClient:
+    @cached_property
+    def _verify(self) -> ssl.SSLContext:
+        # Made once, and only when needed: that takes longer than a small download.
+        return httpx.create_ssl_context()
+
+    def _pool(self, *, keepalive: int) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self.base_url,
-            headers=headers,
-            verify=verify,
-            transport=transport,
+            headers={
+                "Authorization": f"Bearer {self._api_key}",
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+            },
+            verify=self._verify if self.base_url.startswith("https:") else False,
+            transport=self._transport,
             # No proxy for loopback: it would see the key, and would look for the API on its own machine.
             trust_env=not self._local,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=keepalive),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=keepalive),
         )
 
     async def __aenter__(self) -> Self:
@@ -112,52 +130,38 @@ class VidgoClient:
             await self._writes.aclose()
 
     async def submit(
-        self, request: ImageRequest, *, callback_url: str | None = None, patience: float = SUBMIT_RETRY_SECONDS
+        self,
+        request: ImageRequest,
+        *,
+        callback_url: str | None = None,
+        retry_seconds: float = SUBMIT_RETRY_SECONDS,
     ) -> Task:
         """Start one picture, which costs credits, and return its task.
 
-        A submit that was provably not accepted (refused connection, 429) is tried again for ``patience`` seconds.
+        A submit that was provably not accepted (no connection, 429) is made again for up to ``retry_seconds``.
 
         Raises:
             OutcomeUnknownError: the answer was lost; a task may exist and be paid for. Never submit again blindly.
             VidgoError: every other kind proves that nothing was spent.
         """
-        tries = RetryDeadline(patience, self._draw)
+        priced = price_request(request).with_image_urls(request.image_urls or ())
+        deadline = RetryDeadline(retry_seconds, self._random)
         while True:
             try:
-                return await self.submit_once(request, callback_url=callback_url)
+                return await self.submit_once(priced, callback_url=callback_url)
             except VidgoError as error:
-                await tries.pause(error)
+                await deadline.pause(error)
 
-    async def submit_once(self, request: ImageRequest, *, callback_url: str | None = None) -> Task:
-        """Start one picture with exactly one POST; the building block of ``submit``, which says what it raises."""
+    async def submit_once(self, request: PricedRequest, *, callback_url: str | None = None) -> Task:
+        """Start one picture with exactly one POST, and return its task.
+
+        Raises:
+            VidgoError: as ``submit`` does.
+        """
         if callback_url and not wire.is_web_url(callback_url):
             raise InvalidRequestError("The callback URL is not an http(s) URL.", field="callback_url")
-        try:
-            body = wire.submit_body(request, callback_url)
-        except UnpriceableError as error:
-            raise InvalidRequestError(str(error), field=error.field) from None
-        timeout = self._timeout(self._timeouts.submit)
-        try:
-            with anyio.fail_after(self._timeouts.connect + self._timeouts.submit + self._timeouts.read):
-                status, headers, content = await self._send(self._writes, "POST", SUBMIT_PATH, timeout, json=body)
-        except TimeoutError:
-            raise error_mapping.transport_error(httpx.ReadTimeout("total"), submit=True) from None
-        except error_mapping.TRANSPORT_ERRORS as error:
-            raise error_mapping.transport_error(error, submit=True) from None
-        if not 200 <= status < 300:
-            raise error_mapping.submit_error(status, wire.error_text(content), self._retry_after(headers))
-        try:
-            value = wire.read_json(content)
-            code = wire.envelope_code(value)
-            if code is not None:
-                raise error_mapping.submit_error(code, wire.error_text(content), self._retry_after(headers))
-            return wire.read_submitted(value)
-        except wire.UnreadableAnswerError as error:
-            raise OutcomeUnknownError(
-                f"Vidgo answered the submit with HTTP {status}, but {error}; a picture may have been started and paid.",
-                http_status=status,
-            ) from None
+        body = wire.submit_body(request, callback_url)
+        return await self._call(SUBMIT_PATH, wire.read_submitted, submit_error, submit=True, json=body)
 
     async def status(self, task_id: str) -> Task:
         """Return one reading of a task. Free, and safe to repeat.
@@ -167,8 +171,9 @@ class VidgoClient:
             UnavailableError, RateLimitedError: it could not be read; the task is as it was.
         """
         path = f"/api/generate/status/{percent_encode(task_id, safe='')}"
+        to_error = partial(read_error, what=f"task: {task_id}")
         try:
-            return await self._read(path, lambda value: wire.read_task(value, task_id), what=f"task: {task_id}")
+            return await self._call(path, lambda value: wire.read_task(value, task_id), to_error)
         except VidgoError as error:
             # Whatever the answer was, the task is as it was.
             money = "accepted" if error.category in {"unavailable", "rate_limited", "authentication"} else error.money
@@ -184,42 +189,29 @@ class VidgoClient:
             on_task: called with each reading.
 
         Raises:
-            VidgoError: the task could not be read at all, not even once.
+            VidgoError: the task could not be read even once, or reading it again is in vain.
         """
-        plan = polling.Plan()
-        started = anyio.current_time()
-        empty_since: float | None = None
-        latest: Task | None = None
-        misses = 0
-        # The soonest that the next read may come, and when it should.
-        allowed, due = 0.0, min(plan.next_read(0.0), timeout)
+        now = anyio.current_time()
+        deadline = now + timeout
+        polling = Polling.of_submitted(Plan(), now, now, self._random)
         while True:
-            await anyio.sleep_until(started + due)
+            # A task is read at the deadline too, however short the time-out is.
+            await anyio.sleep_until(min(polling.due, deadline))
             try:
                 task = await self.status(task_id)
             except VidgoError as error:
-                elapsed = anyio.current_time() - started
-                allowed = due = elapsed + max(polling.CLOSEST_READS, backoff(misses, self._draw, error.retry_after))
-                misses += 1
-                if not error.retryable or (latest is None and due > timeout):
+                polling = polling.missed(error, anyio.current_time())
+                if not error.retryable or (polling.latest is None and polling.soonest > deadline):
                     raise
             else:
-                latest, misses = task, 0
+                polling = polling.seen(task, anyio.current_time())
                 if on_task is not None:
-                    await on_task(latest)
-                elapsed = anyio.current_time() - started
-                if latest.phase == "failed" or latest.file_urls:
-                    return latest
-                if latest.phase == "finished":
-                    empty_since = elapsed if empty_since is None else empty_since
-                    if elapsed - empty_since >= polling.EMPTY_FILES_SECONDS:
-                        return latest
-                allowed, due = elapsed + polling.CLOSEST_READS, plan.next_read(elapsed, latest.progress)
-            if due > timeout:
-                due = timeout
-            if latest is not None and allowed > timeout:
-                await anyio.sleep_until(started + timeout)
-                return latest
+                    await on_task(task)
+                if polling.ended:
+                    return task
+            if polling.latest is not None and polling.soonest > deadline:
+                await anyio.sleep_until(deadline)
+                return polling.latest
 
     async def upload(self, content: bytes, *, file_name: str, mime_type: str) -> Upload:
         """Upload one reference picture (JPEG, PNG, GIF, WebP); Vidgo keeps it for 72 hours. Free, 5 a minute.
@@ -229,18 +221,9 @@ class VidgoClient:
             RateLimitedError: more than 5 in a minute.
             UnavailableError: it could not be uploaded.
         """
-        timeout = self._timeout(self._timeouts.submit)
         files = {"file": (file_name, content, mime_type)}
-        return await self._ask(
-            self._writes,
-            "POST",
-            "/api/common/upload/stream",
-            timeout,
-            wire.read_upload,
-            error_mapping.upload_error,
-            patience=len(content) / SLOWEST_LINE,
-            files=files,
-        )
+        sending = len(content) / SLOWEST_UPLOAD
+        return await self._call(UPLOAD_PATH, wire.read_upload, upload_error, sending=sending, files=files)
 
     async def balance(self) -> int | float:
         """Return the credits of the account. Free.
@@ -249,7 +232,7 @@ class VidgoClient:
             AuthenticationError: the key is not accepted.
             UnavailableError, RateLimitedError: it could not be read.
         """
-        return await self._read("/api/user/balance", wire.read_balance, what="account")
+        return await self._call(BALANCE_PATH, wire.read_balance, partial(read_error, what="account"))
 
     async def download(self, url: str, *, seconds: float = DOWNLOAD_SECONDS) -> bytes:
         """Return the bytes of a result, within ``seconds``, under limits, and never from a private address.
@@ -261,46 +244,46 @@ class VidgoClient:
             PermissionDeniedError: the address is private.
             UnavailableError: it could not be fetched, or is too large.
         """
-        fetched = await download(
-            url, allow_loopback=self._local, seconds=seconds, verify=self._verify, transport=self._transport
+        return await download(
+            url, verify=self._verify, allow_loopback=self._local, seconds=seconds, transport=self._transport
         )
-        return fetched.content
 
-    async def _read(self, path: str, parse: Callable[[Any], T], *, what: str) -> T:
-        def sort(status: int, text: str | None, retry_after: float | None) -> VidgoError:
-            return error_mapping.read_error(status, text, retry_after, what=what)
-
-        return await self._ask(self._reads, "GET", path, self._timeout(self._timeouts.read), parse, sort)
-
-    async def _ask(
+    async def _call(
         self,
-        pool: httpx.AsyncClient,
-        method: str,
         path: str,
-        timeout: httpx.Timeout,
         parse: Callable[[Any], T],
-        sort: Callable[[int, str | None, float | None], VidgoError],
+        to_error: Callable[[Refusal], VidgoError],
         *,
-        patience: float = 0.0,
+        submit: bool = False,
+        sending: float = 0.0,
         **content: Any,
     ) -> T:
+        """Make one request: a GET, or with content a POST, whose body may take ``sending`` seconds on its way."""
+        method, pool = ("POST", self._writes) if content else ("GET", self._reads)
+        limits = self._timeouts
+        answer = limits.submit if content else limits.read
+        timeout = httpx.Timeout(answer, connect=limits.connect, pool=limits.read)
         try:
-            with anyio.fail_after(self._timeouts.connect + 2 * (timeout.read or self._timeouts.read) + patience):
+            # A deadline for all of it: a server that sends a byte now and then keeps within each single time-out.
+            with anyio.fail_after(limits.connect + limits.read + answer + sending):
                 status, headers, body = await self._send(pool, method, path, timeout, **content)
-        except TimeoutError:
-            raise error_mapping.transport_error(httpx.ReadTimeout("total"), submit=False) from None
-        except error_mapping.TRANSPORT_ERRORS as error:
-            raise error_mapping.transport_error(error, submit=False) from None
+        except TRANSPORT_ERRORS as error:
+            raise transport_error(error, submit=submit) from None
+
+        def refused(code: int) -> VidgoError:
+            retry_after = wire.retry_after(headers.get("retry-after"), self._now())
+            return to_error(Refusal(code, wire.error_text(body), retry_after))
+
         if not 200 <= status < 300:
-            raise sort(status, wire.error_text(body), self._retry_after(headers))
+            raise refused(status)
         try:
             value = wire.read_json(body)
             code = wire.envelope_code(value)
             if code is not None:
-                raise sort(code, wire.error_text(body), self._retry_after(headers))
+                raise refused(code)
             return parse(value)
         except wire.UnreadableAnswerError as error:
-            raise UnavailableError(f"Vidgo answered with HTTP {status}, but {error}.", http_status=status) from None
+            raise unreadable_error(status, str(error), submit=submit) from None
 
     async def _send(
         self, pool: httpx.AsyncClient, method: str, path: str, timeout: httpx.Timeout, **content: Any
@@ -312,10 +295,4 @@ class VidgoClient:
                 if len(body) > wire.LARGEST_ANSWER:
                     break
         # An answer that repeats the key must not carry it into a message, a log or a result.
-        return response.status_code, response.headers, wire.without_key(bytes(body), self._secret)
-
-    def _timeout(self, read: float) -> httpx.Timeout:
-        return httpx.Timeout(read, connect=self._timeouts.connect, pool=self._timeouts.read)
-
-    def _retry_after(self, headers: httpx.Headers) -> float | None:
-        return wire.retry_after(headers.get("retry-after"), self._now())
+        return response.status_code, response.headers, wire.redact_key(bytes(body), self._api_key)

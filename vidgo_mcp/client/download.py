@@ -1,7 +1,7 @@
-"""Fetches a picture from a URL that somebody else chose: under limits, and never from a private address.
+"""Fetch a picture from a URL that somebody else chose: under limits, and never from a private address.
 
-A name is resolved once, every address that it has is checked, and the connection goes to the very address that was
-checked, so a name that changes its mind between check and connection (DNS rebinding) gains nothing.
+A name is resolved once, all of its addresses are checked, and the connection goes to one that was checked: a name that
+leads elsewhere a moment later (DNS rebinding) gains nothing.
 """
 
 from __future__ import annotations
@@ -22,23 +22,15 @@ from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError
 
 USER_AGENT: Final = f"vidgo-mcp/{__version__}"
-LARGEST_DOWNLOAD: Final = 64 * 1024 * 1024
+MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 DOWNLOAD_SECONDS: Final = 20.0
-MOST_REDIRECTS: Final = 3
+MAX_REDIRECTS: Final = 3
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 """Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A fetched file: its bytes, and the URL that it came from after redirects."""
-
-    content: bytes
-    url: str
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -50,22 +42,22 @@ async def resolve(host: str, port: int) -> list[str]:
 async def download(
     url: str,
     *,
+    verify: ssl.SSLContext,
     allow_loopback: bool = False,
-    largest: int = LARGEST_DOWNLOAD,
+    largest: int = MAX_DOWNLOAD,
     seconds: float = DOWNLOAD_SECONDS,
     find: Resolve = resolve,
-    verify: ssl.SSLContext | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> Download:
-    """Fetch a file over http(s), at most ``largest`` bytes within ``seconds``, after at most 3 redirects.
+) -> bytes:
+    """Return a file over http(s), at most ``largest`` bytes within ``seconds``, after at most 3 redirects.
 
     Args:
         url: where the file is.
+        verify: checks certificates.
         allow_loopback: also allow this machine's own addresses; for an API that itself runs on loopback.
         largest: bytes.
         seconds: for everything together.
         find: resolves a host; replaced in tests.
-        verify: how certificates are judged, for whoever downloads often: to make it takes longer than a small picture.
         transport: replaces the network; for tests.
 
     Raises:
@@ -73,12 +65,12 @@ async def download(
         NotFoundError: the host no longer has the file.
         UnavailableError: it could not be fetched, or is too large.
     """
-    fetcher = _Fetcher(transport, verify or httpx.create_ssl_context(), seconds, allow_loopback, largest, find)
+    fetcher = _Fetcher(transport, verify, seconds, allow_loopback, largest, find)
     try:
         with anyio.fail_after(seconds):
-            for _ in range(MOST_REDIRECTS + 1):
+            for _ in range(MAX_REDIRECTS + 1):
                 answer = await fetcher.fetch(url)
-                if isinstance(answer, Download):
+                if isinstance(answer, bytes):
                     return answer
                 url = answer
     except TimeoutError:
@@ -86,9 +78,9 @@ async def download(
     except (*TRANSPORT_ERRORS, OSError) as error:
         raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
     except ValueError:
-        # What is no host in any language, for instance.
-        raise UnavailableError("The address of the picture cannot be used.", retryable=False) from None
-    raise UnavailableError(f"The picture's address redirects more than {MOST_REDIRECTS} times.")
+        # A host name that IDNA does not allow, for instance.
+        raise UnavailableError("The URL of the picture cannot be used.", retryable=False) from None
+    raise UnavailableError(f"The URL of the picture redirects more than {MAX_REDIRECTS} times.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +92,15 @@ class _Fetcher:
     largest: int
     find: Resolve
 
-    async def fetch(self, url: str) -> Download | str:
+    async def fetch(self, url: str) -> bytes | str:
         """Return the file, or the address to which it redirects."""
         target = httpx.URL(url)
         if target.scheme not in {"http", "https"} or not target.host:
-            raise PermissionDeniedError("Only http(s) addresses can be fetched.")
+            raise PermissionDeniedError("Only http(s) URLs can be fetched.")
         port = target.port or (443 if target.scheme == "https" else 80)
         if not 0 < port < 1 << 16:
-            raise UnavailableError("The address of the picture names a port that does not exist.", retryable=False)
-        address = await _checked_address(target.host, port, self.allow_loopback, self.find)
+            raise UnavailableError("The URL of the picture names a port that does not exist.", retryable=False)
+        address = await _public_address(target.host, port, self.allow_loopback, self.find)
         direct = self.transport is not None or address.is_loopback
         proxy = None if direct else _proxy(target.scheme, f"{target.host}:{port}")
         async with self._connect(proxy) as http:
@@ -137,14 +129,14 @@ class _Fetcher:
         except (ImportError, ValueError):
             raise UnavailableError("The proxy that the environment names cannot be used.", retryable=False) from None
 
-    async def _read(self, http: httpx.AsyncClient, request: httpx.Request, url: str) -> Download | str:
+    async def _read(self, http: httpx.AsyncClient, request: httpx.Request, url: str) -> bytes | str:
         response = await http.send(request, stream=True)
         try:
             if response.has_redirect_location:
                 return str(httpx.URL(url).join(response.headers["location"]))
             if response.status_code in {403, 404, 410}:
                 raise NotFoundError(
-                    f"The picture is no longer at its address (HTTP {response.status_code}); URLs live for 24 hours.",
+                    f"The picture is no longer at its address (HTTP {response.status_code}); most live for 24 hours.",
                     http_status=response.status_code,
                 )
             if response.status_code != 200:
@@ -156,7 +148,7 @@ class _Fetcher:
                     raise UnavailableError(
                         f"The picture is larger than {self.largest // (1024 * 1024)} MB.", retryable=False
                     )
-            return Download(bytes(content), url)
+            return bytes(content)
         finally:
             await response.aclose()
 
@@ -169,7 +161,7 @@ def _proxy(scheme: str, authority: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-async def _checked_address(host: str, port: int, allow_loopback: bool, find: Resolve) -> Address:
+async def _public_address(host: str, port: int, allow_loopback: bool, find: Resolve) -> Address:
     try:
         addresses = [ip_address(text.partition("%")[0]) for text in await find(host.strip("[]"), port)]
     except (OSError, UnicodeError):
@@ -178,7 +170,7 @@ async def _checked_address(host: str, port: int, allow_loopback: bool, find: Res
         raise UnavailableError("The host of the picture has no address.")
     for address in addresses:
         if not is_public(address) and not (allow_loopback and address.is_loopback):
-            raise PermissionDeniedError("The address of the picture is private; only public hosts are fetched.")
+            raise PermissionDeniedError("The host of the picture has a private address; only public hosts are asked.")
     return addresses[0]
 
 

@@ -1,16 +1,27 @@
-"""When a task's status is read: first after 4 s, dense while such tasks usually finish, sparser later, never hasty."""
+"""When a task's status is read: first after 4 s, often while such tasks usually finish, seldom later.
+
+``Plan`` is the timetable for one kind of task; ``Polling`` follows it for one task, through failed reads and finishes
+without a file. Neither waits nor reads: ``VidgoClient.wait`` and the service's watches do, both by this one policy.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from vidgo_mcp.client.retry import backoff
+from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.models.tasks import Task
 
 FIRST_READ: Final = 4.0
 CLOSEST_READS: Final = 2.0
 EMPTY_FILES_SECONDS: Final = 60.0
 """Seconds for which a task that finished without a file is read again, before that is believed."""
+REFUSED_READ_PAUSE: Final = 15.0
+"""Seconds before a read that Vidgo refused (401, 403, 404) is tried again."""
 READ_PRICE: Final = 0.2
 """Seconds of late notice that one read less is worth; it places the plan between a poll every 3 and every 4 s."""
 HINTS_FROM: Final = 20
@@ -82,3 +93,89 @@ class Plan:
             look -= self._rates[index] * span
             due = _EDGES[index + 1]
         return latest
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """The reads of one task: when the next one is due, and whether they have ended.
+
+    Frozen: each event returns the state after it. All times are seconds on the caller's clock.
+
+    Attributes:
+        submitted: when the task was submitted, or first asked for.
+        due: when it is read next.
+        soonest: before this it is not read, whoever asks.
+        heard: when a read, or the submit, was answered or failed.
+        failure: why the last read failed; None when it did not.
+        readings: how many reads succeeded.
+        misses: how many reads have failed since one succeeded.
+        empty_since: when the task was first seen finished without a file.
+        empty: it finished without a file, and that is believed.
+    """
+
+    plan: Plan
+    random: Callable[[], float]
+    submitted: float
+    due: float
+    soonest: float
+    heard: float = -math.inf
+    latest: Task | None = None
+    failure: VidgoError | None = None
+    readings: int = 0
+    misses: int = 0
+    empty_since: float | None = None
+    empty: bool = False
+
+    @classmethod
+    def of_submitted(cls, plan: Plan, submitted: float, now: float, random: Callable[[], float]) -> Self:
+        """Begin after a submit, whose answer counts as a read. ``random`` returns numbers from 0 to 1, for jitter."""
+        due = submitted + plan.next_read(now - submitted)
+        return cls(plan, random, submitted, due, soonest=submitted + CLOSEST_READS, heard=submitted)
+
+    @classmethod
+    def of_unknown(cls, now: float, last_read: float, random: Callable[[], float]) -> Self:
+        """Begin with a task that was not submitted here: read it at once, unless it was read just before."""
+        due = max(now, last_read + CLOSEST_READS)
+        return cls(Plan(), random, submitted=now, due=due, soonest=due)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the latest reading is the last: it failed, has a file, or is believed to get none."""
+        return self.latest is not None and (self.latest.phase == "failed" or bool(self.latest.file_urls) or self.empty)
+
+    def needs_poll(self, now: float) -> bool:
+        """Return whether what is known is so old that somebody who asks should get a new reading."""
+        return now - self.heard >= CLOSEST_READS
+
+    def poll_now(self) -> Self:
+        """Read as soon as the last read is 2 s old and Vidgo has not asked for more time."""
+        return replace(self, due=min(self.due, self.soonest))
+
+    def seen(self, task: Task, now: float) -> Self:
+        """Return the state after a reading."""
+        soonest, empty_since, empty = now + CLOSEST_READS, self.empty_since, False
+        # The plan has the first read at 4 s, also when somebody asked for one a second before.
+        due = max(soonest, self.submitted + self.plan.next_read(now - self.submitted, task.progress))
+        if task.phase == "finished" and not task.file_urls:
+            empty_since = now if empty_since is None else empty_since
+            empty = now - empty_since >= EMPTY_FILES_SECONDS
+            due = min(due, max(soonest, empty_since + EMPTY_FILES_SECONDS))
+        return replace(
+            self,
+            due=due,
+            soonest=soonest,
+            heard=now,
+            latest=task,
+            failure=None,
+            readings=self.readings + 1,
+            misses=0,
+            empty_since=empty_since,
+            empty=empty,
+        )
+
+    def missed(self, error: VidgoError, now: float) -> Self:
+        """Return the state after a failed read: the pauses grow, and none is shorter than a Retry-After."""
+        pause = max(CLOSEST_READS, backoff(self.misses, self.random, error.retry_after))
+        if not error.retryable:
+            pause = max(pause, REFUSED_READ_PAUSE)
+        return replace(self, due=now + pause, soonest=now + pause, heard=now, failure=error, misses=self.misses + 1)

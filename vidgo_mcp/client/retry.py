@@ -1,8 +1,8 @@
-"""When a refused call is made again: full jitter below growing bounds, never before a Retry-After, not for ever."""
+"""When a refused call is made again: after growing pauses with full jitter, never before a Retry-After."""
 
 from __future__ import annotations
 
-import random
+import random as random_module
 from collections.abc import Callable
 from typing import Final
 
@@ -17,11 +17,18 @@ BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 
 
 class RetryDeadline:
-    """The time that one call has for trying again."""
+    """The time that one call has for trying again.
 
-    def __init__(self, seconds: float = SUBMIT_RETRY_SECONDS, draw: Callable[[], float] = random.random) -> None:
+    Args:
+        seconds: how long, from now.
+        random: a random number between 0 and 1, for jitter.
+    """
+
+    def __init__(
+        self, seconds: float = SUBMIT_RETRY_SECONDS, random: Callable[[], float] = random_module.random
+    ) -> None:
         self._deadline = anyio.current_time() + seconds
-        self._draw = draw
+        self._random = random
         self._attempt = 0
 
     async def pause(self, error: VidgoError) -> None:
@@ -32,15 +39,14 @@ class RetryDeadline:
         """
         if not isinstance(error, NotSentError | RateLimitedError):
             raise error
-        delay = backoff(self._attempt, self._draw, error.retry_after)
+        delay = backoff(self._attempt, self._random, error.retry_after)
         self._attempt += 1
         if anyio.current_time() + delay > self._deadline:
             raise error
         await anyio.sleep(delay)
 
 
-def backoff(attempt: int, draw: Callable[[], float], retry_after: float | None) -> float:
+def backoff(attempt: int, random: Callable[[], float], retry_after: float | None) -> float:
     """Return the seconds before the next attempt; ``attempt`` counts from 0."""
     bound = BACKOFF[min(attempt, len(BACKOFF) - 1)]
-    jittered = bound * draw()
-    return max(jittered, retry_after or 0.0)
+    return max(bound * random(), retry_after or 0.0)

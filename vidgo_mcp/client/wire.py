@@ -1,4 +1,4 @@
-"""The one translation between Vidgo's JSON and our words, in both of the forms that its documents show."""
+"""The one translation between Vidgo's JSON and our models, in both of the forms that its documents show."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vidgo_mcp.errors import plain_text
-from vidgo_mcp.models.requests import ImageRequest
-from vidgo_mcp.models.sizes import parse_size
 from vidgo_mcp.models.tasks import Task, Upload
-from vidgo_mcp.pricing import quote
+from vidgo_mcp.pricing import PricedRequest
 
 LARGEST_ANSWER: Final = 1_000_000
 """Bytes; no documented answer comes near it."""
-KEY_BLOT: Final = "[key]"
+REDACTED: Final = "[key]"
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
 
@@ -27,16 +25,12 @@ class UnreadableAnswerError(ValueError):
     """An answer that is too large, not JSON, or JSON of the wrong shape; the message says which."""
 
 
-def submit_body(request: ImageRequest, callback_url: str | None) -> dict[str, Any]:
-    """Return the effective request: exactly what was priced, nothing left to the vendor's defaults.
-
-    Raises:
-        UnpriceableError: size and resolution do not fit each other.
-    """
-    priced = quote(parse_size(request.size), request.resolution, request.quality)
-    given: dict[str, Any] = {"prompt": request.prompt, "quality": priced.quality, "size": str(priced.size)}
-    if priced.resolution is not None:
-        given["resolution"] = priced.resolution
+def submit_body(request: PricedRequest, callback_url: str | None) -> dict[str, Any]:
+    """Return the JSON of a submit: exactly what was priced, nothing left to the vendor's defaults."""
+    quote = request.quote
+    given: dict[str, Any] = {"prompt": request.prompt, "quality": quote.quality, "size": str(quote.size)}
+    if quote.resolution is not None:
+        given["resolution"] = quote.resolution
     if request.image_urls:
         given["image_urls"] = list(request.image_urls)
     body: dict[str, Any] = {"model": request.model, "input": given}
@@ -59,23 +53,23 @@ def read_json(body: bytes) -> Any:
         raise UnreadableAnswerError("the answer is not JSON") from None
 
 
-def without_key(body: bytes, key: str) -> bytes:
-    """Return an answer without the key in its texts, also where JSON escapes spell it; its structure stays as it is."""
+def redact_key(body: bytes, key: str) -> bytes:
+    """Return an answer without the key in its texts, also where JSON escapes spell it; its structure is kept."""
     if len(key) < SHORTEST_KEY or (key.encode() not in body and b"\\" not in body and b"\x00" not in body):
         return body
     try:
-        return json.dumps(_blotted(read_json(body), key)).encode()
+        return json.dumps(_redacted(read_json(body), key)).encode()
     except (UnreadableAnswerError, RecursionError):
-        return body.replace(key.encode(), KEY_BLOT.encode())
+        return body.replace(key.encode(), REDACTED.encode())
 
 
-def _blotted(value: Any, key: str) -> Any:
+def _redacted(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return value.replace(key, KEY_BLOT)
+        return value.replace(key, REDACTED)
     if isinstance(value, list):
-        return [_blotted(item, key) for item in value]
+        return [_redacted(item, key) for item in value]
     if isinstance(value, dict):
-        return {name: _blotted(item, key) for name, item in value.items()}
+        return {name: _redacted(item, key) for name, item in value.items()}
     return value
 
 
@@ -167,15 +161,6 @@ def read_task(value: Any, task_id: str) -> Task:
     )
 
 
-def read_callback(value: Any) -> str | None:
-    """Return the task id of a callback in either form, None when it has none. The rest of it is not to be believed."""
-    if not isinstance(value, Mapping):
-        return None
-    data = value.get("data") if isinstance(value.get("data"), Mapping) else value
-    task_id = data.get("task_id") if isinstance(data, Mapping) else None
-    return task_id if isinstance(task_id, str) and task_id else None
-
-
 def read_upload(value: Any) -> Upload:
     """Return an uploaded reference.
 
@@ -186,21 +171,12 @@ def read_upload(value: Any) -> Upload:
     url = data.get("file_url")
     if not is_web_url(url):
         raise UnreadableAnswerError("the answer has no file_url")
-    size, mime = data.get("file_size"), data.get("mime_type")
-    return Upload(
-        file_url=str(url),
-        file_size=size if isinstance(size, int) else None,
-        mime_type=mime if isinstance(mime, str) else None,
-        lifetime=_seconds_between(data.get("upload_time"), data.get("expires_at")),
-    )
-
-
-def _seconds_between(earlier: Any, later: Any) -> float | None:
-    """The zone of the vendor's times is not documented, and the difference does not need it."""
     try:
-        return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-    except (TypeError, ValueError):
-        return None
+        # The zone of the vendor's times is not documented, and their difference does not need it.
+        until, since = (datetime.fromisoformat(data[name]) for name in ("expires_at", "upload_time"))
+        return Upload(str(url), lifetime=(until - since).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return Upload(str(url))
 
 
 def read_balance(value: Any) -> int | float:

@@ -1,7 +1,7 @@
 """Where the parts of a picture lie in its bytes, above all where it ends.
 
-What follows the end of a picture is shown by no program, so nobody knows that it is there: an archive that was hidden
-behind it, the film that a phone keeps with a photo. These parsers read bytes that anybody can have made: they pass over
+No program shows what follows the end of a picture, so nobody knows that it is there: the film that a phone keeps with a
+photo, or what was cropped away from a screenshot. These parsers read bytes that anybody can have made: they pass over
 each byte once, and when the bytes make no sense they stop instead of raising.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -19,10 +20,12 @@ would keep every reader busy for long."""
 SOS: Final = 0xDA
 """Start of scan: what follows it, until the next marker, is entropy-coded."""
 
-_TEM: Final = 0x01
-_EOI: Final = 0xD9
-_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""FF00 is a byte of data, FFD0 to FFD7 are restarts within a scan, and FF before FF only fills."""
+LONGEST_SEGMENT: Final = 0xFFFF - 2
+EOI: Final = 0xD9
+"""End of image."""
+
+_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]", re.DOTALL)
+"""FF00 is a byte of data, FF01 and FFD0 to FFD7 stand alone, and FF before FF only fills."""
 
 
 class Part(NamedTuple):
@@ -35,8 +38,15 @@ class Part(NamedTuple):
 
 
 def end_of(content: bytes, mime_type: str) -> int | None:
-    """Return how many of the bytes belong to the picture; None when its end is not there, as when it was cut off."""
-    return _ENDS[mime_type](content)
+    """Return how many of the bytes belong to the picture; None when its end is missing, as when it was cut off.
+
+    Of a GIF all do: to find its end, all of its frames would have to be walked over.
+    """
+    if mime_type == "image/png":
+        return next((chunk.end for chunk in png_chunks(content) if chunk.name == b"IEND"), None)
+    if mime_type == "image/jpeg":
+        return next((segment.end for segment in jpeg_segments(content) if segment.name[1] == EOI), None)
+    return _webp_end(content) if mime_type == "image/webp" else len(content)
 
 
 def png_chunks(content: bytes) -> Iterator[Part]:
@@ -65,32 +75,26 @@ def jpeg_segments(content: bytes) -> Iterator[Part]:
         found = _MARKER.search(content, position)
         if found is None:
             return
-        name, start, position = found[0], found.start(), found.end()
-        if name[1] in {_TEM, _EOI}:
-            yield Part(name, start, slice(position, position), position)
-            if name[1] == _EOI:
-                return
-            continue
+        start, position = found.span()
+        if found[0][1] == EOI:
+            yield Part(found[0], start, slice(position, position), position)
+            return
         length = int.from_bytes(content[position : position + 2])
         end = position + length
         if length < 2 or end > len(content):
             return
-        yield Part(name, start, slice(position + 2, end), end)
+        yield Part(found[0], start, slice(position + 2, end), end)
         position = end
 
 
-def webp_chunks(content: bytes) -> Iterator[Part]:
-    """Yield the chunks of a WebP, as far as they are whole."""
-    position, limit = 12, _webp_end(content)
-    while limit is not None and position + 8 <= limit:
-        name, length = struct.unpack_from("<4sI", content, position)
-        payload = slice(position + 8, position + 8 + length)
-        if payload.stop > limit:
-            return
-        # A chunk of an odd length is padded.
-        end = min(payload.stop + length % 2, limit)
-        yield Part(name, position, payload, end)
-        position = end
+def png_chunk(name: bytes, payload: bytes) -> bytes:
+    """Return one chunk of a PNG."""
+    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
+
+
+def jpeg_segment(marker: bytes, payload: bytes) -> bytes:
+    """Return one segment of a JPEG; its payload has at most ``LONGEST_SEGMENT`` bytes."""
+    return marker + struct.pack(">H", len(payload) + 2) + payload
 
 
 def webp_canvas(content: bytes) -> tuple[int, int] | None:
@@ -110,54 +114,9 @@ def webp_canvas(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _png_end(content: bytes) -> int | None:
-    return next((chunk.end for chunk in png_chunks(content) if chunk.name == b"IEND"), None)
-
-
-def _jpeg_end(content: bytes) -> int | None:
-    return next((segment.end for segment in jpeg_segments(content) if segment.name[1] == _EOI), None)
-
-
 def _webp_end(content: bytes) -> int | None:
     if len(content) < 12:
         return None
     end = 8 + int.from_bytes(content[4:8], "little")
+    # An odd length is padded.
     return None if end > len(content) else min(end + end % 2, len(content))
-
-
-def _gif_end(content: bytes) -> int | None:
-    """Walk as decoders do: they pass over bytes between the blocks that start none."""
-    position = 13
-    if len(content) < position:
-        return None
-    position += _colour_table(content[10])
-    while position < len(content):
-        introducer = content[position]
-        position += 1
-        if introducer == ord(";"):
-            return position
-        if introducer == ord("!"):
-            position = _after_sub_blocks(content, position + 1)
-        elif introducer == ord(",") and position + 8 < len(content):
-            # The descriptor of a frame, its colours, and a byte with the size of the codes come before its data.
-            position = _after_sub_blocks(content, position + 9 + _colour_table(content[position + 8]) + 1)
-    return None
-
-
-def _colour_table(packed: int) -> int:
-    """Return the bytes of the colour table that a field of flags announces."""
-    return 3 * 2 ** ((packed & 7) + 1) if packed & 0x80 else 0
-
-
-def _after_sub_blocks(content: bytes, position: int) -> int:
-    while position < len(content) and content[position]:
-        position += 1 + content[position]
-    return position + 1
-
-
-_ENDS: Final[Mapping[str, Callable[[bytes], int | None]]] = {
-    "image/png": _png_end,
-    "image/jpeg": _jpeg_end,
-    "image/gif": _gif_end,
-    "image/webp": _webp_end,
-}

@@ -1,4 +1,4 @@
-"""Decides what bytes are a picture that may leave the person's machine, and keeps nothing but the picture of them."""
+"""Decides which bytes are a whole picture of a usable format, before a decoder can be bombed or sent half of one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ one hardly a byte, so that a small file can keep it busy for hours."""
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Decoding takes hundreds of megabytes, and the filters of warnings belong to the whole process."""
 
-_DAMAGED: Final = "it is damaged, or a part of it is missing: it cannot be decoded"
+_DAMAGED: Final = "it is damaged, or a part of it is missing"
 _DAMAGE: Final = (
     *(OSError, SyntaxError, ValueError, struct.error, zlib.error, LookupError, EOFError, ArithmeticError),
     *(AttributeError, TypeError, AssertionError, RuntimeError),
@@ -59,21 +59,15 @@ _PNG: Final = Kind("image/png", ".png")
 _GIF: Final = Kind("image/gif", ".gif")
 _WEBP: Final = Kind("image/webp", ".webp")
 
-_CONVERT: Final = "convert it to a JPEG or PNG"
-_OTHERS: Final[Mapping[bytes, tuple[str, str]]] = {
-    b"BM": ("a BMP picture", _CONVERT),
-    b"II*\0": ("a TIFF picture", _CONVERT),
-    b"MM\0*": ("a TIFF picture", _CONVERT),
-    b"\xff\x0a": ("a JPEG XL picture", _CONVERT),
-    b"\0\0\0\x0cJXL ": ("a JPEG XL picture", _CONVERT),
-    b"\0\0\0\x0cjP  ": ("a JPEG 2000 picture", _CONVERT),
-    b"\0\0\1\0": ("an icon", _CONVERT),
-    b"8BPS": ("a Photoshop document", _CONVERT),
-    b"%PDF": ("a PDF document", "export the page as a JPEG or PNG"),
-    b"PK\x03\x04": ("a ZIP archive, or a document that is one", "take the picture out of it"),
-    b"\x1f\x8b": ("a gzip archive", "unpack it"),
+_OTHERS: Final[Mapping[bytes, str]] = {
+    b"BM": "a BMP picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+    b"8BPS": "a Photoshop document",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive, or a document that is one",
 }
-"""What people try with, by the first bytes, and what they can do about it."""
+"""What people try with, by the first bytes."""
 _BRANDS: Final[Mapping[bytes, str]] = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "a HEIC picture"),
     **dict.fromkeys((b"avif", b"avis"), "an AVIF picture"),
@@ -94,10 +88,10 @@ def kind_of(content: bytes) -> Kind | None:
     return None
 
 
-def checked(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePicture:
-    """Return the picture in the bytes, after decoding it; of an animation the first frame. It takes a thread's time.
+def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePicture:
+    """Return the picture in the bytes, after decoding it; of an animation the first frame.
 
-    What follows the picture's end is left away, so that nothing but the picture leaves the person's machine.
+    What follows the picture's end is cut off. Blocking; call it in a worker thread.
 
     Args:
         content: the bytes of a file.
@@ -110,10 +104,11 @@ def checked(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePictu
         raise UnusableError("it is empty")
     kind = kind_of(content)
     if kind is None:
-        raise UnusableError(_why_not(content))
+        raise UnusableError(
+            f"it is {_what_else(content)}, not a JPEG, PNG, GIF or WebP", "convert it, or name another picture"
+        )
     end = end_of(content, kind.mime_type)
     if end is None:
-        # A decoder would not miss the last frames of a GIF.
         raise UnusableError(_DAMAGED)
     kept = content[:end]
     with _ONE_AT_A_TIME:
@@ -144,9 +139,9 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
                 with _opened(content, kind) as image:
                     image.verify()
     except DecompressionBombError:
-        raise UnusableError(f"it has more than {most_pixels:,} pixels: make it smaller") from None
+        raise UnusableError(f"it has more than {most_pixels:,} pixels", "make it smaller") from None
     except MemoryError:
-        raise UnusableError("there is not enough memory to decode it: make it smaller") from None
+        raise UnusableError("there is not enough memory to decode it", "make it smaller") from None
     except _DAMAGE:
         raise UnusableError(_DAMAGED) from None
     return width, height
@@ -173,31 +168,23 @@ def _check_size(size: tuple[int, int], most_pixels: int) -> None:
     if width < 1 or height < 1:
         raise UnusableError("it has no pixels")
     if width * height > most_pixels:
-        raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}: make it smaller")
+        raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}", "make it smaller")
 
 
 def _check_scans(content: bytes) -> None:
     if sum(segment.name[1] == SOS for segment in jpeg_segments(content)) > MOST_SCANS:
-        raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans: save it again in another program")
+        raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program")
 
 
-def _why_not(content: bytes) -> str:
-    what, remedy = _other(content)
-    return f"it is {what}, not a JPEG, PNG, GIF or WebP: {remedy}"
-
-
-def _other(content: bytes) -> tuple[str, str]:
-    """Return what the bytes seem to be, and what can be done about it."""
+def _what_else(content: bytes) -> str:
+    """Return what bytes seem to be that are no usable picture."""
     for start, found in _OTHERS.items():
         if content.startswith(start):
             return found
     if content[4:8] == b"ftyp":
-        brand = _BRANDS.get(content[8:12])
-        return (brand, _CONVERT) if brand else ("a film", "take a picture out of it")
+        return _BRANDS.get(content[8:12], "a film")
     head = content[:1024]
     if b"<svg" in head.lower():
-        return "an SVG drawing", "export it as a PNG"
+        return "an SVG drawing"
     # The first kilobyte may end within a character.
-    if b"\0" not in head and "\ufffd" not in head.decode("utf-8", "replace")[:-1]:
-        return "text", "name a picture"
-    return "something else", "name a picture in one of these formats"
+    return "something else" if b"\0" in head or "\ufffd" in head.decode("utf-8", "replace")[:-1] else "text"

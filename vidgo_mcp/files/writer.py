@@ -1,7 +1,7 @@
 """Keeps finished pictures on the person's disk: each one whole or not at all, and never in the place of another file.
 
 A picture is written under a hidden temporary name in its folder and gets its own name when all of it is on the disk.
-Everything here blocks; callers run it in a worker thread.
+Everything here is blocking; call it in a worker thread.
 """
 
 from __future__ import annotations
@@ -21,18 +21,14 @@ from unicodedata import normalize
 MOST_NUMBERS: Final = 1_000
 """How many names are tried for one picture."""
 STALE: Final = 3600.0
-"""Seconds after which an unfinished file is one of a killed process, and is swept away."""
-LONGEST_TURN: Final = 60.0
-"""Seconds after which a process that had begun to rename was killed: it takes no time."""
+"""Seconds after which an unfinished file belongs to a killed process, and is swept away."""
 WINDOWS: Final = os.name == "nt"
 _PART: Final = re.compile(r"\.vidgo-[0-9a-f]{16}\.part")
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """Only Windows has O_BINARY: without it, bytes that look like line ends would be changed there."""
 _LOOK: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Neither follows a symbolic link nor waits for the other end of a pipe that was put there since the last look."""
-_NO_HARD_LINKS: Final = frozenset(
-    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-)
+"""Neither follows a symbolic link nor waits for the other end of a pipe."""
+_NO_HARD_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 """What file systems such as exFAT, Android's storage and some network folders answer to a hard link."""
 
 
@@ -79,27 +75,22 @@ def write_to(path: Path, content: bytes, *, overwrite: bool) -> None:
         raise FileExistsError(errno.EEXIST, "it is not a regular file", str(path))
     with _part(path.parent, content) as part:
         part.replace(path)
-    _settle(path.parent)
+    _sync_names(path.parent)
 
 
-def sweep(folder: Path, *, older_than: float, now: float) -> int:
-    """Remove the temporary files of processes that were killed, and return how many there were.
-
-    A folder that is missing or cannot be listed has none; a file that cannot be removed is left.
+def sweep(folder: Path, *, older_than: float, now: float) -> None:
+    """Remove the temporary files of processes that were killed, as far as they can be found and removed.
 
     Args:
-        folder: where pictures are kept.
+        folder: where pictures are kept; it may be missing.
         older_than: seconds since a file was last written; younger ones may belong to a process that is at work.
         now: seconds since the epoch.
     """
-    removed = 0
     for part in _parts(folder):
         with suppress(OSError):
             found = part.lstat()
             if stat.S_ISREG(found.st_mode) and now - found.st_mtime > older_than:
                 part.unlink()
-                removed += 1
-    return removed
 
 
 def _created_or_found(path: Path, content: bytes) -> bool:
@@ -109,7 +100,7 @@ def _created_or_found(path: Path, content: bytes) -> bool:
         with suppress(FileExistsError):
             with _part(path.parent, content) as part:
                 _give_name(part, path)
-            _settle(path.parent)
+            _sync_names(path.parent)
             return True
     return _adopted(path, content)
 
@@ -154,16 +145,13 @@ def _give_name(part: Path, path: Path) -> None:
 def _rename_unlinked(part: Path, path: Path) -> None:
     """Give a name where renaming would overwrite, and the file system has no hard links that would not.
 
-    A second temporary file stands for the name, so that of our own processes one renames at a time. A foreign program
+    A second temporary file stands for the name, so that only one of our processes renames at a time. A foreign program
     that makes a file of that name between the last look and the renaming would lose it: a tiny gap, which is left.
     """
     # Such file systems also take "Fox.png" and "fox.png" for one name.
     one_name = normalize("NFC", path.name).casefold()
     turn = path.with_name(f".vidgo-{sha256(os.fsencode(one_name)).hexdigest()[:16]}.part")
-    with suppress(FileNotFoundError):
-        # By the clock of the folder, in which the part was just written: a server's may be far from ours.
-        if part.lstat().st_mtime - turn.lstat().st_mtime > LONGEST_TURN:
-            turn.unlink()
+    # One that a killed process left is swept away like any other; until then the next name is taken.
     os.close(os.open(turn, _NEW, 0o666))
     try:
         if os.path.lexists(path):
@@ -177,11 +165,9 @@ def _rename_unlinked(part: Path, path: Path) -> None:
 def _adopted(path: Path, content: bytes) -> bool:
     """Return whether a regular file with these very bytes has the name, and leave it only that name."""
     try:
-        if not _may_hold(path.lstat(), content):
-            return False
         with open(path, "rb", opener=lambda name, _: os.open(name, _LOOK)) as file:
             found = os.fstat(file.fileno())
-            if not _may_hold(found, content) or file.read(len(content) + 1) != content:
+            if not stat.S_ISREG(found.st_mode) or found.st_size != len(content) or file.read() != content:
                 return False
     except OSError:
         return False
@@ -192,12 +178,8 @@ def _adopted(path: Path, content: bytes) -> bool:
             with suppress(OSError):
                 if os.path.samestat(part.lstat(), found):
                     part.unlink()
-    _settle(path.parent)
+    _sync_names(path.parent)
     return True
-
-
-def _may_hold(found: os.stat_result, content: bytes) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_size == len(content)
 
 
 def _parts(folder: Path) -> Sequence[Path]:
@@ -207,7 +189,7 @@ def _parts(folder: Path) -> Sequence[Path]:
         return []
 
 
-def _settle(folder: Path) -> None:
+def _sync_names(folder: Path) -> None:
     """Bring a folder's names to the disk where that can be done, which Windows and some network folders do not let."""
     with suppress(OSError):
         file = os.open(folder, os.O_RDONLY)

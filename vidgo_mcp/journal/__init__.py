@@ -1,22 +1,19 @@
-"""What was paid for: one interface of atomic steps, and its keepers."""
+"""The durable record of paid intent: the interface of its atomic steps, and the embedded store."""
 
 from vidgo_mcp.journal.entries import (
-    LEASE,
     MADE,
-    RENEWAL,
-    SAVING,
     UPLOADED,
     WINDOW,
     Entry,
     Intent,
-    Standing,
+    ReuseDecision,
     State,
     in_window,
-    standing,
+    reuse_decision,
 )
 from vidgo_mcp.journal.journal import ConsentUsed, Exhausted, Existing, Journal, Reservation, Reserved, Spending
-from vidgo_mcp.journal.memory import MemoryJournal
-from vidgo_mcp.journal.upload_quota import UPLOADS_PER_MINUTE
+from vidgo_mcp.journal.leases import LEASE, RENEWAL, SAVING, UPLOADS_PER_MINUTE
+from vidgo_mcp.journal.sqlite import SqliteJournal
 
 __all__ = [
     "LEASE",
@@ -32,12 +29,12 @@ __all__ = [
     "Existing",
     "Intent",
     "Journal",
-    "MemoryJournal",
     "Reservation",
     "Reserved",
+    "ReuseDecision",
     "Spending",
-    "Standing",
+    "SqliteJournal",
     "State",
     "in_window",
-    "standing",
+    "reuse_decision",
 ]

@@ -1,48 +1,174 @@
-"""Opens the file of the durable journal, or says why it cannot be used."""
+"""The journal's database: opened, or refused with a reason, and changed in whole steps, each one transaction."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
+import threading
 import time
+import weakref
+from collections.abc import Callable, Coroutine, Generator
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from vidgo_mcp.errors import JournalError, Money
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from vidgo_mcp.errors import Facts, JournalError, JournalReason, Money
 from vidgo_mcp.journal.network_folders import network_folder
-from vidgo_mcp.journal.schema import migrate, recognise
+from vidgo_mcp.journal.schema import UnusableFileError, migrate, prove_writable, recognise
 
 BUSY_SECONDS: Final = 10.0
 """How long a step waits for another process's step."""
+BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+REASONS: Final[dict[int, JournalReason]] = {
+    **dict.fromkeys(BUSY, "locked"),
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_NOTADB: "damaged",
+}
+"""By SQLite's result codes: https://sqlite.org/rescode.html."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
+D = TypeVar("D", bound="Database")
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """Open a journal, making or migrating it where needed.
+class Database:
+    """A SQLite database, and the steps that are taken on it.
+
+    A file is opened at the first step, so that a server whose journal is broken still starts; after a failure the next
+    step opens it anew, so that it heals when the disk does. Its steps run in a worker thread, and are not torn when
+    their caller is cancelled. Steps in memory take no time, and run at once.
+
+    Args:
+        path: the file, whose folder is made when it is missing; None keeps everything in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+        # The limiter ends with its waiter, also when asyncio cancels that by force; the thread goes on until its end.
+        self._lock = threading.Lock()
+
+    async def aclose(self) -> None:
+        """Close the file; a later step opens it again. What is in memory stays as long as this object."""
+        if self.path is None:
+            return
+
+        def close() -> None:
+            with self._lock:
+                self._drop()
+
+        with anyio.CancelScope(shield=True):
+            await self._in_thread(close)
+
+    async def check(self) -> None:
+        """Open the file, and prove that it can be written.
+
+        Raises:
+            JournalError: it cannot be used; the message names the path and the reason, ``facts.reason`` its code.
+        """
+        await self._step(prove_writable)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self.path is None:
+            await anyio.lowlevel.checkpoint()
+            return work()
+        return await anyio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+
+    async def _step(
+        self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
+    ) -> T:
+        def run() -> T:
+            with self._lock:
+                return self._transact(step)
+
+        try:
+            return await self._in_thread(run)
+        except (sqlite3.Error, OSError, ValueError, UnusableFileError) as error:
+            raise _unusable(self.path, error, money=money, task_id=task_id) from None
+
+    def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is not None and self._identity != _identity(self.path):
+            # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
+            self._drop()
+        try:
+            if self._connection is None:
+                self._connection = opened(self.path)
+                self._identity = _identity(self.path)
+                if self.path is None:
+                    # Python 3.13 warns of a connection that nobody closed.
+                    weakref.finalize(self, self._connection.close)
+            with transaction(self._connection):
+                recognise(self._connection)
+                return step(self._connection)
+        except JournalError:
+            raise
+        except BaseException:
+            if self.path is not None:
+                self._drop()
+            raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def step(
+    method: Callable[Concatenate[D, sqlite3.Connection, P], T],
+) -> Callable[Concatenate[D, P], Coroutine[Any, Any, T]]:
+    """Make an async method of one that works on the connection: a whole step."""
+
+    @wraps(method)
+    async def taken(self: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._step(lambda connection: method(self, connection, *args, **kwargs))
+
+    return taken
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """Take the right to write, and end with all that was done, or with nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def opened(path: Path | None) -> sqlite3.Connection:
+    """Open a journal, making or migrating it where needed. Blocking; call it in a worker thread.
 
     Raises:
-        OSError: the place does not suit.
+        OSError: the place cannot be used.
         sqlite3.Error: SQLite cannot use the file.
-        StrangeFileError: it is not a journal, or a newer one.
+        UnusableFileError: it is not a journal, or a newer or damaged one, or in the wrong place.
     """
-    path = Path(os.path.realpath(path))
-    kind = network_folder(path)
-    if kind is not None:
-        raise OSError(f"it is on a network folder ({kind}), where locks cannot be trusted")
-    _make(path)
-    _look_first(path)
-    _keep_private(path)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    file = ":memory:" if path is None else _prepared(Path(os.path.realpath(path)))
+    connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _write_ahead(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
-        connection.execute("PRAGMA fullfsync = ON")
-        migrate(connection)
+        if path is not None:
+            _write_ahead(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
+            connection.execute("PRAGMA fullfsync = ON")
+        with transaction(connection):
+            migrate(connection)
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise OSError(f"it is damaged: {verdict}")
+            raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
     except BaseException:
         connection.close()
         raise
@@ -50,48 +176,31 @@ def opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return which file a path leads to right now, None when there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def unusable(path: Path, error: Exception, *, money: Money, task_id: str | None) -> JournalError:
-    """Return the error for a step that could not be taken, with what is at stake."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-    locked = "locked" in reason
-    if locked:
-        reason = f"another process has held it for {BUSY_SECONDS:g} s"
-    what = f"The journal {path} cannot be used ({reason})"
-    if task_id is not None:
-        what = f"{what}, so what became of the task {task_id} is not recorded."
-        return JournalError(what, money="accepted", task_id=task_id, remedy="keep_task_id", retryable=locked)
-    if money == "unknown":
-        return JournalError(f"{what}, so it is not recorded that the answer to the submit was lost.", money=money)
-    return JournalError(
-        f"{what}, so nothing that costs credits is sent: it could not be found again after a crash.", retryable=locked
-    )
-
-
-def _make(path: Path) -> None:
+def _prepared(path: Path) -> Path:
+    """Check the place of a journal, and make a private file where there is none."""
+    kind = network_folder(path)
+    if kind is not None:
+        message = f"it is on a network folder ({kind}), where locks cannot be trusted"
+        raise UnusableFileError(message, "network_folder")
     if path.is_dir():
-        raise OSError("it is a folder, not a file")
+        raise UnusableFileError("it is a folder, not a file", "not_a_file")
     if path.exists() and not path.is_file():
-        raise OSError("it is not a regular file")
+        raise UnusableFileError("it is not a regular file", "not_a_file")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise OSError(f"{path.parent} is not a folder") from None
+        raise UnusableFileError(f"{path.parent} is not a folder", "not_a_file") from None
     with contextlib.suppress(FileExistsError):
         # A file that exists must not be opened here: closing it would drop the locks that SQLite holds for another
         # connection of this process. https://sqlite.org/howtocorrupt.html
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    _refuse_strange(path)
+    _keep_private(path)
+    return path
 
 
-def _look_first(path: Path) -> None:
+def _refuse_strange(path: Path) -> None:
+    """Refuse a file that is not ours before a byte of it is changed."""
     if path.stat().st_size == 0:
         return
     # What cannot be read in this mode is left to the real opening, which can repair it or says why not.
@@ -103,9 +212,9 @@ def _look_first(path: Path) -> None:
 
 
 def _keep_private(path: Path) -> None:
-    """Close a file to others that came with wider modes, and give its side files the same modes, as SQLite does.
+    """Take away what others may do with a file that came with wider modes, and give its side files the same modes.
 
-    Those of a file that could not be written for a while cannot be written either, and would stay so.
+    SQLite gives them those of the file when it makes them; ones made while it was not writable would stay so.
     """
     if os.name != "posix":
         return
@@ -117,21 +226,66 @@ def _keep_private(path: Path) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, which lets others read while one writes."""
     deadline = time.monotonic() + BUSY_SECONDS
-    while not _switched(connection):
-        # Processes that start together can get "database is locked" here in spite of the time-out.
-        if time.monotonic() > deadline:
-            raise sqlite3.OperationalError("database is locked")
-        time.sleep(0.02)
-
-
-def _switched(connection: sqlite3.Connection) -> bool:
-    try:
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        return False
+    mode = None
+    while mode is None:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            # Processes that start together can meet a lock here in spite of the time-out.
+            if _code(error) not in BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
     if mode != "wal":
-        raise OSError("its folder does not let several processes share a file")
-    return True
+        raise UnusableFileError("its folder does not let several processes share a file", "network_folder")
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return which file a path leads to right now, None when there is none."""
+    with contextlib.suppress(OSError):
+        if path is not None:
+            return (found := path.stat()).st_dev, found.st_ino
+    return None
+
+
+def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str | None) -> JournalError:
+    """Return the error for a step that could not be taken, with what is at stake."""
+    reason = _reason(error)
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if reason == "locked":
+        why = f"another process has held it for {BUSY_SECONDS:g} s"
+    what = f"The journal {path or 'in memory'} cannot be used ({why})"
+    facts = Facts(reason=reason)
+    if task_id is not None:
+        return JournalError(
+            f"{what}, so what became of the task {task_id} is not recorded.",
+            money="accepted",
+            task_id=task_id,
+            remedy="keep_task_id",
+            retryable=reason == "locked",
+            facts=facts,
+        )
+    if money == "unknown":
+        what = f"{what}, so it is not recorded that the answer to the submit was lost."
+        return JournalError(what, money=money, facts=facts)
+    what = f"{what}, so nothing that costs credits is sent: it could not be found again after a crash."
+    return JournalError(what, retryable=reason == "locked", facts=facts)
+
+
+def _reason(error: Exception) -> JournalReason:
+    match error:
+        case UnusableFileError():
+            return error.reason
+        case sqlite3.Error():
+            return REASONS.get(_code(error), "unwritable")
+        case OSError():
+            return "disk_full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "unwritable"
+        case _:
+            # A row that does not read as what was written into it.
+            return "damaged"
+
+
+def _code(error: sqlite3.Error) -> int:
+    # The low byte: the others add details, such as that it is locked for a recovery.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

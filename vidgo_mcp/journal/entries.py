@@ -1,8 +1,8 @@
-"""What the journal knows of one paid intent, and what follows from it: the state table, as pure functions."""
+"""What the journal knows of one paid intent, and what the same request meets: the state table as pure functions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from vidgo_mcp.models.requests import ModelName
@@ -10,33 +10,29 @@ from vidgo_mcp.models.sizes import Quality, Tier
 
 WINDOW: Final = 24 * 3600.0
 """Seconds from *sent*, for reuse, unknown and budget alike: as long as a result's URL lives."""
-LEASE: Final = 30.0
-"""Seconds after which a process that no longer renews its lease counts as dead."""
-RENEWAL: Final = 5.0
-SAVING: Final = 180.0
-"""Seconds for which one process has the saving of a picture to itself: more than the longest download takes."""
 UPLOADED: Final = "sha256:"
-"""Begins a reference that is a file of the person's, uploaded for this request; the digest of its bytes follows."""
+"""The prefix of a reference that is a local file, uploaded for this request; the digest of its bytes follows."""
 MADE: Final = "task:"
-"""Begins a reference that is the picture of an earlier task, whose id follows."""
+"""The prefix of a reference that is the picture of an earlier task, whose id follows."""
 
 State = Literal["reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"]
 """``empty`` finished without a file and was read again in vain: paid for, and nothing to show."""
 
-Standing = Literal["join", "reuse", "unknown", "empty", "again"]
-"""What the same request meets: a task to wait for, a picture, a lost answer, a paid nothing, or nothing."""
+ReuseDecision = Literal["join", "reuse", "unknown", "empty", "again"]
+"""What the same request meets: a task to wait for, a picture, a lost answer, one that was paid for and has no picture,
+or nothing that keeps it from being submitted again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """One picture that is about to be paid for.
 
-    ``family`` is the fingerprint without the variation: the pictures of one request share it.
+    ``request_key`` is the fingerprint without the variation: all variations of one request share it.
     """
 
     owner: str
     fingerprint: str
-    family: str
+    request_key: str
     variation: int
     model: ModelName
     prompt: str
@@ -61,19 +57,20 @@ class Intent:
 class Entry:
     """One intent and what became of it. Times are seconds since the epoch.
 
-    ``saved_digest`` is the SHA-256 (hex) of the bytes of the copy on the person's disk, None while there is none.
+    ``process`` is the name of the process that pays for it. ``saved_digest`` is the SHA-256 (hex) of the bytes of the
+    copy on the person's disk, None while there is none.
     """
 
     id: str
     intent: Intent
     state: State
-    holder: str
+    process: str
     created_at: float
     sent_at: float | None = None
     task_id: str | None = None
     status: str | None = None
     progress: int | None = None
-    image_urls: tuple[str, ...] = field(default=())
+    image_urls: tuple[str, ...] = ()
     ended_at: float | None = None
     error: str | None = None
     delivered: bool = False
@@ -91,7 +88,7 @@ def in_window(entry: Entry, now: float) -> bool:
     return entry.dies_at is None or now < entry.dies_at
 
 
-def standing(entry: Entry, now: float) -> Standing:
+def reuse_decision(entry: Entry, now: float) -> ReuseDecision:
     """Return what the same request meets."""
     if entry.state == "failed" or not in_window(entry, now):
         return "again"
@@ -103,10 +100,5 @@ def standing(entry: Entry, now: float) -> Standing:
 
 
 def unsaved(entry: Entry, now: float) -> bool:
-    """Return whether the picture can still be fetched, and no copy of it is known."""
+    """Return whether the picture can still be downloaded, and no copy of it is known."""
     return entry.state == "finished" and bool(entry.image_urls) and not entry.saved_paths and in_window(entry, now)
-
-
-def counts(entry: Entry, now: float) -> bool:
-    """Return whether the entry counts in the rolling 24 hours of a budget."""
-    return entry.state != "failed" and in_window(entry, now)

@@ -1,8 +1,8 @@
-"""The interface of every keeper: atomic steps, each leaving a true record if the process dies right after it."""
+"""The interface of every store: atomic steps, each of which leaves a true record if the process dies right after it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,23 +13,23 @@ from vidgo_mcp.models.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The intent is new, and now recorded: its caller may go on to pay."""
+    """The intent is new and recorded: its caller may go on to pay."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """The same request is already recorded, and stands."""
+    """The same request is recorded already, and is not to be paid for again."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """The rolling 24 hours have no room for this price.
+    """The budget of the rolling 24 hours has no room for this price.
 
-    ``frees_at`` is when enough for this very price becomes free, None when it is above the whole budget.
+    ``frees_at`` is when there will be room for this very price, None when it is above the whole budget.
     """
 
     spent: int
@@ -38,7 +38,7 @@ class Exhausted:
 
 @dataclass(frozen=True, slots=True)
 class ConsentUsed:
-    """The person's answer has already let one intent through, and never lets a second one."""
+    """The person's answer has allowed one intent already, and allows no second one."""
 
     used_at: float
 
@@ -48,7 +48,7 @@ Reservation = Reserved | Existing | Exhausted | ConsentUsed
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What pictures of one quality and tier cost together, failed ones left out."""
+    """What all pictures of one quality and tier cost, failed ones left out."""
 
     quality: Quality
     tier: Tier
@@ -57,66 +57,60 @@ class Spending:
 
 
 class Journal(Protocol):
-    """The record of paid intent. Every method is one atomic step; times come from the keeper's own clock.
+    """The record of paid intent. Every method is one atomic step; times come from the store's own clocks.
 
-    A step that does not fit the entry's state, or whose entry is gone because its lease lapsed, raises JournalError,
-    and so does every step of a keeper that cannot write. Its ``money`` and ``task_id`` say what is at stake.
+    Raises:
+        JournalError: the step does not fit the entry's state, or the entry is no longer there because its lease ran
+            out, or the store cannot be used. ``money`` and ``task_id`` say what is at stake, ``facts.reason`` why
+            the store cannot be used.
     """
 
     async def aclose(self) -> None:
-        """Close what the keeper holds open; a later step opens it again."""
+        """Close what the store holds open; a later step opens it again."""
 
     async def find(self, owner: str, fingerprint: str) -> Entry | None:
-        """Return the newest entry of this request that stands, None when it may be submitted."""
+        """Return the newest entry that answers this request, None when it may be submitted."""
 
     async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+        self, intent: Intent, *, process: str, budget: int | None = None, consent: str | None = None
     ) -> Reservation:
-        """Record the intent unless the same request stands or the day's budget (credits) has no room for it.
+        """Record the intent, unless the same request is recorded or the day's budget (credits) has no room for it.
 
-        ``consent`` names the person's answer that allows it. It lets one intent of this owner through, and is refused
-        for 24 hours from then on, also when that intent was released or its task failed.
+        ``consent`` names the person's answer that allows it. It allows one intent of this owner, and is refused for
+        24 hours from then on, also when that intent was released or its task failed.
         """
 
     async def mark_sent(self, entry_id: str) -> Entry:
-        """Record, before the POST, that it is about to be made: from here on its fate may be unknown.
+        """Record, before the POST, that it is about to be made; one that is no longer reserved must not be sent."""
 
-        Raises:
-            JournalError: it is not reserved any more, so it must not be sent.
-        """
-
-    async def unmark_sent(self, entry_id: str) -> Entry:
+    async def unsend(self, entry_id: str) -> Entry:
         """Record that the POST provably accepted nothing; the intent is reserved again."""
 
     async def release(self, entry_id: str) -> None:
-        """Forget a reserved intent, for which provably nothing was spent; one that is gone already is no error."""
+        """Delete a reserved intent, for which provably nothing was spent; no error when it is deleted already."""
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        """Record that the answer to the POST was lost, unless its task is known meanwhile."""
+        """Record that the answer to the POST was lost, unless its task is known by now."""
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
         """Record the task that the POST created, also when the submit had been given up as unknown."""
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
-        """Settle an unknown submit by hand: its task makes it accepted, None says not charged and forgets it.
-
-        Raises:
-            JournalError: it is not unknown.
-        """
+        """Settle an unknown submit by hand: its task makes it accepted; None, for not charged, deletes it."""
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         """Record a reading of the task. An end is final: later readings do not change it.
 
-        ``empty`` says that it finished without a file, and that this is now believed.
+        ``empty`` says that it finished without a file, and that this is believed by now.
         """
 
-    async def renew(self, holder: str) -> None:
-        """Prolong the lease of a process on all its entries."""
+    async def renew(self, process: str) -> None:
+        """Prolong the lease of a process, which covers all its entries."""
 
-    async def expire(self, gone: Callable[[str], bool]) -> Sequence[Entry]:
-        """Settle what dead processes left: reserved intents are released, sent ones become unknown, and are returned.
+    async def expire(self) -> Sequence[Entry]:
+        """Settle what dead processes left: release reserved intents, and return the sent ones, which become unknown.
 
-        A holder is dead when its lease ran out, or when ``gone`` says so. What is too old to matter is dropped too.
+        A process is dead when its lease ran out or it provably ended. What is too old to matter is deleted too.
         """
 
     async def entry(self, entry_id: str) -> Entry | None:
@@ -132,49 +126,49 @@ class Journal(Protocol):
         """Return the newest entries of an owner, newest first."""
 
     async def undelivered(self, owner: str) -> Sequence[Entry]:
-        """Return finished pictures whose URL is alive and which nobody has received, oldest first."""
+        """Return finished pictures with a living URL that nobody has received, oldest first."""
 
     async def mark_delivered(self, entry_ids: Collection[str]) -> None:
         """Record that somebody received these results."""
 
-    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
-        """Let one process save this picture: True when its URL is alive, it has no copy yet, and nobody else is at it.
+    async def claim_saving(self, entry_id: str, *, process: str) -> bool:
+        """Let one process save this picture: True when its URL is alive, it has no copy yet, and nobody else saves it.
 
-        The claim lasts three minutes, less when ``gone`` says so of its holder, and the same holder may claim again.
+        A claim lasts three minutes, less when its process ends, and the same process may claim again.
         """
 
     async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
         """Record where the copy of a finished picture is, so that nobody claims it any more. The first copy stays.
 
         ``digest`` is the SHA-256 (hex) of the copy's bytes.
-
-        Raises:
-            JournalError: it is not finished.
         """
 
-    async def release_saving(self, entry_id: str, *, holder: str) -> None:
-        """Let others save this picture at once, because it failed here; the claim of another stays, and no error."""
+    async def release_saving(self, entry_id: str, *, process: str) -> None:
+        """Give up this process's claim, so that others can save the picture at once."""
 
     async def unsaved(self, owner: str) -> Sequence[Entry]:
-        """Return finished pictures whose URL is alive and of which no copy is known, oldest first."""
+        """Return finished pictures with a living URL and no known copy, oldest first."""
 
-    async def variations(self, owner: str, family: str) -> frozenset[int]:
-        """Return the variations of a request that stand."""
+    async def variations(self, owner: str, request_key: str) -> frozenset[int]:
+        """Return the variations of a request that would not be submitted again."""
 
     async def spent(self, owner: str) -> int:
         """Return the credits that count in the rolling 24 hours."""
 
-    async def spending(self, owner: str, since: float) -> Sequence[Spending]:
-        """Return the credits that went out after a moment, by quality and tier in the order of the price table.
+    async def exhausted(self, owner: str, price: int, budget: int) -> Exhausted | None:
+        """Return how the day's budget has no room for a price; None when it has. ``reserve`` is what holds it."""
 
-        Counted as in ``spent``, which is the sum of the last 24 hours: what is still reserved counts, failed does not.
+    async def spending(self, owner: str, since: float) -> Sequence[Spending]:
+        """Return the credits spent since a moment, by quality and tier in the order of the price table.
+
+        Counted as in ``spent``, which is the sum of the last 24 hours: what is reserved counts, what failed does not.
         """
 
     async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
         """Return the seconds from *sent* to the end of the newest finished tasks of all owners, newest first."""
 
     async def unfinished(self) -> Sequence[Entry]:
-        """Return the accepted entries of all owners that are in their window, oldest first: to be read again."""
+        """Return the accepted entries of all owners that are in their window and are to be read again, oldest first."""
 
     async def upload_of(self, account: str, digest: str) -> str | None:
         """Return the URL under which the bytes of this SHA-256 (hex) were uploaded, None when none is remembered."""
@@ -196,4 +190,4 @@ class Journal(Protocol):
         """
 
     async def hold_uploads(self, account: str, seconds: float) -> None:
-        """Give no turn for this long (at most 300 s), because Vidgo said so; a shorter hold never shortens another."""
+        """Give no turn for this long (at most 300 s), because Vidgo said so; this never shortens a longer hold."""

@@ -1,11 +1,11 @@
-"""The tables of the durable journal, and how an older file becomes a newer one."""
+"""The tables of the journal, version by version, because an older file must become a newer one without a loss."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Final
 
-from vidgo_mcp.journal.rows import transaction
+from vidgo_mcp.errors import JournalReason
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -79,6 +79,24 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE entries RENAME COLUMN family TO request_key",
+        "ALTER TABLE entries RENAME COLUMN holder TO process",
+        "DROP INDEX entries_by_family",
+        "CREATE INDEX entries_by_request_key ON entries (owner, request_key)",
+        # What they hold lasts seconds or minutes, by a time of day; leases are measured on the monotonic clock.
+        "DROP TABLE leases",
+        "DROP TABLE savings",
+        "DROP TABLE paces",
+        """
+        CREATE TABLE leases (
+            name TEXT PRIMARY KEY,
+            process TEXT NOT NULL,
+            until REAL NOT NULL,
+            length REAL NOT NULL
+        )
+        """,
+    ),
 )
 """One tuple of statements for each version, oldest first; a published one is never changed, only followed."""
 
@@ -86,8 +104,16 @@ APPLICATION: Final = 0x5644474F
 """Marks the file as a journal of vidgo-mcp: the letters VDGO."""
 
 
-class StrangeFileError(Exception):
-    """The file is not a journal that this version can keep; nothing in it is changed."""
+class UnusableFileError(Exception):
+    """The file cannot be the journal; nothing in it is changed.
+
+    Attributes:
+        reason: the code for what is wrong with it.
+    """
+
+    def __init__(self, message: str, reason: JournalReason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def recognise(connection: sqlite3.Connection) -> int:
@@ -96,33 +122,31 @@ def recognise(connection: sqlite3.Connection) -> int:
     Call it inside a transaction: another process may be making the file between two of its questions.
 
     Raises:
-        StrangeFileError: a newer vidgo-mcp or another program wrote it.
+        UnusableFileError: a newer vidgo-mcp or another program wrote it.
     """
     found = _number(connection, "PRAGMA user_version")
     ours = _number(connection, "PRAGMA application_id") == APPLICATION
     if not ours and (found or _number(connection, "SELECT count(*) FROM sqlite_master")):
-        raise StrangeFileError("it is a database of another program")
+        raise UnusableFileError("it is a database of another program", "other_program")
     if found > len(MIGRATIONS):
-        raise StrangeFileError(
-            f"a newer vidgo-mcp wrote it: it has version {found}, this one knows {len(MIGRATIONS)}; it is left as it is"
-        )
+        message = f"a newer vidgo-mcp wrote it: it has version {found}, this one knows {len(MIGRATIONS)}"
+        raise UnusableFileError(f"{message}; it is left as it is", "newer_version")
     return found
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a journal to this version, in one transaction.
+    """Bring a journal to this version. Call it inside a transaction.
 
     Raises:
-        StrangeFileError: a newer vidgo-mcp or another program wrote it.
+        UnusableFileError: a newer vidgo-mcp or another program wrote it.
     """
-    with transaction(connection):
-        found = recognise(connection)
-        for statements in MIGRATIONS[found:]:
-            for statement in statements:
-                connection.execute(statement)
-        if found < len(MIGRATIONS):
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    found = recognise(connection)
+    for statements in MIGRATIONS[found:]:
+        for statement in statements:
+            connection.execute(statement)
+    if found < len(MIGRATIONS):
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def prove_writable(connection: sqlite3.Connection) -> None:

@@ -1,268 +1,311 @@
-"""Keeps the journal in a SQLite file that several processes share and that survives each of them."""
+"""The embedded journal: a SQLite file that several processes share and that survives each of them, or memory."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Final
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
-from vidgo_mcp.journal import transitions, upload_quota
-from vidgo_mcp.journal.database import JournalFile
-from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, standing, unsaved
-from vidgo_mcp.journal.journal import ConsentUsed, Existing, Reservation, Reserved, Spending
-from vidgo_mcp.journal.queries import (
-    claim,
-    consent_used_at,
-    counted,
-    lasted,
-    living,
-    paid,
-    prolong,
-    prune,
-    saver_of,
-    sums,
-    unclaim,
-    use_consent,
-)
-from vidgo_mcp.journal.rows import entries_where, first_where, forget, insert, made_by, save
-from vidgo_mcp.journal.upload_rows import keep_pace, pace_of, prune_uploads, remember, remembered, unremember
+from vidgo_mcp.journal import leases, processes, rows, transitions
+from vidgo_mcp.journal.connection import Database, step
+from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, reuse_decision, unsaved
+from vidgo_mcp.journal.journal import ConsentUsed, Exhausted, Existing, Reservation, Reserved, Spending
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
+Rule = Callable[[Entry | None], Entry]
+
 RETENTION: Final = 90 * 24 * 3600.0
 
+# Two searches of the index: joined by OR, SQLite would read all entries of the owner.
+_SINCE: Final = (
+    "state != 'failed' AND number IN ("
+    "SELECT number FROM entries WHERE owner = :owner AND sent_at IS NULL UNION ALL "
+    "SELECT number FROM entries WHERE owner = :owner AND sent_at > :since)"
+)
+# The index is searched by the rough bound; the fine one adds up as ``dies_at`` does, to the last bit.
+_COUNTED: Final = f"{_SINCE} AND (sent_at IS NULL OR sent_at + {WINDOW} > :now)"
 
-class SqliteJournal(JournalFile):
-    """A journal in a file. Every step is one transaction, on the disk before it returns.
+
+class SqliteJournal(Database):
+    """A journal in a SQLite file or in memory. Every step is one transaction, on the disk before it returns.
 
     Args:
-        path: the file; its folder is made when it is missing.
-        now: the time of day in seconds since the epoch.
-        retention: seconds after which an entry is forgotten, at least the window.
+        path: the file, whose folder is made when it is missing; None keeps everything in memory.
+        now: the time of day, in seconds since the epoch.
+        monotonic: a clock that nobody sets and that all processes of one boot share, in seconds.
+        retention: seconds after which an entry is deleted, at least the window.
+        is_process_dead: whether a process, by its name, provably ended; called in a worker thread.
     """
 
-    def __init__(self, path: Path, *, now: Callable[[], float] = time.time, retention: float = RETENTION) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        retention: float = RETENTION,
+        is_process_dead: Callable[[str], bool] = processes.is_process_dead,
+    ) -> None:
         super().__init__(path)
         self._now = now
+        self._monotonic = monotonic
         self._retention = max(retention, WINDOW)
+        self._is_process_dead = is_process_dead
 
-    async def find(self, owner: str, fingerprint: str) -> Entry | None:
-        return await self._step(lambda rows: self._standing(rows, owner, fingerprint))
+    @step
+    def find(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
+        return self._reusable(db, owner, fingerprint)
 
-    async def reserve(
-        self, intent: Intent, *, holder: str, budget: int | None = None, consent: str | None = None
+    @step
+    def reserve(
+        self, db: Connection, intent: Intent, *, process: str, budget: int | None = None, consent: str | None = None
     ) -> Reservation:
-        def step(rows: sqlite3.Connection) -> Reservation:
-            found = self._standing(rows, intent.owner, intent.fingerprint)
-            if found is not None:
-                return Existing(found)
-            now = self._now()
-            used_at = None if consent is None else consent_used_at(rows, intent.owner, consent)
-            if used_at is not None and now < used_at + WINDOW:
-                return ConsentUsed(used_at)
-            if budget is not None and paid(rows, intent.owner, now) + intent.credits > budget:
-                return transitions.exhausted(counted(rows, intent.owner, now), intent.credits, budget, now)
-            entry = Entry(id=uuid4().hex, intent=intent, state="reserved", holder=holder, created_at=now)
-            insert(rows, entry)
-            prolong(rows, holder, now)
-            if consent is not None:
-                use_consent(rows, intent.owner, consent, now)
-            return Reserved(entry)
-
-        return await self._step(step)
+        owner, now = intent.owner, self._now()
+        found = self._reusable(db, owner, intent.fingerprint)
+        if found is not None:
+            return Existing(found)
+        used = db.execute("SELECT used_at FROM consents WHERE owner = ? AND consent = ?", (owner, consent)).fetchone()
+        if used is not None and now < used["used_at"] + WINDOW:
+            return ConsentUsed(used["used_at"])
+        full = None if budget is None else self._exhausted(db, owner, intent.credits, budget)
+        if full is not None:
+            return full
+        entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
+        rows.insert(db, entry)
+        rows.keep(db, leases.of_process(process, self._monotonic()))
+        if consent is not None:
+            query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
+            db.execute(query, (owner, consent, now))
+        return Reserved(entry)
 
     async def mark_sent(self, entry_id: str) -> Entry:
-        return await self._change(entry_id, lambda entry: transitions.sending(entry, self._now()))
+        return await self._change(entry_id, lambda e: transitions.sending(e, self._now()))
 
-    async def unmark_sent(self, entry_id: str) -> Entry:
+    async def unsend(self, entry_id: str) -> Entry:
         return await self._change(entry_id, transitions.unsend)
 
-    async def release(self, entry_id: str) -> None:
-        def step(rows: sqlite3.Connection) -> None:
-            if transitions.can_release(first_where(rows, "id = :id", id=entry_id)):
-                forget(rows, entry_id)
-
-        await self._step(step)
+    @step
+    def release(self, db: Connection, entry_id: str) -> None:
+        if transitions.can_release(rows.entry(db, entry_id)):
+            db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        return await self._change(entry_id, lambda entry: transitions.lost(entry, reason, self._now()), money="unknown")
+        return await self._change(entry_id, lambda e: transitions.to_unknown(e, reason, self._now()), money="unknown")
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
-        return await self._change(entry_id, lambda entry: transitions.binding(entry, task), task_id=task.task_id)
+        return await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
 
-    async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
-        def step(rows: sqlite3.Connection) -> Entry | None:
-            after = transitions.resolved(first_where(rows, "id = :id", id=entry_id), task)
-            if after is None:
-                forget(rows, entry_id)
-            else:
-                save(rows, after)
-            return after
-
-        return await self._step(step)
+    @step
+    def resolve(self, db: Connection, entry_id: str, *, task: Task | None) -> Entry | None:
+        after = transitions.resolved(rows.entry(db, entry_id), task)
+        if after is None:
+            db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+        else:
+            rows.save(db, after)
+        return after
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
-        def rule(entry: Entry | None) -> Entry:
-            return transitions.recorded(entry, task, empty=empty, now=self._now())
+        return await self._change(
+            entry_id, lambda e: transitions.recorded(e, task, empty=empty, now=self._now()), task_id=task.task_id
+        )
 
-        return await self._change(entry_id, rule, task_id=task.task_id)
+    @step
+    def renew(self, db: Connection, process: str) -> None:
+        rows.keep(db, leases.of_process(process, self._monotonic()))
 
-    async def renew(self, holder: str) -> None:
-        await self._step(lambda rows: prolong(rows, holder, self._now()))
+    async def expire(self) -> Sequence[Entry]:
+        return await self._settle(await self._dead(await self._under_way()))
 
-    async def expire(self, gone: Callable[[str], bool]) -> Sequence[Entry]:
-        def step(rows: sqlite3.Connection) -> Sequence[Entry]:
-            now = self._now()
-            alive = living(rows, now)
-            orphans = [
-                entry
-                for entry in reversed(entries_where(rows, "state IN ('reserved', 'sent')"))
-                if entry.holder not in alive or gone(entry.holder)
-            ]
-            lost = [transitions.lost(entry, transitions.ORPHANED, now) for entry in orphans if entry.state == "sent"]
-            for entry in orphans:
-                if entry.state == "reserved":
-                    forget(rows, entry.id)
-            for entry in lost:
-                save(rows, entry)
-            prune(rows, now, self._retention)
-            prune_uploads(rows, now)
-            return lost
+    @step
+    def entry(self, db: Connection, entry_id: str) -> Entry | None:
+        return rows.entry(db, entry_id)
 
-        return await self._step(step)
+    @step
+    def by_task(self, db: Connection, owner: str, task_id: str) -> Entry | None:
+        return rows.by_task(db, owner, task_id)
 
-    async def entry(self, entry_id: str) -> Entry | None:
-        return await self._step(lambda rows: first_where(rows, "id = :id", id=entry_id))
+    @step
+    def by_url(self, db: Connection, owner: str, url: str) -> Entry | None:
+        named = "SELECT number FROM entries WHERE owner = :owner AND image_urls != '[]' AND instr(image_urls, :url)"
+        found = rows.entries(db, f"number IN ({named})", owner=owner, url=json.dumps(url))
+        return next((entry for entry in found if url in entry.image_urls), None)
 
-    async def by_task(self, owner: str, task_id: str) -> Entry | None:
-        return await self._step(lambda rows: made_by(rows, owner, task_id))
+    @step
+    def newest(self, db: Connection, owner: str, limit: int) -> Sequence[Entry]:
+        return rows.entries(db, "owner = :owner", owner=owner, limit=limit)
 
-    async def by_url(self, owner: str, url: str) -> Entry | None:
-        def step(rows: sqlite3.Connection) -> Entry | None:
-            named = "SELECT number FROM entries WHERE owner = :owner AND image_urls != '[]' AND instr(image_urls, :url)"
-            found = entries_where(rows, f"number IN ({named})", owner=owner, url=json.dumps(url))
-            return next((entry for entry in found if url in entry.image_urls), None)
+    @step
+    def undelivered(self, db: Connection, owner: str) -> Sequence[Entry]:
+        return self._finished(db, owner, "delivered = 0")
 
-        return await self._step(step)
+    @step
+    def mark_delivered(self, db: Connection, entry_ids: Collection[str]) -> None:
+        db.executemany("UPDATE entries SET delivered = 1 WHERE id = ?", [(entry_id,) for entry_id in entry_ids])
 
-    async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
-        return await self._step(lambda rows: entries_where(rows, "owner = :owner", owner=owner, limit=limit))
-
-    async def undelivered(self, owner: str) -> Sequence[Entry]:
-        return await self._step(lambda rows: self._finished(rows, owner, "delivered = 0", in_window))
-
-    async def mark_delivered(self, entry_ids: Collection[str]) -> None:
-        if not entry_ids:
-            return
-
-        def step(rows: sqlite3.Connection) -> None:
-            rows.executemany("UPDATE entries SET delivered = 1 WHERE id = ?", [(entry_id,) for entry_id in entry_ids])
-
-        await self._step(step)
-
-    async def claim_saving(self, entry_id: str, *, holder: str, gone: Callable[[str], bool]) -> bool:
-        def step(rows: sqlite3.Connection) -> bool:
-            now = self._now()
-            entry = first_where(rows, "id = :id", id=entry_id)
-            if entry is None or not unsaved(entry, now):
-                return False
-            free = transitions.may_save(saver_of(rows, entry_id, now), holder, gone)
-            if free:
-                claim(rows, entry_id, holder, now)
-            return free
-
-        return await self._step(step)
+    async def claim_saving(self, entry_id: str, *, process: str) -> bool:
+        saver = await self._claim(entry_id, process)
+        if saver is not None and saver != process and await self._dead([saver]):
+            saver = await self._claim(entry_id, process, instead_of=saver)
+        return saver == process
 
     async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
-        return await self._change(entry_id, lambda entry: transitions.saved(entry, paths, digest))
+        return await self._change(entry_id, lambda e: transitions.saved(e, paths, digest))
 
-    async def release_saving(self, entry_id: str, *, holder: str) -> None:
-        await self._step(lambda rows: unclaim(rows, entry_id, holder))
+    @step
+    def release_saving(self, db: Connection, entry_id: str, *, process: str) -> None:
+        db.execute("DELETE FROM leases WHERE name = ? AND process = ?", (leases.saving_name(entry_id), process))
 
-    async def unsaved(self, owner: str) -> Sequence[Entry]:
-        return await self._step(lambda rows: self._finished(rows, owner, "saved_paths = '[]'", unsaved))
+    @step
+    def unsaved(self, db: Connection, owner: str) -> Sequence[Entry]:
+        return self._finished(db, owner, "saved_paths = '[]'")
 
-    async def variations(self, owner: str, family: str) -> frozenset[int]:
-        def step(rows: sqlite3.Connection) -> frozenset[int]:
-            now = self._now()
-            found = entries_where(rows, "owner = :owner AND family = :family", owner=owner, family=family)
-            return frozenset(entry.intent.variation for entry in found if standing(entry, now) != "again")
+    @step
+    def variations(self, db: Connection, owner: str, request_key: str) -> frozenset[int]:
+        found = rows.entries(db, "owner = :owner AND request_key = :key", owner=owner, key=request_key)
+        return frozenset(entry.intent.variation for entry in found if reuse_decision(entry, self._now()) != "again")
 
-        return await self._step(step)
+    @step
+    def spent(self, db: Connection, owner: str) -> int:
+        return self._spent(db, owner, self._now())
 
-    async def spent(self, owner: str) -> int:
-        return await self._step(lambda rows: paid(rows, owner, self._now()))
+    @step
+    def exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
+        return self._exhausted(db, owner, price, budget)
 
-    async def spending(self, owner: str, since: float) -> Sequence[Spending]:
-        return await self._step(lambda rows: transitions.in_table_order(sums(rows, owner, since)))
+    @step
+    def spending(self, db: Connection, owner: str, since: float) -> Sequence[Spending]:
+        what = "quality, tier, count(*), sum(credits)"
+        query = f"SELECT {what} FROM entries WHERE {_SINCE} GROUP BY quality, tier"  # noqa: S608  # conditions are ours
+        return transitions.in_table_order(Spending(*row) for row in db.execute(query, {"owner": owner, "since": since}))
 
-    async def durations(self, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
-        return await self._step(lambda rows: lasted(rows, quality, tier, limit))
+    @step
+    def durations(self, db: Connection, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
+        where = "state = 'finished' AND quality = ? AND tier = ?"
+        query = f"SELECT ended_at - sent_at FROM entries WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608  # ours
+        return [seconds for (seconds,) in db.execute(query, (quality, tier, limit))]
 
-    async def unfinished(self) -> Sequence[Entry]:
-        def step(rows: sqlite3.Connection) -> Sequence[Entry]:
-            now = self._now()
-            return [entry for entry in reversed(entries_where(rows, "state = 'accepted'")) if in_window(entry, now)]
+    @step
+    def unfinished(self, db: Connection) -> Sequence[Entry]:
+        return [entry for entry in reversed(rows.entries(db, "state = 'accepted'")) if in_window(entry, self._now())]
 
-        return await self._step(step)
+    @step
+    def upload_of(self, db: Connection, account: str, digest: str) -> str | None:
+        query = "SELECT url FROM uploads WHERE account = ? AND digest = ? AND until > ?"
+        found = db.execute(query, (account, digest, self._now())).fetchone()
+        return None if found is None else found["url"]
 
-    async def upload_of(self, account: str, digest: str) -> str | None:
-        return await self._step(lambda rows: remembered(rows, account, digest, self._now()))
+    @step
+    def remember_upload(self, db: Connection, account: str, digest: str, url: str, *, until: float) -> None:
+        query = "INSERT OR REPLACE INTO uploads (account, digest, url, until) VALUES (?, ?, ?, ?)"
+        db.execute(query, (account, digest, url, until))
 
-    async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
-        await self._step(lambda rows: remember(rows, account, digest, url, until))
+    @step
+    def forget_upload(self, db: Connection, account: str, digest: str) -> None:
+        db.execute("DELETE FROM uploads WHERE account = ? AND digest = ?", (account, digest))
 
-    async def forget_upload(self, account: str, digest: str) -> None:
-        await self._step(lambda rows: unremember(rows, account, digest))
+    @step
+    def upload_turn(self, db: Connection, account: str) -> float:
+        now = self._monotonic()
+        turn = leases.upload_turn(account, rows.living(db, now, *leases.upload_names(account)), now)
+        if not isinstance(turn, leases.Lease):
+            return turn
+        rows.keep(db, turn)
+        return 0.0
 
-    async def upload_turn(self, account: str) -> float:
-        def step(rows: sqlite3.Connection) -> float:
-            after, wait = upload_quota.turn(pace_of(rows, account), self._now())
-            keep_pace(rows, account, after)
-            return wait
+    @step
+    def hold_uploads(self, db: Connection, account: str, seconds: float) -> None:
+        now = self._monotonic()
+        taken = rows.living(db, now, *leases.upload_names(account))
+        for lease in leases.upload_hold(account, taken, seconds, now):
+            rows.keep(db, lease)
 
-        return await self._step(step)
+    @step
+    def _under_way(self, db: Connection) -> Sequence[str]:
+        """Return the processes that have something reserved or sent."""
+        query = "SELECT DISTINCT process FROM entries WHERE state IN ('reserved', 'sent')"
+        return [process for (process,) in db.execute(query)]
 
-    async def hold_uploads(self, account: str, seconds: float) -> None:
-        def step(rows: sqlite3.Connection) -> None:
-            keep_pace(rows, account, upload_quota.hold(pace_of(rows, account), seconds, self._now()))
+    async def _dead(self, names: Sequence[str]) -> Collection[str]:
+        """Return those of the processes that provably ended. Asked outside a transaction: it may take its time."""
+        return await self._in_thread(lambda: {name for name in names if self._is_process_dead(name)})
 
-        await self._step(step)
-
-    def _finished(
-        self, rows: sqlite3.Connection, owner: str, where: str, fits: Callable[[Entry, float], bool]
-    ) -> Sequence[Entry]:
+    @step
+    def _settle(self, db: Connection, dead: Collection[str]) -> Sequence[Entry]:
         now = self._now()
-        where = f"owner = :owner AND state = 'finished' AND {where} AND sent_at > :since"
-        found = entries_where(rows, where, owner=owner, since=now - WINDOW - 1)
-        return [entry for entry in reversed(found) if fits(entry, now)]
+        alive = {lease.name for lease in rows.living(db, self._monotonic())}
+        lost = []
+        for entry in reversed(rows.entries(db, "state IN ('reserved', 'sent')")):
+            if entry.process not in dead and leases.process_name(entry.process) in alive:
+                continue
+            if entry.state == "reserved":
+                db.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
+            else:
+                lost.append(transitions.to_unknown(entry, transitions.ORPHANED, now))
+                rows.save(db, lost[-1])
+        ended = [(name,) for (name,) in db.execute("SELECT name FROM leases") if name not in alive]
+        db.executemany("DELETE FROM leases WHERE name = ?", ended)
+        db.execute("DELETE FROM consents WHERE used_at <= ?", (now - WINDOW,))
+        db.execute("DELETE FROM uploads WHERE until <= ?", (now,))
+        db.execute(
+            "DELETE FROM entries WHERE created_at < :oldest AND coalesce(sent_at, created_at) < :oldest "
+            "AND state NOT IN ('reserved', 'sent')",
+            {"oldest": now - self._retention},
+        )
+        return lost
 
-    def _standing(self, rows: sqlite3.Connection, owner: str, fingerprint: str) -> Entry | None:
+    @step
+    def _claim(self, db: Connection, entry_id: str, process: str, *, instead_of: str = "") -> str | None:
+        """Return which process may save a picture, this one where no other may; None when none has to."""
+        found, claim = rows.entry(db, entry_id), leases.to_save(entry_id, process, self._monotonic())
+        if found is None or not unsaved(found, self._now()):
+            return None
+        for lease in rows.living(db, self._monotonic(), claim.name):
+            if lease.process not in {process, instead_of}:
+                return lease.process
+        rows.keep(db, claim)
+        return process
+
+    def _finished(self, db: Connection, owner: str, condition: str) -> Sequence[Entry]:
+        """Return finished pictures with a living URL, oldest first."""
         now = self._now()
-        found = entries_where(rows, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
-        return next((entry for entry in found if standing(entry, now) != "again"), None)
+        where = f"owner = :owner AND state = 'finished' AND {condition} AND sent_at > :since"
+        found = rows.entries(db, where, owner=owner, since=now - WINDOW - 1)
+        return [entry for entry in reversed(found) if in_window(entry, now)]
+
+    def _reusable(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
+        found = rows.entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
+        return next((entry for entry in found if reuse_decision(entry, self._now()) != "again"), None)
+
+    def _spent(self, db: Connection, owner: str, now: float) -> int:
+        query = f"SELECT coalesce(sum(credits), 0) FROM entries WHERE {_COUNTED}"  # noqa: S608  # conditions are ours
+        return int(db.execute(query, {"owner": owner, "since": now - WINDOW - 1, "now": now}).fetchone()[0])
+
+    def _exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
+        now = self._now()
+        if self._spent(db, owner, now) + price <= budget:
+            return None
+        return transitions.exhausted(
+            rows.entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now), price, budget, now
+        )
 
     async def _change(
-        self,
-        entry_id: str,
-        rule: Callable[[Entry | None], Entry],
-        *,
-        money: Money = "nothing_spent",
-        task_id: str | None = None,
+        self, entry_id: str, rule: Rule, *, money: Money = "nothing_spent", task_id: str | None = None
     ) -> Entry:
-        def step(rows: sqlite3.Connection) -> Entry:
-            before = first_where(rows, "id = :id", id=entry_id)
+        def change(db: Connection) -> Entry:
+            before = rows.entry(db, entry_id)
             after = rule(before)
             if after != before:
-                save(rows, after)
-            owner = after.intent.owner
-            for digest in transitions.uploads_to_invalidate(before, after, lambda made: made_by(rows, owner, made)):
-                unremember(rows, after.intent.account, digest)
+                rows.save(db, after)
+            account, made_by = after.intent.account, partial(rows.by_task, db, after.intent.owner)
+            for digest in transitions.uploads_to_invalidate(before, after, made_by):
+                db.execute("DELETE FROM uploads WHERE account = ? AND digest = ?", (account, digest))
             return after
 
-        return await self._step(step, money=money, task_id=task_id)
+        return await self._step(change, money=money, task_id=task_id)

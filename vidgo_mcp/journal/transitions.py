@@ -1,10 +1,10 @@
-"""How each step changes an entry, and how a rolling budget refuses: pure rules that every keeper shares.
+"""How each step changes an entry, and how a rolling budget refuses: pure rules that every store shares.
 
     reserved ──sending──▶ sent ──binding──▶ accepted ──recorded──▶ finished, empty, failed
-        ◀──unsend────── │                  ▲
-                            └─lost─▶ unknown ──┘  binding: a late answer, or a person who knows
+       ◀──────unsend─────── │                  ▲
+                            └─to_unknown─▶ unknown    binding: a late answer, or a person who knows
 
-A rule gets None for an entry that is gone, and raises JournalError where the step must not be taken.
+A rule gets None for an entry that is no longer there, and raises JournalError where the step must not be taken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from vidgo_mcp.errors import JournalError, Money, Remedy
-from vidgo_mcp.journal.entries import MADE, WINDOW, Entry, counts
+from vidgo_mcp.journal.entries import MADE, WINDOW, Entry
 from vidgo_mcp.journal.journal import Exhausted, Spending
 from vidgo_mcp.models.sizes import QUALITIES, TIERS
 from vidgo_mcp.models.tasks import Task
@@ -31,21 +31,21 @@ def sending(entry: Entry | None, now: float) -> Entry:
 
 
 def unsend(entry: Entry | None) -> Entry:
-    """Return the entry after a POST that accepted nothing, also when its process had been given up meanwhile."""
+    """Return the entry after a POST that accepted nothing, also when its process had been taken for dead."""
     if entry is None or entry.state not in {"sent", "unknown"}:
         raise _refusal("The refused submit could not be taken back", entry, remedy="repeat", retryable=True)
     return replace(entry, state="reserved", sent_at=None, error=None)
 
 
 def can_release(entry: Entry | None) -> bool:
-    """Return whether a release has something to forget; what may have been paid for is never forgotten."""
+    """Return whether there is a reserved entry to delete; what may have been paid for is never deleted."""
     if entry is not None and entry.state != "reserved":
         raise _refusal("The picture was not released", entry, money="unknown", remedy="repeat")
     return entry is not None
 
 
-def lost(entry: Entry | None, reason: str, now: float) -> Entry:
-    """Return the entry after an answer that was lost. A task that is known meanwhile stays known."""
+def to_unknown(entry: Entry | None, reason: str, now: float) -> Entry:
+    """Return the entry after the answer to its POST was lost, unless its task is known by now."""
     if entry is None:
         raise _refusal("That the answer to the submit was lost could not be recorded", entry, money="unknown")
     if entry.task_id is not None:
@@ -63,7 +63,7 @@ def binding(entry: Entry | None, task: Task) -> Entry:
 
 
 def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
-    """Return the entry as a person settled it, None when it is to be forgotten."""
+    """Return the entry as a person settled it, None when it is to be deleted."""
     if entry is None or entry.state != "unknown":
         raise _refusal("The submit was not settled", entry, remedy="tell_user")
     return None if task is None else binding(entry, task)
@@ -92,11 +92,6 @@ def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:
     return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths), saved_digest=digest)
 
 
-def may_save(saver: str | None, holder: str, gone: Callable[[str], bool]) -> bool:
-    """Return whether a process may save a picture, given who is at it."""
-    return saver is None or saver == holder or gone(saver)
-
-
 def uploads_to_invalidate(before: Entry | None, after: Entry, of_task: Callable[[str], Entry | None]) -> Sequence[str]:
     """Return the digests of the uploads with which a task has just failed: Vidgo may have lost them.
 
@@ -110,14 +105,9 @@ def uploads_to_invalidate(before: Entry | None, after: Entry, of_task: Callable[
     return (*after.intent.uploads, *(entry.saved_digest for entry in made if entry is not None and entry.saved_digest))
 
 
-def spent(entries: Iterable[Entry], now: float) -> int:
-    """Return the credits that count in the rolling 24 hours."""
-    return sum(entry.intent.credits for entry in entries if counts(entry, now))
-
-
 def exhausted(entries: Iterable[Entry], price: int, budget: int, now: float) -> Exhausted:
-    """Return what a rolling budget that has no room for a price answers."""
-    counted = sorted((e.dies_at or now + WINDOW, e.intent.credits) for e in entries if counts(e, now))
+    """Return the refusal of a budget without room for a price, given the entries that count in it."""
+    counted = sorted((entry.dies_at or now + WINDOW, entry.intent.credits) for entry in entries)
     left = total = sum(paid for _, paid in counted)
     for dies_at, freed in counted:
         left -= freed

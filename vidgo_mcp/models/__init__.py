@@ -1,4 +1,4 @@
-"""The words of the house, shared by every floor: fields, sizes, requests, tasks, outcomes. Pure data."""
+"""Types that every floor shares: fields, sizes, requests, tasks, results. Pure data."""
 
 from vidgo_mcp.models.requests import (
     Arguments,

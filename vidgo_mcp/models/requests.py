@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -52,6 +52,8 @@ class Picture(Arguments):
 class GenerateArguments(Picture):
     """Arguments of ``generate_image``."""
 
+    model: ClassVar[ModelName] = TEXT_TO_IMAGE
+
     prompt: Prompt
     variation: Variation = 1
     max_credits: MaxCredits | None = None
@@ -60,6 +62,8 @@ class GenerateArguments(Picture):
 
 class EditArguments(GenerateArguments):
     """Arguments of ``edit_image``."""
+
+    model: ClassVar[ModelName] = EDIT
 
     image_urls: References
 

@@ -54,7 +54,9 @@ class TaskResult(Result):
     next_step: NextStep | None = None
     remedy: Remedy | None = None
     next_variation: Annotated[int | None, Field(exclude=True)] = None
-    """The lowest unused variation, for a picture that was reused. Only wording uses it."""
+    """The lowest unused variation, for a picture that was reused. Only wording uses this, and the next."""
+    age: Annotated[float | None, Field(exclude=True)] = None
+    """Seconds since it was paid for."""
 
 
 class TaskList(Result):

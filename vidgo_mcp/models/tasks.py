@@ -35,12 +35,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A reference picture that Vidgo keeps for 72 hours.
-
-    ``lifetime`` is how many seconds it says that it keeps it.
-    """
+    """A reference picture that Vidgo keeps for 72 hours, or for the ``lifetime`` in seconds that it names."""
 
     file_url: str
-    file_size: int | None = None
-    mime_type: str | None = None
     lifetime: float | None = None

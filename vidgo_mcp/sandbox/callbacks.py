@@ -43,7 +43,7 @@ class Callbacks:
             self._group.start_soon(self._deliver, task, task.submission.callback_url)
 
     async def _deliver(self, task: Task, url: str) -> None:
-        faults = {fault.name: fault for fault in self._sandbox.take_faults("callback")}
+        faults = {fault.name: fault for fault in self._sandbox.fault_plan.take("callback")}
         if "lost" in faults:
             return
         if "early" in faults:
@@ -59,13 +59,13 @@ class Callbacks:
             await self._post(task, url, self._body(task, task.ends_at))
 
     async def _post(self, task: Task, url: str, body: dict[str, Any]) -> None:
-        habits = self._sandbox.habits
-        if habits.callback_transport is None and not is_loopback(urlsplit(url).hostname):
-            self._sandbox.record_callback(CallbackRecord(task.task_id, url, body, error=NOT_LOOPBACK))
+        options = self._sandbox.options
+        if options.callback_transport is None and not is_loopback(urlsplit(url).hostname):
+            self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, error=NOT_LOOPBACK))
             return
-        for delay in (*habits.retry_delays, None):
+        for delay in (*options.retry_delays, None):
             status, error = await self._attempt(url, body)
-            self._sandbox.record_callback(CallbackRecord(task.task_id, url, body, status, error))
+            self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, status, error))
             if delay is None or (status is not None and status < 500):
                 return
             await anyio.sleep(delay)
@@ -73,7 +73,7 @@ class Callbacks:
     async def _attempt(self, url: str, body: dict[str, Any]) -> tuple[int | None, str | None]:
         import httpx
 
-        transport = self._sandbox.habits.callback_transport
+        transport = self._sandbox.options.callback_transport
         # A client that is closed closes its transport too, and this one is not ours to close.
         client = httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
         try:
@@ -89,14 +89,14 @@ class Callbacks:
         data = task.data(at, self._sandbox.storage.url(task.base_url, task.result))
         if claim is not None:
             data["status"] = claim
-        if self._sandbox.habits.callback_form == "envelope":
+        if self._sandbox.options.callback_form == "envelope":
             return {"code": 200, "data": data}
         data.pop("progress", None)
         return data
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host name means this very machine."""
+    """Tell whether a host name means this machine."""
     if host == "localhost":
         return True
     try:

@@ -33,7 +33,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         if not isinstance(faults, list) or not all(isinstance(fault, str) for fault in faults):
             raise ValueError('Send {"faults": ["endpoint:name", ...]}.')
         sandbox.set_faults(faults)
-        return {"faults": sandbox.faults}
+        return {"faults": sandbox.fault_plan.listed()}
 
     def behave(_: Any) -> Any:
         sandbox.clear_faults()
@@ -72,7 +72,7 @@ def _state(sandbox: Sandbox) -> dict[str, Any]:
             }
             for task in list(sandbox.tasks.values())
         ],
-        "faults": sandbox.faults,
+        "faults": sandbox.fault_plan.listed(),
         "now": sandbox.now().isoformat(),
     }
 

@@ -1,4 +1,4 @@
-"""What the sandbox says no with: Vidgo documents two forms of error body, so a refusal is kept apart from its form."""
+"""Refusals: Vidgo documents two forms of error body, so what is refused is kept apart from how it is written."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -11,16 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.callbacks import Callbacks
 from vidgo_mcp.sandbox.control import control_routes
-from vidgo_mcp.sandbox.fault_responses import fault_after, json_answer, refusal_answer, refused, until_disconnected
+from vidgo_mcp.sandbox.fault_responses import fault_after, fault_before, json_answer, refusal_answer, until_disconnected
 from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented, unprocessable
-from vidgo_mcp.sandbox.state import RequestRecord, Sandbox
+from vidgo_mcp.sandbox.state import Account, RequestRecord, Sandbox
+from vidgo_mcp.sandbox.storage import Brief
 from vidgo_mcp.sandbox.upload_endpoints import UPLOAD_KINDS, keep_upload, read_upload
 
 LOGGED_BODY_BYTES = 256 * 1024
-_LOGGED_HEADERS = ("user-agent", "content-type", "accept", "idempotency-key", "x-request-id")
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -29,33 +28,37 @@ Handler = Callable[[Request], Awaitable[Response]]
 def create_app(sandbox: Sandbox) -> Starlette:
     """Build the ASGI application. Callbacks are delivered only while its lifespan runs."""
     callbacks = Callbacks(sandbox)
-    form = sandbox.habits.error_form
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with callbacks.sending():
             yield
 
+    def authorize(request: Request) -> Account:
+        return sandbox.authorize(request.headers.get("authorization"))
+
     async def submit(request: Request) -> Response:
-        account = sandbox.authorize(request.headers.get("authorization"))
-        task = sandbox.submit(account, await _json(request), str(request.base_url))
+        account = authorize(request)
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            raise unprocessable((), "the body must be JSON") from None
+        task = sandbox.submit(account, body, str(request.base_url))
         callbacks.announce(task)
         data = {"task_id": task.task_id, "status": "not_started", "created_time": task.created_time}
         return json_answer({"code": 200, "data": data})
 
     async def status(request: Request) -> Response:
-        account = sandbox.authorize(request.headers.get("authorization"))
-        data = sandbox.read_status(account, request.path_params["task_id"], str(request.base_url))
+        data = sandbox.read_status(authorize(request), request.path_params["task_id"], str(request.base_url))
         return json_answer({"code": 200, "data": data})
 
     async def balance(request: Request) -> Response:
-        account = sandbox.authorize(request.headers.get("authorization"))
-        data = {"email": account.email, "credits_amount": sandbox.credits_of(account)}
+        account = authorize(request)
+        data = {"email": f"{account.label}@sandbox.invalid", "credits_amount": account.credits}
         return json_answer({"code": 200, "data": data})
 
     async def upload(request: Request) -> Response:
-        account = sandbox.authorize(request.headers.get("authorization"))
-        sandbox.admit_upload(account)
+        sandbox.admit_upload(authorize(request))
         content, fields = await read_upload(sandbox, request)
         return json_answer(keep_upload(sandbox, content, fields, str(request.base_url)))
 
@@ -64,30 +67,32 @@ def create_app(sandbox: Sandbox) -> Starlette:
         found = sandbox.storage.find(request.path_params["name"], signature, sandbox.clock())
         content = found.content
         if isinstance(content, Brief):
-            if sandbox.habits.inline_render:
-                content = sandbox.gallery.png(content)
+            if sandbox.options.inline_render:
+                content = sandbox.draw(content)
             else:
-                content = await anyio.to_thread.run_sync(sandbox.gallery.png, content)
+                content = await anyio.to_thread.run_sync(sandbox.draw, content)
         return Response(content, media_type=found.mime_type)
 
     async def nothing(request: Request) -> Response:
         raise Refusal(404, invented(f"No such endpoint: {request.method} {request.url.path}"))
 
-    def route(path: str, method: str, endpoint: str | None, handler: Handler, form: ErrorForm = form) -> Route:
-        async def answered(request: Request) -> Response:
-            record = RequestRecord(request.method, request.url.path, await _logged_body(request), _headers(request))
+    def route(path: str, method: str, endpoint: str | None, handler: Handler, form: ErrorForm | None = None) -> Route:
+        spoken = form or sandbox.options.error_form
+
+        async def logged(request: Request) -> Response:
+            record = RequestRecord(request.method, request.url.path, await _logged_body(request))
             sandbox.log(record)
-            try:
-                asked = "GET" if request.method == "HEAD" else request.method
-                if asked != method and endpoint is not None:
-                    raise Refusal(405, invented("Method not allowed"))
-                response = await _answered(sandbox, endpoint, handler, request, form)
-            except Refusal as refusal:
-                response = refusal_answer(refusal, form)
+            asked = "GET" if request.method == "HEAD" else request.method
+            if endpoint is None:
+                response = await _handled(handler, request, spoken)
+            elif asked != method:
+                response = refusal_answer(Refusal(405, invented("Method not allowed")), spoken)
+            else:
+                response = await _with_faults(sandbox, endpoint, handler, request, spoken)
             record.status = response.status_code
             return response
 
-        return Route(path, answered, methods=_METHODS)
+        return Route(path, logged, methods=_METHODS)
 
     return Starlette(
         routes=[
@@ -104,38 +109,28 @@ def create_app(sandbox: Sandbox) -> Starlette:
     )
 
 
-async def _answered(
-    sandbox: Sandbox, endpoint: str | None, handler: Handler, request: Request, form: ErrorForm
+async def _with_faults(
+    sandbox: Sandbox, endpoint: str, handler: Handler, request: Request, form: ErrorForm
 ) -> Response:
-    planned = sandbox.take_faults(endpoint) if endpoint is not None else ()
+    planned = sandbox.fault_plan.take(endpoint)
     slow = next((fault for fault in planned if fault.combines), None)
     strikes = next((fault for fault in planned if not fault.combines), None)
-    response: Response | None = None
-    try:
-        if strikes is not None:
-            response = await refused(
-                strikes,
-                request,
-                form=form,
-                insufficient_status=sandbox.habits.insufficient_status,
-                now=sandbox.now(),
-            )
-        if response is None:
-            response = await handler(request)
-            if strikes is not None:
-                response = await fault_after(strikes, response, request, form)
-    except Refusal as refusal:
-        response = refusal_answer(refusal, form)
+    response = None if strikes is None else await fault_before(strikes, request, form, sandbox.now())
+    if response is None:
+        response = await _handled(handler, request, form)
+        # Only an answer to accepted work can go wrong: a refusal by the rules stays as it is.
+        if strikes is not None and response.status_code == 200:
+            response = await fault_after(strikes, response, request, form)
     if slow is not None:
         await until_disconnected(request.receive, slow.number or 0)
     return response
 
 
-async def _json(request: Request) -> Any:
+async def _handled(handler: Handler, request: Request, form: ErrorForm) -> Response:
     try:
-        return json.loads(await request.body())
-    except ValueError:
-        raise unprocessable((), "the body must be JSON") from None
+        return await handler(request)
+    except Refusal as refusal:
+        return refusal_answer(refusal, form)
 
 
 async def _logged_body(request: Request) -> Any:
@@ -146,7 +141,3 @@ async def _logged_body(request: Request) -> Any:
         return json.loads(content)
     except ValueError:
         return None
-
-
-def _headers(request: Request) -> dict[str, str]:
-    return {name: value for name, value in request.headers.items() if name in _LOGGED_HEADERS}

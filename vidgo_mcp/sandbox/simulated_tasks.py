@@ -14,7 +14,6 @@ from vidgo_mcp.sandbox.submit_rules import Submission
 POLICY_VIOLATION = invented("The prompt was rejected by the content policy")
 LOST_REFERENCE = invented("A reference picture could not be downloaded: its URL has expired")
 EARLY_FAILURE_SECONDS = 2.0
-_SUFFIX_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(slots=True)
@@ -108,22 +107,12 @@ class Task:
     @property
     def created_time(self) -> str:
         """The naive ISO 8601 time of the submit."""
-        return naive(self.created)
-
-
-def naive(moment: datetime) -> str:
-    """Write a time as Vidgo does: ISO 8601 without a zone."""
-    return moment.replace(tzinfo=None, microsecond=0).isoformat()
+        return self.created.replace(tzinfo=None, microsecond=0).isoformat()
 
 
 def suffix_of(number: int, prompt: str) -> str:
     """Derive the last part of a task id from the number of the task and its prompt."""
-    value = int.from_bytes(hashlib.sha256(f"{number} {prompt}".encode("utf-8", "surrogatepass")).digest()[:8])
-    letters = ""
-    for _ in range(8):
-        value, place = divmod(value, len(_SUFFIX_ALPHABET))
-        letters += _SUFFIX_ALPHABET[place]
-    return letters
+    return hashlib.sha256(f"{number} {prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def duration_of(suffix: str, seconds: tuple[float, float]) -> float:

@@ -3,6 +3,7 @@
 The served application changes it from the event loop while tests look at it from another thread.
 """
 
+import hashlib
 import threading
 import time
 from collections import deque
@@ -11,13 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from vidgo_mcp.sandbox.accounts import Account, Ledger, LedgerEntry
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.faults import Fault, FaultPlan
-from vidgo_mcp.sandbox.gallery import Gallery
+from vidgo_mcp.sandbox.faults import FaultPlan
 from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented
 from vidgo_mcp.sandbox.simulated_tasks import Task, duration_of, suffix_of
-from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Storage, StoredFile
+from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Brief, Storage, StoredFile, draw
 from vidgo_mcp.sandbox.submit_rules import read_submission
 
 if TYPE_CHECKING:
@@ -27,9 +25,43 @@ SANDBOX_KEY = "vidgo-sandbox-key"
 """The key of the account that exists when none are given."""
 
 KEPT_REQUESTS = 10_000
-RETRY_DELAYS = (0.2, 0.4, 0.8, 1.6, 3.2)
 
-CallbackForm = Literal["flat", "envelope"]
+
+@dataclass(frozen=True, slots=True)
+class VendorOptions:
+    """Choices where Vidgo's documentation disagrees with itself or says nothing, and two for tests without a network.
+
+    `strict` refuses undocumented fields. `retry_delays` are the seconds between the attempts of a callback.
+    `inline_render` draws pictures without a worker thread and `callback_transport` posts callbacks without a socket,
+    for tests on a virtual clock.
+    """
+
+    error_form: ErrorForm = "detail"
+    callback_form: Literal["flat", "envelope"] = "flat"
+    insufficient_status: Literal[400, 402] = 400
+    strict: bool = False
+    uploads_per_minute: int = 5
+    retry_delays: tuple[float, ...] = (0.2, 0.4, 0.8, 1.6, 3.2)
+    inline_render: bool = False
+    callback_transport: "httpx.AsyncBaseTransport | None" = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class Account:
+    """A key's credits. The label is safe to show."""
+
+    label: str
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One movement of credits. `account` is the label of the account, never its key."""
+
+    kind: Literal["charge", "refund"]
+    credits: int
+    task_id: str
+    account: str
 
 
 @dataclass(slots=True)
@@ -39,7 +71,6 @@ class RequestRecord:
     method: str
     path: str
     body: Any
-    headers: dict[str, str]
     status: int | None = None
 
 
@@ -54,27 +85,19 @@ class CallbackRecord:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VendorOptions:
-    """Choices where the documentation disagrees with itself or says nothing."""
-
-    error_form: ErrorForm = "detail"
-    callback_form: CallbackForm = "flat"
-    insufficient_status: Literal[400, 402] = 400
-    strict: bool = False
-    uploads_per_minute: int = 5
-    retry_delays: tuple[float, ...] = RETRY_DELAYS
-    inline_render: bool = False
-    callback_transport: "httpx.AsyncBaseTransport | None" = field(default=None, repr=False)
-
-
 class Sandbox:
     """Vidgo imitated: accounts, tasks, files and planned faults.
 
-    `accounts` gives the starting credits of each key. A task takes between the two `seconds`. `strict` refuses
-    undocumented fields. `retry_delays` are the seconds between the attempts of a callback. `inline_render` draws
-    pictures without a worker thread and `callback_transport` posts callbacks without a socket: both are for tests
-    on a virtual clock. `clock` is in seconds and decides when things happen; `now` is only written into answers.
+    Args:
+        accounts: the starting credits of each key.
+        seconds: the bounds of how long a task takes.
+        faults: what goes wrong, as `endpoint:name[=VALUE][*N]`.
+        options: what the documentation leaves open.
+        clock: in seconds; it decides when things happen.
+        now: the time of day, which is only written into answers.
+
+    Raises:
+        ValueError: a fault cannot be read, or the bounds do not rise from 0.
     """
 
     def __init__(
@@ -82,38 +105,25 @@ class Sandbox:
         *,
         accounts: Mapping[str, int] | None = None,
         seconds: tuple[float, float] = (3.0, 8.0),
-        error_form: ErrorForm = "detail",
-        callback_form: CallbackForm = "flat",
-        insufficient_status: Literal[400, 402] = 400,
-        strict: bool = False,
-        uploads_per_minute: int = 5,
-        retry_delays: Sequence[float] = RETRY_DELAYS,
-        inline_render: bool = False,
-        callback_transport: "httpx.AsyncBaseTransport | None" = None,
         faults: Sequence[str] = (),
+        options: VendorOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if not 0 <= seconds[0] <= seconds[1]:
             raise ValueError(f"seconds must be two rising numbers from 0, not {seconds}.")
-        self.habits = VendorOptions(
-            error_form=error_form,
-            callback_form=callback_form,
-            insufficient_status=insufficient_status,
-            strict=strict,
-            uploads_per_minute=uploads_per_minute,
-            retry_delays=tuple(retry_delays),
-            inline_render=inline_render,
-            callback_transport=callback_transport,
-        )
         self.seconds = seconds
+        self.options = options or VendorOptions()
+        self.fault_plan = FaultPlan(faults)
         self.tasks: dict[str, Task] = {}
         self.requests: list[RequestRecord] = []
         self.callbacks: list[CallbackRecord] = []
         self.storage = Storage()
-        self.gallery = Gallery()
-        self._faults = FaultPlan(faults)
-        self._ledger = Ledger({SANDBOX_KEY: 1000} if accounts is None else accounts)
+        self.draw = draw
+        """How a result becomes a PNG."""
+        funds = {SANDBOX_KEY: 1000} if accounts is None else accounts
+        self._accounts = {key: Account(_label_of(key), amount) for key, amount in funds.items()}
+        self._ledger: list[LedgerEntry] = []
         self._clock = clock
         self._now = now
         self._advanced = 0.0
@@ -125,51 +135,35 @@ class Sandbox:
         """Every charge and refund up to this moment, oldest first."""
         with self._lock:
             self._settle()
-            return list(self._ledger.entries)
+            return list(self._ledger)
 
     @property
     def accounts(self) -> list[Account]:
-        """All accounts, with their credits up to this moment."""
+        """All accounts in the order in which they were given, with their credits up to this moment."""
         with self._lock:
             self._settle()
-            return self._ledger.accounts
+            return list(self._accounts.values())
 
     def balance(self, key: str = SANDBOX_KEY) -> int:
-        """Return the credits of a key. Raises KeyError for an unknown one."""
-        account = self._ledger.account(key)
-        if account is None:
-            raise KeyError("no account has this key")
-        return self.credits_of(account)
-
-    def credits_of(self, account: Account) -> int:
-        """Return the credits of an account up to this moment."""
+        """Return the credits of a key up to this moment. Raises KeyError for an unknown key."""
         with self._lock:
             self._settle()
-            return account.credits
+            return self._accounts[key].credits
 
     def set_faults(self, faults: Sequence[str]) -> None:
         """Plan these faults instead of all that were planned. Raises ValueError when one cannot be read."""
-        self._faults.replace(faults)
+        self.fault_plan.replace(faults)
 
     def add_fault(self, fault: str) -> None:
         """Plan one more fault. Raises ValueError when it cannot be read."""
-        self._faults.add(fault)
+        self.fault_plan.add(fault)
 
     def clear_faults(self) -> None:
         """Behave from now on."""
-        self._faults.replace(())
-
-    @property
-    def faults(self) -> list[str]:
-        """The faults that are still to come, as they are written."""
-        return self._faults.listed()
-
-    def take_faults(self, endpoint: str) -> tuple[Fault, ...]:
-        """Use up what spoils the next request of an endpoint."""
-        return self._faults.take(endpoint)
+        self.fault_plan.replace(())
 
     def advance(self, seconds: float) -> None:
-        """Move the clock and the time of day forward."""
+        """Move the clock and the time of day forward. Raises ValueError unless seconds is a number from 0."""
         if not 0 <= seconds < float("inf"):
             raise ValueError("Time moves forward only: seconds must be a number from 0.")
         with self._lock:
@@ -190,34 +184,35 @@ class Sandbox:
             del self.requests[:-KEPT_REQUESTS]
 
     def authorize(self, header: str | None) -> Account:
-        """Return the account of an `Authorization` header. Raises `Refusal`, 401."""
+        """Return the account of an `Authorization` header, with its credits up to this moment.
+
+        Raises:
+            Refusal: 401 when there is no key or nobody has it.
+        """
+        with self._lock:
+            self._settle()
         scheme, _, key = (header or "").partition(" ")
-        account = self._ledger.account(key.strip()) if scheme.lower() == "bearer" else None
+        account = self._accounts.get(key.strip()) if scheme.lower() == "bearer" else None
         if account is None:
-            text = "Invalid API key" if header else "Missing Authorization header"
-            raise Refusal(401, invented(text))
+            raise Refusal(401, invented("Invalid API key" if header else "Missing Authorization header"))
         return account
 
     def submit(self, account: Account, body: Any, base_url: str) -> Task:
         """Check, charge and accept a submit. Raises `Refusal`, with nothing charged."""
         with self._lock:
-            self._settle()
-            asked = read_submission(body, strict=self.habits.strict)
-            suffix = suffix_of(len(self.tasks) + 1, asked.prompt)
-            created, started = self.now(), self.clock()
+            asked = read_submission(body, strict=self.options.strict)
+            number, created, started = len(self.tasks) + 1, self.now(), self.clock()
+            suffix = suffix_of(number, asked.prompt)
             task_id = f"task-unified-{int(created.timestamp())}-{suffix}"
             references, lost = self._references(asked.image_urls, base_url, started)
-            self._ledger.charge(account, asked.credits, task_id, insufficient_status=self.habits.insufficient_status)
-            brief = Brief(
-                prompt=asked.prompt,
-                width=asked.width,
-                height=asked.height,
-                quality=asked.quality,
-                tier=asked.tier,
-                seed=suffix,
-                references=references,
-            ).pruned()
-            name = f"generated/image-{suffix}-{len(self.tasks) + 1}.png"
+            if account.credits < asked.credits:
+                text = f"Insufficient credits: {asked.credits} needed, {account.credits} left"
+                raise Refusal(self.options.insufficient_status, invented(text))
+            self._move("charge", account, asked.credits, task_id)
+            brief = Brief(asked.prompt, asked.width, asked.height, asked.quality, asked.tier, suffix, references)
+            result = StoredFile(
+                f"generated/image-{suffix}-{number}.png", started + RESULT_SECONDS, "image/png", brief.pruned()
+            )
             self.tasks[task_id] = Task(
                 task_id=task_id,
                 account=account.label,
@@ -225,17 +220,20 @@ class Sandbox:
                 created=created,
                 started=started,
                 seconds=duration_of(suffix, self.seconds),
-                faults=self._faults.take("task"),
-                result=self.storage.keep(StoredFile(name, started + RESULT_SECONDS, "image/png", brief)),
+                faults=self.fault_plan.take("task"),
+                result=self.storage.keep(result),
                 base_url=base_url,
                 lost_reference=lost,
             )
             return self.tasks[task_id]
 
     def read_status(self, account: Account, task_id: str, base_url: str) -> dict[str, Any]:
-        """Return the `data` of a status read. Raises `Refusal` for an unknown task or somebody else's."""
+        """Return the `data` of a status read.
+
+        Raises:
+            Refusal: 404 for an unknown task, 403 for somebody else's.
+        """
         with self._lock:
-            self._settle()
             task = self.tasks.get(task_id)
             if task is None:
                 raise Refusal(404, "Task not found")
@@ -252,16 +250,12 @@ class Sandbox:
             at = self.clock()
             while recent and recent[0] <= at - 60:
                 recent.popleft()
-            if len(recent) >= self.habits.uploads_per_minute:
-                raise Refusal(429, invented(f"At most {self.habits.uploads_per_minute} uploads a minute"))
+            if len(recent) >= self.options.uploads_per_minute:
+                raise Refusal(429, invented(f"At most {self.options.uploads_per_minute} uploads a minute"))
             recent.append(at)
 
-    def record_callback(self, record: CallbackRecord) -> None:
-        """Remember an attempt to post a callback."""
-        with self._lock:
-            self.callbacks.append(record)
-
     def _references(self, urls: Sequence[str], base_url: str, at: float) -> tuple[tuple[Brief | bytes, ...], bool]:
+        """Return what the sandbox knows of the references, and whether one of its own URLs is dead."""
         found: list[Brief | bytes] = []
         lost = False
         for url in urls:
@@ -275,9 +269,19 @@ class Sandbox:
         return tuple(found), lost
 
     def _settle(self) -> None:
+        """Refund the tasks that have failed since the last look."""
         at = self.clock()
         for task in self.tasks.values():
             if not task.settled and task.ended(at):
                 task.settled = True
                 if task.fails:
-                    self._ledger.refund(task.account, task.submission.credits, task.task_id)
+                    account = next(each for each in self._accounts.values() if each.label == task.account)
+                    self._move("refund", account, task.submission.credits, task.task_id)
+
+    def _move(self, kind: Literal["charge", "refund"], account: Account, amount: int, task_id: str) -> None:
+        account.credits += amount if kind == "refund" else -amount
+        self._ledger.append(LedgerEntry(kind, amount, task_id, account.label))
+
+
+def _label_of(key: str) -> str:
+    return "account-" + hashlib.sha256(key.encode()).hexdigest()[:8]

@@ -3,25 +3,57 @@
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Union
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.refusals import Refusal, invented
 
 RESULT_SECONDS = 24 * 3600.0
 UPLOAD_SECONDS = 72 * 3600.0
 FILES = "/files/"
+REFERENCE_DEPTH = 3
+SHOWN_REFERENCES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a result shows, as data: it is drawn only when somebody fetches it. Lengths are in pixels.
+
+    `references` are what an edit was made from: other pictures of the sandbox, or the bytes of uploads.
+    """
+
+    prompt: str
+    width: int
+    height: int
+    quality: str
+    tier: str
+    seed: str = ""
+    references: tuple[Union["Brief", bytes], ...] = ()
+
+    def pruned(self, depth: int = REFERENCE_DEPTH) -> "Brief":
+        """Leave out what cannot be seen any more: edits of edits would otherwise grow without bound."""
+        seen = self.references[:SHOWN_REFERENCES] if depth else ()
+        kept = (each.pruned(depth - 1) if isinstance(each, Brief) else each for each in seen)
+        return replace(self, references=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file under a name: the bytes that were uploaded, or the brief of a picture that is drawn when asked for."""
+    """A file under a name: the bytes of an upload, or the brief of a result. `dies_at` is on the sandbox's clock."""
 
     name: str
     dies_at: float
     mime_type: str
     content: Brief | bytes
+
+
+def draw(brief: Brief) -> bytes:
+    """Draw a result as PNG. Blocking (up to half a second at 4K); call it in a worker thread."""
+    # Pillow takes 50 ms to import, and most processes that import the sandbox never draw.
+    from vidgo_mcp.sandbox.picture import draw_png
+
+    return draw_png(brief)
 
 
 class Storage:
@@ -41,7 +73,11 @@ class Storage:
         return f"{base_url.rstrip('/')}{FILES}{quote(file.name)}?sig={self._signature(file.name)}"
 
     def find(self, name: str, signature: str, at: float) -> StoredFile:
-        """Return a living file. Raises `Refusal`: 403 for a wrong signature, 404 for what is unknown or dead."""
+        """Return a living file.
+
+        Raises:
+            Refusal: 403 for a wrong signature, 404 for what is unknown or dead.
+        """
         file = self._files.get(name)
         if file is None:
             raise Refusal(404, invented("File not found"))
@@ -54,7 +90,8 @@ class Storage:
     def own(self, url: str, base_url: str, at: float) -> StoredFile | None:
         """Return the file behind a URL of this sandbox, None for a URL of somebody else.
 
-        Raises `Refusal` as `find` does when the URL is this sandbox's but leads to nothing.
+        Raises:
+            Refusal: as `find` does, when the URL is this sandbox's but leads to nothing.
         """
         parts = urlsplit(url)
         if parts.netloc != urlsplit(base_url).netloc or not parts.path.startswith(FILES):

@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from vidgo_mcp.sandbox.refusals import Refusal, invented, unprocessable
 
+Default = TypeVar("Default", str, None)
 Tier = Literal["1K", "2K", "4K"]
 
 GENERATE = "gpt-image-2"
@@ -41,11 +42,8 @@ _INPUT_FIELDS = ("prompt", "quality", "size", "resolution", "image_urls")
 class Submission:
     """A submit that passed every rule, with what it renders and what it costs."""
 
-    model: str
     prompt: str
     quality: str
-    size: str
-    resolution: str | None
     image_urls: tuple[str, ...]
     callback_url: str | None
     tier: Tier
@@ -58,16 +56,18 @@ def read_submission(body: Any, *, strict: bool = False) -> Submission:
     """Check the JSON body of `POST /api/generate/submit` against every documented rule.
 
     `strict` also refuses fields that the documentation does not know.
-    Raises `Refusal` with the documented text, or with one marked as invented where the documentation is silent.
+
+    Raises:
+        Refusal: with the documented text, or with one marked as invented where the documentation is silent.
     """
     if not isinstance(body, dict):
         raise unprocessable((), "the body must be a JSON object")
-    model = _text(body, "model")
+    model = _text(body, "model", None)
     if model is None:
         raise Refusal(400, invented("model is required"))
     if model not in (GENERATE, EDIT):
         raise Refusal(404, invented(f"Model not found: {model[:60]}"))
-    callback_url = _text(body, "callback_url")
+    callback_url = _text(body, "callback_url", None)
     if callback_url is not None and not is_web_url(callback_url):
         raise unprocessable(("callback_url",), "callback_url must be an http or https URL")
     asked = body.get("input")
@@ -80,7 +80,7 @@ def read_submission(body: Any, *, strict: bool = False) -> Submission:
 
 
 def _read_input(model: str, callback_url: str | None, asked: dict[str, Any]) -> Submission:
-    prompt = _text(asked, "prompt", "input", default="")
+    prompt = _text(asked, "prompt", "", "input")
     if not prompt.strip():
         raise Refusal(400, "prompt is required")
     if len(prompt) > MAX_PROMPT:
@@ -88,21 +88,18 @@ def _read_input(model: str, callback_url: str | None, asked: dict[str, Any]) -> 
     if "n" in asked:
         raise Refusal(400, "n is not supported for gpt-image-2")
     image_urls = _references(model, asked)
-    quality = _text(asked, "quality", "input", default="low")
+    quality = _text(asked, "quality", "low", "input")
     if quality not in QUALITIES:
         raise Refusal(400, "quality must be one of: low, medium, high")
-    resolution = _text(asked, "resolution", "input")
+    resolution = _text(asked, "resolution", None, "input")
     if resolution is not None and resolution not in RESOLUTIONS:
         raise Refusal(400, "resolution must be one of: 1K, 2K, 4K")
-    size = _text(asked, "size", "input", default="auto")
+    size = _text(asked, "size", "auto", "input")
     tier = effective_tier(size, resolution)
     width, height = pixel_size(size, tier)
     return Submission(
-        model=model,
         prompt=prompt,
         quality=quality,
-        size=size,
-        resolution=resolution,
         image_urls=image_urls,
         callback_url=callback_url,
         tier=tier,
@@ -131,7 +128,7 @@ def effective_tier(size: str, resolution: str | None) -> Tier:
 
 
 def pixel_size(size: str, tier: Tier) -> tuple[int, int]:
-    """Return width and height of the picture.
+    """Return the width and height of the picture in pixels.
 
     Exact for a custom size; for `auto` and ratios the documentation gives no pixels, so these are plausible ones.
     """
@@ -187,15 +184,7 @@ def _references(model: str, asked: dict[str, Any]) -> tuple[str, ...]:
     return tuple(urls)
 
 
-@overload
-def _text(fields: dict[str, Any], name: str, *where: str) -> str | None: ...
-
-
-@overload
-def _text(fields: dict[str, Any], name: str, *where: str, default: str) -> str: ...
-
-
-def _text(fields: dict[str, Any], name: str, *where: str, default: str | None = None) -> str | None:
+def _text(fields: dict[str, Any], name: str, default: Default, *where: str) -> str | Default:
     if name not in fields:
         return default
     value = fields[name]

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 import secrets
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -13,30 +14,33 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from vidgo_mcp.sandbox.briefs import Brief
 from vidgo_mcp.sandbox.callbacks import is_loopback
 from vidgo_mcp.sandbox.refusals import Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.state import Sandbox
-from vidgo_mcp.sandbox.storage import UPLOAD_SECONDS, StoredFile
+from vidgo_mcp.sandbox.storage import UPLOAD_SECONDS, Brief, StoredFile
 from vidgo_mcp.sandbox.submit_rules import is_web_url
 
 UPLOAD_KINDS = ("stream", "base64", "url")
 MAX_BYTES = 50 * 1024 * 1024
 DOWNLOAD_SECONDS = 10.0
+_STARTS = {
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF....WEBP",
+}
 
 
 async def read_upload(sandbox: Sandbox, request: Request) -> tuple[bytes, dict[str, str]]:
-    """Return the bytes of an upload with its text fields, however it was sent.
-
-    Raises `Refusal` with the documented texts.
-    """
+    """Return the bytes of an upload with its text fields. Raises `Refusal` with the documented texts."""
     kind = request.url.path.rpartition("/")[2]
     if kind == "stream":
         return await _read_form(request)
-    fields = _fields(await request.body())
+    required = "base64_data" if kind == "base64" else "file_url"
+    fields = _fields(await request.body(), required)
     if kind == "base64":
-        return _decode(_required(fields, "base64_data")), fields
-    url = _required(fields, "file_url")
+        return _decode(fields[required]), fields
+    url = fields[required]
     content = await _download(sandbox, url, str(request.base_url))
     return content, {"original_name": PurePosixPath(urlsplit(url).path).name, **fields}
 
@@ -47,7 +51,8 @@ def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_u
         raise Refusal(400, "File is empty")
     if len(content) > MAX_BYTES:
         raise Refusal(413, invented(f"At most {MAX_BYTES} bytes"))
-    mime_type = sniff(content)
+    starts = _STARTS.items()
+    mime_type = next((kind for kind, start in starts if re.match(start, content, re.DOTALL)), None)
     if mime_type is None:
         raise Refusal(400, f"Unsupported file type: {fields.get('content_type') or 'unknown'}")
     original = PurePosixPath(fields.get("original_name") or fields.get("file_name") or "upload").name
@@ -72,19 +77,6 @@ def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_u
     return {"success": True, "code": 200, "msg": "File uploaded successfully", "data": data}
 
 
-def sniff(content: bytes) -> str | None:
-    """Tell the type of a picture from its first bytes: JPEG, PNG, GIF or WebP, else None."""
-    if content.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    return None
-
-
 async def _read_form(request: Request) -> tuple[bytes, dict[str, str]]:
     try:
         form = await request.form()
@@ -96,14 +88,10 @@ async def _read_form(request: Request) -> tuple[bytes, dict[str, str]]:
         raise unprocessable(("file",), "file is required")
     content = await file.read()
     await form.close()
-    return content, {
-        **fields,
-        "original_name": file.filename or "",
-        "content_type": file.content_type or "",
-    }
+    return content, {**fields, "original_name": file.filename or "", "content_type": file.content_type or ""}
 
 
-def _fields(body: bytes) -> dict[str, str]:
+def _fields(body: bytes, required: str) -> dict[str, str]:
     try:
         fields = json.loads(body)
     except ValueError:
@@ -113,13 +101,9 @@ def _fields(body: bytes) -> dict[str, str]:
     for name, value in fields.items():
         if not isinstance(value, str):
             raise unprocessable((name,), f"{name} must be a string")
+    if required not in fields:
+        raise unprocessable((required,), f"{required} is required")
     return fields
-
-
-def _required(fields: dict[str, str], name: str) -> str:
-    if name not in fields:
-        raise unprocessable((name,), f"{name} is required")
-    return fields[name]
 
 
 def _decode(text: str) -> bytes:
@@ -141,7 +125,7 @@ async def _download(sandbox: Sandbox, url: str, base_url: str) -> bytes:
     except Refusal as refusal:
         raise Refusal(400, f"Failed to download file: {refusal.message}") from None
     if own is not None:
-        return sandbox.gallery.png(own.content) if isinstance(own.content, Brief) else own.content
+        return sandbox.draw(own.content) if isinstance(own.content, Brief) else own.content
     if not is_loopback(urlsplit(url).hostname):
         raise Refusal(400, invented("Failed to download file: the sandbox reads from loopback only"))
     import httpx

@@ -1,5 +1,1 @@
-"""MCP words: the tools, their schemas and results, over stdio and over HTTP."""
-
-from vidgo_mcp.server.build import build_server
-
-__all__ = ["build_server"]
+"""MCP words: tools, prompts and resources, over stdio and over HTTP."""

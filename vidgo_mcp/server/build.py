@@ -1,4 +1,4 @@
-"""Builds the MCP server around a service, on the SDK's low-level server, whose contracts are exact.
+"""Builds the MCP server around a service, on the SDK's low-level server, which passes on exactly what is written.
 
 The SDK's higher level ignores unknown arguments, so that a typo would cost money, and lets the text of a validation
 library through to the model.
@@ -41,54 +41,54 @@ from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.server import prompts, resources, tool_results
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, tool_entries
-from vidgo_mcp.service import Progress, Service
+from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
 
 NAME: Final = "vidgo-mcp"
 MODERN_SINCE: Final = "2026-07-28"
-"""The first stateless version: its clients take resource links in tool_results, and are asked by answering."""
+"""The first stateless version: its clients take resource links in results, and are asked by answering."""
 RESOURCE_NOT_FOUND: Final = -32002
 """What the protocol asked for before 2026-07-28; since then it is INVALID_PARAMS."""
 AN_HOUR: Final = CacheHint(3_600_000, "public")
+UNEXPECTED: Final = "%s failed in an unexpected way"
+SEE_LOG: Final = "{} failed inside vidgo-mcp; the server's log on stderr has the details."
 
 Context = ServerRequestContext[Any, Any]
-CallerOf = Callable[[Context], str]
+PrincipalOf = Callable[[Context], Principal]
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
 
 def instructions(*, reads_files: bool) -> str:
-    """Return what the server says of itself; ``reads_files`` says whether references may be local files."""
-    named = "a URL or a file path" if reads_files else "a URL"
+    """Return what every model reads first; ``reads_files`` says whether references may be local files."""
+    reference = "a URL or a file path" if reads_files else "a URL"
     return (
         "Makes and edits pictures with Vidgo; each costs credits. Price first (estimate_cost, free), then "
         "generate_image or edit_image. If a call timed out, repeat it with exactly the same arguments, or call "
         "get_task without task_id; do not reword the prompt: the same arguments are never paid for twice, other words "
         "are. On outcome pending with a task_id call get_task, which waits by itself; without one repeat the call.\n\n"
         'To edit a picture made here, give edit_image image_urls ["task:<task_id>"]. Pictures pasted into the chat '
-        f"cannot be reached: ask the user for {named}. To look at a result yourself use view_image. Give the user the "
-        "URL; it dies after 24 hours. For more pictures of one request raise variation. max_credits limits the price "
-        "of a call. Tell the user the price before an expensive picture (high, 2K, 4K), and after outcome_unknown "
-        "never raise variation without asking."
+        f"cannot be reached: ask the user for {reference}. To look at a result yourself use view_image. Give the user "
+        "the URL; it dies after 24 hours. For more pictures of one request raise variation. max_credits limits the "
+        "price of a call. Tell the user the price before an expensive picture (high, 2K, 4K), and after "
+        "outcome_unknown never raise variation without asking."
     )
 
 
-def build_server(
-    service: Service, *, caller_of: CallerOf = lambda ctx: "", state_key: bytes | None = None
-) -> Server[Any]:
+def build_server(service: Service, *, principal_of: PrincipalOf, state_key: bytes | None = None) -> Server[Any]:
     """Return the server; the service must be entered by whoever runs it.
 
     Args:
         service: the paid workflow.
-        caller_of: who makes a request, for owners; empty on stdio.
+        principal_of: who makes a request, for which account, with which limits.
         state_key: seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, reads_files=service.reads_files)
     listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
     async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        service.warm_up()
+        service.warm_up(principal_of(ctx))
         return listing
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
@@ -98,10 +98,10 @@ def build_server(
         modern = ctx.protocol_version >= MODERN_SINCE
         call = Call(
             service=service,
+            principal=principal_of(ctx),
             progress=_progress(ctx),
             links=modern,
             ask=asker(ctx, params, modern=modern),
-            caller=caller_of(ctx),
         )
         try:
             return await entry.run(call, params.arguments)
@@ -110,28 +110,28 @@ def build_server(
         except VidgoError as error:
             return tool_results.error_result(error)
         except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
-            log.exception("%s failed in an unexpected way", params.name)
+            log.exception(UNEXPECTED, params.name)
             return tool_results.error_result(
                 InternalError(
-                    f"{params.name} failed inside vidgo-mcp; the server's log on stderr has the details.",
+                    SEE_LOG.format(params.name),
                     money="unknown" if entry.spends else "nothing_spent",
                     remedy="repeat" if entry.spends else None,
                 )
             )
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        return await _guarded("The list of resources", resources.listing(service, caller_of(ctx)))
+        return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
 
     async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-        return resources.templates()
+        return ListResourceTemplatesResult(resource_templates=list(resources.TEMPLATES))
 
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         try:
-            return await _guarded("Reading a resource", resources.read(service, params.uri, caller_of(ctx)))
+            return await _guarded("Reading a resource", resources.read(service, params.uri, principal_of(ctx)))
         except NotFoundError as error:
             code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
-            said = f"Resource not found. {error.message} {for_model.error_result(error).next_step}"
-            raise MCPError(code, said, data={"uri": params.uri}) from None
+            message = f"Resource not found. {for_model.error_line(error)}"
+            raise MCPError(code, message, data={"uri": params.uri}) from None
 
     async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
         return prompts.listing(reads_files=service.reads_files)
@@ -140,13 +140,12 @@ def build_server(
         return prompts.get(params.name, params.arguments, reads_files=service.reads_files)
 
     async def complete(ctx: Context, params: CompleteRequestParams) -> CompleteResult:
-        caller = caller_of(ctx)
-        fitting = (
-            prompts.complete(service, params.ref.name, params.argument, caller)
-            if isinstance(params.ref, PromptReference)
-            else resources.complete(service, params.ref.uri, params.argument, caller)
-        )
-        return CompleteResult(completion=await _guarded("Completion", fitting))
+        principal, ref = principal_of(ctx), params.ref
+        if isinstance(ref, PromptReference):
+            completion = prompts.complete(service, ref.name, params.argument, principal)
+        else:
+            completion = resources.complete(service, ref.uri, params.argument, principal)
+        return CompleteResult(completion=await _guarded("Completion", completion))
 
     server: Server[Any] = Server(
         NAME,
@@ -186,9 +185,8 @@ async def _guarded(what: str, answer: Awaitable[R]) -> R:
     except (MCPError, NotFoundError):
         raise
     except Exception:  # the outermost edge: the SDK would send the words of any exception to the client
-        log.exception("%s failed in an unexpected way", what)
-        said = f"{what} failed inside vidgo-mcp; the server's log on stderr has the details."
-        raise MCPError(INTERNAL_ERROR, said) from None
+        log.exception(UNEXPECTED, what)
+        raise MCPError(INTERNAL_ERROR, SEE_LOG.format(what)) from None
 
 
 def _progress(ctx: Context) -> Progress:

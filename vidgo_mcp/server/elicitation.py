@@ -1,4 +1,4 @@
-"""Puts the service's question to the person, in the words of both eras of the protocol.
+"""Asks the person the service's question, in both eras of the protocol.
 
 The handshake era asks in the middle of a call. The stateless era answers the call with a question; the client calls
 again with the answer and with our state, which the SDK's boundary has sealed and bound to the same arguments.
@@ -22,7 +22,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 
-from vidgo_mcp.service.consent import Answer, Ask, Question, Verdict
+from vidgo_mcp.service.limits import Answer, Ask, Question, Verdict
 
 ANSWER_SECONDS: Final = 300.0
 """How long a person may think; the sealed state of the stateless era lives as long."""
@@ -52,7 +52,7 @@ class QuestionForClient(Exception):  # noqa: N818  # not an error: it carries th
 
 
 def asker(ctx: Context, params: CallToolRequestParams, *, modern: bool) -> Ask:
-    """Return how this client's person is asked."""
+    """Return the function that asks the person at this client; ``modern`` is the stateless era."""
 
     async def ask(question: Question) -> Answer:
         capabilities = ctx.session.client_capabilities
@@ -68,9 +68,9 @@ def asker(ctx: Context, params: CallToolRequestParams, *, modern: bool) -> Ask:
 
 
 def _answered(params: CallToolRequestParams, question: Question) -> Answer:
-    state = _state(params.request_state)
-    if state is None:
+    if params.request_state is None:
         raise QuestionForClient(question.text(), uuid4().hex)
+    state: dict[str, str] = json.loads(params.request_state)
     response = (params.input_responses or {}).get(FIELD)
     if not isinstance(response, ElicitResult):
         # The same words again: what moves, such as the credits left, was sealed with the first question.
@@ -98,10 +98,3 @@ def _verdict(response: ElicitResult) -> Verdict:
     if response.action == "cancel":
         return "dismissed"
     return "accepted" if (response.content or {}).get(FIELD) is True else "no_answer"
-
-
-def _state(text: str | None) -> dict[str, str] | None:
-    if text is None:
-        return None
-    found: dict[str, str] = json.loads(text)
-    return found

@@ -1,9 +1,8 @@
-"""The HTTP application: Streamable HTTP at /mcp for both eras, and a health check that tells no secrets."""
+"""The HTTP application: Streamable HTTP at /mcp for both eras, and a health check without secrets."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
@@ -17,11 +16,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
+from vidgo_mcp.server.signals import on_signal
 from vidgo_mcp.service import Service
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 GRACE: Final = 10
+"""Seconds that running calls get at the end."""
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
+"""Bytes of one call."""
 
 
 class NotLoopbackError(ValueError):
@@ -77,6 +79,11 @@ class _Uvicorn(uvicorn.Server):
         if self.started:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
+    def stop(self, number: int) -> None:
+        """End at the first signal when the running calls have ended, at the second at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
 
 async def serve_http(
     server: Server[Any],
@@ -94,7 +101,7 @@ async def serve_http(
         service: entered and left here.
         host: a loopback address.
         port: 0 takes a free one.
-        on_ready: told the port once connections are accepted.
+        on_ready: called with the port once connections are accepted.
         largest_request: bytes of one call, which may bring pictures in base64.
 
     Raises:
@@ -111,17 +118,6 @@ async def serve_http(
     )
     listener = _Uvicorn(config, on_ready)
     async with service, anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, listener)
+        tasks.start_soon(on_signal, listener.stop)
         await listener.serve()
         tasks.cancel_scope.cancel()
-
-
-async def _stop_on_signal(listener: uvicorn.Server) -> None:
-    try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                if listener.should_exit:
-                    listener.force_exit = True
-                listener.should_exit = True
-    except NotImplementedError:
-        return

@@ -20,7 +20,6 @@ from mcp_types import (
     Completion,
     CompletionArgument,
     ListResourcesResult,
-    ListResourceTemplatesResult,
     ReadResourceResult,
     Resource,
     ResourceTemplate,
@@ -30,9 +29,9 @@ from pydantic import ValidationError
 
 from vidgo_mcp.errors import NotFoundError, VidgoError, plain_text
 from vidgo_mcp.models import ViewArguments
-from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.models.results import Result, TaskResult
 from vidgo_mcp.server.price_page import price_page
-from vidgo_mcp.service import Service
+from vidgo_mcp.service import Principal, Service
 from vidgo_mcp.wording import for_model
 
 PRICING: Final = "vidgo://pricing"
@@ -48,80 +47,78 @@ MOST_COMPLETIONS: Final = 100
 """What the protocol allows in one answer."""
 AN_HOUR: Final = 3_600_000
 A_MINUTE: Final = 60_000
-"""Milliseconds for which a client may keep a failed task. Others change: they end, are saved, and their URLs die."""
+"""Milliseconds, for how long a client may keep an answer."""
+
+FIXED: Final = (
+    Resource(
+        name="pricing",
+        title="Prices",
+        uri=PRICING,
+        description="Credits a picture by quality and tier, which tier a size gets, and the rules of exact sizes.",
+        mime_type=MARKDOWN,
+    ),
+    Resource(
+        name="spending",
+        title="Spending",
+        uri=SPENDING,
+        description="Credits spent in the last 24 hours, 7 days and 30 days, by quality and tier, and the budget left.",
+        mime_type=JSON,
+    ),
+)
+TEMPLATES: Final = (
+    ResourceTemplate(
+        name="task",
+        title="Task",
+        uri_template=TASK,
+        description="One task as it stands: outcome, URL, price and what to do next. Reading does not wait.",
+        mime_type=JSON,
+    ),
+    ResourceTemplate(
+        name="image",
+        title="Picture",
+        uri_template=IMAGE,
+        description="The finished picture of a task: its own bytes, or scaled down to at most 700 KB.",
+    ),
+)
 
 _ONE_TASK = re.compile(r"vidgo://(tasks|images)/([^/?#]+)")
 
 log = logging.getLogger(__name__)
 
 
-async def listing(service: Service, caller: str) -> ListResourcesResult:
+async def listing(service: Service, principal: Principal) -> ListResourcesResult:
     """Return what always exists, and the newest tasks of the caller where they can be read."""
+    # More than are listed: those without a task_id, such as lost answers, have no address.
+    newest = _by_id(await _newest(service, MOST_COMPLETIONS, principal))
+    tasks = [resource for task_id in islice(newest, LISTED) for resource in _resources(task_id, newest[task_id])]
+    return ListResourcesResult(resources=[*FIXED, *tasks])
+
+
+def _resources(task_id: str, task: TaskResult) -> list[Resource]:
+    words = plain_text(task.prompt or task_id, 60)
     found = [
         Resource(
-            name="pricing",
-            title="Prices",
-            uri=PRICING,
-            description="Credits a picture by quality and tier, which tier a size gets, and the rules of exact sizes.",
-            mime_type=MARKDOWN,
-        ),
-        Resource(
-            name="spending",
-            title="Spending",
-            uri=SPENDING,
-            description="Credits spent in the last 24 hours, 7 days and 30 days, by quality and tier, and the budget "
-            "left.",
+            name=task_id,
+            title=f"Task: {words}",
+            uri=_uri(TASK, task_id),
+            description=for_model.summary(task),
             mime_type=JSON,
-        ),
+        )
     ]
-    # More than are listed: those without a task_id, such as lost answers, have no address.
-    newest = _by_id(await _newest(service, MOST_COMPLETIONS, caller))
-    for task_id, task in islice(newest.items(), LISTED):
-        words = plain_text(task.prompt or task_id, 60)
+    if _has_picture(task):
+        lasts = "a copy is saved" if task.saved_paths else f"its URL dies at {task.expires_at}"
         found.append(
             Resource(
-                name=task_id,
-                title=f"Task: {words}",
-                uri=_uri(TASK, task_id),
-                description=_summary(task),
-                mime_type=JSON,
+                name=f"picture-{task_id}",
+                title=f"Picture: {words}",
+                uri=_uri(IMAGE, task_id),
+                description=f"The picture; {lasts}.",
             )
         )
-        if _has_picture(task):
-            lasts = "a copy is saved" if task.saved_paths else f"its URL dies at {task.expires_at}"
-            found.append(
-                Resource(
-                    name=f"picture-{task_id}",
-                    title=f"Picture: {words}",
-                    uri=_uri(IMAGE, task_id),
-                    description=f"The picture; {lasts}.",
-                )
-            )
-    return ListResourcesResult(resources=found)
+    return found
 
 
-def templates() -> ListResourceTemplatesResult:
-    """Return the addresses that take a task_id."""
-    return ListResourceTemplatesResult(
-        resource_templates=[
-            ResourceTemplate(
-                name="task",
-                title="Task",
-                uri_template=TASK,
-                description="One task as it stands: outcome, URL, price and what to do next. Reading does not wait.",
-                mime_type=JSON,
-            ),
-            ResourceTemplate(
-                name="image",
-                title="Picture",
-                uri_template=IMAGE,
-                description="The finished picture of a task: its own bytes, or scaled down to at most 700 KB.",
-            ),
-        ]
-    )
-
-
-async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
+async def read(service: Service, uri: str, principal: Principal) -> ReadResourceResult:
     """Return a resource, with how long a client may keep it.
 
     Raises:
@@ -133,24 +130,41 @@ async def read(service: Service, uri: str, caller: str) -> ReadResourceResult:
         return ReadResourceResult(contents=[page], ttl_ms=AN_HOUR, cache_scope="public")
     try:
         if uri == SPENDING:
-            report = await service.spending(caller=caller)
-            return ReadResourceResult(contents=[_json(uri, report.to_json())])
-        kind, task_id = _addressed(uri)
+            report = await service.spending(principal)
+            return ReadResourceResult(contents=[_json(uri, report)])
+        kind, task_id = _parse_uri(uri)
         if kind == "images":
-            return await _image(service, uri, task_id, caller)
-        task = await service.peek_task(task_id, caller=caller)
+            return await _read_image(service, uri, task_id, principal)
+        task = await service.tasks(principal).peek_task(task_id)
     except NotFoundError:
         raise
     except VidgoError as error:
-        raise MCPError(INTERNAL_ERROR, f"{error.message} {for_model.error_result(error).next_step}") from None
-    lasting = A_MINUTE if task.outcome == "failed" else 0
-    return ReadResourceResult(
-        contents=[_json(uri, for_model.with_next_step(task).to_json())], ttl_ms=lasting, cache_scope="private"
-    )
+        raise MCPError(INTERNAL_ERROR, for_model.error_line(error)) from None
+    contents = _json(uri, for_model.with_next_step(task))
+    # Other tasks change: they end, are saved, and their URLs die.
+    ttl_ms = A_MINUTE if task.outcome == "failed" else 0
+    return ReadResourceResult(contents=[contents], ttl_ms=ttl_ms, cache_scope="private")
 
 
-async def complete(service: Service, template: str, argument: CompletionArgument, caller: str) -> Completion:
-    """Return the task ids that fit what was typed so far into an address.
+async def _read_image(service: Service, uri: str, task_id: str, principal: Principal) -> ReadResourceResult:
+    task, view = await service.tasks(principal).image(task_id)
+    blob = base64.b64encode(view.content).decode("ascii")
+    contents: list[TextResourceContents | BlobResourceContents] = [
+        BlobResourceContents(uri=uri, mime_type=view.mime_type, blob=blob)
+    ]
+    if not view.original:
+        note = for_model.scaled_text(task, view)
+        contents.append(TextResourceContents(uri=uri, mime_type="text/plain", text=note))
+    return ReadResourceResult(contents=contents, ttl_ms=AN_HOUR, cache_scope="private")
+
+
+def _json(uri: str, result: Result) -> TextResourceContents:
+    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False)
+    return TextResourceContents(uri=uri, mime_type=JSON, text=text)
+
+
+async def complete(service: Service, template: str, argument: CompletionArgument, principal: Principal) -> Completion:
+    """Return the task ids that match what was typed so far into an address.
 
     Raises:
         MCPError: there is no such template.
@@ -161,33 +175,35 @@ async def complete(service: Service, template: str, argument: CompletionArgument
         )
     if argument.name != "task_id":
         return Completion(values=[])
-    return await complete_task(service, argument.value, caller, pictures=template == IMAGE)
+    return await complete_task(service, argument.value, principal, pictures=template == IMAGE)
 
 
-async def complete_task(service: Service, typed: str, caller: str, *, pictures: bool, prefix: str = "") -> Completion:
-    """Return the newest tasks that fit what was typed, those that begin with it first.
+async def complete_task(
+    service: Service, typed: str, principal: Principal, *, pictures: bool, prefix: str = ""
+) -> Completion:
+    """Return the newest tasks that match what was typed, those that begin with it first.
 
     Args:
         service: what knows the tasks.
         typed: part of a task_id, or all of it.
-        caller: whose tasks.
+        principal: whose tasks.
         pictures: only those whose picture can be had.
         prefix: what stands before each id.
     """
-    tasks = await _newest(service, MOST_COMPLETIONS + 1, caller)
+    tasks = await _newest(service, MOST_COMPLETIONS + 1, principal)
     older = len(tasks) > MOST_COMPLETIONS
     found = _by_id(tasks[:MOST_COMPLETIONS])
     offered = [f"{prefix}{task_id}" for task_id, task in found.items() if not pictures or _has_picture(task)]
     folded = typed.strip().lower()
-    fitting = [value for value in offered if folded in value.lower()]
-    fitting.sort(key=lambda value: not value.lower().startswith(folded))
+    matches = [value for value in offered if folded in value.lower()]
+    matches.sort(key=lambda value: not value.lower().startswith(folded))
     # Whether one of the older tasks fits is not known, and so neither is their number.
-    return Completion(values=fitting, total=None if older else len(fitting), has_more=older)
+    return Completion(values=matches, total=None if older else len(matches), has_more=older)
 
 
-async def _newest(service: Service, limit: int, caller: str) -> list[TaskResult]:
+async def _newest(service: Service, limit: int, principal: Principal) -> list[TaskResult]:
     try:
-        return await service.newest(limit, caller=caller)
+        return await service.tasks(principal).newest(limit)
     except VidgoError as error:
         # A list that fails hides the prices too, which need neither key nor journal.
         log.debug("the newest tasks cannot be listed: %s", error.message)
@@ -196,23 +212,18 @@ async def _newest(service: Service, limit: int, caller: str) -> list[TaskResult]
 
 def _by_id(tasks: Sequence[TaskResult]) -> dict[str, TaskResult]:
     """Return the tasks that an address can name."""
-    return {task.task_id: task for task in tasks if task.task_id is not None and _nameable(task.task_id)}
+    return {task.task_id: task for task in tasks if task.task_id is not None and _is_task_id(task.task_id)}
 
 
 def _has_picture(task: TaskResult) -> bool:
     return task.outcome == "finished" and bool(task.image_urls or task.saved_paths)
 
 
-def _summary(task: TaskResult) -> str:
-    price = "refunded" if task.refunded else f"{task.credits} credits"
-    return f"{task.outcome.capitalize()}, {price}: {task.size}, {task.tier}, {task.quality}."
-
-
 def _uri(template: str, task_id: str) -> str:
     return template.replace("{task_id}", percent_encode(task_id, safe=""))
 
 
-def _addressed(uri: str) -> tuple[str, str]:
+def _parse_uri(uri: str) -> tuple[str, str]:
     """Return ``tasks`` or ``images``, and the task_id, decoded once.
 
     Raises:
@@ -223,33 +234,14 @@ def _addressed(uri: str) -> tuple[str, str]:
         task_id = unquote(found[2], errors="strict") if found else ""
     except UnicodeDecodeError:
         task_id = ""
-    if found is None or not _nameable(task_id):
+    if found is None or not _is_task_id(task_id):
         raise NotFoundError(f"The resources are {PRICING}, {SPENDING}, {TASK} and {IMAGE}.")
     return found[1], task_id
 
 
-def _nameable(task_id: str) -> bool:
-    """Return whether it can be a task_id as the tools take it, exactly as it stands."""
+def _is_task_id(task_id: str) -> bool:
+    """Return whether the tools take it as a task_id, exactly as it stands."""
     try:
         return ViewArguments.model_validate({"task_id": task_id}).task_id == task_id and "/" not in task_id
     except ValidationError:
         return False
-
-
-async def _image(service: Service, uri: str, task_id: str, caller: str) -> ReadResourceResult:
-    task, view = await service.image(task_id, caller=caller)
-    blob = base64.b64encode(view.content).decode("ascii")
-    contents: list[TextResourceContents | BlobResourceContents] = [
-        BlobResourceContents(uri=uri, mime_type=view.mime_type, blob=blob)
-    ]
-    if not view.original:
-        original = ", ".join([*(task.saved_paths or ()), *(task.image_urls or ())])
-        small = (view.shown_width, view.shown_height) != (view.width, view.height)
-        how = f"Scaled from {view.width}x{view.height} to {view.shown_width}x{view.shown_height}"
-        said = f"{how if small else 'Compressed with loss'}; the original: {original}"
-        contents.append(TextResourceContents(uri=uri, mime_type="text/plain", text=said))
-    return ReadResourceResult(contents=contents, ttl_ms=AN_HOUR, cache_scope="private")
-
-
-def _json(uri: str, value: dict[str, object]) -> TextResourceContents:
-    return TextResourceContents(uri=uri, mime_type=JSON, text=json.dumps(value, indent=2, ensure_ascii=False))

@@ -13,22 +13,10 @@ from pydantic import BaseModel
 from vidgo_mcp.models.requests import Arguments
 
 KEPT: Final = frozenset(
-    {
-        "type",
-        "description",
-        "enum",
-        "default",
-        "items",
-        "minimum",
-        "maximum",
-        "minItems",
-        "maxItems",
-        "minLength",
-        "maxLength",
-    }
+    "type description enum default items minimum maximum minItems maxItems minLength maxLength".split()  # noqa: SIM905
 )
-FACTS: Final = frozenset({"prompt", "created_at", "model", "width", "height", "remedy", "next_variation"})
-"""Fields of results that only tell: they are sent, but listing them would cost every conversation tokens."""
+UNLISTED: Final = frozenset({"prompt", "created_at", "model", "width", "height", "remedy", "next_variation", "age"})
+"""Fields of results that are not branched on: they are sent, but listing them would cost every conversation tokens."""
 
 
 def input_schema(model: type[Arguments]) -> dict[str, Any]:
@@ -41,14 +29,14 @@ def input_schema(model: type[Arguments]) -> dict[str, Any]:
 
 
 def output_schema(*models: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema of a tool's results: what programs branch on of the models together, nothing required.
+    """Return one schema for all results of a tool: the fields that programs branch on, nothing required.
 
     Nothing is required because the TypeScript SDK v1 checks errors against this schema too, and hides one that misses.
     """
     properties: dict[str, Any] = {}
     for model in models:
         for name, field in _flat_properties(model.model_json_schema()).items():
-            if name in FACTS:
+            if name in UNLISTED:
                 continue
             properties.setdefault(
                 name, {k: v for k, v in field.items() if k in {"type", "description", "enum", "items"}}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import anyio
-import anyio.abc
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
+from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Service
 
 
@@ -33,16 +32,3 @@ async def serve_stdio(server: Server[Any], service: Service, *, leave: Callable[
         if received:
             sys.stderr.flush()
             leave(128 + received[0])
-
-
-async def cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
-    """Cancel the scope at the first SIGINT or SIGTERM, and say which it was."""
-    try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                received.append(number)
-                scope.cancel()
-                return
-    except NotImplementedError:
-        # Windows has no such signals: there the end of stdin, or KeyboardInterrupt, stops the server.
-        return

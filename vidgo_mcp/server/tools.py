@@ -17,25 +17,28 @@ from vidgo_mcp.models.requests import (
     GetTaskArguments,
     ViewArguments,
 )
-from vidgo_mcp.models.results import BalanceResult, Estimate, TaskList, TaskResult
+from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.server import tool_results
 from vidgo_mcp.server.schemas import input_schema, output_schema
-from vidgo_mcp.service import Progress, Service, read_arguments
-from vidgo_mcp.service.consent import Ask
+from vidgo_mcp.service import Principal, Progress, Service, read_arguments
+from vidgo_mcp.service.limits import Ask
+from vidgo_mcp.service.waiting import ProgressReporter
+
+RawArguments = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and what the calling client can take."""
+    """Who calls, and what their client can take."""
 
     service: Service
+    principal: Principal
     progress: Progress
     links: bool
     ask: Ask
-    caller: str = ""
 
 
-Run = Callable[[Call, Mapping[str, Any] | None], Awaitable[CallToolResult]]
+Run = Callable[[Call, RawArguments], Awaitable[CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,66 +50,69 @@ class ToolEntry:
     spends: bool
 
 
-async def _generate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
-    arguments = read_arguments(GenerateArguments, raw)
-    made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
+async def _generate(call: Call, raw: RawArguments) -> CallToolResult:
+    return await _make(call, read_arguments(GenerateArguments, raw))
+
+
+async def _edit(call: Call, raw: RawArguments) -> CallToolResult:
+    return await _make(call, read_arguments(EditArguments, raw))
+
+
+async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
+    made = await call.service.make(call.principal, arguments, progress=call.progress, ask=call.ask)
     return tool_results.task_result(made, links=call.links)
 
 
-async def _edit(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
-    arguments = read_arguments(EditArguments, raw)
-    made = await call.service.make(arguments, caller=call.caller, progress=call.progress, ask=call.ask)
-    return tool_results.task_result(made, links=call.links)
-
-
-async def _get_task(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _get_task(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(GetTaskArguments, raw)
+    tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
-        return tool_results.list_result(await call.service.tasks(arguments, caller=call.caller))
-    found = await call.service.task(
-        arguments.task_id, wait_seconds=arguments.wait_seconds, caller=call.caller, progress=call.progress
-    )
+        return tool_results.list_result(await tasks.listed(arguments.limit))
+    deadline = call.service.deadline(arguments.wait_seconds)
+    found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
     return tool_results.task_result(found, links=call.links)
 
 
-async def _estimate(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _estimate(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(EstimateArguments, raw)
-    return tool_results.estimate_result(await call.service.estimate(arguments, caller=call.caller))
+    return tool_results.estimate_result(await call.service.estimate(call.principal, arguments))
 
 
-async def _balance(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+async def _balance(call: Call, raw: RawArguments) -> CallToolResult:
     read_arguments(BalanceArguments, raw)
-    return tool_results.balance_result(await call.service.balance(caller=call.caller))
+    return tool_results.balance_result(await call.service.balance(call.principal))
 
 
-async def _view(call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
-    found, view = await call.service.view(read_arguments(ViewArguments, raw), caller=call.caller)
+async def _view(call: Call, raw: RawArguments) -> CallToolResult:
+    arguments = read_arguments(ViewArguments, raw)
+    found, view = await call.service.tasks(call.principal).view(arguments.task_id, arguments.max_edge)
     return tool_results.view_result(found, view)
 
 
 def _entry(
     name: str,
-    title: str,
     description: str,
     run: Run,
     arguments: type[Arguments],
-    *outcomes: type[TaskResult | TaskList | Estimate | BalanceResult],
+    *results: type[Result],
     spends: bool = False,
     open_world: bool = True,
 ) -> ToolEntry:
+    title = name.replace("_", " ").capitalize()
+    hints = ToolAnnotations(
+        title=title,
+        read_only_hint=not spends,
+        destructive_hint=False,
+        idempotent_hint=True,
+        open_world_hint=open_world,
+    )
     tool = Tool(
         name=name,
         title=title,
         description=description,
         input_schema=input_schema(arguments),
-        output_schema=output_schema(*outcomes) if outcomes else None,
-        annotations=ToolAnnotations(
-            title=title,
-            read_only_hint=not spends,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=open_world,
-        ),
+        output_schema=output_schema(*results) if results else None,
+        annotations=hints,
     )
     return ToolEntry(tool, run, spends)
 
@@ -128,7 +134,6 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
     entries = (
         _entry(
             "generate_image",
-            "Generate image",
             f"Make one picture from words. Spends credits. {SAME_AGAIN}",
             _generate,
             GenerateArguments,
@@ -137,7 +142,6 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         ),
         _entry(
             "edit_image",
-            "Edit image",
             f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
             f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}.",
             _edit,
@@ -147,9 +151,8 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         ),
         _entry(
             "get_task",
-            "Get task",
             "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
-            "itself, so call it once, not in a loop. For pending tool_results, and when the answer to a call was lost.",
+            "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
             _get_task,
             GetTaskArguments,
             TaskResult,
@@ -157,7 +160,6 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         ),
         _entry(
             "estimate_cost",
-            "Estimate cost",
             "Return the exact price of a picture in credits before it is made. Free. Works without key and network.",
             _estimate,
             EstimateArguments,
@@ -166,7 +168,6 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         ),
         _entry(
             "get_balance",
-            "Get balance",
             "Return the credits left in the Vidgo account and how many pictures they buy. Free.",
             _balance,
             BalanceArguments,
@@ -174,7 +175,6 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         ),
         _entry(
             "view_image",
-            "View image",
             "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
             "its URL instead.",
             _view,
@@ -183,10 +183,10 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
     )
     by_name = {entry.tool.name: entry for entry in entries}
     for entry in entries:
-        wait = entry.tool.input_schema["properties"].get("wait_seconds")
-        if wait is not None:
-            wait["default"] = default_wait
-            wait["description"] += f" Default {default_wait}."
+        properties = entry.tool.input_schema["properties"]
+        if "wait_seconds" in properties:
+            properties["wait_seconds"]["default"] = default_wait
+            properties["wait_seconds"]["description"] += f" Default {default_wait}."
     if reads_files:
         references = by_name["edit_image"].tool.input_schema["properties"]["image_urls"]
         references["description"] += " Or the path of a local file."

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, TypeVarTuple, Unpack
-
-import anyio
-import anyio.to_thread
+from typing import TYPE_CHECKING, Final
 
 from vidgo_mcp.files.inline import read_inline
 from vidgo_mcp.files.reader import LARGEST_FILE, Folders, read_below
@@ -21,50 +18,27 @@ from vidgo_mcp.models.references import ReferenceSource
 if TYPE_CHECKING:
     from vidgo_mcp.files.images import ReferencePicture
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-AT_ONCE: Final = 4
-"""Pictures that are decoded or written at the same time: each may need 200 MB of memory while it is."""
 LARGEST_COPY: Final = 200 * 1024 * 1024
 
 
-class InThread(Protocol):
-    """Runs blocking work without blocking the event loop."""
-
-    def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> Awaitable[T]:
-        """Return what the work returns."""
-        ...
-
-
-class Threads:
-    """Runs work with pictures in worker threads, a few at once; a cancelled caller does not wait for its end."""
-
-    def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(AT_ONCE)
-
-    async def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
-        return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True, limiter=self._limiter)
-
-
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """The part of the disk that a service may touch.
+class LocalFiles:
+    """The part of the disk that a service may touch; by default none.
 
-    Args:
+    Attributes:
         folders: where local references may come from; None where the disk is not the caller's.
         save_dir: the folder where finished pictures are saved; None turns that off.
-        facts: whether prompt, model and task go into a picture's file.
+        embed_metadata: whether prompt, model and task go into a picture's file.
         largest: bytes of one reference.
     """
 
     folders: Folders | None = None
     save_dir: Path | None = None
-    facts: bool = True
+    embed_metadata: bool = True
     largest: int = LARGEST_FILE
 
     def read(self, source: ReferenceSource) -> ReferencePicture:
-        """Return the picture of a local file or of inline data. Blocks.
+        """Return the picture of a local file or of inline data. Blocking; call it in a worker thread.
 
         Raises:
             UnusableError: it cannot be used.
@@ -73,17 +47,20 @@ class Disk:
             return read_inline(source.value, largest=self.largest)
         if self.folders is None:
             raise UnusableError(
-                "this server reads no local files: give an http(s) URL, task:<task_id>, or the picture itself as "
-                "data:image/png;base64,..."
+                "this server reads no local files",
+                "give an http(s) URL, task:<task_id>, or the picture itself as data:image/png;base64,...",
             )
         return self.folders.read(source.value)
 
     def copies(self, entry: Entry) -> list[str]:
-        """Return where the copies of a picture were saved; nowhere, where the disk is not the caller's."""
+        """Return where the copies of a picture were saved; none where the disk is not the caller's."""
         return list(entry.saved_paths) if self.folders is not None else []
 
-    def copy(self, entry: Entry) -> bytes | None:
-        """Return the saved copy of a picture; None when it is gone, or no longer what was saved. Blocks."""
+    def read_copy(self, entry: Entry) -> bytes | None:
+        """Return the saved copy of a picture; None when it is gone or was changed.
+
+        Blocking; call it in a worker thread.
+        """
         for path in self.copies(entry):
             try:
                 content = read_below(Path(path), [Path(path).parent], largest=LARGEST_COPY)
@@ -94,18 +71,21 @@ class Disk:
                 return content
         return None
 
-    def saved_picture(self, entry: Entry) -> ReferencePicture | None:
-        """Return a saved copy as a reference, None when there is none that can be used. Blocks."""
-        from vidgo_mcp.files.images import checked
+    def saved_reference(self, entry: Entry) -> ReferencePicture | None:
+        """Return the saved copy of a picture as a reference; None when there is none that can be used.
 
-        content = self.copy(entry)
+        Blocking; call it in a worker thread.
+        """
+        from vidgo_mcp.files.images import validate_image
+
+        content = self.read_copy(entry)
         try:
             # Named by the digest that the journal has: when its upload turns out to be lost, that one is forgotten.
-            return None if content is None else replace(checked(content), digest=entry.saved_digest or "")
+            return None if content is None else replace(validate_image(content), digest=entry.saved_digest or "")
         except UnusableError:
             return None
 
 
 def existing(paths: Sequence[str]) -> list[str]:
-    """Return the files that are there. Blocks."""
+    """Return the files that are there. Blocking; call it in a worker thread."""
     return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113  # Path.is_file raises where it may not look

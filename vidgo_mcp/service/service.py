@@ -1,211 +1,191 @@
-"""What the outside calls: pictures, tasks, prices, the balance, and looks, over one shared workshop."""
+"""Public API of the paid workflow: pictures, tasks, prices and the balance, and the life of all that serves them."""
 
 from __future__ import annotations
 
-import random
-import time
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import anyio
+import anyio.abc
 
 from vidgo_mcp.errors import JournalError, VidgoError
-from vidgo_mcp.journal import Journal, in_window
+from vidgo_mcp.journal import Journal
 from vidgo_mcp.models.fields import DEFAULT_WAIT
-from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments, GetTaskArguments, ViewArguments
+from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
 from vidgo_mcp.models.results import (
     BalanceResult,
     Estimate,
     SpendingLine,
     SpendingPeriod,
     SpendingReport,
-    TaskList,
     TaskResult,
-    View,
 )
-from vidgo_mcp.pricing import PRICES
-from vidgo_mcp.service import task_lookup, task_results
-from vidgo_mcp.service.consent import Ask, cannot_ask
-from vidgo_mcp.service.generation import Limits, make, priced_picture
-from vidgo_mcp.service.local_files import Disk, InThread
-from vidgo_mcp.service.waiting import Deadline, Progress, silence
-from vidgo_mcp.service.workshop import Account, Connect, Workshop
+from vidgo_mcp.pricing import PRICES, price_picture
+from vidgo_mcp.service.account import Account
+from vidgo_mcp.service.caller_tasks import CallerTasks
+from vidgo_mcp.service.generation import Generation
+from vidgo_mcp.service.limits import Ask, cannot_ask
+from vidgo_mcp.service.local_files import LocalFiles
+from vidgo_mcp.service.principal import Principal
+from vidgo_mcp.service.runtime import Runtime
+from vidgo_mcp.service.waiting import Deadline, Progress, ProgressReporter, silence
 
-BALANCE_LIFE: Final = 30.0
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
 PERIODS: Final[Mapping[Literal["24 h", "7 d", "30 d"], int]] = {"24 h": 1, "7 d": 7, "30 d": 30}
+"""The days of each period of a spending report."""
+SHUTDOWN_SECONDS: Final = 10.0
+"""How long a stopping process waits for the answers to its submits, and then for pictures that are being saved."""
 WARM_UP_PAUSE: Final = 0.3
 """Seconds that leave the first answers undisturbed by imports in the background."""
+RESUME_PAUSE: Final = 1.0
+"""Seconds that leave the first answers undisturbed by the journal's opening in the background."""
+RESUME_AGAIN: Final = 30.0
+"""Seconds before tasks of earlier runs are looked after again, when the journal could not be read."""
 
-
-def _nobody_is_gone(holder: str) -> bool:
-    return False
+log = logging.getLogger(__name__)
 
 
 class Service:
     """Make pictures, look after their tasks, and price them. Use it as an async context manager.
 
+    Every method takes the principal who calls.
+
     Args:
         journal: what was paid for.
-        connect: opens the client, when it is first needed.
-        account: whose key it is, from ``account_of``; None without a key.
-        no_key: what to say to a call that needs the key, when there is none.
-        limits: budgets, and the price above which the person is asked.
-        callback_url: where Vidgo posts results to, if the operator wants that.
-        disk: what of this machine's disk may be used; nothing by default.
-        in_thread: runs work that blocks; in worker threads by default.
+        connect: opens the client of an account, by its name, when it is first needed.
+        files: what of this machine's disk may be used; nothing by default.
         default_wait: seconds that a call waits when it does not say.
-        holder: the name of this process in the journal.
-        gone: whether another process, by its name in the journal, provably ended.
-        now: the time of day in seconds since the epoch.
-        draw: a random number between 0 and 1, for jitter.
+        callback_url: where Vidgo posts results to, if the operator wants that.
+        runtime: clock, dice, threads, and the name of this process.
+        account: whose earlier tasks are looked after from the start; others from their first call on.
     """
 
     def __init__(
         self,
         *,
         journal: Journal,
-        connect: Connect,
-        account: str | None,
-        no_key: str = "VIDGO_API_KEY is not set.",
-        limits: Limits | None = None,
-        callback_url: str | None = None,
-        disk: Disk | None = None,
-        in_thread: InThread | None = None,
+        connect: Callable[[str], AbstractAsyncContextManager[VidgoClient]],
+        files: LocalFiles | None = None,
         default_wait: int = DEFAULT_WAIT,
-        holder: str = "this process",
-        gone: Callable[[str], bool] = _nobody_is_gone,
-        now: Callable[[], float] = time.time,
-        draw: Callable[[], float] = random.random,
+        callback_url: str | None = None,
+        runtime: Runtime | None = None,
+        account: str | None = None,
     ) -> None:
         self.default_wait = default_wait
-        self._limits = limits or Limits()
-        self._workshop = Workshop(
-            journal=journal,
-            connect=connect,
-            account=Account(account, no_key),
-            callback_url=callback_url,
-            disk=disk or Disk(),
-            in_thread=in_thread,
-            holder=holder,
-            gone=gone,
-            now=now,
-            draw=draw,
-        )
-        self._warm = False
+        self.saved_late: dict[str, str | None] = {}
+        """After the end: where the pictures are that were still being saved, by task_id; None when they are not."""
+        self._journal = journal
+        self._connect = connect
+        self._files = files or LocalFiles()
+        self._callback_url = callback_url
+        self._runtime = runtime or Runtime()
+        self._first = account
+        self._accounts: dict[str, Account] = {}
+        self._background: anyio.abc.TaskGroup
 
     async def __aenter__(self) -> Self:
-        await self._workshop.enter()
+        self._background = await anyio.create_task_group().__aenter__()
+        if self._first is not None:
+            self._account(self._first)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let submits that are under way end, for up to 10 s: an answer that comes then is not lost."""
-        await self._workshop.leave()
-
-    @property
-    def saved_late(self) -> dict[str, str | None]:
-        """After the end: where the pictures are that were still being saved, by task_id; None when they are not."""
-        return self._workshop.saved_late
+        """Let submits and savings under way end, for up to 10 s: an answer that comes then is not lost."""
+        accounts = list(self._accounts.values())
+        with anyio.CancelScope(shield=True):
+            late = [job for account in accounts for job in account.saver.unfinished()]
+            with anyio.move_on_after(SHUTDOWN_SECONDS):
+                async with anyio.create_task_group() as closing:
+                    for account in accounts:
+                        closing.start_soon(account.submissions.close)
+                for account in accounts:
+                    await account.saver.settle()
+            self.saved_late = {
+                job.task_id: None if job.path is None else str(job.path) for job in late if job.task_id is not None
+            }
+            for account in accounts:
+                await account.submissions.cancel_all()
+        self._background.cancel_scope.cancel()
+        try:
+            # Without the error of the body, which so stays itself and is not wrapped in a group.
+            await self._background.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                for account in accounts:
+                    await account.aclose()
+                await self._journal.aclose()
 
     @property
     def reads_files(self) -> bool:
-        """Whether references may be local files, which another caller's disk is not for."""
-        return self._workshop.disk.folders is not None
+        """Whether references may be local files; another caller's disk is not for that."""
+        return self._files.folders is not None
 
-    async def estimate(self, arguments: EstimateArguments, *, caller: str = "") -> Estimate:
+    def warm_up(self, principal: Principal) -> None:
+        """Open the client in the background: the first paid call need not wait for imports."""
+        if principal.account is not None:
+            self._background.start_soon(self._open_soon, self._account(principal.account))
+
+    def tasks(self, principal: Principal) -> CallerTasks:
+        """Return the caller's tasks: to list, wait for, and look at.
+
+        Raises:
+            AuthenticationError: there is no key.
+        """
+        return CallerTasks(self._account(principal.paying), principal.owner)
+
+    def deadline(self, wait_seconds: float | None) -> Deadline:
+        """Return how long a call may wait, from now; ``wait_seconds`` is None when it does not say."""
+        return Deadline(self.default_wait if wait_seconds is None else wait_seconds)
+
+    async def estimate(self, principal: Principal, arguments: EstimateArguments) -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
-        priced = priced_picture(arguments)
+        quote = price_picture(arguments)
         return Estimate(
-            credits=priced.credits,
-            total_credits=priced.credits * arguments.count,
+            credits=quote.credits,
+            total_credits=quote.credits * arguments.count,
             count=arguments.count,
-            tier=priced.tier,
-            size=str(priced.size),
-            quality=priced.quality,
-            explanation=priced.explanation,
-            notes=list(priced.notes) or None,
-            budget_left=await self._budget_left(caller),
+            tier=quote.tier,
+            size=str(quote.size),
+            quality=quote.quality,
+            explanation=quote.explanation,
+            notes=list(quote.notes) or None,
+            budget_left=await self._budget_left(principal),
         )
-
-    async def _budget_left(self, caller: str) -> int | None:
-        if self._limits.budget.left(0) is None or not self._workshop.has_key:
-            return None
-        try:
-            return self._limits.budget.left(await self._workshop.journal.spent(self._workshop.owner(caller)))
-        except JournalError:
-            return None
 
     async def make(
         self,
+        principal: Principal,
         arguments: GenerateArguments,
         *,
-        caller: str = "",
         progress: Progress = silence,
         ask: Ask = cannot_ask,
-        goes_on: bool = True,
     ) -> TaskResult:
         """Return the picture of a request: the one already paid for, or a new one.
-
-        ``goes_on`` says that references may be uploaded further when the call has waited long enough, and the picture
-        be paid for then. A process that ends with the call cannot do that.
 
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
-        deadline = self._deadline(arguments.wait_seconds)
-        return await make(
-            self._workshop,
-            self._limits,
-            arguments,
-            deadline,
-            caller=caller,
-            progress=progress,
-            ask=ask,
-            goes_on=goes_on,
-        )
+        deadline = self.deadline(arguments.wait_seconds)
+        call = Generation(self.tasks(principal), principal.limits, arguments, deadline, ProgressReporter(progress), ask)
+        return await call.wait(await call.start())
 
-    async def task(
-        self, task_id: str, *, wait_seconds: float | None = None, caller: str = "", progress: Progress = silence
-    ) -> TaskResult:
-        """Return one task, waiting for its end.
-
-        Raises:
-            NotFoundError: neither the journal nor Vidgo knows it.
-            VidgoError: its status could not be read.
-        """
-        return await task_lookup.task(self._workshop, task_id, self._deadline(wait_seconds), caller, progress)
-
-    async def tasks(self, arguments: GetTaskArguments, *, caller: str = "") -> TaskList:
-        """Return the newest tasks of the caller, newest first.
-
-        Raises:
-            JournalError: the journal cannot be read.
-        """
-        shop = self._workshop
-        owner = shop.owner(caller)
-        await shop.journal.expire(shop.gone)
-        entries = await shop.journal.newest(owner, arguments.limit)
-        now = shop.now()
-        await shop.journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
-        saved = await shop.copies(entries)
-        found = [
-            task_results.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)
-        ]
-        return TaskList(tasks=found)
-
-    async def spending(self, *, caller: str = "") -> SpendingReport:
+    async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.
 
         Raises:
             JournalError: the journal cannot be read.
         """
-        shop, budget = self._workshop, self._limits.budget
-        owner, now = shop.owner(caller), shop.now()
+        budget = principal.limits.budget
         periods = []
         for period, days in PERIODS.items():
-            found = await shop.journal.spending(owner, now - days * 24 * 3600)
+            found = await self._journal.spending(principal.owner, self._runtime.now() - days * 24 * 3600)
             lines = [
                 SpendingLine(quality=s.quality, tier=s.tier, pictures=s.pictures, credits=s.credits) for s in found
             ]
@@ -220,93 +200,65 @@ class Service:
         return SpendingReport(
             periods=periods,
             budget_per_day=budget.per_day if budget.mode != "off" else None,
-            budget_left=budget.left(await shop.journal.spent(owner)),
+            budget_left=budget.left(await self._journal.spent(principal.owner)),
         )
 
-    async def balance(self, *, caller: str = "") -> BalanceResult:
+    async def balance(self, principal: Principal) -> BalanceResult:
         """Return the credits of the account, at most 30 s old.
 
         Raises:
             VidgoError: it could not be read.
         """
-        shop = self._workshop
-        shop.owner(caller)
-        client = await shop.open()
-        if shop.balance is not None and anyio.current_time() - shop.balance[1] <= BALANCE_LIFE:
-            left = shop.balance[0]
-        else:
-            changes = shop.balance_changes
-            left = await client.balance()
-            if changes == shop.balance_changes:
-                shop.balance = (left, anyio.current_time())
+        left = await self._account(principal.paying).balance()
         buys = {quality: max(0, int(left // prices["1K"])) for quality, prices in PRICES.items()}
         return BalanceResult(
             credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
         )
 
-    async def peek_task(self, task_id: str, *, caller: str = "") -> TaskResult:
-        """Return one task as it stands. It is still announced to whoever waits for its picture.
+    def _account(self, name: str) -> Account:
+        """Return an account; the first time, what earlier processes paid for with it is looked after as well."""
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._accounts[name] = Account(
+                name,
+                lambda: self._connect(name),
+                self._journal,
+                self._files,
+                self._runtime,
+                self._background,
+                self._callback_url,
+            )
+            self._background.start_soon(self._resume, account)
+        return account
 
-        Raises:
-            NotFoundError: neither the journal nor Vidgo knows it.
-            VidgoError: its status could not be read.
-        """
-        return await task_lookup.peek_task(self._workshop, task_id, caller)
+    async def _budget_left(self, principal: Principal) -> int | None:
+        budget = principal.limits.budget
+        if budget.left(0) is None or principal.account is None:
+            return None
+        try:
+            return budget.left(await self._journal.spent(principal.owner))
+        except JournalError:
+            return None
 
-    async def newest(self, limit: int, *, caller: str = "") -> list[TaskResult]:
-        """Return the newest tasks of the caller, newest first, which are still announced to whoever waits for them.
-
-        Raises:
-            VidgoError: there is no key, or the journal cannot be read.
-        """
-        shop = self._workshop
-        entries = await shop.journal.newest(shop.owner(caller), limit)
-        saved = await shop.copies(entries)
-        return [
-            task_results.entry_result(entry, shop.now(), saved=paths)
-            for entry, paths in zip(entries, saved, strict=True)
-        ]
-
-    async def file(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, bytes]:
-        """Return a finished picture as it is saved, with the facts about it inside where they are wanted.
-
-        Raises:
-            VidgoError: there is no picture, or not yet.
-        """
-        return await task_lookup.file(self._workshop, task_id, caller)
-
-    async def view(self, arguments: ViewArguments, *, caller: str = "") -> tuple[TaskResult, View]:
-        """Return a finished picture, scaled down for looking at.
-
-        Raises:
-            VidgoError: there is nothing to look at, or not yet.
-        """
-        result, content = await task_lookup.picture(self._workshop, arguments.task_id, caller)
-        return result, await self._workshop.in_thread(task_lookup.scaled_to, content, arguments.max_edge)
-
-    async def image(self, task_id: str, *, caller: str = "") -> tuple[TaskResult, View]:
-        """Return a finished picture for a client that takes at most 700 KB: scaled down only where it must be.
-
-        Raises:
-            VidgoError: there is no picture, or not yet.
-        """
-        result, content = await task_lookup.picture(self._workshop, task_id, caller)
-        return result, await self._workshop.in_thread(task_lookup.fitted, content)
-
-    def warm_up(self) -> None:
-        """Open the client in the background, once: the first paid call need not wait for imports."""
-        if self._warm or not self._workshop.has_key:
-            return
-        self._warm = True
-        self._workshop.tasks.start_soon(self._open_soon)
-
-    async def _open_soon(self) -> None:
+    async def _open_soon(self, account: Account) -> None:
         await anyio.sleep(WARM_UP_PAUSE)
         try:
-            await self._workshop.open()
+            await account.client()
         except VidgoError:
             # The call that needs the client will say why it cannot be opened.
             return
 
-    def _deadline(self, wait_seconds: float | None) -> Deadline:
-        return Deadline(self.default_wait if wait_seconds is None else wait_seconds)
+    async def _resume(self, account: Account) -> None:
+        await anyio.sleep(RESUME_PAUSE)
+        level = logging.WARNING
+        while True:
+            try:
+                await self._journal.expire()
+                await account.resume()
+            except VidgoError as error:
+                # Another program may hold the journal for a while.
+                log.log(level, "tasks of earlier runs cannot be looked after yet: %s", error.message)
+                level = logging.DEBUG
+                await anyio.sleep(RESUME_AGAIN)
+            else:
+                return

@@ -1,20 +1,24 @@
-"""One submit apart from the call that asked for it: recorded before it is sent, bound to its task by the answer.
+"""One intent on its way to Vidgo: recorded before it is sent, bound to its task by the answer.
 
-A submission is shielded: a cancelled call, a closed stdin or a signal does not tear it. Only ``cut`` ends it, when the
-process has waited long enough for the answer.
+What is sent runs apart from the calls that want it: a cancelled call, a closed stdin or a signal does not tear it. What
+is not sent ends with the last of them.
+
+    reserved ──▶ sent ──▶ accepted
+        ◀──────────┤          Vidgo provably accepted nothing: sent again, or released
+                   └──▶ failed (also straight from reserved)
 """
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 
-from vidgo_mcp.client.retry import RetryDeadline
+from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline
 from vidgo_mcp.errors import (
     InternalError,
     InvalidRequestError,
@@ -25,12 +29,14 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.journal import RENEWAL, Entry, Journal
-from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.pricing import PricedRequest
+from vidgo_mcp.service.runtime import Runtime
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
 
+Phase = Literal["reserved", "sent", "accepted", "failed"]
 BIND_PAUSES: Final = (0.1, 0.5, 2.0)
 """Seconds between attempts to record a task that Vidgo has accepted."""
 
@@ -38,104 +44,147 @@ log = logging.getLogger(__name__)
 
 
 class Submission:
-    """A reserved intent on its way: ``done`` is set when its fate is known.
+    """One reserved intent.
 
     Attributes:
-        entry: as it was last recorded.
-        bound: the entry with its task, once Vidgo has accepted it.
+        entry: as it was last recorded; with its task once the phase is ``accepted``.
+        phase: ``sent`` from the moment at which the POST may have left.
+        done: set when the phase is ``accepted`` or ``failed``.
         error: why it failed.
-        started: nothing is missing any more, references for instance, and it is about to be sent.
-        told: says how far it is with what is missing.
-        uploads: the digests of the references that were uploaded for it.
-        promised: a caller was told that it goes on.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, request: PricedRequest, uploaded: Sequence[str], seconds: float) -> None:
         self.entry = entry
+        self.phase: Phase = "reserved"
         self.done = anyio.Event()
-        self.bound: Entry | None = None
         self.error: VidgoError | None = None
-        self.started = False
-        self.told: Callable[[], str] = lambda: "its references are got ready"
-        self.uploads: set[str] = set()
-        self.promised = False
-        self.withdrawn = False
-        self.preparing = False
+        self.request = request
+        self.uploaded = tuple(uploaded)
+        self.seconds = min(seconds, SUBMIT_RETRY_SECONDS)
         self.scope = anyio.CancelScope(shield=True)
+        self._callers = 0
+
+    async def wait(self, seconds: float) -> Entry:
+        """Return the entry when its fate is known or time is over; what is unsent ends when the last caller leaves.
+
+        Raises:
+            VidgoError: it failed, or was given up before it was sent.
+        """
+        self._callers += 1
+        try:
+            with anyio.move_on_after(seconds):
+                await self.done.wait()
+        finally:
+            self._callers -= 1
+            if not self._callers:
+                self.give_up_unsent()
+        if self.scope.cancel_called:
+            await self.done.wait()
+        if self.error is not None:
+            # All who wait get the error, so each gets one of their own to change and to raise.
+            raise self.error.changed()
+        return self.entry
+
+    def give_up_unsent(self) -> None:
+        """End it, unless its POST may have left: nothing may be paid after the last call for it has ended."""
+        if self.phase == "reserved":
+            self.scope.cancel()
 
 
 class Submissions:
-    """All submits of this process that are under way."""
+    """All submissions of one account in this process; ``on_end`` is told of each one when its fate is known."""
 
     def __init__(
-        self, journal: Journal, *, callback_url: str | None = None, draw: Callable[[], float] = random.random
+        self,
+        journal: Journal,
+        tasks: anyio.abc.TaskGroup,
+        runtime: Runtime,
+        *,
+        callback_url: str | None,
+        on_end: Callable[[Submission], Awaitable[object]],
     ) -> None:
         self._journal = journal
+        self._tasks = tasks
+        self._runtime = runtime
         self._callback_url = callback_url
-        self._draw = draw
+        self._on_end = on_end
         self._under_way: dict[str, Submission] = {}
         self._unreleased: set[str] = set()
-
-    def announce(self, entry: Entry) -> Submission:
-        """Let calls with the same request wait for a submission from the moment of its reservation."""
-        submission = self._under_way[entry.id] = Submission(entry)
-        return submission
+        self._renewing = False
+        self._closing = False
 
     def of(self, entry_id: str) -> Submission | None:
         """Return the submission of an entry while it is under way."""
         return self._under_way.get(entry_id)
 
-    async def abandon(self, submission: Submission) -> None:
-        """Give a reserved intent up before anything was sent; whoever waits for it may start it anew."""
-        try:
-            with anyio.CancelScope(shield=True):
-                await self._journal.release(submission.entry.id)
-        except Exception:
-            # What made the caller give up is what the caller is told, and nobody waits for it.
-            log.exception("the journal could not release what was not sent")
-            self._unreleased.add(submission.entry.id)
-        finally:
-            self._land(submission)
+    def start(
+        self, entry: Entry, request: PricedRequest, client: VidgoClient, *, uploaded: Sequence[str], seconds: float
+    ) -> Submission:
+        """Send a reserved intent in the background.
 
-    async def submit(
-        self, submission: Submission, client: VidgoClient, prepare: Callable[[], Awaitable[ImageRequest]]
-    ) -> Entry | None:
-        """Send what ``prepare`` returns, once, and record what became of it; return the entry when it has a task."""
-        sent = False
+        ``uploaded`` are the digests of the references that were uploaded for it; it may be tried again for ``seconds``
+        while Vidgo provably accepts nothing.
+        """
+        submission = self._under_way[entry.id] = Submission(entry, request, uploaded, seconds)
+        if self._closing:
+            submission.scope.cancel()
+        self._tasks.start_soon(self._run, submission, client)
+        if not self._renewing:
+            self._renewing = True
+            self._tasks.start_soon(self._keep_lease)
+        return submission
+
+    async def close(self) -> None:
+        """Let the answers to what was sent arrive; what was not sent is released at once, and nothing begins."""
+        self._closing = True
+        for submission in self._under_way.values():
+            submission.give_up_unsent()
+        await self._all_done()
+
+    async def cancel_all(self) -> None:
+        """End what is still under way; what was sent and not answered becomes unknown."""
+        for submission in self._under_way.values():
+            submission.scope.cancel()
+        await self._all_done()
+
+    async def _all_done(self) -> None:
+        for submission in list(self._under_way.values()):
+            await submission.done.wait()
+
+    async def _run(self, submission: Submission, client: VidgoClient) -> None:
         try:
             with submission.scope:
-                request = await prepare()
-                submission.started = True
-                tries = RetryDeadline(draw=self._draw)
-                while True:
-                    await anyio.lowlevel.checkpoint_if_cancelled()
-                    submission.entry = await self._journal.mark_sent(submission.entry.id)
-                    sent = True
-                    try:
-                        task = await client.submit_once(request, callback_url=self._callback_url)
-                    except VidgoError as error:
-                        if error.money == "nothing_spent":
-                            submission.entry = await self._journal.unmark_sent(submission.entry.id)
-                            sent = False
-                        await tries.pause(error)
-                    else:
-                        submission.entry = submission.bound = await self._bind(submission, task)
-                        return submission.bound
-            if submission.withdrawn:
-                await self.abandon(submission)
-            else:
-                await self._fail(submission, _stopped(sent=sent), sent=sent)
+                task = await self._post(submission, client)
+                submission.entry = await self._bind(submission, task)
+                submission.phase = "accepted"
+            if submission.phase != "accepted":
+                await self._fail(submission, _stopped(sent=submission.phase == "sent"))
         except VidgoError as error:
-            await self._fail(submission, error, sent=sent)
-            if submission.started and isinstance(error, InvalidRequestError):
-                await self._forget_uploads(submission)
+            await self._fail(submission, error)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
             log.exception("a submit failed in an unexpected way (%s)", type(error).__name__)
-            money: Money = "unknown" if sent else "nothing_spent"
-            await self._fail(submission, InternalError("vidgo-mcp failed while submitting.", money=money), sent=sent)
+            money: Money = "unknown" if submission.phase == "sent" else "nothing_spent"
+            await self._fail(submission, InternalError("vidgo-mcp failed while submitting.", money=money))
         finally:
-            self._land(submission)
-        return None
+            self._under_way.pop(submission.entry.id, None)
+            submission.done.set()
+        await self._on_end(submission)
+
+    async def _post(self, submission: Submission, client: VidgoClient) -> Task:
+        entry_id = submission.entry.id
+        tries = RetryDeadline(submission.seconds, self._runtime.random)
+        while True:
+            submission.entry = await self._journal.mark_sent(entry_id)
+            # The last moment at which it can be given up.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            submission.phase = "sent"
+            try:
+                return await client.submit_once(submission.request, callback_url=self._callback_url)
+            except VidgoError as error:
+                if error.money == "nothing_spent":
+                    submission.entry = await self._journal.unsend(entry_id)
+                    submission.phase = "reserved"
+                await tries.pause(error)
 
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
@@ -148,89 +197,62 @@ class Submissions:
                 if pause is not None:
                     await anyio.sleep(pause)
         raise InternalError(
-            "Vidgo accepted this picture, but vidgo-mcp could not record it.",
+            "Vidgo accepted this picture, but vidgo-mcp could not record it; the server's log says why.",
             money="accepted",
             task_id=task.task_id,
             remedy="wait_for_task",
         )
 
-    async def keep_alive(self, submission: Submission, holder: str) -> None:
-        """Renew the lease of this process while a submission is under way, so that no other process settles it."""
-        while not submission.done.is_set():
-            with anyio.move_on_after(RENEWAL):
-                await submission.done.wait()
-                return
-            try:
-                await self._journal.renew(holder)
-                await self._release_again()
-            except JournalError as error:
-                log.warning("the lease of a submit could not be renewed: %s", error.message)
-
-    async def _release_again(self) -> None:
-        """Free what could not be freed; the lease that is renewed for others would keep it, and its room in the day."""
-        while self._unreleased:
-            entry_id = next(iter(self._unreleased))
-            await self._journal.release(entry_id)
-            self._unreleased.discard(entry_id)
-
-    async def all_done(self) -> None:
-        """Wait until no submit is under way."""
-        for submission in list(self._under_way.values()):
-            await submission.done.wait()
-
-    def withdraw(self, entry_id: str) -> None:
-        """Let go of an intent that still waits for something, because nobody waits for it any more."""
-        submission = self._under_way.get(entry_id)
-        if submission is not None and submission.preparing and not submission.started and not submission.promised:
-            submission.withdrawn = True
-            submission.scope.cancel()
-
-    async def drop_unstarted(self) -> None:
-        """Release what was reserved and still waits for something; its callers are told that nothing was spent."""
-        dropped = [submission for submission in self._under_way.values() if not submission.started]
-        for submission in dropped:
-            # All before the first wait, during which another one could be sent.
-            submission.scope.cancel()
-        for submission in dropped:
-            await self._fail(submission, _stopped(sent=False), sent=False)
-            self._land(submission)
-
-    def cut(self) -> None:
-        """End what is still under way; what was sent and not answered becomes unknown."""
-        for submission in self._under_way.values():
-            submission.scope.cancel()
-
-    async def _fail(self, submission: Submission, error: VidgoError, *, sent: bool) -> None:
+    async def _fail(self, submission: Submission, error: VidgoError) -> None:
         submission.error = error
+        sent, submission.phase = submission.phase == "sent", "failed"
         if error.money == "accepted":
             return
+        entry_id = submission.entry.id
         with anyio.CancelScope(shield=True):
             try:
                 if sent:
-                    await self._journal.mark_unknown(submission.entry.id, error.message)
+                    await self._journal.mark_unknown(entry_id, error.message)
                 else:
-                    await self._journal.release(submission.entry.id)
+                    await self._release(submission)
             except Exception:
                 # Once the lease has run out it is settled all the same: sent becomes unknown, reserved is freed.
                 # The journal's trouble must not end all other calls.
                 log.exception("the journal could not record how a submit failed")
                 if not sent:
-                    self._unreleased.add(submission.entry.id)
+                    self._unreleased.add(entry_id)
+            if isinstance(error, InvalidRequestError):
+                await self._forget_uploads(submission)
+
+    async def _release(self, submission: Submission) -> None:
+        if submission.entry.state == "sent":
+            submission.entry = await self._journal.unsend(submission.entry.id)
+        await self._journal.release(submission.entry.id)
 
     async def _forget_uploads(self, submission: Submission) -> None:
         """Upload anew next time: what Vidgo refused may be a reference that it no longer has."""
-        for digest in submission.uploads:
+        for digest in submission.uploaded:
             try:
                 await self._journal.forget_upload(submission.entry.intent.account, digest)
             except VidgoError as error:
                 log.warning("%s", error.message)
 
-    def _land(self, submission: Submission) -> None:
-        self._under_way.pop(submission.entry.id, None)
-        submission.done.set()
+    async def _keep_lease(self) -> None:
+        """Renew the lease of this process while anything is under way, so that no other process settles it."""
+        while self._under_way or self._unreleased:
+            await anyio.sleep(RENEWAL)
+            try:
+                await self._journal.renew(self._runtime.process)
+                # The lease that is renewed for others would keep these, and their room in the day.
+                for entry_id in list(self._unreleased):
+                    await self._journal.release(entry_id)
+                    self._unreleased.discard(entry_id)
+            except JournalError as error:
+                log.warning("the lease of a submit could not be renewed: %s", error.message)
+        self._renewing = False
 
 
 def _stopped(*, sent: bool) -> VidgoError:
     if sent:
         return OutcomeUnknownError("The server was stopped before Vidgo answered the submit.")
-    return UnavailableError("The server was stopped before the submit was sent; nothing was spent.")
+    return UnavailableError("The submit was given up before it was sent; nothing was spent.", remedy="repeat")

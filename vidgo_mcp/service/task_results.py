@@ -1,19 +1,30 @@
-"""Turns what the journal knows of a picture into the result that a caller gets, and says what to do next."""
+"""Turns what the journal or Vidgo knows of a task into the result that a caller gets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
-from vidgo_mcp.journal import Entry, in_window
+from vidgo_mcp.journal import Entry, Intent, State, in_window
+from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
 from vidgo_mcp.models.tasks import Task
 
 PROMPT_SHOWN: Final = 100
 DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "failed"})
+NO_REASON: Final = "Vidgo gave no reason."
+OUTCOMES: Final[Mapping[State, Outcome]] = {
+    "reserved": "pending",
+    "sent": "pending",
+    "accepted": "pending",
+    "unknown": "unknown",
+    "finished": "finished",
+    "empty": "failed",
+    "failed": "failed",
+}
 
 
 def entry_result(
@@ -24,46 +35,24 @@ def entry_result(
     charged: bool | None = None,
     another: int | None = None,
     notes: Sequence[str] = (),
-    receipt: Sequence[str] = (),
 ) -> TaskResult:
     """Return one task as results show it.
 
-    Args:
-        entry: what the journal knows.
-        now: the time of day, seconds since the epoch.
-        saved: where its copies are.
-        charged: whether this very call caused the submit; None in answers of get_task.
-        another: the lowest unused variation, for a picture that was reused.
-        notes: what else there is to say.
-        receipt: what the day has cost by now, said last.
+    ``saved`` are its copies; ``charged`` says whether this very call caused the submit, None for a mere look;
+    ``another`` is the lowest unused variation of a picture that was reused.
     """
     intent = entry.intent
     size = parse_size(intent.size)
     alive = in_window(entry, now)
     finished, failed, empty = entry.state == "finished", entry.state == "failed", entry.state == "empty"
-    sent = entry.state != "reserved"
-    said = list(notes)
-    if entry.state == "accepted" and not alive:
-        said.append("Overdue: it has not ended within 24 hours.")
-    if entry.state == "accepted" and entry.status not in DOCUMENTED_STATUSES:
-        said.append(f"Vidgo reports a status that it does not document: {entry.status}.")
-    if entry.state == "accepted" and entry.status == "finished":
-        said.append("Vidgo says finished but names no file yet; it is read again.")
-    if finished and not alive:
-        said.append("The URL has died: Vidgo keeps a picture for 24 hours.")
-    outcome = {"finished": "finished", "failed": "failed", "empty": "failed", "unknown": "unknown"}.get(
-        entry.state, "pending"
-    )
-    if charged is False and finished and alive:
-        said.insert(0, f"Paid for {age(now - entry.created_at)}.")
     return TaskResult.model_validate(
         {
-            "outcome": outcome,
+            "outcome": OUTCOMES[entry.state],
             "task_id": entry.task_id,
             "status": entry.status,
             "progress": entry.progress,
             "image_urls": list(entry.image_urls[:1]) if finished and alive else None,
-            "expires_at": timestamp(entry.dies_at) if entry.dies_at is not None else None,
+            "expires_at": None if entry.dies_at is None else timestamp(entry.dies_at),
             "saved_paths": list(saved) or None,
             "prompt": intent.prompt[:PROMPT_SHOWN],
             "created_at": timestamp(entry.created_at),
@@ -75,21 +64,47 @@ def entry_result(
             "width": size.width if size.kind == "custom" else None,
             "height": size.height if size.kind == "custom" else None,
             "credits": intent.credits,
-            "credits_charged": None if charged is None else intent.credits if charged and not failed and sent else 0,
-            "reused": None if charged is None else sent and not charged,
+            "credits_charged": None if charged is None else intent.credits if charged and not failed else 0,
+            "reused": None if charged is None else not charged and entry.state != "reserved",
             "refunded": True if failed else None,
-            "error": _reason(entry) if failed or empty else None,
-            "notes": [*said, *receipt] or None,
+            "error": _failure(entry) if failed or empty else None,
+            "notes": [*_state_notes(entry, now), *notes] or None,
             "remedy": _remedy(entry, now, saved),
-            "next_variation": another if charged is False and finished and alive else None,
+            "next_variation": another,
+            "age": now - entry.created_at,
         }
     )
 
 
-def _reason(entry: Entry) -> str:
+def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
+    """Return a request whose references were not ready in time: nothing is recorded of it, and nothing was spent."""
+    entry = Entry(id="", intent=intent, state="reserved", process="", created_at=now)
+    result = entry_result(entry, now, charged=False, notes=[note])
+    return result.model_copy(update={"remedy": "repeat_with_time"})
+
+
+def _state_notes(entry: Entry, now: float) -> list[str]:
+    alive = in_window(entry, now)
+    if entry.state == "finished":
+        return [] if alive else ["The URL has died: Vidgo keeps a picture for 24 hours."]
+    if entry.state != "accepted":
+        return []
+    notes = [] if alive else ["Overdue: it has not ended within 24 hours."]
+    if entry.status == "finished":
+        notes.append("Vidgo says finished but names no file yet; it is read again.")
+    return [*notes, *_strange_status(entry.status)]
+
+
+def _strange_status(status: str | None) -> list[str]:
+    if status in DOCUMENTED_STATUSES:
+        return []
+    return [f"Vidgo reports a status that it does not document: {status}."]
+
+
+def _failure(entry: Entry) -> str:
     if entry.state == "empty":
         return "Vidgo says finished, but gave no file. It was paid for and not refunded."
-    return entry.error or "Vidgo gave no reason."
+    return entry.error or NO_REASON
 
 
 def _remedy(entry: Entry, now: float, saved: Sequence[str]) -> Remedy:
@@ -106,20 +121,16 @@ def _remedy(entry: Entry, now: float, saved: Sequence[str]) -> Remedy:
 
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
     """Return a task that this journal did not submit, as Vidgo describes it."""
-    said = list(notes)
-    if task.status not in DOCUMENTED_STATUSES:
-        said.append(f"Vidgo reports a status that it does not document: {task.status}.")
+    said = [*notes, *_strange_status(task.status)] or None
     if task.phase == "failed" or empty:
-        error = task.error_message or (
-            "Vidgo gave no reason." if not empty else "Vidgo says finished, but gave no file."
-        )
+        error = task.error_message or ("Vidgo says finished, but gave no file." if empty else NO_REASON)
         return TaskResult(
             outcome="failed",
             task_id=task.task_id,
             status=task.status,
             refunded=None if empty else True,
             error=error,
-            notes=said or None,
+            notes=said,
             remedy="tell_user",
         )
     done = bool(task.file_urls)
@@ -129,16 +140,17 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
         status=task.status,
         progress=task.progress,
         image_urls=list(task.file_urls[:1]) if done else None,
-        notes=said or None,
+        notes=said,
         remedy="show_picture" if done else "wait_for_task",
     )
 
 
 def lost_answer(entry: Entry) -> OutcomeUnknownError:
     """Return the error for a request whose submit may have been accepted."""
+    why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
     return OutcomeUnknownError(
         "The answer to the submit of this picture was lost, so it may have been paid for "
-        f"({entry.intent.credits} credits). {_sentence(entry.error)}Nothing is sent again for 24 hours."
+        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours."
     )
 
 
@@ -154,43 +166,22 @@ def paid_nothing(entry: Entry) -> UnavailableError:
     )
 
 
-def _sentence(text: str | None) -> str:
-    if not text:
-        return ""
-    return f"{text[0].upper()}{text[1:].rstrip('.')}. "
-
-
 def undelivered_notes(entries: Sequence[Entry]) -> list[str]:
-    """Return a note for each finished picture that nobody has received yet."""
+    """Return a note for each of the first finished pictures that nobody has received yet."""
     return [
-        f"Finished and paid for, but never shown: task_id {entry.task_id} ({entry.intent.prompt[:40].strip()!r}). "
-        "Call get_task with it."
+        f"Finished and paid for, but never shown: task_id {entry.task_id} ({entry.intent.prompt[:40].strip()!r})."
         for entry in entries[:3]
     ]
 
 
-def timestamp(seconds: float) -> str:
-    """Return a time of day as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def age(seconds: float) -> str:
-    """Return how long ago something was, in words."""
-    if seconds < 90:
-        return f"{max(0, round(seconds))} s ago"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min ago"
-    return f"{round(seconds / 3600)} h ago"
-
-
-def no_such_task(error: VidgoError, task_id: str, near: Sequence[str], field: str) -> NotFoundError:
+def no_such_task(error: VidgoError, task_id: str, near: str | None, field: str) -> NotFoundError:
     """Return the error for an id that neither the journal nor Vidgo knows, with the nearest known one."""
-    hint = f" The nearest known task_id is {near[0]}." if near else ""
+    hint = f" The nearest known task_id is {near}." if near else ""
     return NotFoundError(
         f"No task {task_id} belongs to this key.{hint}",
         field=field,
         remedy="use_nearest_task" if near else "list_tasks",
-        facts=Facts(other_task=near[0] if near else None),
+        facts=Facts(other_task=near),
         http_status=error.http_status,
         vendor_text=error.vendor_text,
     )
@@ -228,3 +219,8 @@ def viewable_url(result: TaskResult) -> str:
         remedy=remedy,
         facts=Facts(price=result.credits if result.outcome == "finished" else None),
     )
+
+
+def timestamp(seconds: float) -> str:
+    """Return a time of day as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,7 +9,7 @@ from typing import Final
 from PIL import ExifTags, Image, ImageOps
 
 from vidgo_mcp.errors import UnavailableError
-from vidgo_mcp.files.images import MOST_PIXELS, checked
+from vidgo_mcp.files.images import MOST_PIXELS, validate_image
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.results import View
 
@@ -60,9 +60,9 @@ def fitting(content: bytes) -> View:
         return scaled(content, LONGEST_RESOURCE_EDGE, LARGEST_RESOURCE)
     try:
         # A client keeps it for long: half a picture, or one that nobody can decode, must not pass as whole.
-        picture = checked(content)
+        picture = validate_image(content)
     except UnusableError as error:
-        raise _unshown(f"The picture cannot be shown: {str(error).partition(':')[0]}.") from None
+        raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
     width, height = picture.width, picture.height
     return View(content, picture.mime_type, width, height, width, height, original=True)
 

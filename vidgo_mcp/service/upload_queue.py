@@ -1,18 +1,18 @@
-"""Reference pictures on their way to Vidgo: at the pace that it allows, and once for the same bytes."""
+"""Reference pictures on their way to Vidgo: in the background, at the pace it allows, and once for the same bytes."""
 
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
-from weakref import WeakValueDictionary
 
 import anyio
+import anyio.abc
 
 from vidgo_mcp.client.retry import backoff
-from vidgo_mcp.errors import JournalError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.errors import InternalError, JournalError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Journal
+from vidgo_mcp.service.runtime import Runtime
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -27,76 +27,84 @@ REFUSED_PAUSE: Final = 15.0
 ATTEMPTS: Final = 5
 """How often a failing upload is tried. It is free, and safe to repeat."""
 LONGEST_PAUSE: Final = 120.0
-LIMIT: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"
-SHARED: Final = "the same picture is already being uploaded, or waits for the upload limit"
-
-Tell = Callable[[str], None]
+WAITING: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"
+UPLOADING: Final = "uploading"
+RETRYING: Final = "the upload failed, trying again"
 
 log = logging.getLogger(__name__)
 
 
-class Uploads:
-    """All uploads of one key.
+class UploadJob:
+    """One picture on its way: ``done`` is set when ``url`` or ``error`` is known; ``doing`` says what it waits for."""
 
-    Args:
-        journal: shares pace and memory with the other processes of this key.
-        open_client: opens the client, once.
-        now: the time of day in seconds since the epoch.
-        draw: a random number between 0 and 1, for jitter.
-    """
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.doing = WAITING
+        self.url: str | None = None
+        self.error: VidgoError | None = None
+
+
+class UploadQueue:
+    """All uploads of one account in this process. They go on when nobody waits: they are free, and soon needed."""
 
     def __init__(
         self,
+        account: str,
         journal: Journal,
         open_client: Callable[[], Awaitable[VidgoClient]],
-        *,
-        now: Callable[[], float],
-        draw: Callable[[], float] = random.random,
+        runtime: Runtime,
+        tasks: anyio.abc.TaskGroup,
     ) -> None:
+        self._account = account
         self._journal = journal
         self._open_client = open_client
-        self._now = now
-        self._draw = draw
+        self._runtime = runtime
+        self._tasks = tasks
         self._turns = anyio.Lock()
-        self._under_way: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._jobs: dict[str, UploadJob] = {}
 
-    async def url_of(self, account: str, picture: ReferencePicture, tell: Tell, queue: anyio.Lock) -> str:
-        """Return the URL of these bytes at Vidgo, which are uploaded unless that URL is remembered.
+    def start(self, picture: ReferencePicture, line: anyio.Lock) -> UploadJob:
+        """Upload these bytes in the background, unless that is under way or their URL is remembered.
 
-        Args:
-            account: whose uploads they are.
-            picture: the bytes.
-            tell: told what is waited for.
-            queue: shared by the uploads of one call, so that a call with one picture does not wait for all sixteen of
-                another: each call stands in line with one of its uploads at a time.
-
-        Raises:
-            VidgoError: they could not be uploaded; nothing was spent.
+        ``line`` is shared by the uploads of one call, which stands in line with one of them at a time: a call with one
+        picture does not wait for all sixteen of another.
         """
-        # Several pictures of one request begin at the same moment, and name the same file.
-        lock = self._under_way.setdefault(picture.digest, anyio.Lock())
-        if lock.locked():
-            tell(SHARED)
-        async with lock:
-            known = await self._remembered(account, picture.digest)
-            return known or await self._uploaded(account, picture, tell, queue)
+        job = self._jobs.get(picture.digest)
+        if job is None:
+            job = self._jobs[picture.digest] = UploadJob()
+            self._tasks.start_soon(self._run, picture, job, line)
+        return job
 
-    async def _remembered(self, account: str, digest: str) -> str | None:
+    async def _run(self, picture: ReferencePicture, job: UploadJob, line: anyio.Lock) -> None:
         try:
-            return await self._journal.upload_of(account, digest)
+            job.url = await self._remembered(picture.digest) or await self._uploaded(picture, job, line)
+        except VidgoError as error:
+            job.error = error
+        except Exception:  # the edge of a background task: one picture must not end all other calls
+            log.exception("an upload failed in an unexpected way")
+            job.error = InternalError("vidgo-mcp failed while uploading; nothing was spent.")
+        finally:
+            if job.url is None and job.error is None:
+                job.error = UnavailableError("vidgo-mcp was stopped; nothing was spent.", remedy="repeat")
+            self._jobs.pop(picture.digest, None)
+            job.done.set()
+
+    async def _remembered(self, digest: str) -> str | None:
+        try:
+            return await self._journal.upload_of(self._account, digest)
         except JournalError as error:
             log.warning("%s", error.message)
             return None
 
-    async def _uploaded(self, account: str, picture: ReferencePicture, tell: Tell, queue: anyio.Lock) -> str:
+    async def _uploaded(self, picture: ReferencePicture, job: UploadJob, line: anyio.Lock) -> str:
         client = await self._open_client()
         attempt = 0
         while True:
-            known = await self._turn(account, picture.digest, tell, queue)
+            known = await self._wait_for_turn(picture.digest, job, line)
             if known is not None:
                 return known
-            tell("uploading")
-            began = self._now()
+            job.doing = UPLOADING
+            began = self._runtime.now()
             try:
                 upload = await client.upload(
                     picture.content,
@@ -105,45 +113,37 @@ class Uploads:
                     mime_type=picture.mime_type,
                 )
             except (RateLimitedError, UnavailableError) as error:
-                pause = self._pause(error, attempt)
+                pause = backoff(attempt, self._runtime.random, error.retry_after)
+                if isinstance(error, RateLimitedError) and error.retry_after is None:
+                    pause += REFUSED_PAUSE
                 attempt += 1
                 # Counted, not timed: in between it may stand in line for long.
                 if not error.retryable or attempt >= ATTEMPTS or pause > LONGEST_PAUSE:
                     raise
                 if isinstance(error, RateLimitedError):
                     # Somebody else uploads with this key: the turn was not free after all, for no process.
-                    await self._journal.hold_uploads(account, pause)
+                    await self._journal.hold_uploads(self._account, pause)
                 else:
-                    tell("the upload failed, trying again")
+                    job.doing = RETRYING
                     await anyio.sleep(pause)
             else:
                 kept = KEPT if upload.lifetime is None else min(KEPT, upload.lifetime)
-                await self._remember(account, picture.digest, upload.file_url, began + kept - SPARE)
+                await self._remember(picture.digest, upload.file_url, began + kept - SPARE)
                 return upload.file_url
 
-    def _pause(self, error: VidgoError, attempt: int) -> float:
-        pause = backoff(attempt, self._draw, error.retry_after)
-        if isinstance(error, RateLimitedError) and error.retry_after is None:
-            pause += REFUSED_PAUSE
-        return pause
-
-    async def _turn(self, account: str, digest: str, tell: Tell, queue: anyio.Lock) -> str | None:
-        """Wait until one more upload may begin; the call that waits longest is first.
-
-        Returns:
-            the URL of these bytes, when another process has uploaded them meanwhile; None when the turn has come.
-        """
-        tell(LIMIT)
-        async with queue, self._turns:
+    async def _wait_for_turn(self, digest: str, job: UploadJob, line: anyio.Lock) -> str | None:
+        """Wait for a turn, in the order of asking; return the URL if another process has uploaded the bytes by then."""
+        job.doing = WAITING
+        async with line, self._turns:
             while True:
-                known = await self._remembered(account, digest)
-                if known is not None or (wait := await self._journal.upload_turn(account)) <= 0:
+                known = await self._remembered(digest)
+                if known is not None or (wait := await self._journal.upload_turn(self._account)) <= 0:
                     return known
                 await anyio.sleep(wait)
 
-    async def _remember(self, account: str, digest: str, url: str, until: float) -> None:
+    async def _remember(self, digest: str, url: str, until: float) -> None:
         try:
-            await self._journal.remember_upload(account, digest, url, until=until)
+            await self._journal.remember_upload(self._account, digest, url, until=until)
         except VidgoError as error:
             # The URL is at hand; only the next call has to upload again.
             log.warning("%s", error.message)

@@ -1,35 +1,45 @@
-"""One watch for each task, however many calls wait for it, and one pace for all watches of a key."""
+"""One watch for each task, however many calls wait for it, and one rate for all reads of an account."""
 
 from __future__ import annotations
 
+import logging
 import math
-import random
+import random as random_module
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 
-from vidgo_mcp.client import polling
-from vidgo_mcp.client.polling import Plan
-from vidgo_mcp.client.retry import backoff
-from vidgo_mcp.errors import RateLimitedError, VidgoError
+from vidgo_mcp.client.polling import CLOSEST_READS, Plan, Polling
+from vidgo_mcp.errors import JournalError, RateLimitedError, VidgoError
+from vidgo_mcp.journal import WINDOW, Entry, Journal
+from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
 
-READ_SPACING = 0.05
-"""Seconds between two status reads of one key, whichever tasks they are for."""
-REFUSED_READ_PAUSE = 15.0
-"""Seconds before a read that Vidgo refused (401, 403, 404) is tried again."""
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
+READ_SPACING: Final = 0.05
+"""Seconds between two status reads of one account, whichever tasks they are for."""
+LEARNED_FROM: Final = 200
+"""From how many of the newest tasks of a kind it is learned how long such tasks take."""
+PLAN_LIFE: Final = 600.0
+"""Seconds after which that is learned anew."""
 
 Read = Callable[[str], Awaitable[Task]]
-Keep = Callable[[Task, bool], Awaitable[None]]
+Record = Callable[[str | None, Polling], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 
-class Pace:
-    """The rate that all reads of a key share."""
+class RateLimiter:
+    """The rate that all reads of an account share."""
 
-    def __init__(self, spacing: float = READ_SPACING) -> None:
-        self._spacing = spacing
+    def __init__(self) -> None:
         self._next = -math.inf
         self._held_until = -math.inf
 
@@ -37,15 +47,15 @@ class Pace:
         """Wait until it is this read's turn."""
         while True:
             slot = max(anyio.current_time(), self._next, self._held_until)
-            self._next = slot + self._spacing
+            self._next = slot + READ_SPACING
             await anyio.sleep_until(slot)
-            # Whoever was waiting for a turn when Vidgo asked for a pause waits on.
+            # Vidgo may have asked for a pause meanwhile.
             if anyio.current_time() >= self._held_until:
                 return
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody read for a while, because Vidgo asked for it."""
-        self._held_until = max(self._held_until, anyio.current_time() + seconds)
+    def hold(self, until: float) -> None:
+        """Let nobody read before a time, because Vidgo asked for that."""
+        self._held_until = max(self._held_until, until)
 
 
 class Watch:
@@ -53,151 +63,231 @@ class Watch:
 
     Args:
         task_id: the task.
-        age: seconds since it was submitted.
-        lasting: seconds after which to stop although it has not ended.
+        polling: when it is read.
+        entry_id: the journal's entry of a task that was submitted here. Such a task is read on when nobody waits.
+        rate: shared with the other watches of the account.
         read: makes one status read.
-        keep: records a reading; the second argument says that a finish without files is now believed.
-        plan: when such tasks are read.
-        unattended: it goes on when nobody waits, because the task was paid for here.
-        last_read: when an earlier watch read somebody else's task.
+        record: gets each reading with the entry_id, before any caller does.
     """
 
     def __init__(
-        self,
-        task_id: str,
-        *,
-        age: float,
-        lasting: float,
-        read: Read,
-        keep: Keep,
-        pace: Pace,
-        plan: Plan,
-        unattended: bool,
-        last_read: float = -math.inf,
-        draw: Callable[[], float] = random.random,
+        self, task_id: str, polling: Polling, *, entry_id: str | None, rate: RateLimiter, read: Read, record: Record
     ) -> None:
         self.task_id = task_id
-        self.latest: Task | None = None
-        self.failure: VidgoError | None = None
-        self.ended = False
-        self.empty = False
-        self.readings = 0
-        self._waiters = 0
-        now = anyio.current_time()
-        self._started = now - age
-        self._until = now + lasting
+        self.polling = polling
+        self._entry_id = entry_id
+        self._rate = rate
         self._read = read
-        self._keep = keep
-        self._pace = pace
-        self._plan = plan
-        self._unattended = unattended
-        self._draw = draw
-        self._misses = 0
-        self._empty_since: float | None = None
-        # The answer to our own submit counts as a read; of somebody else's task nothing is known yet.
-        self._last_read = self._started if unattended else last_read
-        self._not_before = self._started
-        soonest = max(now, last_read + polling.CLOSEST_READS)
-        self._due = self._started + plan.next_read(age) if unattended else soonest
+        self._record = record
+        self._waiters = 0
+        self._given_up = False
         self._changed = anyio.Event()
-        self._hurried = anyio.Event()
+        self._woken = anyio.Event()
+
+    def track(self, entry_id: str) -> None:
+        """Record readings from now on, and go on when nobody waits: the task was submitted here after all."""
+        self._entry_id = entry_id
 
     def poll_now(self) -> None:
-        """Read as soon as the last read is 2 s old, and Vidgo has not asked for more time."""
-        self._due = min(self._due, max(self._last_read + polling.CLOSEST_READS, self._not_before))
-        self._hurried.set()
+        """Read as soon as that is allowed."""
+        self.polling = self.polling.poll_now()
+        self._woken.set()
 
-    def track(self, keep: Keep) -> None:
-        """Record readings from now on, and go on when nobody waits: the task turned out to be paid for here."""
-        self._keep = keep
-        self._unattended = True
+    def needs_poll(self) -> bool:
+        """Return whether what is known is too old for somebody who asks."""
+        return self.polling.needs_poll(anyio.current_time())
 
-    def stale(self) -> bool:
-        """Return whether nothing is known, or the last read is so old that an asking call should read again."""
-        unread = self.latest is None and self.failure is None and not self._unattended
-        return unread or anyio.current_time() - self._last_read >= polling.CLOSEST_READS
+    def age(self) -> float:
+        """Return the seconds since the task was submitted, or since it was first asked for."""
+        return anyio.current_time() - self.polling.submitted
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not be read again."""
+        return self._given_up or self.polling.ended
+
+    @property
+    def failed_for_good(self) -> bool:
+        """Whether waiting is in vain: the task was not submitted here, and Vidgo refuses to show it."""
+        failure = self.polling.failure
+        return self._entry_id is None and failure is not None and not failure.retryable
 
     async def changed(self) -> None:
         """Wait for the next reading, or the next failure to read."""
         await self._changed.wait()
 
-    @property
-    def failed_for_good(self) -> bool:
-        """Whether Vidgo refuses to tell about a task that was not submitted here, so that waiting is in vain."""
-        return not self._unattended and self.failure is not None and not self.failure.retryable
-
-    def age(self) -> float:
-        """Return the seconds since the task was submitted, or since it was first asked for."""
-        return anyio.current_time() - self._started
-
     @contextmanager
-    def attended(self) -> Iterator[None]:
+    def waiting(self) -> Iterator[None]:
         """Count somebody who waits."""
         self._waiters += 1
         try:
             yield
         finally:
             self._waiters -= 1
-            self._hurried.set()
+            self._woken.set()
 
     async def run(self) -> None:
         """Read until the task has ended, its time is over, or nobody is interested."""
         await anyio.lowlevel.checkpoint()  # lets whoever started this begin to wait
-        while await self._due_and_wanted():
-            await self._pace.turn()
-            await self._once()
+        while await self._until_due():
+            await self._rate.turn()
+            await self._poll()
+            self._announce()
         self.give_up()
 
     def give_up(self) -> None:
         """Read no more, and let nobody wait any longer."""
-        self.ended = True
+        self._given_up = True
         self._announce()
 
-    async def _due_and_wanted(self) -> bool:
-        while not self.ended and (self._unattended or self._waiters) and (now := anyio.current_time()) < self._until:
-            if now >= self._due:
+    async def _until_due(self) -> bool:
+        """Wait until the next read is due; return False when there will be none."""
+        end = self.polling.submitted + WINDOW
+        while not self.ended and (self._entry_id is not None or self._waiters) and (now := anyio.current_time()) < end:
+            if now >= self.polling.due:
                 return True
-            self._hurried = anyio.Event()
-            with anyio.move_on_after(min(self._due, self._until) - now):
-                await self._hurried.wait()
+            self._woken = anyio.Event()
+            with anyio.move_on_after(min(self.polling.due, end) - now):
+                await self._woken.wait()
         return False
 
-    async def _once(self) -> None:
+    async def _poll(self) -> None:
         try:
             task = await self._read(self.task_id)
         except VidgoError as error:
-            self._missed(error)
+            self.polling = self.polling.missed(error, anyio.current_time())
+            if isinstance(error, RateLimitedError):
+                self._rate.hold(self.polling.soonest)
         else:
-            await self._seen(task)
-        self._announce()
-
-    async def _seen(self, task: Task) -> None:
-        now = self._last_read = anyio.current_time()
-        self.failure, self._misses = None, 0
-        if task.phase == "finished" and not task.file_urls:
-            self._empty_since = now if self._empty_since is None else self._empty_since
-            self.empty = now - self._empty_since >= polling.EMPTY_FILES_SECONDS
-        await self._keep(task, self.empty)
-        self.latest = task
-        self.readings += 1
-        self.ended = task.phase == "failed" or bool(task.file_urls) or self.empty
-        self._not_before = now
-        self._due = self._started + self._plan.next_read(now - self._started, task.progress)
-        if self._empty_since is not None:
-            believed = self._empty_since + polling.EMPTY_FILES_SECONDS
-            self._due = min(self._due, max(now + polling.CLOSEST_READS, believed))
-
-    def _missed(self, error: VidgoError) -> None:
-        now = self._last_read = anyio.current_time()
-        self.failure = error
-        pause = max(polling.CLOSEST_READS, backoff(self._misses, self._draw, error.retry_after))
-        if not error.retryable:
-            pause = max(pause, REFUSED_READ_PAUSE)
-        self._misses += 1
-        self._due = self._not_before = now + pause
-        if isinstance(error, RateLimitedError):
-            self._pace.hold(pause)
+            polling = self.polling.seen(task, anyio.current_time())
+            await self._record(self._entry_id, polling)
+            # Only now: what a call reports as finished is in the journal.
+            self.polling = polling
 
     def _announce(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+class Watches:
+    """All watches of one account.
+
+    Args:
+        journal: where readings of tasks that were submitted here are recorded.
+        open_client: returns the account's client.
+        on_ended: gets the last reading of a task, with its entry where the journal has recorded it.
+        now: the time of day in seconds since the epoch.
+        random: a random number between 0 and 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        open_client: Callable[[], Awaitable[VidgoClient]],
+        *,
+        on_ended: Callable[[Entry | None, Task], object],
+        now: Callable[[], float],
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self._journal = journal
+        self._open_client = open_client
+        self._on_ended = on_ended
+        self._now = now
+        self._random = random
+        self._rate = RateLimiter()
+        self._watches: dict[str, Watch] = {}
+        self._plans: dict[tuple[Quality, Tier], tuple[Plan, float]] = {}
+        self._last_reads: dict[str, float] = {}
+        """Of watches that ended within the last 2 s: another one for the same task keeps the distance."""
+
+    async def tracked_task(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Watch:
+        """Return the watch of a task that was submitted here; it goes on when nobody waits."""
+        assert entry.task_id is not None
+        plan = await self._plan(entry.intent.quality, entry.intent.tier)
+        if entry.task_id in self._watches:
+            watch = self._watches[entry.task_id]
+            watch.track(entry.id)
+            return watch
+        now = anyio.current_time()
+        submitted = now - (self._now() - (entry.sent_at or entry.created_at))
+        polling = Polling.of_submitted(plan, submitted, now, self._random)
+        return self._start(tasks, entry.task_id, polling, entry.id)
+
+    def untracked_task(self, tasks: anyio.abc.TaskGroup, task_id: str) -> Watch:
+        """Return the watch of a task that was not submitted here; it ends when nobody waits."""
+        if task_id in self._watches:
+            return self._watches[task_id]
+        last_read = self._last_reads.get(task_id, -math.inf)
+        return self._start(tasks, task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None)
+
+    def _start(self, tasks: anyio.abc.TaskGroup, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
+        watch = Watch(task_id, polling, entry_id=entry_id, rate=self._rate, read=self._read, record=self._record)
+        self._watches[task_id] = watch
+        tasks.start_soon(self._run, watch)
+        return watch
+
+    async def _run(self, watch: Watch) -> None:
+        try:
+            await watch.run()
+        except Exception:  # the edge of a background task: what goes wrong with one task must not end all other calls
+            log.exception("the watch of task %s failed", watch.task_id)
+            watch.give_up()
+        finally:
+            del self._watches[watch.task_id]
+            since = anyio.current_time() - CLOSEST_READS
+            recent = {task_id: at for task_id, at in self._last_reads.items() if at > since}
+            self._last_reads = {**recent, watch.task_id: watch.polling.heard}
+
+    async def _plan(self, quality: Quality, tier: Tier) -> Plan:
+        """Return when to read such a task, learned from how long the newest ones took."""
+        now = anyio.current_time()
+        plan, learned_at = self._plans.get((quality, tier), (None, -math.inf))
+        if plan is None or now - learned_at > PLAN_LIFE:
+            try:
+                durations = await self._journal.durations(quality, tier, LEARNED_FROM)
+            except JournalError:
+                durations = ()
+            plan = Plan(durations)
+            self._plans[quality, tier] = plan, now
+        return plan
+
+    async def _read(self, task_id: str) -> Task:
+        client = await self._open_client()
+        return await client.status(task_id)
+
+    async def _record(self, entry_id: str | None, polling: Polling) -> None:
+        assert polling.latest is not None
+        entry = None
+        if entry_id is not None:
+            try:
+                entry = await self._journal.record(entry_id, polling.latest, empty=polling.empty)
+            except JournalError as error:
+                # Whoever waits still gets the picture, and it will be read again from Vidgo.
+                log.warning("%s", error.message)
+        if polling.ended:
+            self._on_ended(entry, polling.latest)
+
+
+async def follow(
+    watch: Watch, deadline: Deadline, reporter: ProgressReporter, *, look: bool = True
+) -> VidgoError | None:
+    """Wait until the task has ended or the call's time is over; return why it was never read meanwhile, if so.
+
+    With ``look`` a reading that is at most 2 s old is asked for, and waited for as long as for a task_id.
+    """
+    readings = watch.polling.readings
+    with watch.waiting():
+        await reporter.report_watch(watch)
+        if look and watch.needs_poll():
+            watch.poll_now()
+        while not watch.ended and not watch.failed_for_good:
+            look = look and watch.needs_poll()
+            left = deadline.left_for_id() if look else deadline.left()
+            if left <= 0:
+                break
+            with anyio.move_on_after(min(left, PROGRESS_EVERY)):
+                await watch.changed()
+            await reporter.report_watch(watch)
+    failure = watch.polling.failure
+    # All who wait get the failure, so each gets one of their own to change and to raise.
+    return failure.changed() if failure is not None and watch.polling.readings == readings else None

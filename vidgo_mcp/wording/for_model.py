@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
 from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError, sentence
-from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult
-from vidgo_mcp.wording.remedies import REMEDIES, Case, case_of, next_step
+from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View
+from vidgo_mcp.wording.remedies import Case, case_of, next_step
 
 MONEY: Final[dict[Money, str]] = {
     "nothing_spent": "Nothing was spent.",
@@ -32,59 +33,61 @@ def error_result(error: VidgoError) -> ErrorResult:
 
 
 def error_text(error: VidgoError) -> str:
-    """Return an error as a model reads it that sees only text."""
-    told = error_result(error)
+    """Return an error for a model that sees only text."""
+    sent = error_result(error)
     several = isinstance(error, InvalidRequestError) and len(error.faults) > 1
     return _lines(
-        f"Error ({told.category}):{chr(10) if several else ' '}{told.message}",
-        f"task_id: {told.task_id}" if told.task_id else "",
-        MONEY[told.money],
-        f"Next: {told.next_step}",
+        f"Error ({sent.category}):{chr(10) if several else ' '}{sent.message}",
+        f"task_id: {sent.task_id}" if sent.task_id else "",
+        MONEY[sent.money],
+        f"Next: {sent.next_step}",
     )
 
 
+def error_line(error: VidgoError) -> str:
+    """Return an error in one line, where the protocol has room for no more."""
+    return f"{error.message} {error_result(error).next_step}"
+
+
 def with_next_step(result: TaskResult) -> TaskResult:
-    """Return a task with what a model does about it."""
+    """Return a task with the sentence for its remedy."""
     return result if result.remedy is None else result.model_copy(update={"next_step": _next_step(result)})
 
 
 def _next_step(result: TaskResult) -> str:
-    change = f"To change the picture: edit_image with image_urls task:{result.task_id}."
-    if result.outcome == "finished" and result.remedy == "make_again":
-        return (
-            "The picture can no longer be fetched. The same call of generate_image or edit_image makes it anew and "
-            f"costs {result.credits} credits again: ask the user first."
-        )
-    if result.remedy == "show_picture" and result.image_urls:
-        where = " and where the picture is saved" if result.saved_paths else ""
-        more = ""
-        if result.next_variation is not None:
-            more = f" Only if the user wants another: variation {result.next_variation} ({result.credits} credits)."
-        return f"Show the user this URL{where}. {change}{more}"
+    assert result.remedy is not None
     if result.remedy == "show_picture":
-        return f"Tell the user where the picture is saved. {change}"
-    if result.outcome == "failed" and result.refunded:
+        return _show_picture(result)
+    if result.remedy == "tell_user" and result.refunded:
         return (
-            "The credits were refunded. If the reason names the content, change the prompt; otherwise the same call "
-            "may be made again."
+            "Tell the user the reason. If it names the content, reword the prompt only as the user wishes; otherwise "
+            "the same call makes it again."
         )
     if result.remedy == "repeat":
-        return (
-            "Wait 20 s, then repeat this exact call, with the same arguments; it finds this picture again and is not "
-            "paid for twice."
-        )
-    assert result.remedy is not None
+        return "Wait 20 s, then repeat this exact call: it finds this picture again, and does not pay for it twice."
     return next_step(result.remedy, "model", Case(Facts(price=result.credits), result.task_id))
 
 
+def _show_picture(result: TaskResult) -> str:
+    what = " and ".join(
+        words
+        for words, known in (("this URL", result.image_urls), ("the path of its copy", result.saved_paths))
+        if known
+    )
+    another = ""
+    if result.next_variation is not None:
+        another = (
+            f" Only if the user wants another one: variation {result.next_variation}, for {result.credits} credits."
+        )
+    return f"Give the user {what}. To change the picture: edit_image with image_urls task:{result.task_id}.{another}"
+
+
 def with_next_steps(result: TaskList) -> TaskList:
-    """Return a list with what a model does about its tasks, and about the list."""
-    tasks = [with_next_step(task) for task in result.tasks]
-    return result.model_copy(update={"tasks": tasks, "next_step": list_next_step(tasks)})
+    """Return a list of tasks with one sentence for all of them; each task keeps its remedy."""
+    return result.model_copy(update={"next_step": _list_step(result.tasks)})
 
 
-def list_next_step(tasks: Sequence[TaskResult]) -> str:
-    """Return what a model does with a list of tasks."""
+def _list_step(tasks: Sequence[TaskResult]) -> str:
     if not tasks:
         return "There are no tasks yet; generate_image makes one."
     steps = []
@@ -94,22 +97,22 @@ def list_next_step(tasks: Sequence[TaskResult]) -> str:
         steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
     elif any(task.image_urls or task.saved_paths for task in tasks):
         steps.append(
-            "None is pending. Give the user a URL or where it is saved, or edit one with image_urls task:<task_id>."
+            "None is pending. Give the user a URL or the path of a copy, or edit one with image_urls task:<task_id>."
         )
     if any(task.outcome == "unknown" for task in tasks):
-        steps.append(f"For what is unknown: {REMEDIES['compare_balance'].model}")
+        steps.append(f"For what is unknown: {next_step('compare_balance', 'model', Case())}")
     return " ".join(steps) or "None is pending, and none has a picture that can be fetched."
 
 
 def task_text(result: TaskResult, *, brief: bool = False) -> str:
-    """Return all that a model needs of a task when it sees only text; ``brief`` for a list."""
+    """Return a task for a model that sees only text; ``brief`` for a list."""
     return _lines(
         _headline(result),
         *(result.image_urls or ()),
         "; ".join(
             fact
             for fact in (
-                f"task_id: {result.task_id}",
+                f"task_id: {result.task_id}" if result.task_id else "",
                 f"the URL dies at {result.expires_at}" if result.image_urls and result.expires_at else "",
                 f"saved as {', '.join(result.saved_paths)}" if result.saved_paths else "",
                 f"{result.size}, {result.tier}, {result.quality}, variation {result.variation}" if result.size else "",
@@ -123,7 +126,7 @@ def task_text(result: TaskResult, *, brief: bool = False) -> str:
 
 
 def list_text(result: TaskList) -> str:
-    """Return the newest tasks as a model reads them that sees only text."""
+    """Return the newest tasks for a model that sees only text."""
     blocks = [task_text(task, brief=True) for task in result.tasks]
     if blocks:
         blocks.insert(0, f"{len(blocks)} {'task' if len(blocks) == 1 else 'tasks'}, newest first.")
@@ -144,9 +147,29 @@ def balance_text(result: BalanceResult) -> str:
     )
 
 
-def notes(said: Sequence[str] | None) -> list[str]:
+def view_text(result: TaskResult, view: View) -> str:
+    """Return the line beside a picture that a model looks at. It describes nothing, so that the model must look."""
+    shown = f"Task {result.task_id}: {view.width}x{view.height}, shown at {view.shown_width}x{view.shown_height}."
+    prompt = f" Its prompt was: {json.dumps(result.prompt, ensure_ascii=False)}." if result.prompt else ""
+    return f"{shown}{prompt} Judge only what you see."
+
+
+def scaled_text(result: TaskResult, view: View) -> str:
+    """Return what was done to a picture that did not fit, and where it is whole."""
+    sizes = f"{view.width}x{view.height}", f"{view.shown_width}x{view.shown_height}"
+    done = "Compressed with loss" if sizes[0] == sizes[1] else f"Scaled from {sizes[0]} to {sizes[1]}"
+    return f"{done}; the original: {', '.join([*(result.saved_paths or ()), *(result.image_urls or ())])}"
+
+
+def summary(result: TaskResult) -> str:
+    """Return a task in one short sentence, for a list of resources."""
+    price = "refunded" if result.refunded else f"{result.credits} credits"
+    return f"{result.outcome.capitalize()}, {price}: {result.size}, {result.tier}, {result.quality}."
+
+
+def notes(found: Sequence[str] | None) -> list[str]:
     """Return notes as lines, for either reader."""
-    return [f"Note: {note}" for note in said or ()]
+    return [f"Note: {note}" for note in found or ()]
 
 
 def _headline(result: TaskResult) -> str:
@@ -172,6 +195,14 @@ def _price(result: TaskResult) -> str:
     if result.reused:
         return f"Already paid for ({result.credits} credits); this call cost nothing."
     return f"This call cost {result.credits_charged} credits."
+
+
+def _age(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(0, round(seconds))} s ago"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min ago"
+    return f"{round(seconds / 3600)} h ago"
 
 
 def _lines(*lines: str) -> str:

@@ -1,4 +1,4 @@
-"""What to do next: each remedy, said once to a model and once to a person."""
+"""What to do next: the sentence for each remedy, once for a model and once for a person."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vidgo_mcp.pricing import PRICES
 Reader = Literal["model", "person"]
 
 SET_KEY: Final = "Set VIDGO_API_KEY to a valid Vidgo key"
+CHEAPEST: Final = PRICES["low"]["1K"]
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
 PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
@@ -24,7 +25,7 @@ SETTLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a remedy is said about.
+    """What the sentence for a remedy depends on.
 
     Attributes:
         facts: what the error or result knows.
@@ -47,8 +48,8 @@ Words = str | Callable[[Case], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One remedy, as each reader is told it."""
+class Wording:
+    """One remedy, in the words for each reader."""
 
     model: Words
     person: Words
@@ -62,60 +63,55 @@ def fetch_command(case: Case) -> str:
 def _example(case: Case) -> str:
     facts = case.facts
     if facts.example is None:
-        return "Correct the arguments and call again; nothing was spent."
-    example = json.dumps(facts.example, ensure_ascii=False)
+        return "Change what the message names, then call again."
+    call = f"A call that works: {json.dumps(facts.example, ensure_ascii=False)}"
     if facts.price is None:
-        return f"Nothing was spent. A call that works: {example}"
+        return call
     if facts.limit is not None and facts.price > facts.limit:
         return (
-            f"Nothing was spent. A valid call: {example} (costs {facts.price} credits a picture: "
-            f"max_credits {facts.limit} refuses that, unless the picture is already paid for)"
+            f"{call}; the picture costs {facts.price} credits, which max_credits {facts.limit} refuses unless it is "
+            "already paid for."
         )
-    return f"Nothing was spent. A call that works: {example} (costs {facts.price} credits a picture)"
+    return f"{call}; the picture costs {facts.price} credits."
 
 
 def _repeat_later(case: Case) -> str:
+    if case.retry_after is None:
+        return "Repeat this exact call once. If it fails again, tell the user, and repeat it when they ask."
     # A model has no clock; the number says what to expect of an earlier repeat.
-    return f"Repeat this exact call {'later' if case.retry_after is None else f'in {case.retry_after:.0f} s'}."
+    return f"Tell the user, and repeat this exact call in {case.retry_after:.0f} s, not sooner."
 
 
 def _make_again(case: Case) -> str:
-    price = "" if case.facts.price is None else f": it costs {case.facts.price} credits again"
-    return f"Make the picture again with generate_image or edit_image, if the user wants that{price}."
+    price = "costs credits" if case.facts.price is None else f"costs {case.facts.price} credits again"
+    return f"The same generate_image or edit_image call makes the picture again and {price}: ask the user first."
 
 
-def _use_nearest(case: Case) -> str:
-    if case.field == "image_urls":
-        return f"If that picture was meant, use task:{case.facts.other_task}."
-    return f"Call get_task with task_id {case.facts.other_task}."
+def _use_nearest_task(case: Case) -> str:
+    name = "task:" if case.field == "image_urls" else "task_id "
+    return f"If that task was meant, repeat this call with {name}{case.facts.other_task}."
 
 
-def _use_other(case: Case) -> str:
-    step = "Use another picture: an http(s) URL, or task:<task_id> of one that get_task lists with a URL or a copy."
+def _use_other_reference(case: Case) -> str:
+    other = "use another picture: an http(s) URL, or task:<task_id> of one that get_task lists with a URL or a copy."
     if case.facts.path is None:
-        return step
-    return f"If the user wants the file as it is now, name it by its path: {case.facts.path}. Else: {step}"
+        return f"{other[0].upper()}{other[1:]}"
+    return f"If the user wants the file as it is now, give its path: {case.facts.path}. Otherwise {other}"
 
 
 def _raise_max_credits(case: Case) -> str:
-    price, least = case.facts.price or 0, PRICES["low"]["1K"]
+    price = case.facts.price
     if case.facts.limit == 0:
-        return f"To make it, call again with max_credits {price} or without max_credits."
-    cheaper = f", or ask for a cheaper picture: quality low at 1K costs {least}" if price > least else ""
-    return f"Raise max_credits to {price} if the user agrees{cheaper}."
+        return f"To make it, call again with max_credits {price}, or without max_credits."
+    cheaper = f"; or offer a cheaper one: quality low at 1K costs {CHEAPEST}" if price and price > CHEAPEST else ""
+    return f"If the user agrees to the price, call again with max_credits {price}{cheaper}."
 
 
-def _raise_day_budget(case: Case) -> str:
-    most = case.facts.affordable
-    step = f"Ask for a picture of at most {most} credits" if most else "Wait until then"
-    return f"{step}. Only the user can raise the limit: VIDGO_BUDGET_PER_DAY."
-
-
-def _raise_call_budget(case: Case) -> str:
-    return (
-        f"Ask for a picture of at most {case.facts.limit} credits. Only the user can raise the limit: "
-        "VIDGO_BUDGET_PER_CALL."
+def _raise_budget(setting: str, most: int | None) -> str:
+    offer = (
+        "Tell the user" if most is None or most < CHEAPEST else f"Offer the user a picture of at most {most} credits"
     )
+    return f"{offer}; only they can raise the limit, {setting} in the server's settings."
 
 
 def _typed_example(case: Case) -> str:
@@ -175,83 +171,98 @@ JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
 }
 """What a person does about a journal, by the reason why it cannot be used."""
 AGAIN: Final = "Run the command again"
-REMEDIES: Final[Mapping[Remedy, Said]] = {
-    "correct_arguments": Said(_example, _typed_example),
-    "repeat": Said(
-        "Repeat this exact call; what was already paid for is found again, not paid twice.",
+REMEDIES: Final[Mapping[Remedy, Wording]] = {
+    "correct_arguments": Wording(_example, _typed_example),
+    "repeat": Wording(
+        "Repeat this exact call: what is already paid for is found again, and not paid twice.",
         f"{AGAIN}; nothing is paid twice.",
     ),
-    "repeat_later": Said(_repeat_later, _run_again_later),
-    "repeat_with_time": Said(
-        "Repeat this exact call: what was uploaded is not uploaded again.",
+    "repeat_later": Wording(_repeat_later, _run_again_later),
+    "repeat_with_time": Wording(
+        "Repeat this call with a larger wait_seconds and otherwise the same arguments: what is uploaded is not "
+        "uploaded again.",
         f"{AGAIN}, with a larger --wait-seconds if need be; what was uploaded is not uploaded again.",
     ),
-    "make_again": Said(_make_again, _generate_again),
-    "show_picture": Said("Give the user its URL, or where it is saved, instead.", ""),
-    "wait_for_task": Said("Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command),
-    "wait_for_reference": Said(
+    "make_again": Wording(_make_again, _generate_again),
+    "show_picture": Wording("Give the user its URL, or the path of its saved copy.", ""),
+    "wait_for_task": Wording(
+        "Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command
+    ),
+    "wait_for_reference": Wording(
         lambda case: (
             f"Call get_task with task_id {case.facts.other_task}; when it has finished, repeat this exact call."
         ),
         lambda case: f"Wait for it with: vidgo-mcp task {case.facts.other_task}; then run the command again.",
     ),
-    "list_tasks": Said(
-        "Call get_task without task_id to list the newest tasks.",
+    "list_tasks": Wording(
+        "Call get_task without task_id: it lists the newest tasks.",
         "`vidgo-mcp task` lists the tasks that are known here.",
     ),
-    "use_nearest_task": Said(_use_nearest, _type_nearest),
-    "use_other_reference": Said(_use_other, _type_other),
-    "use_url": Said("Tell the user; an http(s) URL of the picture needs no upload.", "An http(s) URL needs no upload."),
-    "keep_task_id": Said("Keep this task_id and do not submit again; get_task reads it at Vidgo.", fetch_command),
-    "tell_user": Said("Tell the user.", ""),
-    "ask_user": Said("Ask the user in the chat; then repeat this exact call.", f"{AGAIN}, and answer y."),
-    "respect_refusal": Said("Do not try again unless the user asks for it; offer a cheaper picture.", ""),
-    "compare_balance": Said(
-        "Do not reword the prompt and do not raise variation unless the user accepts that it may be paid for twice: "
-        "repeating these arguments sends nothing for 24 hours. Compare get_balance, and tell the user.",
+    "use_nearest_task": Wording(_use_nearest_task, _type_nearest),
+    "use_other_reference": Wording(_use_other_reference, _type_other),
+    "use_url": Wording(
+        "Ask the user for an http(s) URL of the picture: it needs no upload.", "An http(s) URL needs no upload."
+    ),
+    "keep_task_id": Wording(
+        "Keep this task_id for get_task, which asks Vidgo itself. Do not submit again.", fetch_command
+    ),
+    "tell_user": Wording("Tell the user the reason: the same call will not help before something has changed.", ""),
+    "ask_user": Wording(
+        "Ask the user in the chat. If they agree, repeat this exact call and let them confirm it.",
+        f"{AGAIN}, and answer y.",
+    ),
+    "respect_refusal": Wording(
+        "Do not call again unless the user asks for it. You may offer a cheaper picture; estimate_cost prices it.", ""
+    ),
+    "compare_balance": Wording(
+        "Tell the user, and call get_balance: if it fell by the price, the picture was paid for. The same arguments "
+        "send nothing for 24 hours; another prompt or variation may pay twice, so ask the user first.",
         _compare_balance,
     ),
-    "contact_support": Said(
-        "Tell the user the task_id, for Vidgo's support. Only if they accept to pay again: raise variation.",
+    "contact_support": Wording(
+        "Give the user the task_id, for Vidgo's support. Another variation pays again: ask the user first.",
         "Vidgo's support can say more about this task. A higher --variation pays again.",
     ),
-    "read_log": Said(
-        "Tell the user, and look into the log of the server on stderr.",
+    "read_log": Wording(
+        "Tell the user that the server's log on stderr has the details.",
         f"{AGAIN} with VIDGO_LOG_LEVEL=DEBUG, and report what it says.",
     ),
-    "set_key": Said(
-        "Ask the user to set VIDGO_API_KEY to a valid Vidgo key and to restart this server.",
+    "set_key": Wording(
+        "Ask the user to set VIDGO_API_KEY to a valid Vidgo key in this server's settings, not in the chat, and to "
+        "restart it.",
         f"{SET_KEY} (`vidgo-mcp doctor` checks it), or try --sandbox.",
     ),
-    "add_credits": Said(
-        "Tell the user that the Vidgo account needs more credits; get_balance says what is left, estimate_cost finds a "
-        "cheaper picture.",
+    "add_credits": Wording(
+        "Tell the user that the Vidgo account needs more credits: get_balance says how many are left, and "
+        "estimate_cost prices a cheaper picture.",
         "Top up the account, or find a cheaper picture with `vidgo-mcp price`.",
     ),
-    "raise_max_credits": Said(_raise_max_credits, lambda case: f"Raise --max-credits to {case.facts.price}."),
-    "raise_call_budget": Said(
-        _raise_call_budget, "Raise VIDGO_BUDGET_PER_CALL, or find a cheaper picture with `vidgo-mcp price`."
+    "raise_max_credits": Wording(_raise_max_credits, lambda case: f"Raise --max-credits to {case.facts.price}."),
+    "raise_call_budget": Wording(
+        lambda case: _raise_budget("VIDGO_BUDGET_PER_CALL", case.facts.limit),
+        "Raise VIDGO_BUDGET_PER_CALL, or find a cheaper picture with `vidgo-mcp price`.",
     ),
-    "raise_day_budget": Said(
-        _raise_day_budget, "Raise VIDGO_BUDGET_PER_DAY, or find a cheaper picture with `vidgo-mcp price`."
+    "raise_day_budget": Wording(
+        lambda case: _raise_budget("VIDGO_BUDGET_PER_DAY", case.facts.affordable),
+        "Raise VIDGO_BUDGET_PER_DAY, or find a cheaper picture with `vidgo-mcp price`.",
     ),
-    "raise_confirm_above": Said(
-        "Tell the user the price. They allow it by raising VIDGO_CONFIRM_ABOVE in the server's settings; or ask for a "
-        "cheaper picture.",
+    "raise_confirm_above": Wording(
+        "Tell the user the price. They allow it with VIDGO_CONFIRM_ABOVE in the server's settings; a cheaper picture "
+        "needs no question.",
         "Run it at a terminal, where you are asked, or with --yes.",
     ),
-    "raise_max_upload": Said(
+    "raise_max_upload": Wording(
         "Ask the user for a smaller picture, or to raise VIDGO_MAX_UPLOAD_MB and restart this server.",
         "Make it smaller, or raise VIDGO_MAX_UPLOAD_MB.",
     ),
-    "add_input_dir": Said(
+    "add_input_dir": Wording(
         "Ask the user to copy the picture into one of these folders, or to add its folder to VIDGO_INPUT_DIRS and "
         "restart this server.",
         "Add its folder to VIDGO_INPUT_DIRS.",
     ),
-    "fix_journal": Said(
-        "Tell the user: VIDGO_JOURNAL names another file, or memory for a journal that ends with this process. Prices "
-        "and tasks by task_id still work.",
+    "fix_journal": Wording(
+        "Tell the user: no picture can be made until the journal works; VIDGO_JOURNAL may name another file, or be "
+        "memory. estimate_cost, and get_task with a task_id, still work.",
         _fix_journal,
     ),
 }
@@ -264,5 +275,5 @@ def next_step(remedy: Remedy, reader: Reader, case: Case) -> str:
 
 
 def case_of(error: VidgoError, *, options: str = "", durable: bool = True) -> Case:
-    """Return what a remedy is said about, for an error; ``options`` and ``durable`` as in ``Case``."""
+    """Return the case that an error is; ``options`` and ``durable`` as in ``Case``."""
     return Case(error.facts, error.task_id, error.field, error.retry_after, options, durable)

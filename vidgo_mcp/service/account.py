@@ -1,0 +1,154 @@
+"""What all calls of one account share: the client and its pace, the balance, submissions, uploads and the saver."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.abc
+
+from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.journal import Entry, Journal
+from vidgo_mcp.journal.transitions import recorded
+from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.service.local_files import LocalFiles
+from vidgo_mcp.service.picture_saver import PictureSaver
+from vidgo_mcp.service.runtime import Runtime
+from vidgo_mcp.service.submission import Submission, Submissions
+from vidgo_mcp.service.upload_queue import UploadQueue
+from vidgo_mcp.service.waiting import Deadline, ProgressReporter
+from vidgo_mcp.service.watches import Watch, Watches, follow
+
+if TYPE_CHECKING:
+    from vidgo_mcp.client import VidgoClient
+
+Connect = Callable[[], AbstractAsyncContextManager["VidgoClient"]]
+"""Opens the client of an account, and closes it."""
+
+BALANCE_LIFE: Final = 30.0
+"""Seconds for which a balance is believed while no credits moved."""
+
+log = logging.getLogger(__name__)
+
+
+class Account:
+    """One account at Vidgo, as long as the service runs.
+
+    ``name`` comes from ``account_of``; ``connect`` opens the client when it is first needed; what goes on without a
+    caller runs in ``tasks``; the other arguments are those of ``Service``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Connect,
+        journal: Journal,
+        files: LocalFiles,
+        runtime: Runtime,
+        tasks: anyio.abc.TaskGroup,
+        callback_url: str | None = None,
+    ) -> None:
+        self.name = name
+        self.journal = journal
+        self.files = files
+        self.runtime = runtime
+        self.in_thread = runtime.threads()
+        self.look_in_thread = runtime.threads()
+        self.awaited: Counter[str] = Counter()
+        """How many calls wait for an entry, which need not be told that its picture is there."""
+        self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
+        self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
+        self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)
+        self.watches = Watches(journal, self.client, on_ended=self._task_ended, now=runtime.now, random=runtime.random)
+        self._tasks = tasks
+        self._connect = connect
+        self._stack = AsyncExitStack()
+        self._opening = anyio.Lock()
+        self._client: VidgoClient | None = None
+        self._balance: tuple[float, float] | None = None
+        self._balance_changes = 0
+
+    async def client(self) -> VidgoClient:
+        """Return the client; it is opened once."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._stack.enter_async_context(self._connect())
+            return self._client
+
+    async def aclose(self) -> None:
+        """Close the client."""
+        await self._stack.aclose()
+
+    async def balance(self) -> float:
+        """Return the credits of the account, at most 30 s old.
+
+        Raises:
+            VidgoError: it could not be read.
+        """
+        client = await self.client()
+        if self._balance is not None and anyio.current_time() - self._balance[1] <= BALANCE_LIFE:
+            return self._balance[0]
+        changes = self._balance_changes
+        left = await client.balance()
+        if changes == self._balance_changes:
+            self._balance = (left, anyio.current_time())
+        return left
+
+    def forget_balance(self) -> None:
+        """Credits moved, or may have."""
+        self._balance = None
+        self._balance_changes += 1
+
+    async def _submitted(self, submission: Submission) -> None:
+        self.forget_balance()
+        if submission.phase == "accepted":
+            await self.watches.tracked_task(self._tasks, submission.entry)
+
+    def _task_ended(self, entry: Entry | None, task: Task) -> None:
+        if task.phase == "failed":
+            self.forget_balance()
+        if entry is not None:
+            self.saver.begin(entry)
+
+    def untracked_task(self, task_id: str) -> Watch:
+        """Return the watch of a task that was not submitted here."""
+        return self.watches.untracked_task(self._tasks, task_id)
+
+    async def await_end(
+        self, entry: Entry, deadline: Deadline, reporter: ProgressReporter, *, look: bool = True
+    ) -> tuple[Entry, VidgoError | None]:
+        """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
+        await self.client()
+        watch = await self.watches.tracked_task(self._tasks, entry)
+        failure = await follow(watch, deadline, reporter, look=look)
+        seen = watch.polling
+        if seen.latest is not None:
+            # From the watch, not from the journal: a journal that broke meanwhile must not hide a picture.
+            entry = recorded(entry, seen.latest, empty=seen.empty, now=self.runtime.now())
+        return entry, failure
+
+    @contextmanager
+    def awaiting(self, entry_id: str) -> Iterator[None]:
+        """Count somebody who waits for a picture, and so need not be told that it is there."""
+        self.awaited[entry_id] += 1
+        try:
+            yield
+        finally:
+            self.awaited[entry_id] -= 1
+            if not self.awaited[entry_id]:
+                del self.awaited[entry_id]
+
+    async def resume(self) -> None:
+        """Read again what earlier processes paid for and did not see end, and save what they could not.
+
+        Raises:
+            VidgoError: the journal cannot be read.
+        """
+        for entry in await self.journal.unfinished():
+            if entry.intent.account == self.name:
+                await self.watches.tracked_task(self._tasks, entry)
+        await self.saver.resume()

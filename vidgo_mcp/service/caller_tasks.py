@@ -1,0 +1,248 @@
+"""The tasks of one caller: found in the journal or at Vidgo, waited for, and handed over. Nothing here spends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import anyio
+
+from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, UnavailableError
+from vidgo_mcp.journal import Entry, in_window
+from vidgo_mcp.models.results import TaskList, TaskResult, View
+from vidgo_mcp.service import task_results
+from vidgo_mcp.service.account import Account
+from vidgo_mcp.service.local_files import existing
+from vidgo_mcp.service.picture_saver import DOWNLOAD_SECONDS, with_metadata
+from vidgo_mcp.service.waiting import Deadline, ProgressReporter
+from vidgo_mcp.service.watches import follow
+
+LOOK_SECONDS: Final = 2.0
+"""What a disk has to say whether a file is there."""
+COPY_SECONDS: Final = 10.0
+"""What a disk has to give a file."""
+NEAR_AMONG: Final = 200
+"""How many of the newest tasks a mistyped id is compared with."""
+
+log = logging.getLogger(__name__)
+
+
+class CallerTasks:
+    """One caller's view of an account's tasks: those of another ``owner`` (``Principal.owner``) do not exist here."""
+
+    def __init__(self, account: Account, owner: str) -> None:
+        self.account = account
+        self.owner = owner
+        self._journal = account.journal
+        self._now = account.runtime.now
+
+    async def find(self, task_id: str) -> Entry | None:
+        """Return what the journal knows of a task; a journal that cannot be read knows nothing, and Vidgo is asked."""
+        try:
+            return await self._journal.by_task(self.owner, task_id)
+        except JournalError as error:
+            log.warning("%s", error.message)
+            return None
+
+    async def get(self, task_id: str, deadline: Deadline, reporter: ProgressReporter) -> TaskResult:
+        """Return a task, waiting for its end, and record that somebody received it.
+
+        Raises:
+            NotFoundError: neither the journal nor Vidgo knows it.
+            VidgoError: its status could not be read.
+        """
+        entry = await self.find(task_id)
+        if entry is None:
+            return await self.untracked_task(task_id, deadline, reporter)
+        with self.account.awaiting(entry.id):
+            entry, notes = await self._ended(entry, deadline, reporter)
+            return await self.deliver(entry, charged=None, notes=notes)
+
+    async def peek_task(self, task_id: str) -> TaskResult:
+        """Return a task as it stands. Its picture is not handed over: it is still announced to whoever waits for it.
+
+        Raises:
+            NotFoundError: neither the journal nor Vidgo knows it.
+            VidgoError: its status could not be read.
+        """
+        entry = await self.find(task_id)
+        if entry is None:
+            return await self.untracked_task(task_id, Deadline(0), ProgressReporter())
+        with self.account.awaiting(entry.id):
+            entry, notes = await self._ended(entry, Deadline(0), ProgressReporter())
+            [saved] = await self.copies([entry])
+            return task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
+
+    async def _ended(self, entry: Entry, deadline: Deadline, reporter: ProgressReporter) -> tuple[Entry, list[str]]:
+        """Return the entry as it is at its end or when time is over, and a note where Vidgo refuses to tell."""
+        if entry.state != "accepted" or not in_window(entry, self._now()):
+            return entry, []
+        entry, failure = await self.account.await_end(entry, deadline, reporter)
+        if isinstance(failure, NotFoundError | PermissionDeniedError):
+            return entry, [f"It was accepted and paid for, but its status cannot be read. {failure.message}"]
+        if failure is not None:
+            raise failure
+        return entry, []
+
+    async def untracked_task(
+        self, task_id: str, deadline: Deadline, reporter: ProgressReporter, *, field: str = "task_id"
+    ) -> TaskResult:
+        """Return a task that the journal does not know, as Vidgo describes it to this key.
+
+        Raises:
+            NotFoundError: Vidgo does not know it either.
+            VidgoError: its status could not be read.
+        """
+        await self.account.client()
+        watch = self.account.untracked_task(task_id)
+        failure = await follow(watch, deadline, reporter)
+        if isinstance(failure, NotFoundError | PermissionDeniedError):
+            raise task_results.no_such_task(failure, task_id, await self._nearest(task_id), field) from None
+        if failure is not None:
+            raise failure
+        latest = watch.polling.latest
+        if latest is None:
+            raise UnavailableError(
+                f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
+            )
+        unsaved = bool(latest.file_urls) and self.account.files.save_dir is not None
+        notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
+        notes += await self.undelivered_notes()
+        return task_results.untracked_result(latest, empty=watch.polling.empty, notes=notes)
+
+    async def _nearest(self, task_id: str) -> str | None:
+        try:
+            entries = await self._journal.newest(self.owner, NEAR_AMONG)
+        except JournalError:
+            return None
+        known = [entry.task_id for entry in entries if entry.task_id]
+        return next(iter(get_close_matches(task_id, known, n=1)), None)
+
+    async def deliver(
+        self, entry: Entry, *, charged: bool | None, notes: Sequence[str], receipt: Sequence[str] = ()
+    ) -> TaskResult:
+        """Return the result of an entry, and record that somebody received it.
+
+        ``charged`` says whether this very call caused the submit, None for a mere look; ``receipt`` is said last.
+        """
+        another = None
+        entry, unsaved = await self.account.saver.hold(entry)
+        said = [*notes, *unsaved]
+        try:
+            if entry.state == "finished":
+                await self._journal.mark_delivered([entry.id])
+                if charged is False and in_window(entry, self._now()):
+                    used = await self._journal.variations(self.owner, entry.intent.request_key)
+                    another = next(number for number in range(1, len(used) + 2) if number not in used)
+        except JournalError as error:
+            said.append(error.message)
+        said += [*await self.undelivered_notes(), *receipt]
+        [saved] = await self.copies([entry])
+        # A journal that cannot be used says so at each step, and is told of once.
+        notes = list(dict.fromkeys(said))
+        return task_results.entry_result(entry, self._now(), saved=saved, charged=charged, another=another, notes=notes)
+
+    async def undelivered_notes(self) -> list[str]:
+        """Return notes about pictures that were paid for and that nobody has received yet."""
+        try:
+            waiting = await self._journal.undelivered(self.owner)
+        except JournalError:
+            return []
+        return task_results.undelivered_notes([entry for entry in waiting if not self.account.awaited[entry.id]])
+
+    async def listed(self, limit: int) -> TaskList:
+        """Return the newest tasks for somebody who receives their pictures by it.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        await self._journal.expire()
+        return TaskList(tasks=await self.newest(limit, deliver=True))
+
+    async def newest(self, limit: int, *, deliver: bool = False) -> list[TaskResult]:
+        """Return the newest tasks, newest first; ``deliver`` records that somebody received their pictures.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        entries = await self._journal.newest(self.owner, limit)
+        now = self._now()
+        if deliver:
+            await self._journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
+        saved = await self.copies(entries)
+        return [task_results.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)]
+
+    async def copies(self, entries: Sequence[Entry]) -> list[list[str]]:
+        """Return for each picture where its copies are that this caller may know of.
+
+        A disk that does not answer, a network folder for instance, is believed to have them still: that a copy were
+        gone would be a reason to pay for the picture again.
+        """
+        saved = [self.account.files.copies(entry) for entry in entries]
+        if not any(saved):
+            return saved
+        with anyio.move_on_after(LOOK_SECONDS):
+            there = set(await self.account.look_in_thread(existing, [path for paths in saved for path in paths]))
+            return [[path for path in paths if path in there] for paths in saved]
+        return saved
+
+    async def picture(self, task_id: str, *, seconds: float | None = None) -> tuple[TaskResult, bytes]:
+        """Return a finished picture: its saved copy where there is one, else what its URL gives within ``seconds``.
+
+        Raises:
+            VidgoError: there is no picture, or not yet.
+        """
+        result = await self.peek_task(task_id)
+        entry = await self.find(task_id) if result.saved_paths else None
+        if entry is not None:
+            with anyio.move_on_after(COPY_SECONDS):
+                saved = await self.account.in_thread(self.account.files.read_copy, entry)
+                if saved is not None:
+                    return result, saved
+        client, url = await self.account.client(), task_results.viewable_url(result)
+        return result, await (client.download(url) if seconds is None else client.download(url, seconds=seconds))
+
+    async def file(self, task_id: str) -> tuple[TaskResult, bytes]:
+        """Return a finished picture as it is saved. It may take as long as saving does: somebody wants this very file.
+
+        Raises:
+            VidgoError: there is no picture, or not yet.
+        """
+        result, content = await self.picture(task_id, seconds=DOWNLOAD_SECONDS)
+        entry = await self.find(task_id)
+        if entry is not None:
+            content = await self.account.in_thread(with_metadata, self.account.files, content, entry)
+        return result, content
+
+    async def view(self, task_id: str, max_edge: int) -> tuple[TaskResult, View]:
+        """Return a finished picture scaled down for looking at, its longest edge at most ``max_edge`` pixels.
+
+        Raises:
+            VidgoError: there is nothing to look at, or not yet.
+        """
+        result, content = await self.picture(task_id)
+        return result, await self.account.in_thread(_scaled, content, max_edge)
+
+    async def image(self, task_id: str) -> tuple[TaskResult, View]:
+        """Return a finished picture for a client that takes at most 700 KB: scaled down only where it must be.
+
+        Raises:
+            VidgoError: there is no picture, or not yet.
+        """
+        result, content = await self.picture(task_id)
+        return result, await self.account.in_thread(_fitted, content)
+
+
+def _scaled(content: bytes, max_edge: int) -> View:
+    # Imported here, in the worker thread: Pillow is not needed before the first look at a picture.
+    from vidgo_mcp.service.thumbnails import scaled
+
+    return scaled(content, max_edge)
+
+
+def _fitted(content: bytes) -> View:
+    from vidgo_mcp.service.thumbnails import fitting
+
+    return fitting(content)

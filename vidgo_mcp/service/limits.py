@@ -1,0 +1,171 @@
+"""What may be spent without further questions: budgets, and the price above which the person is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from vidgo_mcp.errors import BudgetError, Consent, DeclinedError, Facts, Remedy
+from vidgo_mcp.journal import Exhausted
+from vidgo_mcp.service.task_results import timestamp
+
+BudgetMode = Literal["off", "warn", "enforce"]
+Verdict = Consent | Literal["accepted"]
+
+PROMPT_SHOWN: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits in credits; None is no limit. In mode ``warn`` they are only mentioned."""
+
+    per_call: int | None = None
+    per_day: int | None = None
+    mode: BudgetMode = "off"
+
+    @property
+    def enforced_day(self) -> int | None:
+        """The daily limit that binds."""
+        return self.per_day if self.mode == "enforce" else None
+
+    def check_call(self, price: int) -> list[str]:
+        """Return a warning about the price of one call, if there is one.
+
+        Raises:
+            BudgetError: the price is above the limit per call, and limits bind.
+        """
+        if self.mode == "off" or self.per_call is None or price <= self.per_call:
+            return []
+        if self.mode == "warn":
+            return [f"This picture costs {price} credits, more than the {self.per_call} that the user wants per call."]
+        raise BudgetError(
+            f"This picture costs {price} credits and the user's limit per call is {self.per_call}; nothing was sent.",
+            remedy="raise_call_budget",
+            facts=Facts(price=price, limit=self.per_call),
+        )
+
+    def left(self, spent: int) -> int | None:
+        """Return the credits left of the day, None without a daily limit."""
+        if self.mode == "off" or self.per_day is None:
+            return None
+        return max(0, self.per_day - spent)
+
+    def receipt(self, spent: int) -> list[str]:
+        """Return what a call that paid says about the day."""
+        if self.mode == "off" or self.per_day is None:
+            return [f"The last 24 hours cost {spent} credits."]
+        if spent > self.per_day:
+            return [f"The last 24 hours cost {spent} credits, more than the {self.per_day} that the user wants."]
+        return [
+            f"The last 24 hours cost {spent} credits; {self.per_day - spent} are left of the user's {self.per_day}."
+        ]
+
+    def refusal(self, price: int, full: Exhausted) -> BudgetError:
+        """Return the error for a price that the day has no room for."""
+        assert self.per_day is not None
+        left = max(0, self.per_day - full.spent)
+        when = (
+            "A picture of this price never fits into it."
+            if full.frees_at is None
+            else f"Enough for this picture becomes free at {timestamp(full.frees_at)}."
+        )
+        return BudgetError(
+            f"This picture costs {price} credits; the last 24 hours cost {full.spent} of the user's {self.per_day}, "
+            f"{left} are left. {when} Nothing was sent.",
+            remedy="raise_day_budget",
+            facts=Facts(price=price, limit=self.per_day, affordable=self.per_day if full.frees_at is None else left),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator allows: budgets, and the price above which the person is asked (None: never)."""
+
+    budget: Budget = field(default_factory=Budget)
+    confirm_above: int | None = None
+
+
+def check_max_credits(max_credits: int | None, price: int) -> None:
+    """Refuse a price above the caller's own limit for this call.
+
+    Raises:
+        BudgetError: it is above.
+    """
+    if max_credits is None or price <= max_credits:
+        return
+    message = (
+        f"This picture has not been paid for yet, and max_credits is 0; it would cost {price} credits."
+        if max_credits == 0
+        else f"This picture costs {price} credits and max_credits is {max_credits}; nothing was sent."
+    )
+    raise BudgetError(
+        message, field="max_credits", remedy="raise_max_credits", facts=Facts(price=price, limit=max_credits)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the person is asked about; ``left`` is what the day's budget has left, None without one."""
+
+    credits: int
+    prompt: str
+    shape: str
+    spent: int
+    left: int | None
+
+    def text(self) -> str:
+        """Return the question as it is shown."""
+        shown = " ".join(self.prompt.split())
+        shown = shown if len(shown) <= PROMPT_SHOWN else f"{shown[: PROMPT_SHOWN - 3]}..."
+        day = (
+            f"{self.left} credits are left of the day's budget" if self.left is not None else "there is no daily limit"
+        )
+        return (
+            f"Spend {self.credits} credits on one picture ({self.shape})?\n\n{shown}\n\n"
+            f"The last 24 hours cost {self.spent} credits; {day}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How asking ended; ``ticket`` names an acceptance, so that it is used once."""
+
+    verdict: Verdict
+    ticket: str = ""
+
+
+Ask = Callable[[Question], Awaitable[Answer]]
+
+
+async def cannot_ask(question: Question) -> Answer:
+    """Answer for a caller that has no person to ask."""
+    return Answer("cannot_ask")
+
+
+_ENDINGS: Final[dict[Consent, tuple[str, Remedy]]] = {
+    "declined": ("The user declined", "respect_refusal"),
+    "dismissed": ("The user closed the question without an answer", "ask_user"),
+    "no_answer": ("The user did not tick the box in time", "ask_user"),
+    "cannot_ask": ("The user must agree to pictures of this price, and this client cannot ask", "raise_confirm_above"),
+}
+
+
+def refused_consent(verdict: Consent, price: int, threshold: int) -> DeclinedError:
+    """Return the error for a question that did not end in an acceptance."""
+    happened, remedy = _ENDINGS[verdict]
+    return DeclinedError(
+        f"{happened}: it costs {price} credits, and above {threshold} the user is asked first. Nothing was sent.",
+        consent=verdict,
+        remedy=remedy,
+        facts=Facts(price=price, limit=threshold),
+    )
+
+
+def used_consent(price: int) -> DeclinedError:
+    """Return the error for an answer that has let a picture through before."""
+    return DeclinedError(
+        f"The user's agreement was already used; it costs {price} credits each time. Nothing was sent.",
+        consent="no_answer",
+        remedy="repeat",
+    )

@@ -1,0 +1,54 @@
+"""What a service takes from its process and its machine, so that tests can put something else in its place."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar, TypeVarTuple, Unpack
+
+import anyio
+import anyio.to_thread
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+AT_ONCE: Final = 4
+"""Pictures that are decoded or written at the same time: each may need 200 MB of memory while it is."""
+
+
+class InThread(Protocol):
+    """Runs blocking work without blocking the event loop."""
+
+    def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> Awaitable[T]:
+        """Return what the work returns."""
+        ...
+
+
+class Threads:
+    """Runs blocking work in worker threads, a few at once; a cancelled caller does not wait for its end."""
+
+    def __init__(self) -> None:
+        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+
+    async def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True, limiter=self._limiter)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The clock, the dice, the threads and the name of a process.
+
+    Attributes:
+        process: the name of this process in the journal.
+        now: the time of day, in seconds since the epoch.
+        random: a number from 0 to 1, for jitter.
+        threads: makes a group of worker threads. Looking, decoding and saving each have their own, so that a folder
+            that does not answer keeps nobody from the other two.
+    """
+
+    process: str = "this process"
+    now: Callable[[], float] = time.time
+    random: Callable[[], float] = random.random
+    threads: Callable[[], InThread] = Threads
