@@ -165,8 +165,6 @@ def _opened(content: bytes, kind: Kind) -> ImageFile:
 
 def _check_size(size: tuple[int, int], most_pixels: int) -> None:
     width, height = size
-    if width < 1 or height < 1:
-        raise UnusableError("it has no pixels")
     if width * height > most_pixels:
         raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}", "make it smaller")
 
