@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.conftest import DAY, NOON, World, news
+from tests.conftest import DAY, NOON, VirtualJournal, World, news
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.journal import Intent, Reserved
+from vidgo_mcp.journal import Exhausted, Intent, Reserved
 from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import Budget, Limits
@@ -168,17 +168,25 @@ async def test_what_is_paid_for_passes_an_exhausted_budget_and_every_other_gate(
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_two_identical_calls_at_once_need_room_for_one() -> None:
-    async with World(limits=limits(day=2)) as world:
+async def test_identical_calls_need_room_for_one_however_close_they_are() -> None:
+    class SlowToLook(VirtualJournal):
+        async def exhausted(self, owner: str, price: int, budget: int) -> Exhausted | None:
+            await anyio.sleep(1)
+            return await super().exhausted(owner, price, budget)
+
+    async with World(limits=limits(day=2), journal=SlowToLook()) as world:
         made: list[TaskResult] = []
 
         async def call() -> None:
             made.append(await world.finished())
 
         async with anyio.create_task_group() as tasks:
-            for _ in range(5):
-                tasks.start_soon(call)
-        assert sorted(result.credits_charged or 0 for result in made) == [0, 0, 0, 0, LOW]
+            tasks.start_soon(call)
+            tasks.start_soon(call)
+            # It has not found the picture, and looks at the day when the others have reserved it.
+            await anyio.sleep(0.5)
+            tasks.start_soon(call)
+        assert sorted(result.credits_charged or 0 for result in made) == [0, 0, LOW]
         assert world.movements() == [("charge", LOW)]
 
 

@@ -38,7 +38,7 @@ async def refused(world: World, *references: str) -> VidgoError:
 
 
 async def test_the_same_bytes_are_uploaded_once_for_several_pictures_at_once(disk: LocalFiles, cat: Path) -> None:
-    async with World(files=disk, seconds=5) as world:
+    async with World(files=disk, seconds=5, faults=["upload:slow=10"]) as world:
         async with anyio.create_task_group() as tasks:
             for variation in range(1, 9):
                 tasks.start_soon(partial(world.finished, image_urls=[str(cat)], variation=variation))

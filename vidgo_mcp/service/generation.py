@@ -133,7 +133,13 @@ class Generation:
         """Pass the gates, reserve and submit."""
         check_max_credits(self._arguments.max_credits, intent.credits)
         warnings = self._limits.budget.check_call(intent.credits)
-        await self._look_at_day(intent)
+        full = await self._look_at_day(intent)
+        if full is not None:
+            # This very picture may be what another call has reserved meanwhile.
+            known = await self._journal.find(intent.owner, intent.fingerprint)
+            if known is not None:
+                return known
+            raise self._limits.budget.refusal(intent.credits, full)
         ready = await upload_references(self._tasks, references, self._deadline, self._reporter)
         urls = ready.complete
         if urls is None:
@@ -163,22 +169,17 @@ class Generation:
                 self._charged = True
                 return entry
 
-    async def _look_at_day(self, intent: Intent) -> None:
-        """Refuse what the day has no room for, before anything is uploaded or anybody is asked.
-
-        Raises:
-            BudgetError: there is no room now.
-        """
+    async def _look_at_day(self, intent: Intent) -> Exhausted | None:
+        """Return how the day has no room for a picture, before anything is uploaded or anybody is asked."""
         limit = self._limits.budget.enforced_day
         if limit is None:
-            return
+            return None
         full = await self._journal.exhausted(intent.owner, intent.credits, limit)
         if full is not None:
             # What a process had reserved when it was killed holds room in the day until somebody settles it.
             await self._journal.expire()
             full = await self._journal.exhausted(intent.owner, intent.credits, limit)
-        if full is not None:
-            raise self._limits.budget.refusal(intent.credits, full)
+        return full
 
     async def _reserve(self, intent: Intent, ticket: str | None) -> Reservation:
         return await self._journal.reserve(
