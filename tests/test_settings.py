@@ -185,7 +185,7 @@ def test_all_bad_values_are_named_together() -> None:
         ({"VIDGO_BUDGET_MODE": "off"}, "off"),
     ],
 )
-def test_a_budget_without_a_mode_binds(variables: dict[str, str], mode: str) -> None:
+def test_a_budget_without_a_mode_is_enforced(variables: dict[str, str], mode: str) -> None:
     assert load(variables).effective_budget_mode == mode
 
 

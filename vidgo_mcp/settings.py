@@ -197,14 +197,14 @@ class Settings(BaseSettings):
 
     @property
     def effective_budget_mode(self) -> Literal["off", "warn", "enforce"]:
-        """A budget without a mode binds."""
+        """The mode that applies: a budget without a mode is enforced."""
         if self.budget_mode is not None:
             return self.budget_mode
         return "off" if self.budget_per_call is None and self.budget_per_day is None else "enforce"
 
     @property
     def key(self) -> str | None:
-        """The API key as text, for the one place that sends it."""
+        """The API key as text, for whoever sends or hashes it."""
         return None if self.api_key is None else self.api_key.get_secret_value()
 
 

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from vidgo_mcp.cli.main import cli
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
-TIMEOUT = 40.0
+TIMEOUT = 120.0
 
 
 def command() -> list[str]:

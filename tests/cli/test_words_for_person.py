@@ -13,6 +13,7 @@ from vidgo_mcp.errors import (
     Facts,
     InvalidRequestError,
     JournalError,
+    JournalReason,
     NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
@@ -24,7 +25,7 @@ from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.settings import load
 from vidgo_mcp.wording import for_person
 from vidgo_mcp.wording.for_person import Command
-from vidgo_mcp.wording.remedies import JOURNAL_REASONS, REMEDIES, Case, next_step
+from vidgo_mcp.wording.remedies import REMEDIES, Case, next_step
 
 HERE, MEMORY, SANDBOX = Command(), Command(durable=False), Command(sandbox=True)
 PAID: dict[str, Any] = {"task_id": "task-1", "size": "1:1", "tier": "1K", "quality": "low", "credits": 2}
@@ -177,8 +178,9 @@ def test_a_corrected_example_is_a_command(facts: Facts, command: str) -> None:
 
 
 def test_a_journal_has_a_remedy_for_each_reason() -> None:
-    said = [for_person.error_text(JournalError("No.", facts=Facts(reason=name)), HERE) for name in JOURNAL_REASONS]
-    assert len(set(said)) == len(JOURNAL_REASONS) == 8
+    reasons = get_args(JournalReason)
+    said = {for_person.error_text(JournalError("No.", facts=Facts(reason=name)), HERE) for name in reasons}
+    assert len(said) == len(reasons)
     assert "VIDGO_JOURNAL" in for_person.error_text(JournalError("No."), HERE)
 
 

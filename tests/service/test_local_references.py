@@ -189,5 +189,9 @@ async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) 
             with pytest.raises(InvalidRequestError, match="no saved copy that is still as it was saved") as caught:
                 await world.make(image_urls=[f"task:{made.task_id}"])
             assert (caught.value.remedy, caught.value.facts.path) == ("use_other_reference", str(saved))
+        saved.unlink()
+        with pytest.raises(InvalidRequestError, match="no saved copy") as caught:
+            await world.make(image_urls=[f"task:{made.task_id}"])
+        assert caught.value.facts.path is None
         saved.write_bytes(png())
         await world.finished(image_urls=made.saved_paths)

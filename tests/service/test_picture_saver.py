@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import httpx
@@ -230,6 +230,51 @@ async def test_a_failed_save_is_noted_fails_no_call_and_is_tried_again(
         await anyio.sleep(60)
         assert len(files(folder)) == 2
         assert world.movements() == [("charge", LOW)] * 2
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "said"),
+    [
+        ("claim_saving", LookupError("a bug"), "vidgo-mcp failed, and the server's log on stderr has the details"),
+        ("claim_saving", JournalError("The journal is locked."), "the journal is locked"),
+        ("entry", JournalError("The journal is locked."), "The journal is locked."),
+    ],
+)
+async def test_a_journal_in_trouble_fails_no_call_that_saves(
+    disk: LocalFiles, step: str, error: Exception, said: str
+) -> None:
+    async def fail(*args: Any, **how: Any) -> NoReturn:
+        raise error
+
+    async with World(files=disk, seconds=5) as world:
+        setattr(world.journal, step, fail)
+        made = await world.finished()
+        assert (made.saved_paths, made.credits_charged) == (None, LOW)
+        assert said in " ".join(made.notes or ())
+        delattr(world.journal, step)
+        assert (await world.finished()).saved_paths
+
+
+async def test_a_claim_that_cannot_be_given_back_is_no_trouble_for_the_picture(disk: LocalFiles, folder: Path) -> None:
+    class Stiff(VirtualJournal):
+        async def release_saving(self, entry_id: str, *, process: str) -> None:
+            raise JournalError("The journal is locked.")
+
+    async with World(files=disk, seconds=5, journal=Stiff()) as world:
+        assert (await world.finished()).saved_paths == [str(files(folder)[0])]
+
+
+async def test_a_picture_that_another_process_is_slow_to_save_is_noted(disk: LocalFiles, folder: Path) -> None:
+    async with World(files=disk, seconds=5, process="one") as first:
+        hold_downloads(first, lambda: anyio.sleep(20))
+        await first.finished()
+        async with World(files=disk, sandbox=first.sandbox, journal=first.journal, process="two") as second:
+            found = await second.finished()
+            assert found.saved_paths is None
+            assert "another process is at it" in " ".join(news(found))
+            await anyio.sleep(60)
+            assert (await second.finished()).saved_paths == [str(files(folder)[0])]
+            assert downloads(second) == 0
 
 
 async def test_a_folder_that_cannot_be_made_is_noted(tmp_path: Path) -> None:

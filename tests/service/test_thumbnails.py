@@ -15,7 +15,7 @@ from tests.conftest import DAY, World
 from vidgo_mcp.errors import NotFoundError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import MOST_PIXELS
 from vidgo_mcp.models.results import View
-from vidgo_mcp.service.thumbnails import MOST_BYTES, scaled
+from vidgo_mcp.service.thumbnails import LARGEST_RESOURCE, LONGEST_RESOURCE_EDGE, MOST_BYTES, fitting, scaled
 
 LOW = 2
 
@@ -123,6 +123,19 @@ def test_what_is_no_whole_picture_of_a_known_format_is_refused(content: bytes) -
     with pytest.raises(UnavailableError) as refused:
         scaled(content, 768)
     assert "not a readable picture" in refused.value.message
+
+
+def test_a_resource_is_the_picture_as_it_is_unless_it_is_too_large() -> None:
+    small = encoded(Image.new("RGB", (64, 32)))
+    assert fitting(small) == View(small, "image/png", 64, 32, 64, 32, original=True)
+    large = encoded(Image.frombytes("RGB", (800, 400), random.Random(1).randbytes(800 * 400 * 3)))
+    view = fitting(large)
+    assert len(large) > LARGEST_RESOURCE >= len(view.content)
+    assert (view.mime_type, view.width, view.height, view.original) == ("image/webp", 800, 400, False)
+    assert max(view.shown_width, view.shown_height) <= LONGEST_RESOURCE_EDGE
+    with pytest.raises(UnavailableError, match="cannot be shown") as refused:
+        fitting(small[:60])
+    assert refused.value.remedy == "show_picture"
 
 
 @pytest.mark.anyio

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import VirtualJournal, World
 from tests.service.pictures import many
 from vidgo_mcp.errors import InvalidRequestError, JournalError, UnavailableError, VidgoError
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import LocalFiles, Progress
 from vidgo_mcp.service.waiting import silence
@@ -125,6 +126,22 @@ async def test_it_goes_on_for_a_caller_who_has_more_time(disk: LocalFiles, folde
         assert (world.submits(), world.movements()) == ([15, 23, 31], [("charge", LOW)])
 
 
+async def test_one_that_is_given_up_while_the_journal_marks_it_as_sent_is_not_posted() -> None:
+    class Slow(VirtualJournal):
+        async def mark_sent(self, entry_id: str) -> Entry:
+            marked = await super().mark_sent(entry_id)
+            with anyio.CancelScope(shield=True):  # as a worker thread, which goes on until its end
+                await anyio.sleep(5)
+            return marked
+
+    async with World(journal=Slow()) as world:
+        with anyio.move_on_after(2):
+            await world.make()
+        await anyio.sleep(60)
+        assert (world.submits(), (await world.listed()).tasks, await world.spent()) == ([], [], 0)
+        assert (await world.finished()).credits_charged == LOW
+
+
 async def test_a_stopping_service_releases_it_at_once_and_tells_who_waits() -> None:
     errors: list[VidgoError] = []
     async with anyio.create_task_group() as tasks, World(faults=["submit:rate_limited=19"]) as world:
@@ -146,7 +163,7 @@ async def test_a_stopping_service_releases_it_at_once_and_tells_who_waits() -> N
         assert (await next_process.finished()).credits_charged == LOW
 
 
-async def test_one_that_the_journal_cannot_release_is_released_when_it_can(disk: LocalFiles) -> None:
+async def test_one_that_the_journal_cannot_release_is_released_when_it_can() -> None:
     class Stiff(VirtualJournal):
         stiff = True
 

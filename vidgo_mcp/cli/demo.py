@@ -19,7 +19,6 @@ from mcp.shared.exceptions import MCPError
 from rich.console import Console
 from rich.text import Text
 
-import vidgo_mcp
 from vidgo_mcp.cli.terminal import shown_wait
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
@@ -178,13 +177,11 @@ def _promise(kept: bool, promise: str) -> None:
 
 def _server(base_url: str) -> StdioServerParameters:
     """Return how to start this very installation as a server that sees neither the user's key nor their journal."""
-    home = Path(vidgo_mcp.__file__).parents[1]
     return StdioServerParameters(
         command=sys.executable,
-        # -P: the current folder is no place to import from. PYTHONPATH instead, for a checkout that is not installed.
+        # -P: the current folder is no place to import from.
         args=["-P", "-m", "vidgo_mcp.cli"],
         env={
-            "PYTHONPATH": str(home),
             "PYTHONUTF8": "1",
             "VIDGO_BASE_URL": base_url,
             "VIDGO_API_KEY": SANDBOX_KEY,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -30,8 +29,6 @@ from vidgo_mcp.wording.remedies import case_of, next_step
 
 PROBE_SECONDS: Final = 10.0
 LEAST_CREDITS: Final = PRICES["low"]["1K"]
-LEAST_SPACE: Final = 200_000_000
-"""Bytes; a large picture of high quality may have 20 MB."""
 
 State = Literal["ok", "warning", "problem", "skipped"]
 
@@ -170,11 +167,8 @@ def saving_check(settings: Settings) -> Check:
     if why is not None:
         remedy = "Make it writable for you, or name another folder in VIDGO_SAVE_DIR; `off` saves nothing."
         return Check("saving", "problem", f"Pictures cannot be saved to {folder}: {why}.", remedy)
-    done = f"{folder} can be written" if there == folder else f"{folder} will be made by the first picture"
-    space = shutil.disk_usage(there).free
-    if space < LEAST_SPACE:
-        return Check("saving", "warning", f"{done}, but its disk has only {space // 1_000_000} MB left.", "Free some.")
-    return Check("saving", "ok", done)
+    what = "can be written" if there == folder else "will be made by the first picture"
+    return Check("saving", "ok", f"{folder} {what}")
 
 
 def input_checks(settings: Settings) -> list[Check]:
