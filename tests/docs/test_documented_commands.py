@@ -322,7 +322,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_only_tools_commands_and_files_that_exist_are_named(document: Path) -> None:
     text = document.read_text("utf-8")
     assert set(re.findall(r"\b(?:generate|edit|get|list|cancel|view|estimate|create)_[a-z]+\b", text)) <= TOOLS
-    assert set(re.findall(r"\bvidgo-mcp ([a-z]+)\b", text)) - {"contributors", "demo"} <= set(COMMANDS)
+    assert set(re.findall(r"\bvidgo-mcp ([a-z]+)\b", text)) - {"contributors"} <= set(COMMANDS)
     for name in re.findall(r"`((?:\w+/)*\w+\.py)`", text):
         assert any(ROOT.joinpath(folder, name).exists() for folder in ("vidgo_mcp", ".")), name
     variables = set(re.findall(r"\bVIDGO_[A-Z_]+\b", text))
