@@ -36,3 +36,15 @@ def cat(folder: Path) -> Path:
 def disk(folder: Path) -> LocalFiles:
     """Read references from the folder; save nothing."""
     return LocalFiles(Folders((folder,)))
+
+
+@pytest.fixture
+def save_dir(tmp_path: Path) -> Path:
+    """Return a folder that does not exist yet."""
+    return tmp_path / "Pictures" / "vidgo"
+
+
+@pytest.fixture
+def saving(save_dir: Path) -> LocalFiles:
+    """Save pictures there, and read references from there."""
+    return LocalFiles(Folders((save_dir,)), save_dir)

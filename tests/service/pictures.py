@@ -1,4 +1,4 @@
-"""Pictures that calls refer to, and what of them has arrived at Vidgo."""
+"""Pictures that calls refer to, what of them has arrived at Vidgo, and what of finished ones is on the disk."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 import io
 from pathlib import Path
 
+import anyio
+import httpx
 from PIL import Image
 
 from tests.conftest import BASE, World
@@ -46,3 +48,29 @@ def content_at(sandbox: Sandbox, url: str) -> bytes:
     assert found is not None
     assert isinstance(found.content, bytes)
     return found.content
+
+
+def downloads(world: World) -> int:
+    """Return how often a picture was fetched."""
+    return sum(seen.method == "GET" and "/api/" not in seen.path for seen in world.wire.seen)
+
+
+def files(folder: Path) -> list[Path]:
+    """Return all that is in a folder, temporary files too."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def pixels_of(content: bytes) -> bytes:
+    """Return the pixels of a picture."""
+    with Image.open(io.BytesIO(content)) as picture:
+        return picture.tobytes()
+
+
+def slow_downloads(world: World, seconds: float) -> None:
+    """Let each picture take this long to arrive."""
+
+    async def before(request: httpx.Request) -> None:
+        if "/api/" not in request.url.path:
+            await anyio.sleep(seconds)
+
+    world.wire.before = before

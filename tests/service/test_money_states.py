@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.conftest import DAY, World
-from vidgo_mcp.errors import OutcomeUnknownError, UnavailableError
+from vidgo_mcp.errors import UnavailableError
 
 pytestmark = pytest.mark.anyio
 
@@ -35,30 +35,6 @@ async def test_a_submit_that_is_under_way_is_joined_and_listed_as_pending_withou
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_an_unknown_submit_is_never_sent_again_in_the_window_and_can_be_after_it() -> None:
-    async with World(faults=["submit:lose_answer*1"]) as world:
-        with pytest.raises(OutcomeUnknownError) as first:
-            await world.make()
-        assert (first.value.money, first.value.remedy) == ("unknown", "compare_balance")
-        for pause in (0.0, 3600.0, DAY - 3600 - 10):
-            await anyio.sleep(pause)
-            with pytest.raises(OutcomeUnknownError) as again:
-                await world.make()
-            assert again.value.money == "unknown"
-            [listed] = (await world.listed()).tasks
-            assert (listed.outcome, listed.task_id, listed.remedy) == ("unknown", None, "compare_balance")
-        assert len(world.submits()) == 1
-        assert world.movements() == [("charge", LOW)]
-
-        raised = await world.finished(variation=2)
-        assert (raised.credits_charged, raised.reused) == (LOW, False)
-        await anyio.sleep(10)
-        anew = await world.finished()
-        assert (anew.credits_charged, anew.reused) == (LOW, False)
-        assert world.movements() == [("charge", LOW)] * 3
-        assert [task.outcome for task in (await world.listed()).tasks] == ["finished", "finished", "unknown"]
-
-
 async def test_an_accepted_task_is_joined() -> None:
     async with World() as world:
         task_id = await world.pending()
@@ -68,24 +44,6 @@ async def test_an_accepted_task_is_joined() -> None:
         assert (looked.outcome, looked.credits_charged, looked.reused) == ("pending", None, None)
         joined = await world.finished()
         assert (joined.task_id, joined.reused, joined.credits_charged) == (task_id, True, 0)
-        assert world.movements() == [("charge", LOW)]
-
-
-@pytest.mark.parametrize("fault", ["status:refuse=404", "status:refuse=403"])
-async def test_an_accepted_task_whose_status_is_refused_stays_paid_for_and_pending(fault: str) -> None:
-    async with World(faults=[fault], seconds=5) as world:
-        made = await world.make(wait_seconds=60)
-        assert (made.outcome, made.credits_charged) == ("pending", LOW)
-        assert made.task_id is not None
-        again = await world.make(wait_seconds=30)
-        assert (again.outcome, again.task_id, again.reused) == ("pending", made.task_id, True)
-        looked = await world.task(made.task_id, wait_seconds=20)
-        assert looked.outcome == "pending"
-        assert looked.notes
-        assert "paid for" in looked.notes[0]
-        assert world.movements() == [("charge", LOW)]
-        world.sandbox.clear_faults()
-        assert (await world.finished()).task_id == made.task_id
         assert world.movements() == [("charge", LOW)]
 
 

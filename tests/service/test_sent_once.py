@@ -121,6 +121,8 @@ async def test_a_lost_answer_is_unknown_and_only_a_raised_variation_pays_again(f
         assert world.movements() == lost
         again = await failure(world)
         assert (again.category, again.money) == ("outcome_unknown", "unknown")
+        [listed] = (await world.listed()).tasks
+        assert (listed.outcome, listed.task_id, listed.remedy) == ("unknown", None, "compare_balance")
         assert len(world.submits()) == 1
         assert world.movements() == lost
         raised = await world.finished(variation=2)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import Telling, World
-from vidgo_mcp.errors import AuthenticationError, NotFoundError, VidgoError
+from vidgo_mcp.errors import AuthenticationError, VidgoError
 from vidgo_mcp.models.results import TaskResult
 
 pytestmark = pytest.mark.anyio
@@ -169,68 +169,9 @@ async def test_what_vidgo_leaves_out_or_adds_is_tolerated(fault: str) -> None:
         assert made.progress == 100
 
 
-STATUS_FAULTS = (
-    "refuse=401",
-    "refuse=403",
-    "refuse=404",
-    "refuse",
-    "unprocessable",
-    "rate_limited",
-    "rate_limited=3",
-    "rate_limited_date",
-    "envelope_error",
-    "refuse=307",
-    "drop_before",
-    "hang_before",
-    "refuse=408",
-    "refuse=500",
-    "refuse=502",
-    "refuse=503",
-    "refuse=504",
-    "lose_answer",
-    "lose_half",
-    "hang",
-    "html",
-    "broken_json",
-    "empty_body",
-    "wrong_shape=list",
-    "wrong_shape=string",
-    "huge",
-)
-
-
-@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
-@pytest.mark.parametrize("fault", STATUS_FAULTS)
-async def test_trouble_with_the_status_leaves_the_task_as_it_was(fault: str) -> None:
-    async with World(faults=[f"status:{fault}"], seconds=5) as world:
-        made = await world.make(wait_seconds=100)
-        assert (made.outcome, made.credits_charged) == ("pending", LOW)
-        assert made.task_id is not None
-        assert made.notes
-        assert "could not be read" in made.notes[0]
-        if fault in {"refuse=403", "refuse=404"}:
-            assert (await world.task(made.task_id, wait_seconds=50)).outcome == "pending"
-        else:
-            with pytest.raises(VidgoError) as caught:
-                await world.task(made.task_id, wait_seconds=50)
-            assert (caught.value.money, caught.value.task_id) == ("accepted", made.task_id)
-            assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
-        world.sandbox.clear_faults()
-        found = await world.finished()
-        assert (found.task_id, found.reused) == (made.task_id, True)
-        assert world.movements() == [("charge", LOW)]
-
-
 @pytest.mark.parametrize(
     "faults",
-    [
-        (),
-        ("task:no_progress",),
-        ("task:null_progress",),
-        ("submit:slow=7",),
-        ("status:slow=9",),
-        ("status:refuse=500",),
-    ],
+    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:refuse=500",)],
     ids=str,
 )
 async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises(faults: tuple[str, ...]) -> None:
@@ -281,77 +222,6 @@ async def test_a_read_that_hangs_does_not_hold_a_call_beyond_its_time() -> None:
         assert (result.outcome, seconds) == ("pending", 40)
 
 
-async def test_a_task_of_this_key_that_the_journal_does_not_know_is_asked_at_vidgo() -> None:
-    async with World(seconds=20) as world:
-        task_id = await world.pending()
-        async with World(sandbox=world.sandbox) as other:
-            looked = await other.task(task_id, wait_seconds=0)
-            assert (looked.outcome, looked.task_id, looked.expires_at) == ("pending", task_id, None)
-            found = await other.task(task_id, wait_seconds=60)
-            assert found.outcome == "finished"
-            assert found.image_urls == (await world.finished()).image_urls
-            assert (await other.listed()).tasks == []
-            reads = len(other.wire.seen)
-            await anyio.sleep(600)
-            assert len(other.wire.seen) == reads, "nobody waits, so nothing is read"
-
-
-async def test_an_untracked_task_is_not_read_twice_within_two_seconds() -> None:
-    async with World(seconds=20) as world:
-        task_id = await world.pending()
-        async with World(sandbox=world.sandbox) as other:
-            for _ in range(5):
-                await other.task(task_id, wait_seconds=0)
-                await anyio.sleep(0.5)
-            await anyio.sleep(30)
-            for _ in range(3):
-                assert (await other.task(task_id, wait_seconds=0)).outcome == "finished"
-            assert min(gaps(other.reads())) >= 2
-
-
-@pytest.mark.parametrize(
-    ("fault", "outcome", "refunded"),
-    [("failed", "failed", True), ("no_files", "failed", None), ("strange_status", "pending", None)],
-)
-async def test_an_untracked_task_is_told_as_vidgo_describes_it(fault: str, outcome: str, refunded: bool | None) -> None:
-    async with World(faults=[f"task:{fault}"], seconds=20) as world:
-        task_id = await world.pending()
-        await anyio.sleep(10)
-        async with World(sandbox=world.sandbox) as other:
-            looked = await other.task(task_id, wait_seconds=0 if fault == "strange_status" else 200)
-            assert (looked.outcome, looked.refunded) == (outcome, refunded)
-            assert bool(looked.error) == (outcome == "failed")
-            assert bool(looked.notes) == (fault == "strange_status")
-
-
-async def test_an_id_that_nobody_knows_is_not_found_with_the_nearest_known_one() -> None:
-    async with World(seconds=1) as world:
-        known = (await world.finished()).task_id
-        assert known is not None
-        for task_id in (known[:-1] + "!", f"{known}x"):
-            with pytest.raises(NotFoundError) as caught:
-                await world.task(task_id)
-            assert known in caught.value.message
-            assert (caught.value.field, caught.value.remedy) == ("task_id", "use_nearest_task")
-            assert caught.value.facts.other_task == known
-        with pytest.raises(NotFoundError) as caught:
-            await world.task("nothing like it", caller="bob")
-        assert known not in caught.value.message
-        assert (caught.value.remedy, caught.value.facts.other_task) == ("list_tasks", None)
-        async with World(key="another-key", sandbox=world.sandbox) as other:
-            with pytest.raises(NotFoundError):
-                await other.task(known)
-
-
-@pytest.mark.parametrize("fault", ["refuse=500", "rate_limited", "refuse=401", "hang_before"])
-async def test_an_untracked_task_that_cannot_be_read_is_an_error_with_its_id(fault: str) -> None:
-    async with World(faults=[f"status:{fault}"]) as world:
-        with pytest.raises(VidgoError) as caught:
-            await world.task("task-1", wait_seconds=0)
-        assert caught.value.category in {"unavailable", "rate_limited", "authentication"}
-        assert caught.value.task_id == "task-1"
-
-
 async def test_the_client_is_opened_soon_after_the_first_answer_and_only_once() -> None:
     async with World() as world:
         world.service.warm_up(world.principal())
@@ -389,23 +259,3 @@ async def test_a_transport_that_stumbles_on_one_read_does_not_end_the_watch() ->
         world.wire.before = stumble
         assert (await world.finished()).credits_charged == LOW
         assert missed == [4]
-
-
-async def test_an_untracked_task_is_tracked_when_its_own_caller_looks() -> None:
-    async with World(seconds=20) as world:
-        task_id = await world.pending(caller="ann")
-        async with World(journal=world.journal, sandbox=world.sandbox) as restarted, anyio.create_task_group() as tasks:
-
-            async def fail(request: httpx.Request) -> None:
-                raise httpx.ConnectError("only the second process can read, and so record, the end", request=request)
-
-            world.wire.before = fail
-
-            async def look(caller: str) -> None:
-                found = await restarted.task(task_id, wait_seconds=100, caller=caller)
-                assert found.outcome == "finished"
-                assert (found.expires_at is not None) == (caller == "ann")
-
-            tasks.start_soon(look, "bob")
-            await anyio.sleep(1)
-            tasks.start_soon(look, "ann")

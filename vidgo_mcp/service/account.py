@@ -21,7 +21,7 @@ from vidgo_mcp.service.runtime import Runtime
 from vidgo_mcp.service.submission import Submission, Submissions
 from vidgo_mcp.service.upload_queue import UploadQueue
 from vidgo_mcp.service.waiting import Deadline, ProgressReporter
-from vidgo_mcp.service.watches import Watch, Watches, follow
+from vidgo_mcp.service.watches import Watches, follow
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -63,8 +63,9 @@ class Account:
         self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)
-        self.watches = Watches(journal, self.client, on_ended=self._task_ended, now=runtime.now, random=runtime.random)
-        self._tasks = tasks
+        self.watches = Watches(
+            journal, self.client, tasks, on_ended=self._task_ended, now=runtime.now, random=runtime.random
+        )
         self._connect = connect
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
@@ -106,7 +107,7 @@ class Account:
     async def _submitted(self, submission: Submission) -> None:
         self.forget_balance()
         if submission.phase == "accepted":
-            await self.watches.tracked_task(self._tasks, submission.entry)
+            await self.watches.tracked_task(submission.entry)
 
     def _task_ended(self, entry: Entry | None, task: Task) -> None:
         if task.phase == "failed":
@@ -114,16 +115,12 @@ class Account:
         if entry is not None:
             self.saver.begin(entry)
 
-    def untracked_task(self, task_id: str) -> Watch:
-        """Return the watch of a task that was not submitted here."""
-        return self.watches.untracked_task(self._tasks, task_id)
-
     async def await_end(
         self, entry: Entry, deadline: Deadline, reporter: ProgressReporter, *, look: bool = True
     ) -> tuple[Entry, VidgoError | None]:
         """Wait until a task has ended or time is over; return its entry, and why it could not be read if so."""
         await self.client()
-        watch = await self.watches.tracked_task(self._tasks, entry)
+        watch = await self.watches.tracked_task(entry)
         failure = await follow(watch, deadline, reporter, look=look)
         seen = watch.polling
         if seen.latest is not None:
@@ -150,5 +147,5 @@ class Account:
         """
         for entry in await self.journal.unfinished():
             if entry.intent.account == self.name:
-                await self.watches.tracked_task(self._tasks, entry)
+                await self.watches.tracked_task(entry)
         await self.saver.resume()

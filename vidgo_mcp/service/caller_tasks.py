@@ -96,7 +96,7 @@ class CallerTasks:
             VidgoError: its status could not be read.
         """
         await self.account.client()
-        watch = self.account.untracked_task(task_id)
+        watch = self.account.watches.untracked_task(task_id)
         failure = await follow(watch, deadline, reporter)
         if isinstance(failure, NotFoundError | PermissionDeniedError):
             raise task_results.no_such_task(failure, task_id, await self._nearest(task_id), field) from None

@@ -23,7 +23,7 @@ from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
-from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
+from vidgo_mcp.service.waiting import Deadline, ProgressReporter
 
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
@@ -216,17 +216,8 @@ class Generation:
         if submission is not None:
             # Not read from the journal: one that broke meanwhile must not hide what was paid for.
             return await submission.wait(self._deadline.left_for_id())
-        while entry.state in {"reserved", "sent"} and (left := self._deadline.left_for_id()) > 0:
-            known = await self._submitted_elsewhere(entry, min(left, PROGRESS_EVERY))
-            if known is None:
-                return None
-            entry = known
-        return entry
-
-    async def _submitted_elsewhere(self, entry: Entry, seconds: float) -> Entry | None:
-        """Wait a little for a picture that another process is about to submit; None when it was given up."""
-        until = anyio.current_time() + seconds
-        while anyio.current_time() < until:
+        while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0:
+            await self._reporter.report("another process of yours is submitting it")
             try:
                 await self._journal.expire()
                 known = await self._journal.entry(entry.id)
@@ -234,9 +225,9 @@ class Generation:
                 # It may be paid for by now, so the answer must not be that nothing was spent.
                 log.warning("%s", error.message)
             else:
-                if known is None or known.state not in {"reserved", "sent"}:
-                    return known
+                if known is None:
+                    return None
                 entry = known
-            await anyio.sleep(min(JOURNAL_LOOK, until - anyio.current_time()))
-        await self._reporter.report("another process of yours is submitting it")
+            if entry.state in {"reserved", "sent"}:
+                await anyio.sleep(min(JOURNAL_LOOK, self._deadline.left_for_id()))
         return entry

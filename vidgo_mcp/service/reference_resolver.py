@@ -63,28 +63,25 @@ async def read_references(account: Account, arguments: GenerateArguments, deadli
     """
     if not isinstance(arguments, EditArguments):
         return []
-    with anyio.move_on_after(deadline.left_for_id()):
-        return await _read_all(account, arguments.image_urls)
-    raise UnavailableError(
-        "The references could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
-    )
-
-
-async def _read_all(account: Account, texts: Sequence[str]) -> list[Reference]:
     references: list[Reference] = []
     faults: list[Fault] = []
     remedy: Remedy = InvalidRequestError.default_remedy
-    for index, text in enumerate(texts):
-        source = read_reference(text)
-        try:
+    with anyio.move_on_after(deadline.left_for_id()) as reading:
+        for index, text in enumerate(arguments.image_urls):
+            source = read_reference(text)
             local = source.kind in {"file", "data"}
-            picture = await account.in_thread(account.files.read, source) if local else None
-        except UnusableError as error:
-            name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
-            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(name)}: {error}"))
-            remedy = error.remedy or remedy
-        else:
-            references.append(Reference(source, picture))
+            try:
+                picture = await account.in_thread(account.files.read, source) if local else None
+            except UnusableError as error:
+                name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
+                faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(name)}: {error}"))
+                remedy = error.remedy or remedy
+            else:
+                references.append(Reference(source, picture))
+    if reading.cancelled_caught:
+        raise UnavailableError(
+            "The references could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
+        )
     if faults:
         raise InvalidRequestError.from_faults(faults).changed(remedy=remedy)
     return references

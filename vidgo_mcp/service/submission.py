@@ -215,27 +215,20 @@ class Submissions:
                     await self._journal.mark_unknown(entry_id, error.message)
                 else:
                     await self._release(submission)
+                for digest in submission.uploaded if isinstance(error, InvalidRequestError) else ():
+                    # What Vidgo refused may be a reference that it no longer has: it is uploaded anew next time.
+                    await self._journal.forget_upload(submission.entry.intent.account, digest)
             except Exception:
                 # Once the lease has run out it is settled all the same: sent becomes unknown, reserved is freed.
                 # The journal's trouble must not end all other calls.
                 log.exception("the journal could not record how a submit failed")
                 if not sent:
                     self._unreleased.add(entry_id)
-            if isinstance(error, InvalidRequestError):
-                await self._forget_uploads(submission)
 
     async def _release(self, submission: Submission) -> None:
         if submission.entry.state == "sent":
             submission.entry = await self._journal.unsend(submission.entry.id)
         await self._journal.release(submission.entry.id)
-
-    async def _forget_uploads(self, submission: Submission) -> None:
-        """Upload anew next time: what Vidgo refused may be a reference that it no longer has."""
-        for digest in submission.uploaded:
-            try:
-                await self._journal.forget_upload(submission.entry.intent.account, digest)
-            except VidgoError as error:
-                log.warning("%s", error.message)
 
     async def _keep_lease(self) -> None:
         """Renew the lease of this process while anything is under way, so that no other process settles it."""

@@ -184,6 +184,7 @@ class Watches:
         self,
         journal: Journal,
         open_client: Callable[[], Awaitable[VidgoClient]],
+        tasks: anyio.abc.TaskGroup,
         *,
         on_ended: Callable[[Entry | None, Task], object],
         now: Callable[[], float],
@@ -191,6 +192,7 @@ class Watches:
     ) -> None:
         self._journal = journal
         self._open_client = open_client
+        self._tasks = tasks
         self._on_ended = on_ended
         self._now = now
         self._random = random
@@ -200,7 +202,7 @@ class Watches:
         self._last_reads: dict[str, float] = {}
         """Of watches that ended within the last 2 s: another one for the same task keeps the distance."""
 
-    async def tracked_task(self, tasks: anyio.abc.TaskGroup, entry: Entry) -> Watch:
+    async def tracked_task(self, entry: Entry) -> Watch:
         """Return the watch of a task that was submitted here; it goes on when nobody waits."""
         assert entry.task_id is not None
         plan = await self._plan(entry.intent.quality, entry.intent.tier)
@@ -211,19 +213,19 @@ class Watches:
         now = anyio.current_time()
         submitted = now - (self._now() - (entry.sent_at or entry.created_at))
         polling = Polling.of_submitted(plan, submitted, now, self._random)
-        return self._start(tasks, entry.task_id, polling, entry.id)
+        return self._start(entry.task_id, polling, entry.id)
 
-    def untracked_task(self, tasks: anyio.abc.TaskGroup, task_id: str) -> Watch:
+    def untracked_task(self, task_id: str) -> Watch:
         """Return the watch of a task that was not submitted here; it ends when nobody waits."""
         if task_id in self._watches:
             return self._watches[task_id]
         last_read = self._last_reads.get(task_id, -math.inf)
-        return self._start(tasks, task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None)
+        return self._start(task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None)
 
-    def _start(self, tasks: anyio.abc.TaskGroup, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
+    def _start(self, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
         watch = Watch(task_id, polling, entry_id=entry_id, rate=self._rate, read=self._read, record=self._record)
         self._watches[task_id] = watch
-        tasks.start_soon(self._run, watch)
+        self._tasks.start_soon(self._run, watch)
         return watch
 
     async def _run(self, watch: Watch) -> None:
