@@ -235,22 +235,15 @@ async def test_what_vidgo_refuses_is_told_in_seconds_and_the_other_uploads_are_k
         assert (len(world.uploads()), world.movements()) == (8, [("charge", LOW)])
 
 
-async def test_a_journal_that_remembers_no_uploads_only_makes_them_happen_again(disk: LocalFiles, cat: Path) -> None:
-    class Forgetful(VirtualJournal):
-        async def upload_of(self, account: str, digest: str) -> str | None:
-            raise JournalError("The journal is locked.")
-
+async def test_an_upload_that_the_journal_cannot_remember_costs_nothing(disk: LocalFiles, cat: Path) -> None:
+    class Locked(VirtualJournal):
         async def remember_upload(self, account: str, digest: str, url: str, *, until: float) -> None:
             raise JournalError("The journal is locked.")
 
-        async def forget_upload(self, account: str, digest: str) -> None:
-            raise JournalError("The journal is locked.")
-
-    async with World(files=disk, seconds=5, journal=Forgetful(), faults=["submit:refuse*1"]) as world:
-        with pytest.raises(InvalidRequestError, match="Vidgo refused"):
+    async with World(files=disk, seconds=5, journal=Locked()) as world:
+        with pytest.raises(JournalError, match="The journal is locked"):
             await world.make(image_urls=[str(cat)])
-        await world.finished(image_urls=[str(cat)])
-        assert (len(world.uploads()), world.movements()) == (2, [("charge", LOW)])
+        assert (len(world.uploads()), world.movements()) == (1, [])
 
 
 async def test_an_unexpected_failure_of_one_upload_ends_no_other_call(disk: LocalFiles, folder: Path) -> None:

@@ -171,7 +171,14 @@ async def test_what_vidgo_leaves_out_or_adds_is_tolerated(fault: str) -> None:
 
 @pytest.mark.parametrize(
     "faults",
-    [(), ("task:no_progress",), ("task:null_progress",), ("submit:slow=7",), ("status:slow=9",), ("status:refuse=500",)],
+    [
+        (),
+        ("task:no_progress",),
+        ("task:null_progress",),
+        ("submit:slow=7",),
+        ("status:slow=9",),
+        ("status:refuse=500",),
+    ],
     ids=str,
 )
 async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises(faults: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 
 from vidgo_mcp.client.retry import backoff
-from vidgo_mcp.errors import InternalError, JournalError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.errors import InternalError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.service.runtime import Runtime
 
@@ -77,7 +77,9 @@ class UploadQueue:
 
     async def _run(self, picture: ReferencePicture, job: UploadJob, line: anyio.Lock) -> None:
         try:
-            job.url = await self._remembered(picture.digest) or await self._uploaded(picture, job, line)
+            job.url = await self._journal.upload_of(self._account, picture.digest) or await self._uploaded(
+                picture, job, line
+            )
         except VidgoError as error:
             job.error = error
         except Exception:  # the edge of a background task: one picture must not end all other calls
@@ -88,13 +90,6 @@ class UploadQueue:
                 job.error = UnavailableError("vidgo-mcp was stopped; nothing was spent.", remedy="repeat")
             self._jobs.pop(picture.digest, None)
             job.done.set()
-
-    async def _remembered(self, digest: str) -> str | None:
-        try:
-            return await self._journal.upload_of(self._account, digest)
-        except JournalError as error:
-            log.warning("%s", error.message)
-            return None
 
     async def _uploaded(self, picture: ReferencePicture, job: UploadJob, line: anyio.Lock) -> str:
         client = await self._open_client()
@@ -128,7 +123,8 @@ class UploadQueue:
                     await anyio.sleep(pause)
             else:
                 kept = KEPT if upload.lifetime is None else min(KEPT, upload.lifetime)
-                await self._remember(picture.digest, upload.file_url, began + kept - SPARE)
+                until = began + kept - SPARE
+                await self._journal.remember_upload(self._account, picture.digest, upload.file_url, until=until)
                 return upload.file_url
 
     async def _wait_for_turn(self, digest: str, job: UploadJob, line: anyio.Lock) -> str | None:
@@ -136,14 +132,7 @@ class UploadQueue:
         job.doing = WAITING
         async with line, self._turns:
             while True:
-                known = await self._remembered(digest)
+                known = await self._journal.upload_of(self._account, digest)
                 if known is not None or (wait := await self._journal.upload_turn(self._account)) <= 0:
                     return known
                 await anyio.sleep(wait)
-
-    async def _remember(self, digest: str, url: str, until: float) -> None:
-        try:
-            await self._journal.remember_upload(self._account, digest, url, until=until)
-        except VidgoError as error:
-            # The URL is at hand; only the next call has to upload again.
-            log.warning("%s", error.message)
