@@ -97,7 +97,7 @@ async def test_it_is_given_up_when_the_last_two_callers_leave_at_the_same_moment
         await assert_a_repeat_pays_once(world, calls)
 
 
-async def test_it_is_given_up_when_its_last_caller_is_cancelled_after_another_was_answered(
+async def test_it_is_given_up_when_its_last_caller_is_cancelled_after_others_ended(
     disk: LocalFiles, folder: Path
 ) -> None:
     async with refusing_world(disk) as world:
