@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import VirtualJournal, World
 from tests.service.pictures import many
-from vidgo_mcp.errors import InvalidRequestError, JournalError, UnavailableError, VidgoError
+from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import LocalFiles, Progress
@@ -97,7 +97,7 @@ async def test_it_is_given_up_when_the_last_two_callers_leave_at_the_same_moment
         await assert_a_repeat_pays_once(world, calls)
 
 
-async def test_it_is_given_up_when_its_last_caller_is_cancelled_after_another_was_answered(
+async def test_it_is_given_up_when_its_last_caller_is_cancelled_after_others_ended(
     disk: LocalFiles, folder: Path
 ) -> None:
     async with refusing_world(disk) as world:
@@ -140,6 +140,29 @@ async def test_one_that_is_given_up_while_the_journal_marks_it_as_sent_is_not_po
         await anyio.sleep(60)
         assert (world.submits(), (await world.listed()).tasks, await world.spent()) == ([], [], 0)
         assert (await world.finished()).credits_charged == LOW
+
+
+async def test_one_that_is_refused_after_its_last_caller_has_left_is_not_sent_again() -> None:
+    async with World(faults=["submit:slow=5", "submit:rate_limited=3*1"]) as world:
+        with anyio.move_on_after(2):
+            await world.make()
+        await anyio.sleep(60)
+        assert (world.submits(), world.movements(), await world.spent()) == ([0], [], 0)
+
+
+async def test_one_that_is_refused_while_the_service_stops_is_not_sent_again() -> None:
+    async with (
+        anyio.create_task_group() as tasks,
+        World(faults=["submit:slow=5", "submit:rate_limited=3*1"]) as world,
+    ):
+
+        async def call() -> None:
+            with pytest.raises(RateLimitedError):
+                await world.make()
+
+        tasks.start_soon(call)
+        await anyio.sleep(2)
+    assert (anyio.current_time(), world.submits(), await world.spent()) == (5, [0], 0)
 
 
 async def test_a_stopping_service_releases_it_at_once_and_tells_who_waits() -> None:

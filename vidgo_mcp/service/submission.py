@@ -85,6 +85,11 @@ class Submission:
             raise self.error.changed()
         return self.entry
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a call waits for it."""
+        return self._callers > 0
+
     def give_up_unsent(self) -> None:
         """End it, unless its POST may have left: nothing may be paid after the last call for it has ended."""
         if self.phase == "reserved":
@@ -184,6 +189,8 @@ class Submissions:
                 if error.money == "nothing_spent":
                     submission.entry = await self._journal.unsend(entry_id)
                     submission.phase = "reserved"
+                    if self._closing or not submission.is_wanted:
+                        raise
                 await tries.pause(error)
 
     async def _bind(self, submission: Submission, task: Task) -> Entry:
