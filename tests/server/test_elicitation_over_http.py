@@ -55,7 +55,7 @@ class Person:
 @asynccontextmanager
 async def served(process: Process, era: str, person: Person | None) -> AsyncGenerator[Client]:
     """Serve over HTTP, without a socket, and connect a client."""
-    app = http_app(build_server(process.service, state_key=KEY))
+    app = http_app(build_server(process.service, principal_of=lambda ctx: process.principal, state_key=KEY))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process)
         await stack.enter_async_context(app.router.lifespan_context(app))

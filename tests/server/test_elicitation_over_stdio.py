@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,13 +13,12 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import ElicitResult
 
+from tests.server.conftest import COMMAND, PATIENCE
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-PATIENCE = 60
-COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 YES = ElicitResult(action="accept", content={"confirm": True})
 NO = ElicitResult(action="decline")
 
@@ -30,11 +26,6 @@ NO = ElicitResult(action="decline")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def era(request: pytest.FixtureRequest) -> Any:
-    return request.param
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,14 +16,13 @@ from mcp_types import TextResourceContents
 from PIL import Image
 
 from tests.cli.conftest import Process, Vidgo
-from tests.server.conftest import ERAS, Caller, inline, png, text_of
+from tests.server.conftest import COMMAND, ERAS, PATIENCE, Caller, inline, png, text_of
+from tests.service.durable import moved
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-PATIENCE = 60
-COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 FOX = {"prompt": "a fox", "wait_seconds": 30}
 
 
@@ -65,8 +62,7 @@ def cat(tmp_path: Path) -> Path:
 async def connected(server: StdioServerParameters | str, era: str = "auto") -> AsyncGenerator[Caller]:
     with anyio.fail_after(PATIENCE):
         async with Client(server, mode=era) as client:
-            schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
-            yield Caller(client, schemas)
+            yield await Caller.of(client)
 
 
 def stdio(environment: dict[str, str], **more: str) -> StdioServerParameters:
@@ -76,10 +72,6 @@ def stdio(environment: dict[str, str], **more: str) -> StdioServerParameters:
 def pictures(folder: Path) -> list[Path]:
     """Return what is in a folder, unfinished files too."""
     return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def charges(sandbox: Sandbox) -> list[tuple[str, int]]:
-    return [(entry.kind, entry.credits) for entry in sandbox.ledger]
 
 
 def downloads(sandbox: Sandbox) -> int:
@@ -98,7 +90,7 @@ async def test_a_local_file_is_edited_and_the_result_is_saved_and_edited_again(
     save_dir = tmp_path / "results"
     server = stdio(environment, VIDGO_INPUT_DIRS=str(cat.parent), VIDGO_SAVE_DIR=str(save_dir))
 
-    async def edit_twice(era: str) -> None:
+    async def edit_twice(era: Any) -> None:
         async with connected(server, era) as caller:
             made = await caller.data("edit_image", prompt=f"a fox for {era}", wait_seconds=30, image_urls="cat.png")
             [saved] = made["saved_paths"]
@@ -118,7 +110,7 @@ async def test_a_local_file_is_edited_and_the_result_is_saved_and_edited_again(
         for era in ERAS:
             tasks.start_soon(edit_twice, era)
     assert (len(pictures(save_dir)), len(references(sandbox))) == (4, 4)
-    assert charges(sandbox) == [("charge", LOW)] * 4
+    assert moved(sandbox) == [("charge", LOW)] * 4
 
 
 async def test_pictures_are_saved_in_the_persons_pictures_folder_by_default(
@@ -165,7 +157,7 @@ async def test_two_servers_that_wait_for_the_same_task_save_it_once(
     [saved] = pictures(save_dir)
     assert [answer["saved_paths"] for answer in found] == [[str(saved)]] * 2
     assert downloads(sandbox) == 1
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]
 
 
 @pytest.fixture
@@ -188,7 +180,7 @@ async def test_over_http_no_file_is_read_or_saved_and_the_person_is_told_so(
 ) -> None:
     url = address(http)
 
-    async def edit(era: str) -> None:
+    async def edit(era: Any) -> None:
         async with connected(url, era) as caller:
             for reference in ("cat.png", str(cat), cat.as_uri(), "~/cat.png", "/etc/hostname"):
                 error = await caller.error("edit_image", **FOX, image_urls=reference)
@@ -205,7 +197,7 @@ async def test_over_http_no_file_is_read_or_saved_and_the_person_is_told_so(
             tasks.start_soon(edit, era)
     assert pictures(tmp_path / "results") == []
     assert downloads(sandbox) == 0
-    assert charges(sandbox) == [("charge", LOW)] * 2
+    assert moved(sandbox) == [("charge", LOW)] * 2
     _, said = http.stop()
     [line] = [line for line in said.splitlines() if "VIDGO_SAVE_DIR" in line]
     assert "VIDGO_INPUT_DIRS" in line
@@ -218,7 +210,7 @@ async def test_over_http_inline_data_may_be_as_large_as_a_file(http: Process, sa
     async with connected(address(http)) as caller:
         made = await caller.data("edit_image", prompt="a fox", wait_seconds=0, image_urls=large)
         assert "task_id" in made
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]
 
 
 async def test_over_http_nobody_learns_where_a_shared_journal_knows_copies(
@@ -247,4 +239,4 @@ async def test_over_http_nobody_learns_where_a_shared_journal_knows_copies(
             assert not (await caller.call("view_image", task_id=task_id)).is_error
             assert downloads(sandbox) == fetched + 1
     assert pictures(tmp_path / "results") == [saved]
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,19 +20,18 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from tests.server.conftest import ERAS, Caller
+from tests.server.conftest import COMMAND, ERAS, PATIENCE, Caller, until
+from tests.service.durable import moved
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.stdio import serve_stdio
-from vidgo_mcp.service import Service, account_of
+from vidgo_mcp.service import Principal, Service, account_of
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-PATIENCE = 30
-COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -55,17 +53,6 @@ def sandbox() -> Sandbox:
 def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
     with running(sandbox) as url:
         yield url
-
-
-async def until(met: Callable[[], Any]) -> None:
-    """Wait for what another process or thread does, for a bounded time."""
-    with anyio.fail_after(PATIENCE):
-        while not met():  # noqa: ASYNC110 - nobody could set an event
-            await anyio.sleep(0.01)
-
-
-def charges(sandbox: Sandbox) -> list[tuple[str, int]]:
-    return [(entry.kind, entry.credits) for entry in sandbox.ledger]
 
 
 def submitted(sandbox: Sandbox) -> bool:
@@ -151,10 +138,9 @@ async def test_both_eras_get_the_same_picture_through_the_sdks_client(sandbox: S
     made: list[dict[str, Any]] = []
     parameters = StdioServerParameters(command=COMMAND, env=environment(sandbox_url))
 
-    async def one(era: str) -> None:
+    async def one(era: Any) -> None:
         async with Client(parameters, mode=era) as client:
-            schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
-            caller = Caller(client, schemas)
+            caller = await Caller.of(client)
             assert caller.modern == (era == "auto")
             made.append(await caller.data("generate_image", prompt=f"a fox for {era}"))
             assert (await caller.data("get_balance"))["credits"] <= 998
@@ -162,12 +148,12 @@ async def test_both_eras_get_the_same_picture_through_the_sdks_client(sandbox: S
             view = await caller.call("view_image", task_id=made[-1]["task_id"])
             assert not view.is_error
 
-    with anyio.fail_after(2 * PATIENCE):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for era in ERAS:
                 tasks.start_soon(one, era)
     assert [result["outcome"] for result in made] == ["finished", "finished"]
-    assert charges(sandbox) == [("charge", LOW)] * 2
+    assert moved(sandbox) == [("charge", LOW)] * 2
 
 
 async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_order(
@@ -187,7 +173,7 @@ async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_ord
     assert "Traceback" not in stderr
     assert SANDBOX_KEY not in stderr
     assert "sig=" not in stderr
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]
     assert sandbox.balance() == 998
 
 
@@ -206,7 +192,7 @@ async def test_the_end_of_a_process_waits_for_a_submit_under_way(
             await server.process.stdin.aclose()
         assert await server.end() == (expected, "")
     assert [record.status for record in sandbox.requests] == [200]
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]
 
 
 async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
@@ -283,14 +269,15 @@ CALL = (
 async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_ends(
     end: str, sandbox: Sandbox, sandbox_url: str
 ) -> None:
-    @asynccontextmanager
-    async def connect() -> AsyncGenerator[VidgoClient]:
-        async with VidgoClient(SANDBOX_KEY, base_url=sandbox_url) as client:
-            yield client
-
     sandbox.set_faults(["submit:slow=1"])
     journal = SqliteJournal(None)
-    service = Service(journal=journal, connect=connect, account=account_of(SANDBOX_KEY, sandbox_url))
+    principal = Principal(account_of(SANDBOX_KEY, sandbox_url))
+    service = Service(
+        journal=journal,
+        connect=lambda account: VidgoClient(SANDBOX_KEY, base_url=sandbox_url),
+        account=principal.account,
+    )
+    server = build_server(service, principal_of=lambda ctx: principal)
     left: list[int] = []
     with Pipes() as pipes, anyio.fail_after(PATIENCE):
 
@@ -299,7 +286,7 @@ async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_
             pipes.close()
 
         async def serve() -> None:
-            await serve_stdio(build_server(service), service, leave=leave)
+            await serve_stdio(server, service, leave=leave)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve)
@@ -311,7 +298,7 @@ async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_
                 os.kill(os.getpid(), signal.SIGTERM)
         assert '"vidgo-mcp"' in pipes.heard()
     assert left == ([] if end == "stdin" else [128 + signal.SIGTERM])
-    [entry] = await journal.newest(f"{account_of(SANDBOX_KEY, sandbox_url)}/", 10)
+    [entry] = await journal.newest(principal.owner, 10)
     assert entry.state == "accepted"
     assert [entry.task_id] == list(sandbox.tasks)
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]

@@ -74,7 +74,7 @@ class Budget:
             f"This picture costs {price} credits; the last 24 hours cost {full.spent} of the user's {self.per_day}, "
             f"{left} are left. {when} Nothing was sent.",
             remedy="raise_day_budget",
-            facts=Facts(price=price, limit=self.per_day, affordable=self.per_day if full.frees_at is None else left),
+            facts=Facts(price=price, limit=self.per_day, affordable=left),
         )
 
 
