@@ -47,7 +47,7 @@ class Unreadable(SqliteJournal):
     """Fails where tasks are looked up, in the way that it is told."""
 
     def __init__(self, failure: Exception) -> None:
-        super().__init__(virtual_now)
+        super().__init__(None, now=virtual_now)
         self._failure = failure
 
     async def newest(self, owner: str, limit: int) -> Sequence[Entry]:

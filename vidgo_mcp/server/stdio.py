@@ -18,10 +18,8 @@ from vidgo_mcp.service import Service
 async def serve_stdio(server: Server[Any], service: Service, *, leave: Callable[[int], Any] = os._exit) -> None:
     """Serve until stdin closes or SIGINT or SIGTERM comes; submits under way get 10 s for their answers.
 
-    Args:
-        server: from ``build_server``.
-        service: entered and left here.
-        leave: ends the process after a signal; a thread that reads stdin could otherwise keep it for ever.
+    The service is entered and left here. ``leave`` ends the process after a signal; a thread that reads stdin could
+    otherwise keep it for ever.
     """
     async with stdio_server() as (read_stream, write_stream):
         received: list[int] = []
