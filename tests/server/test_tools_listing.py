@@ -16,26 +16,17 @@ from mcp.shared.exceptions import MCPError
 from tests.conftest import World
 from tests.server.conftest import client_of
 from vidgo_mcp.files.reader import Folders
+from vidgo_mcp.models.results import ErrorResult
 from vidgo_mcp.server.build import build_server, instructions
 from vidgo_mcp.server.http import http_app
+from vidgo_mcp.server.schemas import output_schema
 from vidgo_mcp.service import LocalFiles
 
 SNAPSHOT = Path(__file__).with_name("tools_list.json")
 KB = 1024
 SCHEMA_WORDS = {
-    "type",
-    "properties",
-    "required",
-    "description",
-    "enum",
-    "default",
-    "items",
-    "minimum",
-    "maximum",
-    "minItems",
-    "maxItems",
-    "minLength",
-    "maxLength",
+    *("type", "properties", "required", "description", "enum", "default", "items"),
+    *("minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength"),
 }
 PLAIN_TYPES = {"string", "integer", "number", "boolean", "array", "object"}
 HINTS = {
@@ -200,19 +191,10 @@ async def test_every_schema_is_flat_and_plain(era: Any) -> None:
 
 
 async def test_a_field_that_results_and_errors_share_has_one_type() -> None:
-    error = {
-        "category": "string",
-        "message": "string",
-        "retryable": "boolean",
-        "money": "string",
-        "task_id": "string",
-        "field": "string",
-        "consent": "string",
-        "next_step": "string",
-    }
+    error = output_schema(ErrorResult)["properties"]
     for tool in (await listed("auto"))["tools"]:
         for name, field in tool.get("outputSchema", {}).get("properties", {}).items():
-            assert field["type"] == error.get(name, field["type"])
+            assert field["type"] == error.get(name, field)["type"]
 
 
 @pytest.mark.parametrize("reads_files", [True, False])
