@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -17,13 +17,21 @@ import anyio
 import jsonschema
 import pytest
 from mcp import Client
-from mcp.client.session import ElicitationFnT
-from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
+from mcp.client import ClientRequestContext
+from mcp_types import (
+    CallToolResult,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+)
 from PIL import Image
 
 from tests.conftest import World, virtual_backend
 from vidgo_mcp.errors import Remedy
-from vidgo_mcp.sandbox import SANDBOX_KEY, every_fault
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, every_fault, running
 from vidgo_mcp.server.build import build_server
 
 MODERN = "2026-07-28"
@@ -71,6 +79,35 @@ def inline(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
+@pytest.fixture
+def sandbox() -> Sandbox:
+    """Vidgo, for tests in real time."""
+    return Sandbox(seconds=(0.5, 0.5))
+
+
+@pytest.fixture
+def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
+    with running(sandbox) as url:
+        yield url
+
+
+YES = ElicitResult(action="accept", content={"confirm": True})
+
+
+class Person:
+    """Whoever sits before a client: answers each question alike, and remembers what was asked."""
+
+    def __init__(self, answer: ElicitResult | ErrorData = YES, *, thinks: float = 0.0) -> None:
+        self.answer = answer
+        self.thinks = thinks
+        self.asked: list[str] = []
+
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        self.asked.append(params.message)
+        await anyio.sleep(self.thinks)
+        return self.answer
+
+
 async def until(met: Callable[[], Any]) -> None:
     """Wait for what another process or thread does, for a bounded time."""
     with anyio.fail_after(PATIENCE):
@@ -78,14 +115,14 @@ async def until(met: Callable[[], Any]) -> None:
             await anyio.sleep(0.01)
 
 
-def client_of(world: World, era: Any = "auto", *, caller: str = "", person: ElicitationFnT | None = None) -> Client:
+def client_of(world: World, era: Any = "auto", *, caller: str = "", person: Person | None = None) -> Client:
     """Return a client of an era for a server in memory; ``caller`` is who it is, ``person`` who sits before it."""
     server = build_server(world.service, principal_of=lambda ctx: world.principal(caller))
     return Client(server, mode=era, elicitation_callback=person)
 
 
 @asynccontextmanager
-async def calling(world: World, era: Any = "auto", person: ElicitationFnT | None = None) -> AsyncGenerator[Caller]:
+async def calling(world: World, era: Any = "auto", person: Person | None = None) -> AsyncGenerator[Caller]:
     """Connect a client of an era to a server in memory."""
     async with client_of(world, era, person=person) as client:
         yield await Caller.of(client)

@@ -8,19 +8,17 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp.client import ClientRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, ElicitRequest, ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult
+from mcp_types import CallToolResult, ElicitRequest, ElicitResult, ErrorData, InputRequiredResult
 
 from tests.conftest import World
-from tests.server.conftest import Caller, calling, check_answer
+from tests.server.conftest import YES, Caller, Person, calling, check_answer
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
 from vidgo_mcp.service import Budget, Limits
 
 pytestmark = pytest.mark.anyio
 
 LOW, HIGH = 2, 12
-YES = ElicitResult(action="accept", content={"confirm": True})
 ENDS = {
     "declined": ElicitResult(action="decline"),
     "dismissed": ElicitResult(action="cancel"),
@@ -33,20 +31,6 @@ WORDS = {"declined": "declined", "dismissed": "dismissed"}
 
 def asking(above: int = 5, day: int | None = None) -> Limits:
     return Limits(Budget(per_day=day, mode="enforce" if day is not None else "off"), confirm_above=above)
-
-
-class Person:
-    """Whoever sits before a client: answers each question alike, and remembers what was asked."""
-
-    def __init__(self, answer: ElicitResult | ErrorData = YES, *, thinks: float = 0.0) -> None:
-        self.answer = answer
-        self.thinks = thinks
-        self.asked: list[str] = []
-
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
-        self.asked.append(params.message)
-        await anyio.sleep(self.thinks)
-        return self.answer
 
 
 async def refused(caller: Caller, consent: str, **arguments: Any) -> dict[str, Any]:
@@ -160,10 +144,7 @@ async def test_a_person_who_thinks_longer_than_the_call_may_wait_still_gets_a_ta
 
 async def test_what_is_refused_after_a_long_thought_is_said_by_the_call_itself(era: Any) -> None:
     person = Person(YES, thinks=200)
-    async with (
-        World(limits=asking(), faults=["submit:refuse=402"]) as world,
-        calling(world, era, person) as caller,
-    ):
+    async with World(limits=asking(), faults=["submit:refuse=402"]) as world, calling(world, era, person) as caller:
         error = await caller.error("generate_image", prompt="a cat", quality="high", wait_seconds=30)
         assert (error["category"], error["money"]) == ("insufficient_credits", "nothing_spent")
         assert world.movements() == []

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,33 +21,18 @@ from mcp.client.stdio import StdioServerParameters
 from tests.server.conftest import COMMAND, ERAS, PATIENCE, Caller, until
 from tests.service.durable import moved
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 from vidgo_mcp.service import Principal, account_of
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-INITIALIZE = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "test", "version": "1"},
-}
+INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def sandbox() -> Sandbox:
-    return Sandbox(seconds=(0.5, 0.5))
-
-
-@pytest.fixture
-def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
-    with running(sandbox) as url:
-        yield url
 
 
 def submitted(sandbox: Sandbox) -> bool:

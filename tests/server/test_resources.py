@@ -139,10 +139,7 @@ async def test_a_task_is_listed_with_its_first_words_outcome_and_price() -> None
     ("fault", "said"), [("failed", "Failed, refunded: auto, 1K, low."), ("no_files", "Failed, 2 credits: auto, 1K")]
 )
 async def test_a_picture_is_listed_only_while_it_can_be_had(fault: str, said: str) -> None:
-    async with (
-        World(faults=[f"task:{fault}*1"], seconds=5) as world,
-        client_of(world) as client,
-    ):
+    async with World(faults=[f"task:{fault}*1"], seconds=5) as world, client_of(world) as client:
         failed = await world.make(prompt="a storm")
         finished = await world.finished(prompt="a fox")
         pending = await world.pending(prompt="an owl")
@@ -209,10 +206,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
 
 
 async def test_each_answer_says_how_long_it_may_be_kept() -> None:
-    async with (
-        World(faults=["task:failed*1"], seconds=5) as world,
-        client_of(world) as client,
-    ):
+    async with World(faults=["task:failed*1"], seconds=5) as world, client_of(world) as client:
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         pending = await world.pending(prompt="an owl")
         for uri, kept in (
@@ -231,10 +225,7 @@ async def test_each_answer_says_how_long_it_may_be_kept() -> None:
 
 
 async def test_a_small_picture_is_read_byte_for_byte(era: Any) -> None:
-    async with (
-        World(seconds=5, files=LocalFiles(embed_metadata=False)) as world,
-        client_of(world, era) as client,
-    ):
+    async with World(seconds=5, files=LocalFiles(embed_metadata=False)) as world, client_of(world, era) as client:
         made = await world.finished()
         assert made.task_id is not None
         uri = f"vidgo://images/{made.task_id}"
@@ -364,10 +355,7 @@ async def test_a_prompt_is_shown_only_to_the_caller_who_sent_it() -> None:
 
 
 async def test_a_picture_that_is_not_there_says_why_and_whether_to_wait() -> None:
-    async with (
-        World(faults=["task:failed*1"], seconds=5) as world,
-        client_of(world) as client,
-    ):
+    async with World(faults=["task:failed*1"], seconds=5) as world, client_of(world) as client:
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         await anyio.sleep(DAY)
         for made, why in ((failed, "it failed"), (finished, "24 hours")):

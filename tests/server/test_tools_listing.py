@@ -221,7 +221,8 @@ async def test_what_the_server_says_of_itself(era: Any) -> None:
         assert client.instructions == instructions(reads_files=False)
         assert client.server_info is not None
         assert client.server_info.name == "vidgo-mcp"
-        assert client.server_capabilities.tools is not None
+        offered = client.server_capabilities
+        assert None not in (offered.tools, offered.prompts, offered.resources, offered.completions)
 
 
 async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: Any) -> None:
