@@ -16,7 +16,7 @@ from vidgo_mcp.errors import BudgetError, Facts, Fault, InvalidRequestError, Rem
 from vidgo_mcp.journal import Exhausted
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.service import Budget
-from vidgo_mcp.wording import for_model
+from vidgo_mcp.wording import for_model, for_person
 from vidgo_mcp.wording.remedies import REMEDIES, Case, case_of, next_step
 
 PACKAGE = Path(vidgo_mcp.__file__).parent
@@ -207,6 +207,33 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
     assert (listed.next_step or "").startswith(said)
     assert ("For what is unknown" in (listed.next_step or "")) == (UNKNOWN in tasks)
     assert listed.tasks == tasks
+
+
+@pytest.mark.parametrize(
+    ("result", "first"),
+    [
+        (FOX.model_copy(update={"image_urls": ["https://a"]}), "Finished. 2 credits."),
+        (FOX.model_copy(update={"saved_paths": ["/a"]}), "Finished, but its URL has died. 2 credits."),
+        (
+            FOX.model_copy(update={"image_urls": ["https://a"], "reused": True}),
+            "Finished. Already paid for; this cost nothing.",
+        ),
+        (TaskResult(outcome="failed", error="No", refunded=True), "Failed: No. The credits were refunded."),
+        (TaskResult(outcome="failed", error="No.", credits=2), "Failed: No. 2 credits."),
+        (
+            UNKNOWN.model_copy(update={"credits": 2}),
+            "Unknown: the answer to the submit was lost. It may have cost 2 credits.",
+        ),
+        (PENDING.model_copy(update={"status": "running"}), "Pending (running): it goes on, and is paid for."),
+        (
+            TaskResult(outcome="pending", remedy="repeat_with_time"),
+            "Not sent: its references are not ready yet. Nothing was spent.",
+        ),
+    ],
+    ids=["URL", "copy", "reused", "refunded", "paid in vain", "unknown", "pending", "unready"],
+)
+def test_a_person_reads_first_how_it_ended_and_what_it_cost(result: TaskResult, first: str) -> None:
+    assert for_person.task_text(result, for_person.Command()).splitlines()[0] == first
 
 
 def test_an_error_is_read_as_category_message_money_and_step() -> None:
