@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import unicodedata
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, get_args
 
@@ -114,6 +116,28 @@ def test_a_changed_error_is_another_one_with_the_rest_kept() -> None:
     assert type(other) is DeclinedError
     assert vars(other) == {**KNOWN, "consent": "dismissed", "message": "go on", "money": "nothing_spent"}
     assert (str(other), str(error), error.money) == ("go on", "slow down", "accepted")
+
+
+def test_a_misspelt_attribute_is_refused() -> None:
+    with pytest.raises(TypeError, match="NotFoundError has no attribute consent, task"):
+        NotFoundError("no such task").changed(task="task-1", consent="declined", money="accepted")
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_copied_or_pickled_error_is_equal_and_as_frozen(again: Callable[[VidgoError], VidgoError]) -> None:
+    error = DeclinedError(**KNOWN, consent="dismissed")
+
+    other = again(error)
+
+    assert (type(other), str(other), vars(other)) == (DeclinedError, "slow down", vars(error))
+    with pytest.raises(AttributeError, match="frozen"):
+        other.money = "unknown"
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR)
+def test_what_is_not_worth_repeating_does_not_say_to_repeat_it(error: type[VidgoError]) -> None:
+    assert error("it broke", retryable=False).remedy != "repeat_later"
+    assert error("it broke", retryable=False, remedy="use_url").remedy == "use_url"
 
 
 def test_a_changed_error_leaves_behind_where_the_first_was_raised() -> None:

@@ -13,8 +13,10 @@ import pytest
 import vidgo_mcp
 from tests.test_errors import EVERY_ERROR
 from vidgo_mcp.errors import BudgetError, Facts, Fault, InvalidRequestError, Remedy, VidgoError
+from vidgo_mcp.journal import Exhausted
 from vidgo_mcp.models.results import TaskList, TaskResult
-from vidgo_mcp.wording import for_model
+from vidgo_mcp.service import Budget
+from vidgo_mcp.wording import for_model, for_person
 from vidgo_mcp.wording.remedies import REMEDIES, Case, case_of, next_step
 
 PACKAGE = Path(vidgo_mcp.__file__).parent
@@ -81,7 +83,8 @@ def test_an_error_that_knows_no_facts_still_says_what_to_do(error: type[VidgoErr
         (
             "make_again",
             Facts(),
-            "The same generate_image or edit_image call makes the picture again and costs credits: ask the user first.",
+            "The same generate_image or edit_image call makes the picture again and costs credits again: ask the "
+            "user first.",
         ),
         (
             "raise_max_credits",
@@ -116,6 +119,12 @@ def test_what_is_known_stands_in_the_sentence(remedy: Remedy, facts: Facts, said
     assert next_step(remedy, "model", Case(facts)) == said
 
 
+def test_what_is_offered_is_what_the_day_has_left() -> None:
+    full = Budget(per_day=10, mode="enforce").refusal(24, Exhausted(spent=7, frees_at=None))
+
+    assert next_step(full.remedy, "model", case_of(full)).startswith("Offer the user a picture of at most 3 credits;")
+
+
 def test_a_repeat_names_the_seconds_that_vidgo_named() -> None:
     assert "in 60 s, not sooner" in next_step("repeat_later", "model", Case(retry_after=60.0))
     assert "once" in next_step("repeat_later", "model", Case())
@@ -146,9 +155,11 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
             "Give the user this URL. To change the picture: edit_image with image_urls task:task-1.",
         ),
         (
-            FOX.model_copy(update={"image_urls": ["https://a"], "saved_paths": ["/a"], "next_variation": 3}),
+            FOX.model_copy(
+                update={"image_urls": ["https://a"], "saved_paths": ["/a"], "next_variation": 3, "age": 600}
+            ),
             "Give the user this URL and the path of its copy. To change the picture: edit_image with image_urls "
-            "task:task-1. Only if the user wants another one: variation 3, for 2 credits.",
+            "task:task-1. Paid for 10 min ago. Only if the user wants another one: variation 3, for 2 credits.",
         ),
         (
             FOX.model_copy(update={"saved_paths": ["/a"]}),
@@ -198,6 +209,33 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
     assert listed.tasks == tasks
 
 
+@pytest.mark.parametrize(
+    ("result", "first"),
+    [
+        (FOX.model_copy(update={"image_urls": ["https://a"]}), "Finished. 2 credits."),
+        (FOX.model_copy(update={"saved_paths": ["/a"]}), "Finished, but its URL has died. 2 credits."),
+        (
+            FOX.model_copy(update={"image_urls": ["https://a"], "reused": True}),
+            "Finished. Already paid for; this cost nothing.",
+        ),
+        (TaskResult(outcome="failed", error="No", refunded=True), "Failed: No. The credits were refunded."),
+        (TaskResult(outcome="failed", error="No.", credits=2), "Failed: No. 2 credits."),
+        (
+            UNKNOWN.model_copy(update={"credits": 2}),
+            "Unknown: the answer to the submit was lost. It may have cost 2 credits.",
+        ),
+        (PENDING.model_copy(update={"status": "running"}), "Pending (running): it goes on, and is paid for."),
+        (
+            TaskResult(outcome="pending", remedy="repeat_with_time"),
+            "Not sent: its references are not ready yet. Nothing was spent.",
+        ),
+    ],
+    ids=["URL", "copy", "reused", "refunded", "paid in vain", "unknown", "pending", "unready"],
+)
+def test_a_person_reads_first_how_it_ended_and_what_it_cost(result: TaskResult, first: str) -> None:
+    assert for_person.task_text(result, for_person.Command()).splitlines()[0] == first
+
+
 def test_an_error_is_read_as_category_message_money_and_step() -> None:
     error = BudgetError("Too dear.", task_id="task-1", remedy="raise_call_budget", facts=Facts(limit=10))
 
@@ -226,12 +264,6 @@ READERS = {
     "find",
     "removeprefix",
     "removesuffix",
-}
-BEING_REMOVED = {
-    # Each is rewritten with its floor; nothing may be added here.
-    "cli/doctor.py",
-    "service/thumbnails.py",
-    "service/picture_saver.py",
 }
 
 
@@ -291,14 +323,14 @@ def test_reading_one_of_our_sentences_is_recognised(code: str) -> None:
 
 
 def test_no_code_reads_one_of_our_sentences() -> None:
-    reading = {
+    reading = [
         f"{path}:{node.lineno}"
         for path, module in parsed()
         for node in ast.walk(module)
         if isinstance(node, ast.expr) and reads_a_sentence(node) and node not in words_of_others(module)
-    }
+    ]
 
-    assert {where for where in reading if where.partition(":")[0] not in BEING_REMOVED} == set()
+    assert reading == []
 
 
 def test_what_the_client_says_names_no_tool() -> None:

@@ -177,11 +177,14 @@ class VidgoError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        retryable = self.default_retryable if retryable is None else retryable
+        # The default of such a kind is to repeat the call.
+        in_vain = self.default_retryable and not retryable
         self.__dict__.update(
             message=message,
             money=self.default_money if money is None else money,
-            retryable=self.default_retryable if retryable is None else retryable,
-            remedy=self.default_remedy if remedy is None else remedy,
+            retryable=retryable,
+            remedy=remedy or ("tell_user" if in_vain else self.default_remedy),
             facts=facts,
             task_id=task_id,
             field=field,
@@ -196,11 +199,20 @@ class VidgoError(Exception):
             raise AttributeError(f"errors are frozen; use changed({name}=...)")
         super().__setattr__(name, value)
 
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        # For copy and pickle: what Python has here sets each attribute.
+        self.__dict__.update(state or {})
+
     def changed(self, **changes: Any) -> Self:
         """Return another error of this kind, which differs in the named attributes.
 
         Raise it in place of an error that somebody else may be holding: a raised object carries its traceback.
+
+        Raises:
+            TypeError: this kind of error has no such attribute.
         """
+        if misspelt := changes.keys() - self.__dict__.keys():
+            raise TypeError(f"{type(self).__name__} has no attribute {', '.join(sorted(misspelt))}")
         other = type(self).__new__(type(self), changes.get("message", self.message))
         own = {name: value for name, value in self.__dict__.items() if not name.startswith("__")}
         other.__dict__.update(own | changes)

@@ -262,14 +262,8 @@ async def test_a_redirect_to_nowhere_is_a_clear_error(location: str | None) -> N
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (403, NotFoundError),
-        (404, NotFoundError),
-        (410, NotFoundError),
-        (204, UnavailableError),
-        (206, UnavailableError),
-        (304, UnavailableError),
-        (429, UnavailableError),
-        (500, UnavailableError),
+        *((gone, NotFoundError) for gone in (403, 404, 410)),
+        *((odd, UnavailableError) for odd in (204, 206, 304, 429, 500)),
     ],
 )
 async def test_an_answer_without_the_picture_is_an_error(status: int, kind: type[VidgoError]) -> None:
@@ -277,6 +271,7 @@ async def test_an_answer_without_the_picture_is_an_error(status: int, kind: type
     with pytest.raises(kind) as caught:
         await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport)
     assert caught.value.money == "nothing_spent"
+    assert caught.value.remedy == ("make_again" if kind is NotFoundError else "repeat_later")
 
 
 class Endless(httpx.AsyncByteStream):
@@ -300,7 +295,7 @@ async def test_a_picture_that_is_too_large_is_not_read_to_its_end(headers: dict[
     with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="larger") as caught:
         await fetch("https://a.example/1", find=names(a_example=[PUBLIC]), transport=transport, largest=1000)
     assert body.taken <= 1100
-    assert caught.value.retryable is False
+    assert (caught.value.retryable, caught.value.remedy) == (False, "show_picture")
 
 
 async def test_a_picture_of_exactly_the_limit_is_fetched() -> None:

@@ -6,24 +6,40 @@ import base64
 import io
 import json
 import re
-from collections.abc import AsyncGenerator
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, Self, get_args
 
+import anyio
 import jsonschema
 import pytest
 from mcp import Client
-from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent
+from mcp.client import ClientRequestContext
+from mcp_types import (
+    CallToolResult,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+)
 from PIL import Image
 
 from tests.conftest import World, virtual_backend
 from vidgo_mcp.errors import Remedy
-from vidgo_mcp.sandbox import SANDBOX_KEY, every_fault
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, every_fault, running
 from vidgo_mcp.server.build import build_server
 
 MODERN = "2026-07-28"
 ERAS = ("auto", "legacy")
+PATIENCE = 60
+"""Seconds of real time for which tests with sockets or processes wait."""
+COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
 MONEY_WORDS = {
     "accepted": "A task exists",
     "unknown": "not known whether credits were spent",
@@ -38,6 +54,11 @@ FOREIGN_WORDS = re.compile(
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return virtual_backend()
+
+
+@pytest.fixture(params=ERAS)
+def era(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 def faults_of(endpoint: str, *, hangs: int = 130) -> list[str]:
@@ -59,6 +80,55 @@ def inline(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
+@pytest.fixture
+def sandbox() -> Sandbox:
+    """Vidgo, for tests in real time."""
+    return Sandbox(seconds=(0.5, 0.5))
+
+
+@pytest.fixture
+def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
+    with running(sandbox) as url:
+        yield url
+
+
+YES = ElicitResult(action="accept", content={"confirm": True})
+
+
+class Person:
+    """Whoever sits before a client: answers each question alike, and remembers what was asked."""
+
+    def __init__(self, answer: ElicitResult | ErrorData = YES, *, thinks: float = 0.0) -> None:
+        self.answer = answer
+        self.thinks = thinks
+        self.asked: list[str] = []
+
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        self.asked.append(params.message)
+        await anyio.sleep(self.thinks)
+        return self.answer
+
+
+async def until(met: Callable[[], Any]) -> None:
+    """Wait for what another process or thread does, for a bounded time."""
+    with anyio.fail_after(PATIENCE):
+        while not met():  # noqa: ASYNC110 - nobody could set an event
+            await anyio.sleep(0.01)
+
+
+def client_of(world: World, era: Any = "auto", *, caller: str = "", person: Person | None = None) -> Client:
+    """Return a client of an era for a server in memory; ``caller`` is who it is, ``person`` who sits before it."""
+    server = build_server(world.service, principal_of=lambda ctx: world.principal(caller))
+    return Client(server, mode=era, elicitation_callback=person)
+
+
+@asynccontextmanager
+async def calling(world: World, era: Any = "auto", person: Person | None = None) -> AsyncGenerator[Caller]:
+    """Connect a client of an era to a server in memory."""
+    async with client_of(world, era, person=person) as client:
+        yield await Caller.of(client)
+
+
 class Caller:
     """A client that holds each answer against what all answers keep."""
 
@@ -66,6 +136,11 @@ class Caller:
         self.client = client
         self.schemas = schemas
         self.modern = client.protocol_version >= MODERN
+
+    @classmethod
+    async def of(cls, client: Client) -> Self:
+        """Return a caller that knows the schemas that the server lists."""
+        return cls(client, {tool.name: tool.output_schema for tool in (await client.list_tools()).tools})
 
     async def call(self, tool: str, **arguments: Any) -> CallToolResult:
         """Call a tool and check its answer."""
@@ -175,11 +250,3 @@ def assert_no_null(value: Any) -> None:
         assert None not in value
         for item in value:
             assert_no_null(item)
-
-
-@asynccontextmanager
-async def calling(world: World, era: str = "auto") -> AsyncGenerator[Caller]:
-    """Connect a client of an era to a server in memory."""
-    async with Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
-        listed = await client.list_tools()
-        yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})

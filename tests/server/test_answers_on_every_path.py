@@ -8,17 +8,14 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import ImageContent
 
 from tests.conftest import DAY, World
-from tests.server.conftest import ERAS, Caller, calling, text_of
+from tests.server.conftest import Caller, calling, client_of, text_of
 from vidgo_mcp.errors import Category
-from vidgo_mcp.models.requests import EstimateArguments
-from vidgo_mcp.server.build import build_server
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
+pytestmark = pytest.mark.anyio
 
 LOW = 2
 TOOLS = ("generate_image", "edit_image", "get_task", "estimate_cost", "get_balance", "view_image")
@@ -34,7 +31,7 @@ async def make(caller: Caller, **arguments: Any) -> dict[str, Any]:
     return await caller.data("generate_image", **{**FOX, "wait_seconds": 600, **arguments})
 
 
-async def test_a_finished_picture(era: str) -> None:
+async def test_a_finished_picture(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
         result = await caller.call("generate_image", **FOX, size="16x9", resolution="2k")
         made = result.structured_content
@@ -68,23 +65,25 @@ async def test_a_finished_picture(era: str) -> None:
         assert world.movements() == [("charge", 4)]
 
 
-async def test_a_picture_that_is_reused(era: str) -> None:
+async def test_a_picture_that_is_reused(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
         made = await make(caller)
         await anyio.sleep(3 * 3600)
         again = await make(caller)
         assert (again["reused"], again["credits_charged"], again["credits"]) == (True, 0, LOW)
         assert again["image_urls"] == made["image_urls"]
-        assert again["notes"] == ["Paid for 3 h ago."]
-        assert again["next_step"].endswith(" variation 2, for 2 credits.")
+        assert again["next_step"].endswith(
+            " Paid for 3 h ago. Only if the user wants another one: variation 2, for 2 credits."
+        )
         text = text_of(await caller.call("generate_image", **FOX))
         assert "this call cost nothing" in text
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_an_edit(era: str) -> None:
+async def test_an_edit(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
-        made = await make(caller)
+        made = await make(caller, size="1536x1024", resolution="2K")
+        assert (made["width"], made["height"], made["tier"]) == (1536, 1024, "2K")
         edited = await caller.data(
             "edit_image", prompt="in snow", image_urls=f"task:{made['task_id']}", wait_seconds=600
         )
@@ -92,13 +91,7 @@ async def test_an_edit(era: str) -> None:
         assert (edited["prompt"], edited["variation"]) == ("in snow", 1)
 
 
-async def test_exact_pixels_are_part_of_the_result(era: str) -> None:
-    async with World() as world, calling(world, era) as caller:
-        made = await make(caller, size="1536x1024", resolution="2K")
-        assert (made["width"], made["height"], made["tier"]) == (1536, 1024, "2K")
-
-
-async def test_pending_with_and_without_an_id(era: str) -> None:
+async def test_pending_with_and_without_an_id(era: Any) -> None:
     async with World(faults=["submit:slow=30", "task:stuck"]) as world, calling(world, era) as caller:
         nothing = await make(caller, wait_seconds=0)
         assert nothing["outcome"] == "pending"
@@ -115,7 +108,7 @@ async def test_pending_with_and_without_an_id(era: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["failed=not like this", "failed_early", "no_files"])
-async def test_a_failed_task_is_a_result(era: str, fault: str) -> None:
+async def test_a_failed_task_is_a_result(era: Any, fault: str) -> None:
     async with World(faults=[f"task:{fault}*1"]) as world, calling(world, era) as caller:
         failed = await make(caller)
         assert failed["outcome"] == "failed"
@@ -135,7 +128,7 @@ async def test_a_failed_task_is_a_result(era: str, fault: str) -> None:
             assert refused["task_id"] == failed["task_id"]
 
 
-async def test_a_status_that_cannot_be_read(era: str) -> None:
+async def test_a_status_that_cannot_be_read(era: Any) -> None:
     async with World(faults=["status:refuse=500"]) as world, calling(world, era) as caller:
         pending = await make(caller, wait_seconds=40)
         assert any("could not be read" in note for note in pending["notes"])
@@ -143,7 +136,7 @@ async def test_a_status_that_cannot_be_read(era: str) -> None:
         assert (error["category"], error["money"], error["task_id"]) == ("unavailable", "accepted", pending["task_id"])
 
 
-async def test_the_list_of_tasks(era: str) -> None:
+async def test_the_list_of_tasks(era: Any) -> None:
     faults = ["submit:refuse=502*1", "task:failed*1"]
     async with World(faults=faults) as world, calling(world, era) as caller:
         empty = await caller.data("get_task")
@@ -163,7 +156,7 @@ async def test_the_list_of_tasks(era: str) -> None:
         assert "prompt: a lost fox" in text
 
 
-async def test_tasks_that_the_journal_does_not_know(era: str) -> None:
+async def test_tasks_that_the_journal_does_not_know(era: Any) -> None:
     async with World(faults=["task:strange_status=reviewing*1"], seconds=30) as world, calling(world, era) as caller:
         task_id = await world.pending()
         failed_id = None
@@ -183,7 +176,7 @@ async def test_tasks_that_the_journal_does_not_know(era: str) -> None:
         assert task_id in error["message"]
 
 
-async def test_a_picture_to_look_at(era: str) -> None:
+async def test_a_picture_to_look_at(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
         made = await make(caller)
         result = await caller.call("view_image", task_id=f"task:{made['task_id']}")
@@ -196,7 +189,7 @@ async def test_a_picture_to_look_at(era: str) -> None:
         assert (error["category"], error["money"]) == ("unavailable", "accepted")
 
 
-async def test_prices_and_balance(era: str) -> None:
+async def test_prices_and_balance(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
         estimate = await caller.data("estimate_cost", size="1x1", resolution="4K", quality="HIGH", count="10")
         assert {name: estimate[name] for name in ("credits", "total_credits", "count", "tier", "size", "quality")} == {
@@ -238,7 +231,7 @@ ERRORS: list[tuple[Category, str, str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("category", "money", "fault", "tool", "arguments"), ERRORS)
 async def test_every_category_of_error(
-    era: str, category: Category, money: str, fault: str, tool: str, arguments: dict[str, Any]
+    era: Any, category: Category, money: str, fault: str, tool: str, arguments: dict[str, Any]
 ) -> None:
     async with World(faults=[fault] if fault else []) as world, calling(world, era) as caller:
         error = await caller.error(tool, **arguments)
@@ -247,16 +240,16 @@ async def test_every_category_of_error(
             assert "in 60 s" in error["next_step"]
 
 
-async def test_vendor_text_that_repeats_the_key_is_blotted(era: str) -> None:
+async def test_vendor_text_that_repeats_the_key_is_blotted(era: Any) -> None:
     async with World(faults=["submit:refuse=400:Bad key vidgo-sandbox-key <b>Traceback"]) as world:
-        async with Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client:
+        async with client_of(world, era) as client:
             result = await client.call_tool("generate_image", FOX)
         assert result.is_error
         assert "vidgo-sandbox-key" not in result.model_dump_json()
         assert "Bad key [key]" in text_of(result)
 
 
-async def test_without_a_key_pictures_are_priced_and_the_rest_says_what_to_set(era: str) -> None:
+async def test_without_a_key_pictures_are_priced_and_the_rest_says_what_to_set(era: Any) -> None:
     async with World(key=None) as world, calling(world, era) as caller:
         assert len(caller.schemas) == 6
         assert (await caller.data("estimate_cost"))["credits"] == LOW
@@ -276,7 +269,7 @@ async def test_without_a_key_pictures_are_priced_and_the_rest_says_what_to_set(e
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_a_tool_that_is_called_without_arguments_answers(era: str, tool: str) -> None:
+async def test_a_tool_that_is_called_without_arguments_answers(era: Any, tool: str) -> None:
     async with World() as world, calling(world, era) as caller:
         nothings: tuple[dict[str, Any] | None, ...] = ({}, None)
         for arguments in nothings:
@@ -291,7 +284,7 @@ async def test_a_tool_that_is_called_without_arguments_answers(era: str, tool: s
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_an_unknown_argument_is_an_error_that_spends_nothing(era: str, tool: str) -> None:
+async def test_an_unknown_argument_is_an_error_that_spends_nothing(era: Any, tool: str) -> None:
     required = REQUIRED.get(tool, {})
     async with World() as world, calling(world, era) as caller:
         error = await caller.error(tool, **required, colour="red")
@@ -303,7 +296,7 @@ async def test_an_unknown_argument_is_an_error_that_spends_nothing(era: str, too
         assert (world.opened, world.wire.seen) == (0, [])
 
 
-async def test_all_faults_of_a_call_come_together_with_a_call_that_works(era: str) -> None:
+async def test_all_faults_of_a_call_come_together_with_a_call_that_works(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
         error = await caller.error(
             "generate_image", prompt="", size="1920x1080", quality="ultra", wait_seconds=900, n=4
@@ -314,7 +307,7 @@ async def test_all_faults_of_a_call_come_together_with_a_call_that_works(era: st
         assert "A call that works" in error["next_step"]
 
 
-async def test_an_unknown_tool_is_a_protocol_error(era: str) -> None:
+async def test_an_unknown_tool_is_a_protocol_error(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
         with pytest.raises(MCPError) as caught:
             await caller.client.call_tool("make_image", FOX)
@@ -323,9 +316,9 @@ async def test_an_unknown_tool_is_a_protocol_error(era: str) -> None:
 
 
 async def test_a_bug_is_an_error_that_says_whether_credits_may_have_moved(
-    era: str, monkeypatch: pytest.MonkeyPatch
+    era: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(arguments: EstimateArguments) -> None:
+    def broken(*arguments: Any, **options: Any) -> None:
         raise LookupError("vidgo-sandbox-key and other insides")
 
     async with World() as world, calling(world, era) as caller:
@@ -338,7 +331,7 @@ async def test_a_bug_is_an_error_that_says_whether_credits_may_have_moved(
         assert error["remedy"] == "repeat"
 
 
-async def test_progress_reaches_the_client_and_always_rises(era: str) -> None:
+async def test_progress_reaches_the_client_and_always_rises(era: Any) -> None:
     told: list[tuple[float, float | None, str | None]] = []
 
     async def listen(progress: float, total: float | None, message: str | None) -> None:
@@ -354,7 +347,7 @@ async def test_progress_reaches_the_client_and_always_rises(era: str) -> None:
     assert values[-1] < 100
 
 
-async def test_a_call_whose_client_gave_up_is_found_by_its_repeat(era: str) -> None:
+async def test_a_call_whose_client_gave_up_is_found_by_its_repeat(era: Any) -> None:
     async with World(faults=["submit:slow=5"]) as world, calling(world, era) as caller:
         with anyio.move_on_after(2):
             await caller.call("generate_image", **FOX)
@@ -366,20 +359,13 @@ async def test_a_call_whose_client_gave_up_is_found_by_its_repeat(era: str) -> N
         assert world.movements() == [("charge", LOW)] * 2
 
 
-async def test_the_caller_of_a_request_owns_its_pictures(era: str) -> None:
-    names = iter(["ann", "ann", "bob"])
-    async with World() as world:
-        server = build_server(world.service, caller_of=lambda ctx: next(names))
-        async with Client(server, mode=era) as client:
-            results = [await client.call_tool("generate_image", FOX) for _ in range(3)]
-        assert [result.structured_content["reused"] for result in results if result.structured_content] == [
-            False,
-            True,
-            False,
-        ]
+async def test_the_caller_of_a_request_owns_its_pictures(era: Any) -> None:
+    async with World() as world, client_of(world, era, caller="ann") as ann, client_of(world, era, caller="bob") as bob:
+        results = [await client.call_tool("generate_image", FOX) for client in (ann, ann, bob)]
+        assert [(result.structured_content or {})["reused"] for result in results] == [False, True, False]
 
 
-async def test_a_network_that_is_down_is_an_error_in_plain_words(era: str) -> None:
+async def test_a_network_that_is_down_is_an_error_in_plain_words(era: Any) -> None:
     async with World() as world, calling(world, era) as caller:
 
         async def down(request: httpx.Request) -> None:

@@ -9,12 +9,10 @@ import trio
 import trio.testing
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mcp import Client
 
 from tests.conftest import World
-from tests.server.conftest import Caller, calling, check_answer
+from tests.server.conftest import Caller, calling, check_answer, client_of
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
-from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.tools import tool_entries
 
 TOOLS = {name: entry.tool for name, entry in tool_entries(40, reads_files=True).items()}
@@ -156,10 +154,7 @@ async def answered(caller: Caller, world: World, tool: str, arguments: dict[str,
 @example(("edit_image", {"prompt": "a fox", "image_urls": "[" * 5000}))
 def test_any_arguments_get_a_well_formed_answer(call: tuple[str, dict[str, Any]]) -> None:
     async def answer() -> None:
-        async with (
-            World(seconds=1) as world,
-            Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode="auto") as client,
-        ):
+        async with World(seconds=1) as world, client_of(world) as client:
             await answered(Caller(client, {}), world, *call)
 
     on_virtual_clock(answer)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from tests.server.conftest import ERAS, Caller
+from tests.server.conftest import Caller
 from tests.service.durable import Process, hasten, moved, quick_sandbox
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.server.build import build_server
@@ -58,13 +58,12 @@ BROKEN: dict[Callable[[Path], None], str] = {
 
 
 @asynccontextmanager
-async def called(process: Process, era: str) -> AsyncGenerator[Caller]:
-    async with process, Client(build_server(process.service), mode=era) as client:
-        listed = await client.list_tools()
-        yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})
+async def called(process: Process, era: Any = "auto") -> AsyncGenerator[Caller]:
+    server = build_server(process.service, principal_of=lambda ctx: process.principal)
+    async with process, Client(server, mode=era) as client:
+        yield await Caller.of(client)
 
 
-@pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("limits", [None, Limits(Budget(per_day=10, mode="enforce"), confirm_above=1)], ids=str)
 @pytest.mark.parametrize("spoil", BROKEN, ids=lambda spoil: spoil.__name__)
 async def test_the_server_reads_and_prices_and_refuses_to_pay(
@@ -96,7 +95,7 @@ async def test_the_server_reads_and_prices_and_refuses_to_pay(
             assert str(path) in error["message"]
             assert BROKEN[spoil] in error["message"]
             assert error["remedy"] == "fix_journal"
-    assert process.submits() == 0
+    assert ("POST", "/api/generate/submit") not in process.wire.seen
     assert moved(sandbox) == [("charge", LOW)]
 
 
@@ -104,7 +103,7 @@ async def test_a_journal_that_heals_is_used_from_then_on(tmp_path: Path) -> None
     sandbox, path = quick_sandbox(), tmp_path / "journal.db"
     folder(path)
     process = Process(sandbox, path)
-    async with called(process, "auto") as caller:
+    async with called(process) as caller:
         await caller.error("generate_image", prompt="a fox")
         path.rmdir()
         made = await caller.data("generate_image", prompt="a fox", wait_seconds=10)
@@ -116,7 +115,7 @@ async def test_a_journal_that_heals_is_used_from_then_on(tmp_path: Path) -> None
 async def test_a_journal_that_breaks_after_the_payment_does_not_hide_the_picture(tmp_path: Path) -> None:
     sandbox, path = quick_sandbox(seconds=0.5), tmp_path / "journal.db"
     process = Process(sandbox, path)
-    async with called(process, "auto") as caller:
+    async with called(process) as caller:
         made = await caller.data("generate_image", prompt="a fox", wait_seconds=0)
         assert made["outcome"] == "pending"
         replace_by_a_folder(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 import pytest
@@ -12,15 +11,12 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
 from tests.conftest import BASE, DAY, World, virtual_now
+from tests.server.conftest import client_of
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import Entry, Intent, Reserved
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.models.tasks import Task
-from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.server.build import build_server
-from vidgo_mcp.service import account_of
-from vidgo_mcp.service.identity import owner_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,15 +26,10 @@ PICTURE_BRIEF = PromptReference(name="picture_brief")
 EDIT_BRIEF = PromptReference(name="edit_brief")
 
 
-@pytest.fixture(params=["auto", "legacy"])
-def era(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 async def record(world: World, task_id: str, *, finished: bool = True, caller: str = "") -> None:
     """Write a task into the journal as if it had been submitted."""
     intent = Intent(
-        owner=owner_of(account_of(SANDBOX_KEY, BASE), caller),
+        owner=world.principal(caller).owner,
         fingerprint=task_id,
         request_key=task_id,
         variation=1,
@@ -69,21 +60,8 @@ async def values(
     return (await completed(client, ref, typed, argument)).values
 
 
-async def test_completion_is_announced(era: str) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
-        assert client.server_capabilities.completions is not None
-        assert client.server_capabilities.prompts is not None
-        assert client.server_capabilities.resources is not None
-
-
 async def test_matches_at_the_beginning_come_first_and_newer_tasks_before_older() -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World() as world, client_of(world) as client:
         for task_id in ("Ab1", "xab2", "aB3", "other", "yAB4"):
             await record(world, task_id)
         found = await completed(client, TASK, "ab")
@@ -98,10 +76,7 @@ async def test_matches_at_the_beginning_come_first_and_newer_tasks_before_older(
 async def test_a_hundred_tasks_are_offered_and_whether_there_are_more(
     tasks: int, total: int | None, more: bool
 ) -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World() as world, client_of(world) as client:
         for number in range(tasks):
             await record(world, f"task-{number}")
         found = await completed(client, TASK, "task-")
@@ -110,34 +85,19 @@ async def test_a_hundred_tasks_are_offered_and_whether_there_are_more(
 
 
 async def test_pictures_are_offered_only_while_they_can_be_had() -> None:
-    async with (
-        World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(faults=["task:failed*1"], seconds=5) as world, client_of(world) as client:
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         pending = await world.pending(prompt="an owl")
         assert await values(client, TASK, "task") == [pending, finished.task_id, failed.task_id]
         assert await values(client, IMAGE, "task") == [finished.task_id]
         assert await values(client, EDIT_BRIEF, "", "picture") == [f"task:{finished.task_id}"]
-
-
-async def test_a_dead_picture_is_offered_no_more() -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
-        await record(world, "task-1")
-        assert await values(client, IMAGE, "") == ["task-1"]
         await anyio.sleep(DAY)
-        assert await values(client, TASK, "") == ["task-1"]
-        assert await values(client, IMAGE, "") == []
+        assert await values(client, TASK, "task") == [pending, finished.task_id, failed.task_id]
+        assert await values(client, IMAGE, "task") == []
 
 
 async def test_the_picture_of_an_edit_is_completed_with_and_without_its_prefix() -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World() as world, client_of(world) as client:
         for task_id in ("one", "two"):
             await record(world, task_id)
         for typed, expected in (
@@ -154,17 +114,14 @@ async def test_each_caller_is_offered_their_own_tasks() -> None:
     async with World() as world:
         await record(world, "anns", caller="ann")
         await record(world, "bobs", caller="bob")
-        async with Client(build_server(world.service, caller_of=lambda ctx: "ann")) as client:
+        async with client_of(world, caller="ann") as client:
             assert await values(client, TASK, "") == ["anns"]
             assert await values(client, EDIT_BRIEF, "", "picture") == ["task:anns"]
 
 
 @pytest.mark.parametrize("brief", [PICTURE_BRIEF, EDIT_BRIEF], ids=lambda brief: brief.name)
 async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(brief: PromptReference) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(key=None) as world, client_of(world) as client:
         assert await values(client, brief, "", "size") == ["auto", *RATIOS]
         assert await values(client, brief, "", "resolution") == list(TIERS)
         assert await values(client, brief, "", "quality") == list(QUALITIES)
@@ -183,10 +140,7 @@ async def test_what_is_on_offer_is_completed_in_the_order_of_the_tables(brief: P
 async def test_where_any_text_will_do_nothing_is_offered(
     ref: ResourceTemplateReference | PromptReference, argument: str
 ) -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World() as world, client_of(world) as client:
         await record(world, "task-1")
         assert await values(client, ref, "", argument) == []
 
@@ -203,10 +157,7 @@ async def test_where_any_text_will_do_nothing_is_offered(
 async def test_an_unknown_template_or_prompt_is_the_protocols_error(
     ref: ResourceTemplateReference | PromptReference, said: str
 ) -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World() as world, client_of(world) as client:
         with pytest.raises(MCPError) as caught:
             await completed(client, ref, "")
         assert caught.value.error.code == -32602
@@ -222,7 +173,7 @@ class Unreadable(SqliteJournal):
 
 @pytest.mark.parametrize("ref", [TASK, IMAGE], ids=lambda ref: ref.uri)
 async def test_without_key_or_journal_there_is_nothing_to_offer(ref: ResourceTemplateReference) -> None:
-    for world in (World(key=None), World(journal=Unreadable(virtual_now))):
-        async with world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+    for world in (World(key=None), World(journal=Unreadable(None, now=virtual_now))):
+        async with world, client_of(world) as client:
             assert await values(client, ref, "") == []
             assert await values(client, EDIT_BRIEF, "", "picture") == []

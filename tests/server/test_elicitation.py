@@ -8,21 +8,17 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
-from mcp.client import ClientRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, ElicitRequest, ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult
+from mcp_types import CallToolResult, ElicitRequest, ElicitResult, ErrorData, InputRequiredResult
 
 from tests.conftest import World
-from tests.server.conftest import ERAS, Caller, check_answer
-from vidgo_mcp.server.build import build_server
+from tests.server.conftest import YES, Caller, Person, calling, check_answer
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
 from vidgo_mcp.service import Budget, Limits
 
 pytestmark = pytest.mark.anyio
 
 LOW, HIGH = 2, 12
-YES = ElicitResult(action="accept", content={"confirm": True})
 ENDS = {
     "declined": ElicitResult(action="decline"),
     "dismissed": ElicitResult(action="cancel"),
@@ -35,32 +31,6 @@ WORDS = {"declined": "declined", "dismissed": "dismissed"}
 
 def asking(above: int = 5, day: int | None = None) -> Limits:
     return Limits(Budget(per_day=day, mode="enforce" if day is not None else "off"), confirm_above=above)
-
-
-class Person:
-    """Whoever sits before a client: answers each question alike, and remembers what was asked."""
-
-    def __init__(self, answer: ElicitResult | ErrorData | None = YES, *, thinks: float = 0.0) -> None:
-        self.answer = answer
-        self.thinks = thinks
-        self.asked: list[str] = []
-
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
-        self.asked.append(params.message)
-        await anyio.sleep(self.thinks)
-        if self.answer is None:
-            await anyio.sleep_forever()
-        assert self.answer is not None
-        return self.answer
-
-
-@asynccontextmanager
-async def with_person(world: World, era: str, person: Person | None) -> AsyncGenerator[Caller]:
-    async with Client(
-        build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era, elicitation_callback=person
-    ) as client:
-        listed = await client.list_tools()
-        yield Caller(client, {tool.name: tool.output_schema for tool in listed.tools})
 
 
 async def refused(caller: Caller, consent: str, **arguments: Any) -> dict[str, Any]:
@@ -78,11 +48,10 @@ def assert_nothing_left(world: World) -> None:
     assert world.wire.seen == []
 
 
-@pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("end", ENDS)
-async def test_only_an_acceptance_spends_and_each_other_end_has_its_word(end: str, era: str) -> None:
+async def test_only_an_acceptance_spends_and_each_other_end_has_its_word(end: str, era: Any) -> None:
     person = Person(ENDS[end])
-    async with World(limits=asking()) as world, with_person(world, era, person) as caller:
+    async with World(limits=asking()) as world, calling(world, era, person) as caller:
         await refused(caller, WORDS.get(end, "no_answer"))
         assert len(person.asked) == 1
         assert_nothing_left(world)
@@ -93,22 +62,20 @@ async def test_only_an_acceptance_spends_and_each_other_end_has_its_word(end: st
         assert world.movements() == [("charge", HIGH)]
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_a_client_that_cannot_ask_is_told_the_price_and_how_to_allow_it(era: str) -> None:
-    async with World(limits=asking()) as world, with_person(world, era, None) as caller:
+async def test_a_client_that_cannot_ask_is_told_the_price_and_how_to_allow_it(era: Any) -> None:
+    async with World(limits=asking()) as world, calling(world, era) as caller:
         error = await refused(caller, "cannot_ask")
         assert error["remedy"] == "raise_confirm_above"
         assert_nothing_left(world)
         assert (await caller.data("generate_image", prompt="a cat"))["credits_charged"] == LOW
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_nobody_is_asked_up_to_the_threshold_nor_about_what_is_paid_for(era: str) -> None:
+async def test_nobody_is_asked_up_to_the_threshold_nor_about_what_is_paid_for(era: Any) -> None:
     person = Person()
-    async with World(limits=asking(HIGH)) as world, with_person(world, era, person) as caller:
+    async with World(limits=asking(HIGH)) as world, calling(world, era, person) as caller:
         await caller.data("generate_image", prompt="a cat", quality="high")
         assert person.asked == []
-    async with World(limits=asking(HIGH - 1)) as world, with_person(world, era, person) as caller:
+    async with World(limits=asking(HIGH - 1)) as world, calling(world, era, person) as caller:
         made = await caller.data("generate_image", prompt="a cat", quality="high")
         assert len(person.asked) == 1
         person.answer = ElicitResult(action="decline")
@@ -118,11 +85,10 @@ async def test_nobody_is_asked_up_to_the_threshold_nor_about_what_is_paid_for(er
         assert world.movements() == [("charge", HIGH)]
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_the_gates_before_the_person_ask_nobody(era: str) -> None:
+async def test_the_gates_before_the_person_ask_nobody(era: Any) -> None:
     person = Person()
     limits = Limits(Budget(per_call=HIGH - 1, mode="enforce"), confirm_above=5)
-    async with World(limits=limits) as world, with_person(world, era, person) as caller:
+    async with World(limits=limits) as world, calling(world, era, person) as caller:
         refusals = [
             await caller.error("generate_image", prompt="a cat", quality="high"),
             await caller.error("generate_image", prompt="a cat", quality="high", max_credits=3),
@@ -133,10 +99,9 @@ async def test_the_gates_before_the_person_ask_nobody(era: str) -> None:
         assert_nothing_left(world)
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_the_question_names_the_price_the_picture_its_words_and_what_is_left(era: str) -> None:
+async def test_the_question_names_the_price_the_picture_its_words_and_what_is_left(era: Any) -> None:
     person = Person()
-    async with World(limits=asking(day=20)) as world, with_person(world, era, person) as caller:
+    async with World(limits=asking(day=20)) as world, calling(world, era, person) as caller:
         await caller.data("generate_image", prompt="a dog")
         await caller.data("generate_image", prompt=f"a   cat\n{'and a mouse ' * 20}", quality="high", size="1:1")
         [question] = person.asked
@@ -147,10 +112,9 @@ async def test_the_question_names_the_price_the_picture_its_words_and_what_is_le
         assert world.movements() == [("charge", LOW), ("charge", HIGH)]
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_an_acceptance_does_not_pass_the_budget(era: str) -> None:
+async def test_an_acceptance_does_not_pass_the_budget(era: Any) -> None:
     person = Person()
-    async with World(limits=asking(day=HIGH - 1)) as world, with_person(world, era, person) as caller:
+    async with World(limits=asking(day=HIGH - 1)) as world, calling(world, era, person) as caller:
         error = await caller.error("generate_image", prompt="a cat", quality="high")
         assert (error["category"], error["money"]) == ("budget", "nothing_spent")
         assert_nothing_left(world)
@@ -158,7 +122,7 @@ async def test_an_acceptance_does_not_pass_the_budget(era: str) -> None:
 
 async def test_in_the_handshake_era_a_late_answer_spends_nothing() -> None:
     person = Person(YES, thinks=ANSWER_SECONDS + 1)
-    async with World(limits=asking()) as world, with_person(world, "legacy", person) as caller:
+    async with World(limits=asking()) as world, calling(world, "legacy", person) as caller:
         started = anyio.current_time()
         error = await refused(caller, "no_answer")
         assert anyio.current_time() - started == ANSWER_SECONDS
@@ -171,20 +135,16 @@ async def test_in_the_handshake_era_a_late_answer_spends_nothing() -> None:
 
 async def test_a_person_who_thinks_longer_than_the_call_may_wait_still_gets_a_task_id() -> None:
     person = Person(YES, thinks=200)
-    async with World(limits=asking()) as world, with_person(world, "legacy", person) as caller:
+    async with World(limits=asking()) as world, calling(world, "legacy", person) as caller:
         made = await caller.data("generate_image", prompt="a cat", quality="high", wait_seconds=30)
         assert (made["outcome"], made["credits_charged"]) == ("pending", HIGH)
         assert made["task_id"] in world.sandbox.tasks
         assert world.movements() == [("charge", HIGH)]
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_what_is_refused_after_a_long_thought_is_said_by_the_call_itself(era: str) -> None:
+async def test_what_is_refused_after_a_long_thought_is_said_by_the_call_itself(era: Any) -> None:
     person = Person(YES, thinks=200)
-    async with (
-        World(limits=asking(), faults=["submit:refuse=402"]) as world,
-        with_person(world, era, person) as caller,
-    ):
+    async with World(limits=asking(), faults=["submit:refuse=402"]) as world, calling(world, era, person) as caller:
         error = await caller.error("generate_image", prompt="a cat", quality="high", wait_seconds=30)
         assert (error["category"], error["money"]) == ("insufficient_credits", "nothing_spent")
         assert world.movements() == []
@@ -192,14 +152,14 @@ async def test_what_is_refused_after_a_long_thought_is_said_by_the_call_itself(e
 
 async def test_a_client_that_says_it_can_ask_and_then_cannot_spends_nothing() -> None:
     person = Person(ErrorData(code=-32603, message="no window"))
-    async with World(limits=asking()) as world, with_person(world, "legacy", person) as caller:
+    async with World(limits=asking()) as world, calling(world, "legacy", person) as caller:
         await refused(caller, "cannot_ask")
         assert_nothing_left(world)
 
 
 async def test_a_call_cancelled_while_the_question_is_open_spends_nothing() -> None:
     person = Person(YES, thinks=20)
-    async with World(limits=asking()) as world, with_person(world, "legacy", person) as caller:
+    async with World(limits=asking()) as world, calling(world, "legacy", person) as caller:
         with anyio.move_on_after(5) as scope:
             await caller.call("generate_image", prompt="a cat", quality="high")
         assert scope.cancelled_caught
@@ -209,10 +169,9 @@ async def test_a_call_cancelled_while_the_question_is_open_spends_nothing() -> N
         assert (await world.listed()).tasks == []
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_two_identical_calls_that_are_both_accepted_pay_once(era: str) -> None:
+async def test_two_identical_calls_that_are_both_accepted_pay_once(era: Any) -> None:
     person = Person(YES, thinks=3)
-    async with World(limits=asking()) as world, with_person(world, era, person) as caller:
+    async with World(limits=asking()) as world, calling(world, era, person) as caller:
         made: list[dict[str, Any]] = []
 
         async def call() -> None:
@@ -263,7 +222,7 @@ class Replayer:
 
 @asynccontextmanager
 async def by_hand(world: World) -> AsyncGenerator[Replayer]:
-    async with with_person(world, "auto", Person()) as caller:
+    async with calling(world, "auto", Person()) as caller:
         yield Replayer(caller)
 
 

@@ -12,12 +12,12 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from mcp.client import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import request_state
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
+from mcp_types import CallToolResult, InputRequiredResult
 
+from tests.server.conftest import YES, Person
 from tests.service.durable import Process, hasten, moved, quick_sandbox
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
@@ -29,7 +29,6 @@ pytestmark = pytest.mark.anyio
 HIGH = 12
 URL = "http://127.0.0.1/mcp"
 CALL = {"prompt": "a cat", "quality": "high", "wait_seconds": 0}
-YES = ElicitResult(action="accept", content={"confirm": True})
 KEY = b"k" * 32
 
 
@@ -43,19 +42,10 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     hasten(monkeypatch)
 
 
-class Person:
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        self.asked.append(params.message)
-        return YES
-
-
 @asynccontextmanager
 async def served(process: Process, era: str, person: Person | None) -> AsyncGenerator[Client]:
     """Serve over HTTP, without a socket, and connect a client."""
-    app = http_app(build_server(process.service, state_key=KEY))
+    app = http_app(build_server(process.service, principal_of=lambda ctx: process.principal, state_key=KEY))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process)
         await stack.enter_async_context(app.router.lifespan_context(app))
@@ -91,9 +81,7 @@ async def test_the_handshake_era_cannot_be_asked_over_stateless_http(tmp_path: P
     assert sandbox.requests == []
 
 
-async def test_a_question_of_one_process_can_be_answered_once_at_another(
-    tmp_path: Path,
-) -> None:
+async def test_a_question_of_one_process_can_be_answered_once_at_another(tmp_path: Path) -> None:
     sandbox, path, limits = quick_sandbox("task:failed*1"), tmp_path / "journal.db", Limits(confirm_above=5)
     one, two = (Process(sandbox, path, name, limits=limits) for name in "ab")
     async with served(one, "auto", Person()) as first, served(two, "auto", Person()) as second:

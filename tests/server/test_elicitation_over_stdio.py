@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,48 +13,17 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import ElicitResult
 
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+from tests.server.conftest import COMMAND, PATIENCE, Person
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-PATIENCE = 60
-COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
-YES = ElicitResult(action="accept", content={"confirm": True})
-NO = ElicitResult(action="decline")
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def era(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def sandbox() -> Sandbox:
-    return Sandbox(seconds=(0.5, 0.5))
-
-
-@pytest.fixture
-def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
-    with running(sandbox) as url:
-        yield url
-
-
-class Person:
-    """Answers as told, and remembers what was asked."""
-
-    def __init__(self, says: ElicitResult) -> None:
-        self.says = says
-        self.asked: list[str] = []
-
-    async def __call__(self, context: Any, params: Any) -> ElicitResult:
-        self.asked.append(params.message)
-        return self.says
 
 
 @asynccontextmanager
@@ -78,7 +44,7 @@ async def made(client: Client) -> dict[str, Any]:
 async def test_a_yes_pays_once_and_the_next_process_neither_asks_nor_pays(
     era: Any, sandbox: Sandbox, sandbox_url: str
 ) -> None:
-    person = Person(YES)
+    person = Person()
     async with server(sandbox_url, era, person) as client:
         first = await made(client)
     async with server(sandbox_url, era, person) as client:
@@ -91,7 +57,7 @@ async def test_a_yes_pays_once_and_the_next_process_neither_asks_nor_pays(
 
 
 async def test_a_no_spends_nothing(era: Any, sandbox: Sandbox, sandbox_url: str) -> None:
-    person = Person(NO)
+    person = Person(ElicitResult(action="decline"))
     async with server(sandbox_url, era, person) as client:
         error = await made(client)
     assert (error["category"], error["consent"], error["money"]) == ("declined", "declined", "nothing_spent")

@@ -24,10 +24,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("endpoint", "fault"), PAIRS)
-async def test_each_fault_ends_in_an_answer_that_tells_the_truth_about_money(
-    endpoint: str,
-    fault: str,
-) -> None:
+async def test_each_fault_ends_in_an_answer_that_tells_the_truth_about_money(endpoint: str, fault: str) -> None:
     async with World(faults=[fault], seconds=5) as world, calling(world) as caller:
         balance = await caller.call("get_balance")
         assert balance.is_error or endpoint != "balance" or "slow" in fault

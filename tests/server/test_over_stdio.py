@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -21,51 +18,21 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from tests.server.conftest import ERAS, Caller
-from vidgo_mcp.client import VidgoClient
+from tests.server.conftest import COMMAND, ERAS, PATIENCE, Caller, until
+from tests.service.durable import moved
 from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.server.build import build_server
-from vidgo_mcp.server.stdio import serve_stdio
-from vidgo_mcp.service import Service, account_of
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
+from vidgo_mcp.service import Principal, account_of
 
 pytestmark = pytest.mark.anyio
 
 LOW = 2
-PATIENCE = 30
-COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
-INITIALIZE = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "test", "version": "1"},
-}
+INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def sandbox() -> Sandbox:
-    return Sandbox(seconds=(0.5, 0.5))
-
-
-@pytest.fixture
-def sandbox_url(sandbox: Sandbox) -> Iterator[str]:
-    with running(sandbox) as url:
-        yield url
-
-
-async def until(met: Callable[[], Any]) -> None:
-    """Wait for what another process or thread does, for a bounded time."""
-    with anyio.fail_after(PATIENCE):
-        while not met():  # noqa: ASYNC110 - nobody could set an event
-            await anyio.sleep(0.01)
-
-
-def charges(sandbox: Sandbox) -> list[tuple[str, int]]:
-    return [(entry.kind, entry.credits) for entry in sandbox.ledger]
 
 
 def submitted(sandbox: Sandbox) -> bool:
@@ -115,6 +82,10 @@ class Server:
             number,
         )
 
+    async def close_stdin(self) -> None:
+        assert self.process.stdin is not None
+        await self.process.stdin.aclose()
+
     async def end(self) -> tuple[int, str]:
         """Wait for the end of the process; return its code, and all of its stderr."""
         assert self.process.stderr is not None
@@ -151,10 +122,9 @@ async def test_both_eras_get_the_same_picture_through_the_sdks_client(sandbox: S
     made: list[dict[str, Any]] = []
     parameters = StdioServerParameters(command=COMMAND, env=environment(sandbox_url))
 
-    async def one(era: str) -> None:
+    async def one(era: Any) -> None:
         async with Client(parameters, mode=era) as client:
-            schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
-            caller = Caller(client, schemas)
+            caller = await Caller.of(client)
             assert caller.modern == (era == "auto")
             made.append(await caller.data("generate_image", prompt=f"a fox for {era}"))
             assert (await caller.data("get_balance"))["credits"] <= 998
@@ -162,12 +132,12 @@ async def test_both_eras_get_the_same_picture_through_the_sdks_client(sandbox: S
             view = await caller.call("view_image", task_id=made[-1]["task_id"])
             assert not view.is_error
 
-    with anyio.fail_after(2 * PATIENCE):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for era in ERAS:
                 tasks.start_soon(one, era)
     assert [result["outcome"] for result in made] == ["finished", "finished"]
-    assert charges(sandbox) == [("charge", LOW)] * 2
+    assert moved(sandbox) == [("charge", LOW)] * 2
 
 
 async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_order(
@@ -180,33 +150,35 @@ async def test_stdin_that_closes_while_a_call_waits_ends_the_process_in_good_ord
         await server.generate(2)
         progress = await server.line()
         assert progress["method"] == "notifications/progress"
-        assert server.process.stdin is not None
-        await server.process.stdin.aclose()
+        await server.close_stdin()
         code, stderr = await server.end()
     assert code == 0
     assert "Traceback" not in stderr
     assert SANDBOX_KEY not in stderr
     assert "sig=" not in stderr
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]
     assert sandbox.balance() == 998
 
 
 @pytest.mark.parametrize(("end", "expected"), [("stdin", 0), ("signal", 128 + signal.SIGTERM)])
-async def test_the_end_of_a_process_waits_for_a_submit_under_way(
-    end: str, expected: int, sandbox: Sandbox, sandbox_url: str
+async def test_the_end_of_a_process_waits_for_a_submit_and_keeps_its_task(
+    end: str, expected: int, sandbox: Sandbox, sandbox_url: str, tmp_path: Path
 ) -> None:
     sandbox.set_faults(["submit:slow=1"])
-    async with started(sandbox_url) as server:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    async with started(sandbox_url, VIDGO_JOURNAL=str(tmp_path / "journal.db")) as server:
         await server.generate(1)
         await until(lambda: submitted(sandbox))
         if end == "signal":
             server.process.send_signal(signal.SIGTERM)
         else:
-            assert server.process.stdin is not None
-            await server.process.stdin.aclose()
+            await server.close_stdin()
         assert await server.end() == (expected, "")
     assert [record.status for record in sandbox.requests] == [200]
-    assert charges(sandbox) == [("charge", LOW)]
+    assert moved(sandbox) == [("charge", LOW)]
+    [entry] = await journal.newest(Principal(account_of(SANDBOX_KEY, sandbox_url)).owner, 10)
+    await journal.aclose()
+    assert (entry.state, [entry.task_id]) == ("accepted", list(sandbox.tasks))
 
 
 async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
@@ -226,8 +198,7 @@ async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
         assert (await server.answer(3))["isError"]
         await server.generate(4, "a hare")
         assert (await server.answer(4))["isError"]
-        assert server.process.stdin is not None
-        await server.process.stdin.aclose()
+        await server.close_stdin()
         code, stderr = await server.end()
     assert code == 0
     assert "DEBUG" in stderr
@@ -235,83 +206,3 @@ async def test_even_the_most_talkative_log_never_shows_the_key_or_a_signed_url(
     assert SANDBOX_KEY not in stderr
     assert "sig=" not in stderr
     assert SANDBOX_KEY not in json.dumps(server.lines)
-
-
-class Pipes:
-    """Stdin and stdout of a server that runs inside the test; entered there, because pytest sets its own before it."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        stdin, self._write = os.pipe()
-        self._heard, stdout = os.pipe()
-        patch = self._stack.enter_context(pytest.MonkeyPatch.context())
-        self._stack.callback(os.close, self._heard)
-        self._stack.callback(self.close)
-        for name, number, mode in (("stdin", stdin, "r"), ("stdout", stdout, "w")):
-            patch.setattr(sys, name, self._stack.enter_context(os.fdopen(number, mode)))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def say(self, *messages: dict[str, Any]) -> None:
-        for message in messages:
-            os.write(self._write, json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-
-    def close(self) -> None:
-        """End stdin."""
-        if self._write >= 0:
-            os.close(self._write)
-            self._write = -1
-
-    def heard(self) -> str:
-        return os.read(self._heard, 100_000).decode()
-
-
-CALL = (
-    {"method": "initialize", "id": 0, "params": INITIALIZE},
-    {"method": "notifications/initialized"},
-    {"method": "tools/call", "id": 1, "params": {"name": "generate_image", "arguments": {"prompt": "a fox"}}},
-)
-
-
-@pytest.mark.parametrize("end", ["stdin", "signal"])
-async def test_the_task_of_a_submit_under_way_is_in_the_journal_when_the_server_ends(
-    end: str, sandbox: Sandbox, sandbox_url: str
-) -> None:
-    @asynccontextmanager
-    async def connect() -> AsyncGenerator[VidgoClient]:
-        async with VidgoClient(SANDBOX_KEY, base_url=sandbox_url) as client:
-            yield client
-
-    sandbox.set_faults(["submit:slow=1"])
-    journal = SqliteJournal(None)
-    service = Service(journal=journal, connect=connect, account=account_of(SANDBOX_KEY, sandbox_url))
-    left: list[int] = []
-    with Pipes() as pipes, anyio.fail_after(PATIENCE):
-
-        def leave(code: int) -> None:
-            left.append(code)
-            pipes.close()
-
-        async def serve() -> None:
-            await serve_stdio(build_server(service), service, leave=leave)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(serve)
-            pipes.say(*CALL)
-            await until(lambda: submitted(sandbox))
-            if end == "stdin":
-                pipes.close()
-            else:
-                os.kill(os.getpid(), signal.SIGTERM)
-        assert '"vidgo-mcp"' in pipes.heard()
-    assert left == ([] if end == "stdin" else [128 + signal.SIGTERM])
-    [entry] = await journal.newest(f"{account_of(SANDBOX_KEY, sandbox_url)}/", 10)
-    assert entry.state == "accepted"
-    assert [entry.task_id] == list(sandbox.tasks)
-    assert charges(sandbox) == [("charge", LOW)]

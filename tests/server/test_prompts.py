@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent
 
 from tests.conftest import World
-from tests.server.conftest import ERAS
+from tests.server.conftest import client_of
 from vidgo_mcp.models.sizes import RATIOS
 from vidgo_mcp.server import prompts
-from vidgo_mcp.server.build import build_server
 
 ARGUMENTS = {
     "picture_brief": [("idea", True), ("size", False), ("resolution", False), ("quality", False)],
@@ -48,12 +46,8 @@ def refusal(name: str, arguments: Mapping[str, str] | None) -> str:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("era", ERAS)
 async def test_both_briefs_are_listed_and_read_without_key_or_network(era: Any) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+    async with World(key=None) as world, client_of(world, era) as client:
         listed = await client.list_prompts()
         assert {p.name: [(a.name, a.required) for a in p.arguments or ()] for p in listed.prompts} == ARGUMENTS
         if era == "auto":
@@ -71,12 +65,8 @@ async def test_both_briefs_are_listed_and_read_without_key_or_network(era: Any) 
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("era", ERAS)
 async def test_an_unknown_brief_is_the_protocols_error(era: Any) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+    async with World(key=None) as world, client_of(world, era) as client:
         with pytest.raises(MCPError) as caught:
             await client.get_prompt("brief", {})
         assert (caught.value.error.code, caught.value.error.message) == (

@@ -23,7 +23,7 @@ from mcp_types import BlobResourceContents, ErrorData, ReadResourceResult, TextR
 from PIL import Image
 
 from tests.conftest import DAY, World, virtual_now
-from tests.server.conftest import MODERN
+from tests.server.conftest import MODERN, client_of
 from vidgo_mcp.errors import JournalError, NotFoundError, OutcomeUnknownError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry
@@ -43,16 +43,11 @@ FIXED = ["vidgo://pricing", "vidgo://spending"]
 INTERNAL = -32603
 
 
-@pytest.fixture(params=["auto", "legacy"])
-def era(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
 class Unreadable(SqliteJournal):
     """Fails where tasks are looked up, in the way that it is told."""
 
     def __init__(self, failure: Exception) -> None:
-        super().__init__(virtual_now)
+        super().__init__(None, now=virtual_now)
         self._failure = failure
 
     async def newest(self, owner: str, limit: int) -> Sequence[Entry]:
@@ -90,18 +85,12 @@ def bytes_of(found: ReadResourceResult) -> bytes:
     return base64.b64decode(blob.blob)
 
 
-async def spending(client: Client) -> dict[str, Any]:
-    return await data_of(client, "vidgo://spending")
-
-
-async def test_spending_is_listed_by_period_quality_and_tier() -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+async def test_spending_is_listed_by_period_quality_and_tier_without_what_was_refunded() -> None:
+    async with World(faults=["task:failed*1"]) as world, client_of(world) as client:
+        assert (await world.make(prompt="a storm")).refunded
         await world.finished(prompt="a fox")
         await world.finished(prompt="a hare", size="16:9", resolution="2K", quality="high")
-        day, week, month = (await spending(client))["periods"]
+        day, week, month = (await data_of(client, "vidgo://spending"))["periods"]
         assert day == {
             "period": "24 h",
             "credits": 26,
@@ -112,57 +101,28 @@ async def test_spending_is_listed_by_period_quality_and_tier() -> None:
             ],
         }
         assert [week["credits"], month["credits"]] == [26, 26]
-        assert sum(entry.credits for entry in world.sandbox.ledger) == 26
-
-
-async def test_refunded_pictures_are_left_out() -> None:
-    async with (
-        World(faults=["task:failed*1"]) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
-        await world.make()
-        assert (await spending(client))["periods"][0]["credits"] == 0
 
 
 @pytest.mark.parametrize("uri", ["vidgo://spending", "vidgo://tasks/task-1", "vidgo://images/task-1"])
 async def test_without_a_key_a_resource_says_what_to_set(uri: str) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(key=None) as world, client_of(world) as client:
         error = await refused(client, uri)
         assert (error.code, "VIDGO_API_KEY" in error.message) == (INTERNAL, True)
 
 
-async def test_the_newest_twenty_tasks_are_listed_newest_first(era: str) -> None:
-    async with (
-        World(seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
-        made = [await world.pending(prompt=f"picture {number}") for number in range(22)]
-        newest = [f"vidgo://tasks/{task_id}" for task_id in reversed(made[2:])]
-        assert await uris(client) == FIXED + newest
-        assert (await data_of(client, f"vidgo://tasks/{made[0]}"))["prompt"] == "picture 0"
-
-
-async def test_twenty_tasks_are_listed_however_many_answers_were_lost_since() -> None:
-    async with (
-        World(seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+async def test_the_newest_twenty_tasks_are_listed_without_those_that_have_no_id(era: Any) -> None:
+    async with World(seconds=5) as world, client_of(world, era) as client:
         made = [await world.pending(prompt=f"picture {number}") for number in range(21)]
         for number in range(5):
             world.sandbox.add_fault("submit:missing_task_id*1")
             with pytest.raises(OutcomeUnknownError):
                 await world.make(prompt=f"lost {number}")
         assert await uris(client) == [*FIXED, *(f"vidgo://tasks/{task_id}" for task_id in reversed(made[1:]))]
+        assert (await data_of(client, f"vidgo://tasks/{made[0]}"))["prompt"] == "picture 0"
 
 
 async def test_a_task_is_listed_with_its_first_words_outcome_and_price() -> None:
-    async with (
-        World(seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(seconds=5) as world, client_of(world) as client:
         made = await world.finished(prompt="a fox\nin the snow, " + "and further " * 20, size="16:9", quality="high")
         *_, task, picture = (await client.list_resources()).resources
         assert (task.name, task.mime_type) == (made.task_id, "application/json")
@@ -179,10 +139,7 @@ async def test_a_task_is_listed_with_its_first_words_outcome_and_price() -> None
     ("fault", "said"), [("failed", "Failed, refunded: auto, 1K, low."), ("no_files", "Failed, 2 credits: auto, 1K")]
 )
 async def test_a_picture_is_listed_only_while_it_can_be_had(fault: str, said: str) -> None:
-    async with (
-        World(faults=[f"task:{fault}*1"], seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(faults=[f"task:{fault}*1"], seconds=5) as world, client_of(world) as client:
         failed = await world.make(prompt="a storm")
         finished = await world.finished(prompt="a fox")
         pending = await world.pending(prompt="an owl")
@@ -199,10 +156,7 @@ async def test_a_picture_is_listed_only_while_it_can_be_had(fault: str, said: st
 async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(tmp_path: Path) -> None:
     folder = tmp_path.resolve() / "pictures"
     disk = LocalFiles(Folders((folder,)), folder)
-    async with (
-        World(files=disk, seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(files=disk, seconds=5) as world, client_of(world) as client:
         made = await world.finished()
         assert made.saved_paths is not None
         await anyio.sleep(DAY)
@@ -212,38 +166,24 @@ async def test_a_saved_picture_is_listed_and_read_after_its_url_has_died(tmp_pat
         assert bytes_of(await client.read_resource(uri)) == Path(made.saved_paths[0]).read_bytes()
 
 
-async def test_a_task_without_an_id_is_not_listed() -> None:
-    async with (
-        World(faults=["submit:missing_task_id"], seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
-        with pytest.raises(OutcomeUnknownError):
-            await world.make()
-        assert [task.task_id for task in await world.tasks().newest(5)] == [None]
-        assert await uris(client) == FIXED
-
-
 async def test_each_caller_has_a_list_of_their_own() -> None:
     async with World(seconds=5) as world:
         anns = await world.pending(caller="ann")
-        async with Client(build_server(world.service, caller_of=lambda ctx: "ann")) as client:
+        async with client_of(world, caller="ann") as client:
             assert await uris(client) == [*FIXED, f"vidgo://tasks/{anns}"]
-        async with Client(build_server(world.service, caller_of=lambda ctx: "bob")) as client:
+        async with client_of(world, caller="bob") as client:
             assert await uris(client) == FIXED
 
 
 async def test_the_list_never_fails() -> None:
     broken = Unreadable(JournalError("The journal cannot be read."))
     for world in (World(key=None), World(journal=broken)):
-        async with world, Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+        async with world, client_of(world) as client:
             assert await uris(client) == FIXED
 
 
-async def test_two_templates_name_a_task_and_its_picture(era: str) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+async def test_two_templates_name_a_task_and_its_picture(era: Any) -> None:
+    async with World(key=None) as world, client_of(world, era) as client:
         task, image = (await client.list_resource_templates()).resource_templates
         assert (task.uri_template, task.mime_type) == ("vidgo://tasks/{task_id}", "application/json")
         assert (image.uri_template, image.mime_type) == ("vidgo://images/{task_id}", None)
@@ -251,10 +191,7 @@ async def test_two_templates_name_a_task_and_its_picture(era: str) -> None:
 
 
 async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
-    async with (
-        World(seconds=60) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(seconds=60) as world, client_of(world) as client:
         task_id = await world.pending(prompt="a fox, 狐")
         before = anyio.current_time()
         assert (await data_of(client, f"vidgo://tasks/{task_id}"))["outcome"] == "pending"
@@ -269,10 +206,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
 
 
 async def test_each_answer_says_how_long_it_may_be_kept() -> None:
-    async with (
-        World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(faults=["task:failed*1"], seconds=5) as world, client_of(world) as client:
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         pending = await world.pending(prompt="an owl")
         for uri, kept in (
@@ -290,11 +224,8 @@ async def test_each_answer_says_how_long_it_may_be_kept() -> None:
         assert (addresses.ttl_ms, addresses.cache_scope) == (3_600_000, "public")
 
 
-async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
-    async with (
-        World(seconds=5, files=LocalFiles(facts=False)) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+async def test_a_small_picture_is_read_byte_for_byte(era: Any) -> None:
+    async with World(seconds=5, files=LocalFiles(embed_metadata=False)) as world, client_of(world, era) as client:
         made = await world.finished()
         assert made.task_id is not None
         uri = f"vidgo://images/{made.task_id}"
@@ -306,10 +237,7 @@ async def test_a_small_picture_is_read_byte_for_byte(era: str) -> None:
 
 
 async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is() -> None:
-    async with (
-        World(seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(seconds=5) as world, client_of(world) as client:
         made = await world.finished()
         assert made.task_id is not None
         assert made.image_urls is not None
@@ -330,10 +258,7 @@ async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is
 
 @pytest.mark.parametrize("edges", [(600, 700), (12000, 12000)])
 async def test_a_broken_or_oversized_picture_is_not_handed_on_as_whole(edges: tuple[int, int]) -> None:
-    async with (
-        World(seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(seconds=5) as world, client_of(world) as client:
         made = await world.finished()
         assert made.task_id is not None
         file = io.BytesIO()
@@ -376,10 +301,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("uri", NONSENSE)
 async def test_an_address_that_names_nothing_is_the_protocols_error(uri: str) -> None:
-    async with (
-        World() as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World() as world, client_of(world) as client:
         error = await refused(client, uri)
         assert (error.code, error.data) == (not_found(client), {"uri": uri})
         assert error.message.startswith("Resource not found. The resources are vidgo://pricing, ")
@@ -409,11 +331,8 @@ def test_any_text_is_an_address_of_a_task_or_unknown(uri: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tasks", "images"])
-async def test_an_unknown_task_is_not_found_and_the_nearest_is_named(era: str, kind: str) -> None:
-    async with (
-        World(seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+async def test_an_unknown_task_is_not_found_and_the_nearest_is_named(era: Any, kind: str) -> None:
+    async with World(seconds=5) as world, client_of(world, era) as client:
         task_id = await world.pending()
         error = await refused(client, f"vidgo://{kind}/{task_id}x")
         assert (error.code, error.data) == (not_found(client), {"uri": f"vidgo://{kind}/{task_id}x"})
@@ -428,42 +347,27 @@ async def test_a_prompt_is_shown_only_to_the_caller_who_sent_it() -> None:
     async with World(seconds=5) as world:
         task_id = await world.pending(caller="ann")
         await anyio.sleep(10)
-        names = iter(["ann", "bob"])
-        async with Client(build_server(world.service, caller_of=lambda ctx: next(names))) as client:
+        callers = iter(["ann", "bob"])
+        server = build_server(world.service, principal_of=lambda ctx: world.principal(next(callers)))
+        async with Client(server) as client:
             assert (await data_of(client, f"vidgo://tasks/{task_id}"))["prompt"] == "a fox"
             assert "prompt" not in await data_of(client, f"vidgo://tasks/{task_id}")
 
 
-async def test_a_picture_that_will_never_be_there_is_not_found_and_the_message_says_why() -> None:
-    async with (
-        World(faults=["task:failed*1"], seconds=5) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+async def test_a_picture_that_is_not_there_says_why_and_whether_to_wait() -> None:
+    async with World(faults=["task:failed*1"], seconds=5) as world, client_of(world) as client:
         failed, finished = await world.make(prompt="a storm"), await world.finished()
         await anyio.sleep(DAY)
         for made, why in ((failed, "it failed"), (finished, "24 hours")):
             error = await refused(client, f"vidgo://images/{made.task_id}")
-            assert error.code == not_found(client)
-            assert why in error.message
+            assert (error.code, why in error.message) == (not_found(client), True)
+        error = await refused(client, f"vidgo://images/{await world.pending(prompt='an owl')}")
+        assert (error.code, "has no picture yet. Call get_task" in error.message) == (INTERNAL, True)
 
 
-async def test_a_picture_that_is_not_there_yet_says_to_wait_with_get_task() -> None:
-    async with (
-        World(seconds=60) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
-        error = await refused(client, f"vidgo://images/{await world.pending()}")
-        assert error.code == INTERNAL
-        assert "has no picture yet" in error.message
-        assert "get_task" in error.message
-
-
-async def test_a_bug_reaches_the_log_and_not_the_client(era: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_reaches_the_log_and_not_the_client(era: Any, caplog: pytest.LogCaptureFixture) -> None:
     broken = Unreadable(RuntimeError("/secret/path"))
-    async with (
-        World(journal=broken) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+    async with World(journal=broken) as world, client_of(world, era) as client:
         with caplog.at_level(logging.ERROR), pytest.raises(MCPError) as caught:
             await client.list_resources()
         assert caught.value.error.code == INTERNAL
@@ -487,10 +391,7 @@ def tables(page: str) -> list[list[list[str]]]:
 
 
 async def test_the_page_of_prices_needs_neither_key_nor_network() -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client,
-    ):
+    async with World(key=None) as world, client_of(world) as client:
         page = await text_of(client, "vidgo://pricing")
         assert page == price_page()
         assert page.isascii()

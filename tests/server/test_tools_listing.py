@@ -11,32 +11,22 @@ from typing import Any
 
 import httpx
 import pytest
-from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from tests.conftest import World
-from tests.server.conftest import ERAS
+from tests.server.conftest import client_of
 from vidgo_mcp.files.reader import Folders
+from vidgo_mcp.models.results import ErrorResult
 from vidgo_mcp.server.build import build_server, instructions
 from vidgo_mcp.server.http import http_app
+from vidgo_mcp.server.schemas import output_schema
 from vidgo_mcp.service import LocalFiles
 
 SNAPSHOT = Path(__file__).with_name("tools_list.json")
 KB = 1024
 SCHEMA_WORDS = {
-    "type",
-    "properties",
-    "required",
-    "description",
-    "enum",
-    "default",
-    "items",
-    "minimum",
-    "maximum",
-    "minItems",
-    "maxItems",
-    "minLength",
-    "maxLength",
+    *("type", "properties", "required", "description", "enum", "default", "items"),
+    *("minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength"),
 }
 PLAIN_TYPES = {"string", "integer", "number", "boolean", "array", "object"}
 HINTS = {
@@ -72,7 +62,7 @@ async def posting() -> AsyncGenerator[httpx.AsyncClient]:
                 yield http
 
 
-async def wire_bytes(era: str) -> bytes:
+async def wire_bytes(era: Any) -> bytes:
     """Return the answer to tools/list as it goes over HTTP to a client of an era."""
     version = "2025-11-25" if era == "legacy" else "2026-07-28"
     params: dict[str, Any] = {}
@@ -99,7 +89,7 @@ async def wire_bytes(era: str) -> bytes:
     return answer.content
 
 
-async def listed(era: str) -> dict[str, Any]:
+async def listed(era: Any) -> dict[str, Any]:
     result = json.loads(await wire_bytes(era))["result"]
     assert isinstance(result, dict)
     return result
@@ -123,8 +113,7 @@ async def test_the_list_is_the_committed_one() -> None:
     assert tools == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_the_list_is_small(era: str) -> None:
+async def test_the_list_is_small(era: Any) -> None:
     body = await wire_bytes(era)
     result = json.loads(body)["result"]
     assert len(body) <= 12 * KB
@@ -183,8 +172,7 @@ def lint_schema(schema: Any, where: str) -> None:
         lint_schema(field, f"{where}.{name}")
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_every_schema_is_flat_and_plain(era: str) -> None:
+async def test_every_schema_is_flat_and_plain(era: Any) -> None:
     for tool in (await listed(era))["tools"]:
         for kind in ("inputSchema", "outputSchema"):
             if kind not in tool:
@@ -203,19 +191,10 @@ async def test_every_schema_is_flat_and_plain(era: str) -> None:
 
 
 async def test_a_field_that_results_and_errors_share_has_one_type() -> None:
-    error = {
-        "category": "string",
-        "message": "string",
-        "retryable": "boolean",
-        "money": "string",
-        "task_id": "string",
-        "field": "string",
-        "consent": "string",
-        "next_step": "string",
-    }
+    error = output_schema(ErrorResult)["properties"]
     for tool in (await listed("auto"))["tools"]:
         for name, field in tool.get("outputSchema", {}).get("properties", {}).items():
-            assert field["type"] == error.get(name, field["type"])
+            assert field["type"] == error.get(name, field)["type"]
 
 
 @pytest.mark.parametrize("reads_files", [True, False])
@@ -237,25 +216,18 @@ def test_the_instructions_are_short_and_begin_with_the_essentials(reads_files: b
     assert ("a URL or a file path" in said) == reads_files
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_what_the_server_says_of_itself(era: str) -> None:
-    async with (
-        World(key=None) as world,
-        Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-    ):
+async def test_what_the_server_says_of_itself(era: Any) -> None:
+    async with World(key=None) as world, client_of(world, era) as client:
         assert client.instructions == instructions(reads_files=False)
         assert client.server_info is not None
         assert client.server_info.name == "vidgo-mcp"
-        assert client.server_capabilities.tools is not None
+        offered = client.server_capabilities
+        assert None not in (offered.tools, offered.prompts, offered.resources, offered.completions)
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> None:
+async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: Any) -> None:
     for disk, promised in ((LocalFiles(Folders(())), True), (LocalFiles(), False)):
-        async with (
-            World(key=None, files=disk) as world,
-            Client(build_server(world.service, principal_of=lambda ctx: world.principal()), mode=era) as client,
-        ):
+        async with World(key=None, files=disk) as world, client_of(world, era) as client:
             [edit] = [tool for tool in (await client.list_tools()).tools if tool.name == "edit_image"]
             references = edit.input_schema["properties"]["image_urls"]["description"]
             [_, brief] = (await client.list_prompts()).prompts
@@ -275,7 +247,7 @@ async def test_a_server_that_reads_no_files_does_not_ask_for_paths(era: str) -> 
 async def test_the_operators_waiting_time_is_the_default_that_is_listed() -> None:
     async with World(key=None) as world:
         world.service.default_wait = 25
-        async with Client(build_server(world.service, principal_of=lambda ctx: world.principal())) as client:
+        async with client_of(world) as client:
             for tool in (await client.list_tools()).tools:
                 wait = tool.input_schema["properties"].get("wait_seconds")
                 if wait is not None:

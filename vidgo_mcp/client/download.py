@@ -138,6 +138,7 @@ class _Fetcher:
                 raise NotFoundError(
                     f"The picture is no longer at its address (HTTP {response.status_code}); most live for 24 hours.",
                     http_status=response.status_code,
+                    remedy="make_again",
                 )
             if response.status_code != 200:
                 raise UnavailableError(f"The host of the picture answered HTTP {response.status_code}.")
@@ -146,7 +147,9 @@ class _Fetcher:
                 content += chunk
                 if len(content) > self.largest:
                     raise UnavailableError(
-                        f"The picture is larger than {self.largest // (1024 * 1024)} MB.", retryable=False
+                        f"The picture is larger than {self.largest // (1024 * 1024)} MB.",
+                        retryable=False,
+                        remedy="show_picture",
                     )
             return bytes(content)
         finally:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -24,8 +26,9 @@ HIGHEST_LIMIT: Final = 1_000_000_000
 _TASK_PREFIXES = re.compile(r"\A(\s*task:)+", re.IGNORECASE)
 
 
-def _fold_word(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
+def _folded(fold: Callable[[str], Any]) -> BeforeValidator:
+    """Fold what is text; the type of anything else is checked as it is."""
+    return BeforeValidator(lambda value: fold(value) if isinstance(value, str) else value)
 
 
 def _fold_tier(value: Any) -> Any:
@@ -37,29 +40,17 @@ def _fold_tier(value: Any) -> Any:
     return f"{folded}K" if folded in {"1", "2", "4"} else folded
 
 
-def _fold_size(value: Any) -> Any:
-    return fold_size(value) if isinstance(value, str) else value
-
-
-def _readable_size(value: str) -> str:
-    return str(parse_size(value))
-
-
 def _fold_integer(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticCustomError("int_type", "a truth value is not a whole number")
     return value.strip() if isinstance(value, str) else value
 
 
-def _fold_list(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
+def _list_of(text: str) -> Any:
+    text = text.strip()
     if text.startswith("["):
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(text)
-        except (ValueError, RecursionError):
-            return [text]
     return [text]
 
 
@@ -77,20 +68,13 @@ def _not_blank(value: str) -> str:
     return value
 
 
-def _reference(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _task_id(value: Any) -> Any:
-    return _TASK_PREFIXES.sub("", value).strip() if isinstance(value, str) else value
-
-
 def _usable_id(value: str) -> str:
     if not value.isprintable() or any(c.isspace() for c in value) or not value.strip("."):
         raise ValueError(f"{value[:60]!r} is no task_id, which has no spaces; copy it from an earlier result")
     return value
 
 
+Integer = Annotated[int, BeforeValidator(_fold_integer)]
 Prompt = Annotated[
     str,
     AfterValidator(_not_blank),
@@ -104,8 +88,8 @@ Prompt = Annotated[
 ]
 SizeText = Annotated[
     str,
-    BeforeValidator(_fold_size),
-    AfterValidator(_readable_size),
+    _folded(fold_size),
+    AfterValidator(lambda text: str(parse_size(text))),
     Field(
         description="Prefer a ratio: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16 or 21:9. auto (default) lets Vidgo "
         "choose at 1K. Exact WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of 3840."
@@ -118,12 +102,11 @@ Resolution = Annotated[
 ]
 QualityField = Annotated[
     Quality,
-    BeforeValidator(_fold_word),
+    _folded(lambda text: text.strip().lower()),
     Field(description="low (default), medium or high. At 1K: 2, 3, 12 credits."),
 ]
 Variation = Annotated[
-    int,
-    BeforeValidator(_fold_integer),
+    Integer,
     Field(
         ge=1,
         le=1_000_000,
@@ -132,8 +115,7 @@ Variation = Annotated[
     ),
 ]
 MaxCredits = Annotated[
-    int,
-    BeforeValidator(_fold_integer),
+    Integer,
     Field(
         ge=0,
         le=HIGHEST_LIMIT,
@@ -141,8 +123,7 @@ MaxCredits = Annotated[
     ),
 ]
 WaitSeconds = Annotated[
-    int,
-    BeforeValidator(_fold_integer),
+    Integer,
     Field(
         ge=0,
         le=LONGEST_WAIT,
@@ -151,11 +132,11 @@ WaitSeconds = Annotated[
     ),
 ]
 Reference = Annotated[
-    str, BeforeValidator(_reference), AfterValidator(_not_blank), AfterValidator(_encodable), Field(strict=True)
+    str, _folded(str.strip), AfterValidator(_not_blank), AfterValidator(_encodable), Field(strict=True)
 ]
 References = Annotated[
     list[Reference],
-    BeforeValidator(_fold_list),
+    _folded(_list_of),
     Field(
         min_length=1,
         max_length=MOST_REFERENCES,
@@ -165,24 +146,14 @@ References = Annotated[
 ]
 TaskId = Annotated[
     str,
-    BeforeValidator(_task_id),
+    _folded(lambda text: _TASK_PREFIXES.sub("", text).strip()),
     AfterValidator(_usable_id),
     Field(max_length=200, strict=True, description="The task_id of an earlier result."),
 ]
 Limit = Annotated[
-    int,
-    BeforeValidator(_fold_integer),
-    Field(ge=1, le=50, description="Without task_id: how many of the newest tasks, 1 to 50 (default 10)."),
+    Integer, Field(ge=1, le=50, description="Without task_id: how many of the newest tasks, 1 to 50 (default 10).")
 ]
-Count = Annotated[
-    int,
-    BeforeValidator(_fold_integer),
-    Field(ge=1, le=1000, description="How many pictures to price, 1 to 1000 (default 1)."),
-]
-MaxEdge = Annotated[
-    int,
-    BeforeValidator(_fold_integer),
-    Field(ge=256, le=1024, description="Longest edge in pixels, 256 to 1024 (default 768)."),
-]
+Count = Annotated[Integer, Field(ge=1, le=1000, description="How many pictures to price, 1 to 1000 (default 1).")]
+MaxEdge = Annotated[Integer, Field(ge=256, le=1024, description="Longest edge in pixels, 256 to 1024 (default 768).")]
 
 Outcome = Literal["finished", "pending", "failed", "unknown"]

@@ -58,10 +58,9 @@ def fold_size(text: str) -> str:
     pair = _PAIR.fullmatch(folded)
     if pair is None:
         return folded
-    left, separator, right = pair[1].lstrip("0") or "0", pair[2], pair[3].lstrip("0") or "0"
-    if len(left) <= 2 and len(right) <= 2:
-        return f"{left}:{right}"
-    return f"{left}:{right}" if separator in {":", "/"} else f"{left}x{right}"
+    left, right = (pair[edge].lstrip("0") or "0" for edge in (1, 3))
+    is_ratio = pair[2] in {":", "/"} or max(len(left), len(right)) <= 2
+    return f"{left}{':' if is_ratio else 'x'}{right}"
 
 
 def parse_size(text: str) -> Size:
@@ -76,11 +75,9 @@ def parse_size(text: str) -> Size:
     if folded == "auto":
         return AUTO
     if folded in RATIOS:
-        width, height = folded.split(":")
-        return Size("ratio", int(width), int(height))
+        return Size("ratio", *map(int, folded.split(":")))
     if _CUSTOM.fullmatch(folded):
-        width, height = folded.split("x")
-        return Size("custom", int(width), int(height))
+        return Size("custom", *map(int, folded.split("x")))
     raise ValueError(_unreadable(text, folded))
 
 
@@ -96,11 +93,10 @@ def _unreadable(text: str, folded: str) -> str:
 
 def nearest_ratio(width: int, height: int) -> str:
     """Return the offered ratio whose shape is closest to width : height."""
-    wanted = math.log(width / height)
 
     def distance(ratio: str) -> float:
-        left, right = ratio.split(":")
-        return abs(math.log(int(left) / int(right)) - wanted)
+        left, right = map(int, ratio.split(":"))
+        return abs(math.log(left / right) - math.log(width / height))
 
     return min(RATIOS, key=distance)
 
@@ -131,23 +127,20 @@ def nearest_custom_size(width: int, height: int) -> Size:
     """
     wanted_width, wanted_height = max(1, width), max(1, height)
     wanted_shape = math.log(wanted_width / wanted_height)
-    best: tuple[float, int, int] | None = None
-    for candidate in range(EDGE_STEP, LONGEST_EDGE + 1, EDGE_STEP):
-        interval = _legal_heights(candidate)
-        if interval is None:
-            continue
-        for target in (wanted_height, candidate * wanted_height / wanted_width):
-            snapped = EDGE_STEP * max(1, round(target / EDGE_STEP))
-            edge = min(max(snapped, interval[0]), interval[1])
-            distance = (
-                abs(math.log(candidate / wanted_width))
-                + abs(math.log(edge / wanted_height))
-                + abs(math.log(candidate / edge) - wanted_shape)
-            )
-            if best is None or distance < best[0]:
-                best = (distance, candidate, edge)
-    assert best is not None
-    return Size("custom", best[1], best[2])
+
+    def distance(edges: tuple[int, int]) -> float:
+        shape = math.log(edges[0] / edges[1])
+        return (
+            abs(math.log(edges[0] / wanted_width)) + abs(math.log(edges[1] / wanted_height)) + abs(shape - wanted_shape)
+        )
+
+    candidates = (
+        (candidate, min(max(EDGE_STEP * round(target / EDGE_STEP), interval[0]), interval[1]))
+        for candidate in range(EDGE_STEP, LONGEST_EDGE + 1, EDGE_STEP)
+        if (interval := _legal_heights(candidate)) is not None
+        for target in (wanted_height, candidate * wanted_height / wanted_width)
+    )
+    return Size("custom", *min(candidates, key=distance))
 
 
 def _legal_heights(width: int) -> tuple[int, int] | None:

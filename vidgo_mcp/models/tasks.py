@@ -28,9 +28,7 @@ class Task:
     @property
     def phase(self) -> TaskPhase:
         """A word that is not documented counts as pending: nothing is concluded from it."""
-        if self.status == "finished":
-            return "finished"
-        return "failed" if self.status == "failed" else "pending"
+        return "finished" if self.status == "finished" else "failed" if self.status == "failed" else "pending"
 
 
 @dataclass(frozen=True, slots=True)

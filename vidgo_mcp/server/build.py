@@ -38,9 +38,9 @@ from mcp_types import (
 
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
-from vidgo_mcp.server import prompts, resources, tool_results
+from vidgo_mcp.server import prompts, resources
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, QuestionForClient, asker
-from vidgo_mcp.server.tools import Call, tool_entries
+from vidgo_mcp.server.tools import Call, error_answer, tool_entries
 from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
 
@@ -79,10 +79,7 @@ def instructions(*, reads_files: bool) -> str:
 def build_server(service: Service, *, principal_of: PrincipalOf, state_key: bytes | None = None) -> Server[Any]:
     """Return the server; the service must be entered by whoever runs it.
 
-    Args:
-        service: the paid workflow.
-        principal_of: who makes a request, for which account, with which limits.
-        state_key: seals questions to the person; several processes that serve the same clients need the same one.
+    ``state_key`` seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, reads_files=service.reads_files)
     listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
@@ -96,28 +93,17 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         if entry is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
         modern = ctx.protocol_version >= MODERN_SINCE
-        call = Call(
-            service=service,
-            principal=principal_of(ctx),
-            progress=_progress(ctx),
-            links=modern,
-            ask=asker(ctx, params, modern=modern),
-        )
+        call = Call(service, principal_of(ctx), _progress(ctx), modern, asker(ctx, params, modern=modern))
         try:
             return await entry.run(call, params.arguments)
         except QuestionForClient as question:
             return question.result
         except VidgoError as error:
-            return tool_results.error_result(error)
+            return error_answer(error)
         except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
             log.exception(UNEXPECTED, params.name)
-            return tool_results.error_result(
-                InternalError(
-                    SEE_LOG.format(params.name),
-                    money="unknown" if entry.spends else "nothing_spent",
-                    remedy="repeat" if entry.spends else None,
-                )
-            )
+            bug = InternalError(SEE_LOG.format(params.name))
+            return error_answer(bug.changed(money="unknown", remedy="repeat") if entry.spends else bug)
 
     async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
         return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
@@ -153,12 +139,8 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         title="Vidgo images",
         instructions=instructions(reads_files=service.reads_files),
         cache_hints={
-            "tools/list": AN_HOUR,
-            "prompts/list": AN_HOUR,
-            "resources/templates/list": AN_HOUR,
-            "server/discover": AN_HOUR,
-            "resources/list": CacheHint(0, "private"),
-            "resources/read": CacheHint(0, "private"),
+            **dict.fromkeys(("tools/list", "prompts/list", "resources/templates/list", "server/discover"), AN_HOUR),
+            **dict.fromkeys(("resources/list", "resources/read"), CacheHint(0, "private")),
         },
         get_tool_input_schema=lambda name: entries[name].tool.input_schema if name in entries else None,
         on_list_tools=list_tools,
@@ -170,11 +152,8 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         on_get_prompt=get_prompt,
         on_completion=complete,
     )
-    security = (
-        RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
-        if state_key is None
-        else RequestStateSecurity(keys=[state_key], ttl=ANSWER_SECONDS)
-    )
+    ephemeral = RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
+    security = RequestStateSecurity(keys=[state_key], ttl=ANSWER_SECONDS) if state_key else ephemeral
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 

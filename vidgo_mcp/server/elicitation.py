@@ -93,8 +93,6 @@ async def _asked(ctx: Context, question: Question) -> Answer:
 
 
 def _verdict(response: ElicitResult) -> Verdict:
-    if response.action == "decline":
-        return "declined"
-    if response.action == "cancel":
-        return "dismissed"
+    if response.action != "accept":
+        return "declined" if response.action == "decline" else "dismissed"
     return "accepted" if (response.content or {}).get(FIELD) is True else "no_answer"

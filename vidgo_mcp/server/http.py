@@ -23,7 +23,7 @@ LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 GRACE: Final = 10
 """Seconds that running calls get at the end."""
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
-"""Bytes of one call."""
+"""Bytes of one call, which may bring pictures in base64."""
 
 
 class NotLoopbackError(ValueError):
@@ -32,11 +32,6 @@ class NotLoopbackError(ValueError):
 
 def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: int = LARGEST_REQUEST) -> Starlette:
     """Return the ASGI application. It answers only requests that are addressed to this machine by name.
-
-    Args:
-        server: from ``build_server``.
-        host: a loopback address.
-        largest_request: bytes of one call, which may bring pictures in base64.
 
     Raises:
         NotLoopbackError: the host is not loopback.
@@ -96,13 +91,8 @@ async def serve_http(
 ) -> None:
     """Serve until SIGINT or SIGTERM; running calls and submits under way get 10 s each.
 
-    Args:
-        server: from ``build_server``.
-        service: entered and left here.
-        host: a loopback address.
-        port: 0 takes a free one.
-        on_ready: called with the port once connections are accepted.
-        largest_request: bytes of one call, which may bring pictures in base64.
+    The service is entered and left here. Port 0 takes a free one; ``on_ready`` is called with the port once connections
+    are accepted.
 
     Raises:
         NotLoopbackError: the host is not loopback.

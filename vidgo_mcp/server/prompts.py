@@ -55,42 +55,28 @@ wait for a yes."""
 def listing(*, reads_files: bool) -> ListPromptsResult:
     """Return the two briefs; ``reads_files`` says whether the picture of an edit may be a local file."""
     described = input_schema(Picture)["properties"]
-    size, resolution, quality = (
-        PromptArgument(name=name, description=described[name]["description"], required=False) for name in OFFERED
-    )
+    choices = [_argument(name, described[name]["description"], required=False) for name in OFFERED]
     path = ", or the path of a local file" if reads_files else ""
-    return ListPromptsResult(
-        prompts=[
-            Prompt(
-                name="picture_brief",
-                title="Picture brief",
-                description="Turn an idea into prompt, size and quality with the exact price, then make one picture.",
-                arguments=[
-                    _needed("idea", "What the picture is about and what it is for, in your own words."),
-                    size,
-                    resolution,
-                    quality,
-                ],
-            ),
-            Prompt(
-                name="edit_brief",
-                title="Edit brief",
-                description="Say what to change in a picture and what to keep, learn the exact price, then edit it.",
-                arguments=[
-                    _needed("picture", f"The picture: task:<task_id> for one made here, or an http(s) URL{path}."),
-                    _needed("change", "What to change."),
-                    PromptArgument(
-                        name="keep",
-                        description="What must stay as it is, besides everything that the change does not name.",
-                        required=False,
-                    ),
-                    quality,
-                    resolution,
-                    size,
-                ],
-            ),
-        ]
+    picture = Prompt(
+        name="picture_brief",
+        title="Picture brief",
+        description="Turn an idea into prompt, size and quality with the exact price, then make one picture.",
+        arguments=[_argument("idea", "What the picture is about and what it is for, in your own words."), *choices],
     )
+    edit = Prompt(
+        name="edit_brief",
+        title="Edit brief",
+        description="Say what to change in a picture and what to keep, learn the exact price, then edit it.",
+        arguments=[
+            _argument("picture", f"The picture: task:<task_id> for one made here, or an http(s) URL{path}."),
+            _argument("change", "What to change."),
+            _argument(
+                "keep", "What must stay as it is, besides everything that the change does not name.", required=False
+            ),
+            *reversed(choices),
+        ],
+    )
+    return ListPromptsResult(prompts=[picture, edit])
 
 
 def get(name: str, arguments: Mapping[str, str] | None, *, reads_files: bool) -> GetPromptResult:
@@ -130,8 +116,8 @@ async def complete(service: Service, name: str, argument: CompletionArgument, pr
     return Completion(values=values, total=len(values), has_more=False)
 
 
-def _needed(name: str, description: str) -> PromptArgument:
-    return PromptArgument(name=name, description=description, required=True)
+def _argument(name: str, description: str, *, required: bool = True) -> PromptArgument:
+    return PromptArgument(name=name, description=description, required=required)
 
 
 def _named(name: str, *, reads_files: bool) -> Prompt:

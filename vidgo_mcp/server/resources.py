@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 from urllib.parse import quote as percent_encode
@@ -96,25 +97,12 @@ async def listing(service: Service, principal: Principal) -> ListResourcesResult
 
 def _resources(task_id: str, task: TaskResult) -> list[Resource]:
     words = plain_text(task.prompt or task_id, 60)
-    found = [
-        Resource(
-            name=task_id,
-            title=f"Task: {words}",
-            uri=_uri(TASK, task_id),
-            description=for_model.summary(task),
-            mime_type=JSON,
-        )
-    ]
+    about, uri = for_model.summary(task), _uri(TASK, task_id)
+    found = [Resource(name=task_id, title=f"Task: {words}", uri=uri, description=about, mime_type=JSON)]
     if _has_picture(task):
-        lasts = "a copy is saved" if task.saved_paths else f"its URL dies at {task.expires_at}"
-        found.append(
-            Resource(
-                name=f"picture-{task_id}",
-                title=f"Picture: {words}",
-                uri=_uri(IMAGE, task_id),
-                description=f"The picture; {lasts}.",
-            )
-        )
+        about = f"The picture; {'a copy is saved' if task.saved_paths else f'its URL dies at {task.expires_at}'}."
+        uri = _uri(IMAGE, task_id)
+        found.append(Resource(name=f"picture-{task_id}", title=f"Picture: {words}", uri=uri, description=about))
     return found
 
 
@@ -130,8 +118,7 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
         return ReadResourceResult(contents=[page], ttl_ms=AN_HOUR, cache_scope="public")
     try:
         if uri == SPENDING:
-            report = await service.spending(principal)
-            return ReadResourceResult(contents=[_json(uri, report)])
+            return ReadResourceResult(contents=[_json(uri, await service.spending(principal))])
         kind, task_id = _parse_uri(uri)
         if kind == "images":
             return await _read_image(service, uri, task_id, principal)
@@ -140,9 +127,9 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
         raise
     except VidgoError as error:
         raise MCPError(INTERNAL_ERROR, for_model.error_line(error)) from None
-    contents = _json(uri, for_model.with_next_step(task))
     # Other tasks change: they end, are saved, and their URLs die.
     ttl_ms = A_MINUTE if task.outcome == "failed" else 0
+    contents = _json(uri, for_model.with_next_step(task))
     return ReadResourceResult(contents=[contents], ttl_ms=ttl_ms, cache_scope="private")
 
 
@@ -181,14 +168,9 @@ async def complete(service: Service, template: str, argument: CompletionArgument
 async def complete_task(
     service: Service, typed: str, principal: Principal, *, pictures: bool, prefix: str = ""
 ) -> Completion:
-    """Return the newest tasks that match what was typed, those that begin with it first.
+    """Return the newest tasks that match what was typed, those that begin with it first, each after ``prefix``.
 
-    Args:
-        service: what knows the tasks.
-        typed: part of a task_id, or all of it.
-        principal: whose tasks.
-        pictures: only those whose picture can be had.
-        prefix: what stands before each id.
+    With ``pictures`` only those whose picture can be had are offered.
     """
     tasks = await _newest(service, MOST_COMPLETIONS + 1, principal)
     older = len(tasks) > MOST_COMPLETIONS
@@ -230,13 +212,10 @@ def _parse_uri(uri: str) -> tuple[str, str]:
         NotFoundError: no task can have this address.
     """
     found = _ONE_TASK.fullmatch(uri)
-    try:
-        task_id = unquote(found[2], errors="strict") if found else ""
-    except UnicodeDecodeError:
-        task_id = ""
-    if found is None or not _is_task_id(task_id):
-        raise NotFoundError(f"The resources are {PRICING}, {SPENDING}, {TASK} and {IMAGE}.")
-    return found[1], task_id
+    with suppress(UnicodeDecodeError):
+        if found and _is_task_id(task_id := unquote(found[2], errors="strict")):
+            return found[1], task_id
+    raise NotFoundError(f"The resources are {PRICING}, {SPENDING}, {TASK} and {IMAGE}.")
 
 
 def _is_task_id(task_id: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -15,13 +14,10 @@ from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Service
 
 
-async def serve_stdio(server: Server[Any], service: Service, *, leave: Callable[[int], Any] = os._exit) -> None:
+async def serve_stdio(server: Server[Any], service: Service) -> None:
     """Serve until stdin closes or SIGINT or SIGTERM comes; submits under way get 10 s for their answers.
 
-    Args:
-        server: from ``build_server``.
-        service: entered and left here.
-        leave: ends the process after a signal; a thread that reads stdin could otherwise keep it for ever.
+    The service is entered and left here.
     """
     async with stdio_server() as (read_stream, write_stream):
         received: list[int] = []
@@ -31,4 +27,5 @@ async def serve_stdio(server: Server[Any], service: Service, *, leave: Callable[
             tasks.cancel_scope.cancel()
         if received:
             sys.stderr.flush()
-            leave(128 + received[0])
+            # The thread that reads stdin could otherwise keep the process for ever.
+            os._exit(128 + received[0])

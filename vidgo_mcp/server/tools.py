@@ -1,13 +1,20 @@
-"""The six tools: their words, their schemas, their hints, and which part of the service each one calls."""
+"""The six tools: their words, their hints, which part of the service each one calls, and how it answers.
+
+An answer is text that alone is enough, and the same as structure.
+"""
 
 from __future__ import annotations
 
+import base64
+import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from mcp_types import CallToolResult, Tool, ToolAnnotations
+from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent, Tool, ToolAnnotations
 
+from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.models.requests import (
     Arguments,
     BalanceArguments,
@@ -18,18 +25,18 @@ from vidgo_mcp.models.requests import (
     ViewArguments,
 )
 from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
-from vidgo_mcp.server import tool_results
 from vidgo_mcp.server.schemas import input_schema, output_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.limits import Ask
 from vidgo_mcp.service.waiting import ProgressReporter
+from vidgo_mcp.wording import for_model
 
 RawArguments = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and what their client can take."""
+    """Who calls, and what their client can take; ``links``: resource links, on which older clients break."""
 
     service: Service
     principal: Principal
@@ -60,33 +67,59 @@ async def _edit(call: Call, raw: RawArguments) -> CallToolResult:
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
     made = await call.service.make(call.principal, arguments, progress=call.progress, ask=call.ask)
-    return tool_results.task_result(made, links=call.links)
+    return _task_answer(made, links=call.links)
 
 
 async def _get_task(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(GetTaskArguments, raw)
     tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
-        return tool_results.list_result(await tasks.listed(arguments.limit))
+        listed = for_model.with_next_steps(await tasks.listed(arguments.limit))
+        return _answer(for_model.list_text(listed), listed)
     deadline = call.service.deadline(arguments.wait_seconds)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
-    return tool_results.task_result(found, links=call.links)
+    return _task_answer(found, links=call.links)
 
 
 async def _estimate(call: Call, raw: RawArguments) -> CallToolResult:
-    arguments = read_arguments(EstimateArguments, raw)
-    return tool_results.estimate_result(await call.service.estimate(call.principal, arguments))
+    price = await call.service.estimate(call.principal, read_arguments(EstimateArguments, raw))
+    return _answer(for_model.estimate_text(price), price)
 
 
 async def _balance(call: Call, raw: RawArguments) -> CallToolResult:
     read_arguments(BalanceArguments, raw)
-    return tool_results.balance_result(await call.service.balance(call.principal))
+    left = await call.service.balance(call.principal)
+    return _answer(for_model.balance_text(left), left)
 
 
 async def _view(call: Call, raw: RawArguments) -> CallToolResult:
     arguments = read_arguments(ViewArguments, raw)
     found, view = await call.service.tasks(call.principal).view(arguments.task_id, arguments.max_edge)
-    return tool_results.view_result(found, view)
+    image = ImageContent(data=base64.b64encode(view.content).decode("ascii"), mime_type=view.mime_type)
+    # No structured content: several clients then drop the image.
+    return CallToolResult(content=[image, TextContent(text=for_model.view_text(found, view))])
+
+
+def _answer(text: str, result: Result) -> CallToolResult:
+    return CallToolResult(content=[TextContent(text=text)], structured_content=result.to_json())
+
+
+def _task_answer(result: TaskResult, *, links: bool) -> CallToolResult:
+    result = for_model.with_next_step(result)
+    answer = _answer(for_model.task_text(result), result)
+    for url in result.image_urls or () if links else ():
+        # Vidgo does not document the format, so only the name can tell.
+        kind, _ = mimetypes.guess_type(urlsplit(url).path)
+        kind = kind if kind and kind.startswith("image/") else None
+        answer.content.append(ResourceLink(name=f"picture-{result.task_id}", title="Picture", uri=url, mime_type=kind))
+    return answer
+
+
+def error_answer(error: VidgoError) -> CallToolResult:
+    """Return the answer to a call that could not be answered."""
+    answer = _answer(for_model.error_text(error), for_model.error_result(error))
+    answer.is_error = True
+    return answer
 
 
 def _entry(
@@ -131,62 +164,35 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         default_wait: how many seconds a call waits when it does not say: the operator's setting.
         reads_files: whether references may be local files.
     """
+    generate = f"Make one picture from words. Spends credits. {SAME_AGAIN}"
+    edit = (
+        f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
+        f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}."
+    )
+    get_task = (
+        "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
+        "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost."
+    )
+    price = "Return the exact price of a picture in credits before it is made. Free. Works without key and network."
+    balance = "Return the credits left in the Vidgo account and how many pictures they buy. Free."
+    view = (
+        "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
+        "its URL instead."
+    )
     entries = (
-        _entry(
-            "generate_image",
-            f"Make one picture from words. Spends credits. {SAME_AGAIN}",
-            _generate,
-            GenerateArguments,
-            TaskResult,
-            spends=True,
-        ),
-        _entry(
-            "edit_image",
-            f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
-            f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}.",
-            _edit,
-            EditArguments,
-            TaskResult,
-            spends=True,
-        ),
-        _entry(
-            "get_task",
-            "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
-            "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost.",
-            _get_task,
-            GetTaskArguments,
-            TaskResult,
-            TaskList,
-        ),
-        _entry(
-            "estimate_cost",
-            "Return the exact price of a picture in credits before it is made. Free. Works without key and network.",
-            _estimate,
-            EstimateArguments,
-            Estimate,
-            open_world=False,
-        ),
-        _entry(
-            "get_balance",
-            "Return the credits left in the Vidgo account and how many pictures they buy. Free.",
-            _balance,
-            BalanceArguments,
-            BalanceResult,
-        ),
-        _entry(
-            "view_image",
-            "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
-            "its URL instead.",
-            _view,
-            ViewArguments,
-        ),
+        _entry("generate_image", generate, _generate, GenerateArguments, TaskResult, spends=True),
+        _entry("edit_image", edit, _edit, EditArguments, TaskResult, spends=True),
+        _entry("get_task", get_task, _get_task, GetTaskArguments, TaskResult, TaskList),
+        _entry("estimate_cost", price, _estimate, EstimateArguments, Estimate, open_world=False),
+        _entry("get_balance", balance, _balance, BalanceArguments, BalanceResult),
+        _entry("view_image", view, _view, ViewArguments),
     )
     by_name = {entry.tool.name: entry for entry in entries}
     for entry in entries:
-        properties = entry.tool.input_schema["properties"]
-        if "wait_seconds" in properties:
-            properties["wait_seconds"]["default"] = default_wait
-            properties["wait_seconds"]["description"] += f" Default {default_wait}."
+        wait = entry.tool.input_schema["properties"].get("wait_seconds")
+        if wait is not None:
+            wait["default"] = default_wait
+            wait["description"] += f" Default {default_wait}."
     if reads_files:
         references = by_name["edit_image"].tool.input_schema["properties"]["image_urls"]
         references["description"] += " Or the path of a local file."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError, sentence
@@ -36,7 +36,7 @@ def error_text(error: VidgoError) -> str:
     """Return an error for a model that sees only text."""
     sent = error_result(error)
     several = isinstance(error, InvalidRequestError) and len(error.faults) > 1
-    return _lines(
+    return lines(
         f"Error ({sent.category}):{chr(10) if several else ' '}{sent.message}",
         f"task_id: {sent.task_id}" if sent.task_id else "",
         MONEY[sent.money],
@@ -51,47 +51,40 @@ def error_line(error: VidgoError) -> str:
 
 def with_next_step(result: TaskResult) -> TaskResult:
     """Return a task with the sentence for its remedy."""
-    return result if result.remedy is None else result.model_copy(update={"next_step": _next_step(result)})
-
-
-def _next_step(result: TaskResult) -> str:
-    assert result.remedy is not None
+    if result.remedy is None:
+        return result
     if result.remedy == "show_picture":
-        return _show_picture(result)
-    if result.remedy == "tell_user" and result.refunded:
-        return (
+        step = _show_picture(result)
+    elif result.remedy == "tell_user" and result.refunded:
+        step = (
             "Tell the user the reason. If it names the content, reword the prompt only as the user wishes; otherwise "
             "the same call makes it again."
         )
-    if result.remedy == "repeat":
-        return "Wait 20 s, then repeat this exact call: it finds this picture again, and does not pay for it twice."
-    return next_step(result.remedy, "model", Case(Facts(price=result.credits), result.task_id))
+    elif result.remedy == "repeat":
+        step = "Wait 20 s, then repeat this exact call: it finds this picture again, and does not pay for it twice."
+    else:
+        step = next_step(result.remedy, "model", Case(Facts(price=result.credits), result.task_id))
+    return result.model_copy(update={"next_step": step})
 
 
 def _show_picture(result: TaskResult) -> str:
-    what = " and ".join(
-        words
-        for words, known in (("this URL", result.image_urls), ("the path of its copy", result.saved_paths))
-        if known
+    known = {"this URL": result.image_urls, "the path of its copy": result.saved_paths}
+    another = (
+        ""
+        if result.next_variation is None
+        else f" Paid for {_age(result.age or 0)}. Only if the user wants another one: variation "
+        f"{result.next_variation}, for {result.credits} credits."
     )
-    another = ""
-    if result.next_variation is not None:
-        another = (
-            f" Only if the user wants another one: variation {result.next_variation}, for {result.credits} credits."
-        )
+    what = " and ".join(words for words, there in known.items() if there)
     return f"Give the user {what}. To change the picture: edit_image with image_urls task:{result.task_id}.{another}"
 
 
 def with_next_steps(result: TaskList) -> TaskList:
     """Return a list of tasks with one sentence for all of them; each task keeps its remedy."""
-    return result.model_copy(update={"next_step": _list_step(result.tasks)})
-
-
-def _list_step(tasks: Sequence[TaskResult]) -> str:
+    tasks, steps = result.tasks, []
     if not tasks:
-        return "There are no tasks yet; generate_image makes one."
-    steps = []
-    if any(task.outcome == "pending" and task.task_id for task in tasks):
+        steps.append("There are no tasks yet; generate_image makes one.")
+    elif any(task.outcome == "pending" and task.task_id for task in tasks):
         steps.append("Call get_task with the task_id of a pending one; it waits by itself.")
     elif any(task.outcome == "pending" for task in tasks):
         steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
@@ -101,27 +94,25 @@ def _list_step(tasks: Sequence[TaskResult]) -> str:
         )
     if any(task.outcome == "unknown" for task in tasks):
         steps.append(f"For what is unknown: {next_step('compare_balance', 'model', Case())}")
-    return " ".join(steps) or "None is pending, and none has a picture that can be fetched."
+    step = " ".join(steps) or "None is pending, and none has a picture that can be fetched."
+    return result.model_copy(update={"next_step": step})
 
 
 def task_text(result: TaskResult, *, brief: bool = False) -> str:
     """Return a task for a model that sees only text; ``brief`` for a list."""
-    return _lines(
+    facts = (
+        f"task_id: {result.task_id}" if result.task_id else "",
+        f"the URL dies at {result.expires_at}" if result.image_urls and result.expires_at else "",
+        f"saved as {', '.join(result.saved_paths)}" if result.saved_paths else "",
+        f"{result.size}, {result.tier}, {result.quality}, variation {result.variation}" if result.size else "",
+    )
+    return lines(
         _headline(result),
         *(result.image_urls or ()),
-        "; ".join(
-            fact
-            for fact in (
-                f"task_id: {result.task_id}" if result.task_id else "",
-                f"the URL dies at {result.expires_at}" if result.image_urls and result.expires_at else "",
-                f"saved as {', '.join(result.saved_paths)}" if result.saved_paths else "",
-                f"{result.size}, {result.tier}, {result.quality}, variation {result.variation}" if result.size else "",
-            )
-            if fact
-        ),
+        "; ".join(filter(None, facts)),
         f"prompt: {result.prompt}" if brief and result.prompt else "",
         *notes(result.notes),
-        "" if brief else f"Next: {result.next_step}" if result.next_step else "",
+        f"Next: {result.next_step}" if result.next_step and not brief else "",
     )
 
 
@@ -136,7 +127,7 @@ def list_text(result: TaskList) -> str:
 def estimate_text(result: Estimate) -> str:
     """Return a price, for either reader."""
     many = f", {result.total_credits} credits for {result.count}" if result.count > 1 else ""
-    return _lines(f"{result.credits} credits a picture{many}: {result.explanation}.", *notes(result.notes))
+    return lines(f"{result.credits} credits a picture{many}: {result.explanation}.", *notes(result.notes))
 
 
 def balance_text(result: BalanceResult) -> str:
@@ -167,19 +158,32 @@ def summary(result: TaskResult) -> str:
     return f"{result.outcome.capitalize()}, {price}: {result.size}, {result.tier}, {result.quality}."
 
 
-def notes(found: Sequence[str] | None) -> list[str]:
+def end_text(result: TaskResult, price: str) -> str:
+    """Return how a task ended that is not pending, for either reader."""
+    if result.outcome == "failed":
+        paid = "The credits were refunded." if result.refunded else price
+        return f"Failed: {sentence(result.error or '')} {paid}".rstrip()
+    if result.outcome == "unknown":
+        return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
+    return f"Finished{'' if result.image_urls else ', but its URL has died'}. {price}".rstrip()
+
+
+def notes(found: Iterable[str] | None) -> list[str]:
     """Return notes as lines, for either reader."""
     return [f"Note: {note}" for note in found or ()]
 
 
+def lines(*texts: str) -> str:
+    """Return lines without the empty ones, for either reader."""
+    return "\n".join(filter(None, texts))
+
+
 def _headline(result: TaskResult) -> str:
     price = _price(result)
-    if result.outcome == "finished":
-        return f"Finished. {price}" if result.image_urls else f"Finished, but its URL has died. {price}"
-    if result.outcome == "failed":
-        return f"Failed: {sentence(result.error or '')} {'The credits were refunded.' if result.refunded else price}"
-    if result.outcome == "unknown":
-        return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
+    if result.outcome != "pending":
+        return end_text(result, price)
+    if result.remedy == "repeat_with_time":
+        return f"Pending (not sent: its references are not ready). It will cost {result.credits} credits."
     if not result.task_id:
         # Vidgo has not answered the submit, and may still refuse it.
         return f"Pending (no task_id yet). It costs {result.credits} credits if Vidgo accepts it."
@@ -198,12 +202,7 @@ def _price(result: TaskResult) -> str:
 
 
 def _age(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(0, round(seconds))} s ago"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min ago"
-    return f"{round(seconds / 3600)} h ago"
-
-
-def _lines(*lines: str) -> str:
-    return "\n".join(line for line in lines if line)
+    for unit, length in (("s", 1), ("min", 60)):
+        if seconds < 90 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{seconds / 3600:.0f} h ago"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from vidgo_mcp.errors import Money, VidgoError, sentence
+from vidgo_mcp.errors import Money, VidgoError
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
 from vidgo_mcp.pricing import price_table
 from vidgo_mcp.wording import for_model
+from vidgo_mcp.wording.for_model import lines
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
 
 PROMPT_WIDTH: Final = 76
@@ -41,14 +42,14 @@ class Command:
 
 def task_text(result: TaskResult, command: Command) -> str:
     """Return one task, the URL on a line of its own."""
-    lines = [_headline(result), *(result.image_urls or ()), *_facts(result), *for_model.notes(result.notes)]
+    said = [_headline(result), *(result.image_urls or ()), *_facts(result), *for_model.notes(result.notes)]
     if command.sandbox:
-        lines.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
+        said.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
     elif result.outcome == "pending":
-        lines += _go_on(result, command)
+        said += _go_on(result, command)
     elif result.outcome == "finished" and result.task_id and (result.image_urls or result.saved_paths):
-        lines.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
-    return _lines(*lines)
+        said.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
+    return lines(*said)
 
 
 def stopped_text(result: TaskResult, command: Command) -> str:
@@ -57,23 +58,20 @@ def stopped_text(result: TaskResult, command: Command) -> str:
         return f"Stopped. {SANDBOX_ENDED}"
     if result.outcome == "pending" and result.task_id is not None:
         head = f"Stopped waiting. Task {result.task_id} was accepted ({result.credits} credits) and goes on."
-        return _lines(head, *_go_on(result, command))
+        return lines(head, *_go_on(result, command))
     unwritten = result.outcome == "finished" and command.options and not command.sandbox
-    return _lines(task_text(result, command), f"Not written. {_fetch(result, command)}" if unwritten else "")
+    return lines(task_text(result, command), f"Not written. {_fetch(result.task_id, command)}" if unwritten else "")
 
 
 def stopped_waiting_text(task_id: str | None, command: Command) -> str:
     """Return what a person must know who stopped waiting for a task, or for the list of tasks."""
-    if not task_id:
-        return "Stopped."
-    return f"Stopped waiting; the task goes on. {fetch_command(Case(task_id=task_id, options=command.options))}"
+    return f"Stopped waiting; the task goes on. {_fetch(task_id, command)}" if task_id else "Stopped."
 
 
 def undelivered_text(error: VidgoError, command: Command) -> str:
     """Return why a finished picture is not where it was wanted, and how it gets there if it can."""
-    if error.money != "accepted" or command.sandbox:
-        return error.message
-    return f"{error.message} The picture is paid for. {fetch_command(case_of(error, options=command.options))}"
+    fetchable = error.money == "accepted" and not command.sandbox
+    return f"{error.message} The picture is paid for. {_fetch(error.task_id, command)}" if fetchable else error.message
 
 
 def saved_late_text(path: str | None) -> str:
@@ -91,19 +89,18 @@ def list_text(result: TaskList, command: Command) -> str:
 
 def price_text(estimate: Estimate, *, table: bool) -> str:
     """Return a price; ``table`` adds the whole price list."""
-    lines = [for_model.estimate_text(estimate)]
+    text = for_model.estimate_text(estimate)
     if table:
-        lines += ["", "Credits a picture:"]
-        lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(5) for cell in row[1:]) for row in price_table()]
-    return "\n".join(lines)
+        rows = ("  " + name.ljust(8) + "".join(cell.rjust(5) for cell in cells) for name, *cells in price_table())
+        text = "\n".join([text, "", "Credits a picture:", *rows])
+    return text
 
 
 def error_text(error: VidgoError, command: Command) -> str:
     """Return why a command could not be answered, what that means for the money, and what to do."""
-    case = case_of(error, options=command.options, durable=command.durable)
-    fetchable = error.money == "accepted" and error.task_id is not None
-    step = fetch_command(case) if fetchable else next_step(error.remedy, "person", case)
-    return _lines(f"Error: {error.message}", MONEY[error.money], step)
+    fetch = _fetch(error.task_id, command) if error.money == "accepted" else ""
+    step = fetch or next_step(error.remedy, "person", case_of(error, options=command.options, durable=command.durable))
+    return lines(f"Error: {error.message}", MONEY[error.money], step)
 
 
 def local_time(timestamp: str) -> str:
@@ -112,29 +109,23 @@ def local_time(timestamp: str) -> str:
 
 
 def _headline(result: TaskResult) -> str:
-    price = "" if result.credits is None else f" {result.credits} credits."
+    price = "" if result.credits is None else f"{result.credits} credits."
     if result.reused:
-        price = " Already paid for; this cost nothing."
-    if result.outcome == "finished":
-        return f"Finished.{price}"
-    if result.outcome == "failed":
-        refund = " The credits were refunded." if result.refunded else price
-        return f"Failed: {sentence(result.error or '')}{refund}"
-    if result.outcome == "unknown":
-        return f"Unknown: the answer to the submit was lost; it may have cost {result.credits} credits."
+        price = "Already paid for; this cost nothing."
+    if result.outcome != "pending":
+        return for_model.end_text(result, price)
     if result.remedy == "repeat_with_time":
         return "Not sent: its references are not ready yet. Nothing was spent."
     if result.task_id is None:
         return f"Vidgo has not answered the submit: the picture may have been paid for ({result.credits} credits)."
     progress = f", {result.progress} %" if result.progress else ""
-    return f"Pending ({result.status}{progress}): it goes on, and is paid for.{price}"
+    return f"Pending ({result.status}{progress}): it goes on, and is paid for. {price}".rstrip()
 
 
 def _facts(result: TaskResult) -> list[str]:
     shape = f"  {result.size}, {result.tier}, {result.quality}" if result.size else ""
     dies = f"  the URL dies on {local_time(result.expires_at)}" if result.image_urls and result.expires_at else ""
-    alive = "" if result.image_urls else "the URL has died, but the picture is "
-    saved = [f"  {alive}saved as {path}" for path in result.saved_paths or ()]
+    saved = [f"  saved as {path}" for path in result.saved_paths or ()]
     return [f"  task {result.task_id}" if result.task_id else "", shape, dies, *saved]
 
 
@@ -145,18 +136,13 @@ def _entry(result: TaskResult) -> str:
     return f"{head}\n    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
 
 
-def _fetch(result: TaskResult, command: Command) -> str:
-    return fetch_command(Case(task_id=result.task_id, options=command.options))
+def _fetch(task_id: str | None, command: Command) -> str:
+    return fetch_command(Case(task_id=task_id, options=command.options))
 
 
 def _go_on(result: TaskResult, command: Command) -> list[str]:
     """Return what to do about a pending task."""
     if result.remedy == "repeat_with_time":
         return [next_step("repeat_with_time", "person", Case())]
-    if not command.durable:
-        return [_fetch(result, command), PAYS_AGAIN]
-    return [_fetch(result, command), FREE_AGAIN if result.task_id else SETTLE]
-
-
-def _lines(*lines: str) -> str:
-    return "\n".join(line for line in lines if line)
+    again = PAYS_AGAIN if not command.durable else FREE_AGAIN if result.task_id else SETTLE
+    return [_fetch(result.task_id, command), again]

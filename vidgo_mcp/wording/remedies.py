@@ -25,15 +25,11 @@ SETTLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What the sentence for a remedy depends on.
+    """What the sentence for a remedy depends on: what the error or result knows, and for a person their command.
 
     Attributes:
-        facts: what the error or result knows.
-        task_id: the task that it is about.
-        field: the argument that is at fault.
-        retry_after: seconds to wait, when Vidgo named a number.
-        options: what the command that fetches the picture is given beside the id, for a person.
-        durable: whether the journal outlives the command, for a person.
+        options: what the command that fetches the picture is given beside the id.
+        durable: whether the journal outlives the command.
     """
 
     facts: Facts = NO_FACTS
@@ -45,14 +41,7 @@ class Case:
 
 
 Words = str | Callable[[Case], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """One remedy, in the words for each reader."""
-
-    model: Words
-    person: Words
+"""A sentence, with the facts of the case in braces; or what makes one."""
 
 
 def fetch_command(case: Case) -> str:
@@ -67,12 +56,9 @@ def _example(case: Case) -> str:
     call = f"A call that works: {json.dumps(facts.example, ensure_ascii=False)}"
     if facts.price is None:
         return call
-    if facts.limit is not None and facts.price > facts.limit:
-        return (
-            f"{call}; the picture costs {facts.price} credits, which max_credits {facts.limit} refuses unless it is "
-            "already paid for."
-        )
-    return f"{call}; the picture costs {facts.price} credits."
+    dear = facts.limit is not None and facts.price > facts.limit
+    but = f", which max_credits {facts.limit} refuses unless it is already paid for" if dear else ""
+    return f"{call}; the picture costs {facts.price} credits{but}."
 
 
 def _repeat_later(case: Case) -> str:
@@ -82,9 +68,8 @@ def _repeat_later(case: Case) -> str:
     return f"Tell the user, and repeat this exact call in {case.retry_after:.0f} s, not sooner."
 
 
-def _make_again(case: Case) -> str:
-    price = "costs credits" if case.facts.price is None else f"costs {case.facts.price} credits again"
-    return f"The same generate_image or edit_image call makes the picture again and {price}: ask the user first."
+def _price_again(case: Case) -> str:
+    return "credits again" if case.facts.price is None else f"{case.facts.price} credits again"
 
 
 def _use_nearest_task(case: Case) -> str:
@@ -108,10 +93,9 @@ def _raise_max_credits(case: Case) -> str:
 
 
 def _raise_budget(setting: str, most: int | None) -> str:
-    offer = (
-        "Tell the user" if most is None or most < CHEAPEST else f"Offer the user a picture of at most {most} credits"
-    )
-    return f"{offer}; only they can raise the limit, {setting} in the server's settings."
+    offers = most is not None and most >= CHEAPEST
+    said = f"Offer the user a picture of at most {most} credits" if offers else "Tell the user"
+    return f"{said}; only they can raise the limit, {setting} in the server's settings."
 
 
 def _typed_example(case: Case) -> str:
@@ -135,11 +119,6 @@ def _run_again_later(case: Case) -> str:
     return f"Run the command again {when}; `vidgo-mcp doctor` shows what can be reached."
 
 
-def _generate_again(case: Case) -> str:
-    price = "" if case.facts.price is None else f" {case.facts.price} credits"
-    return f"The same `vidgo-mcp generate` makes it again, and costs{price} again."
-
-
 def _type_nearest(case: Case) -> str:
     named = f"--image task:{case.facts.other_task}" if case.field == "image_urls" else case.facts.other_task
     return f"If that one was meant: {named}"
@@ -152,10 +131,6 @@ def _type_other(case: Case) -> str:
 
 def _compare_balance(case: Case) -> str:
     return SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
-
-
-def _fix_journal(case: Case) -> str:
-    return JOURNAL_REASONS[case.facts.reason or "unwritable"]
 
 
 JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
@@ -171,107 +146,111 @@ JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
 }
 """What a person does about a journal, by the reason why it cannot be used."""
 AGAIN: Final = "Run the command again"
-REMEDIES: Final[Mapping[Remedy, Wording]] = {
-    "correct_arguments": Wording(_example, _typed_example),
-    "repeat": Wording(
+CHEAPER: Final = "or find a cheaper picture with `vidgo-mcp price`."
+REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
+    "correct_arguments": (_example, _typed_example),
+    "repeat": (
         "Repeat this exact call: what is already paid for is found again, and not paid twice.",
         f"{AGAIN}; nothing is paid twice.",
     ),
-    "repeat_later": Wording(_repeat_later, _run_again_later),
-    "repeat_with_time": Wording(
+    "repeat_later": (_repeat_later, _run_again_later),
+    "repeat_with_time": (
         "Repeat this call with a larger wait_seconds and otherwise the same arguments: what is uploaded is not "
         "uploaded again.",
         f"{AGAIN}, with a larger --wait-seconds if need be; what was uploaded is not uploaded again.",
     ),
-    "make_again": Wording(_make_again, _generate_again),
-    "show_picture": Wording("Give the user its URL, or the path of its saved copy.", ""),
-    "wait_for_task": Wording(
-        "Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command
-    ),
-    "wait_for_reference": Wording(
+    "make_again": (
         lambda case: (
-            f"Call get_task with task_id {case.facts.other_task}; when it has finished, repeat this exact call."
+            f"The same generate_image or edit_image call makes the picture again and costs {_price_again(case)}: ask "
+            "the user first."
         ),
-        lambda case: f"Wait for it with: vidgo-mcp task {case.facts.other_task}; then run the command again.",
+        lambda case: f"The same `vidgo-mcp generate` makes it again, and costs {_price_again(case)}.",
     ),
-    "list_tasks": Wording(
+    "show_picture": ("Give the user its URL, or the path of its saved copy.", ""),
+    "wait_for_task": ("Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command),
+    "wait_for_reference": (
+        "Call get_task with task_id {facts.other_task}; when it has finished, repeat this exact call.",
+        "Wait for it with: vidgo-mcp task {facts.other_task}; then run the command again.",
+    ),
+    "list_tasks": (
         "Call get_task without task_id: it lists the newest tasks.",
         "`vidgo-mcp task` lists the tasks that are known here.",
     ),
-    "use_nearest_task": Wording(_use_nearest_task, _type_nearest),
-    "use_other_reference": Wording(_use_other_reference, _type_other),
-    "use_url": Wording(
-        "Ask the user for an http(s) URL of the picture: it needs no upload.", "An http(s) URL needs no upload."
+    "use_nearest_task": (_use_nearest_task, _type_nearest),
+    "use_other_reference": (_use_other_reference, _type_other),
+    "use_url": (
+        "Ask the user for an http(s) URL of the picture: it needs no upload.",
+        "An http(s) URL needs no upload.",
     ),
-    "keep_task_id": Wording(
-        "Keep this task_id for get_task, which asks Vidgo itself. Do not submit again.", fetch_command
-    ),
-    "tell_user": Wording("Tell the user the reason: the same call will not help before something has changed.", ""),
-    "ask_user": Wording(
+    "keep_task_id": ("Keep this task_id for get_task, which asks Vidgo itself. Do not submit again.", fetch_command),
+    "tell_user": ("Tell the user the reason: the same call will not help before something has changed.", ""),
+    "ask_user": (
         "Ask the user in the chat. If they agree, repeat this exact call and let them confirm it.",
         f"{AGAIN}, and answer y.",
     ),
-    "respect_refusal": Wording(
-        "Do not call again unless the user asks for it. You may offer a cheaper picture; estimate_cost prices it.", ""
+    "respect_refusal": (
+        "Do not call again unless the user asks for it. You may offer a cheaper picture; estimate_cost prices it.",
+        "",
     ),
-    "compare_balance": Wording(
+    "compare_balance": (
         "Tell the user, and call get_balance: if it fell by the price, the picture was paid for. The same arguments "
         "send nothing for 24 hours; another prompt or variation may pay twice, so ask the user first.",
         _compare_balance,
     ),
-    "contact_support": Wording(
+    "contact_support": (
         "Give the user the task_id, for Vidgo's support. Another variation pays again: ask the user first.",
         "Vidgo's support can say more about this task. A higher --variation pays again.",
     ),
-    "read_log": Wording(
+    "read_log": (
         "Tell the user that the server's log on stderr has the details.",
         f"{AGAIN} with VIDGO_LOG_LEVEL=DEBUG, and report what it says.",
     ),
-    "set_key": Wording(
+    "set_key": (
         "Ask the user to set VIDGO_API_KEY to a valid Vidgo key in this server's settings, not in the chat, and to "
         "restart it.",
         f"{SET_KEY} (`vidgo-mcp doctor` checks it), or try --sandbox.",
     ),
-    "add_credits": Wording(
+    "add_credits": (
         "Tell the user that the Vidgo account needs more credits: get_balance says how many are left, and "
         "estimate_cost prices a cheaper picture.",
-        "Top up the account, or find a cheaper picture with `vidgo-mcp price`.",
+        f"Top up the account, {CHEAPER}",
     ),
-    "raise_max_credits": Wording(_raise_max_credits, lambda case: f"Raise --max-credits to {case.facts.price}."),
-    "raise_call_budget": Wording(
+    "raise_max_credits": (_raise_max_credits, "Raise --max-credits to {facts.price}."),
+    "raise_call_budget": (
         lambda case: _raise_budget("VIDGO_BUDGET_PER_CALL", case.facts.limit),
-        "Raise VIDGO_BUDGET_PER_CALL, or find a cheaper picture with `vidgo-mcp price`.",
+        f"Raise VIDGO_BUDGET_PER_CALL, {CHEAPER}",
     ),
-    "raise_day_budget": Wording(
+    "raise_day_budget": (
         lambda case: _raise_budget("VIDGO_BUDGET_PER_DAY", case.facts.affordable),
-        "Raise VIDGO_BUDGET_PER_DAY, or find a cheaper picture with `vidgo-mcp price`.",
+        f"Raise VIDGO_BUDGET_PER_DAY, {CHEAPER}",
     ),
-    "raise_confirm_above": Wording(
+    "raise_confirm_above": (
         "Tell the user the price. They allow it with VIDGO_CONFIRM_ABOVE in the server's settings; a cheaper picture "
         "needs no question.",
         "Run it at a terminal, where you are asked, or with --yes.",
     ),
-    "raise_max_upload": Wording(
+    "raise_max_upload": (
         "Ask the user for a smaller picture, or to raise VIDGO_MAX_UPLOAD_MB and restart this server.",
         "Make it smaller, or raise VIDGO_MAX_UPLOAD_MB.",
     ),
-    "add_input_dir": Wording(
+    "add_input_dir": (
         "Ask the user to copy the picture into one of these folders, or to add its folder to VIDGO_INPUT_DIRS and "
         "restart this server.",
         "Add its folder to VIDGO_INPUT_DIRS.",
     ),
-    "fix_journal": Wording(
+    "fix_journal": (
         "Tell the user: no picture can be made until the journal works; VIDGO_JOURNAL may name another file, or be "
         "memory. estimate_cost, and get_task with a task_id, still work.",
-        _fix_journal,
+        lambda case: JOURNAL_REASONS[case.facts.reason or "unwritable"],
     ),
 }
 
 
 def next_step(remedy: Remedy, reader: Reader, case: Case) -> str:
     """Return the sentence for a remedy; empty where nothing is to be done."""
-    words = REMEDIES[remedy].model if reader == "model" else REMEDIES[remedy].person
-    return words if isinstance(words, str) else words(case)
+    for_model, for_person = REMEDIES[remedy]
+    words = for_model if reader == "model" else for_person
+    return words.format(facts=case.facts) if isinstance(words, str) else words(case)
 
 
 def case_of(error: VidgoError, *, options: str = "", durable: bool = True) -> Case:
