@@ -23,6 +23,7 @@ def inspect(
     """Run the Inspector against a server over stdio; return what it printed, and its complaints."""
     handed_on = [f"{name}={environment[name]}" for name in environment if name.startswith(("VIDGO_", "COVERAGE_"))]
     arguments = ["--cli", SERVER, *(part for pair in handed_on for part in ("-e", pair)), "--protocol-era", era]
+    arguments += ["--connect-timeout", "60000"]
     done = node.run(node.program("inspector"), *arguments, *options, environment=environment)
     assert done.returncode == expected, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
