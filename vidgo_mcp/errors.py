@@ -20,6 +20,7 @@ Only ``NotSentError`` and ``RateLimitedError`` prove that a submit may be sent a
 
 from __future__ import annotations
 
+import copy
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -193,6 +194,9 @@ class VidgoError(Exception):
             retry_after=retry_after,
         )
 
+    def __str__(self) -> str:
+        return self.message
+
     def __setattr__(self, name: str, value: object) -> None:
         # Python itself sets __traceback__, __context__ and __notes__ on what is raised.
         if not name.startswith("__"):
@@ -213,9 +217,8 @@ class VidgoError(Exception):
         """
         if misspelt := changes.keys() - self.__dict__.keys():
             raise TypeError(f"{type(self).__name__} has no attribute {', '.join(sorted(misspelt))}")
-        other = type(self).__new__(type(self), changes.get("message", self.message))
-        own = {name: value for name, value in self.__dict__.items() if not name.startswith("__")}
-        other.__dict__.update(own | changes)
+        other = copy.copy(self)
+        other.__dict__.update(changes)
         return other
 
 
