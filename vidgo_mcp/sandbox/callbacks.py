@@ -1,4 +1,4 @@
-"""Callbacks: the one thing that the sandbox does unasked, so it needs a task of its own beside the requests."""
+"""Callbacks: the one thing that the sandbox does unasked, so each has a task of its own beside the requests."""
 
 import contextlib
 import ipaddress
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.abc
 
-from vidgo_mcp.sandbox.refusals import invented
+from vidgo_mcp.sandbox.answers import invented
 from vidgo_mcp.sandbox.simulated_tasks import Task
 from vidgo_mcp.sandbox.state import CallbackRecord, Sandbox
 
@@ -87,8 +87,7 @@ class Callbacks:
 
     def _body(self, task: Task, at: float, claim: str | None = None) -> dict[str, Any]:
         data = task.data(at, self._sandbox.storage.url(task.base_url, task.result))
-        if claim is not None:
-            data["status"] = claim
+        data["status"] = claim or data["status"]
         if self._sandbox.options.callback_form == "envelope":
             return {"code": 200, "data": data}
         data.pop("progress", None)

@@ -14,8 +14,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from vidgo_mcp.sandbox.answers import Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.callbacks import is_loopback
-from vidgo_mcp.sandbox.refusals import Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.state import Sandbox
 from vidgo_mcp.sandbox.storage import UPLOAD_SECONDS, Brief, StoredFile
 from vidgo_mcp.sandbox.submit_rules import is_web_url
@@ -40,9 +40,8 @@ async def read_upload(sandbox: Sandbox, request: Request) -> tuple[bytes, dict[s
     fields = _fields(await request.body(), required)
     if kind == "base64":
         return _decode(fields[required]), fields
-    url = fields[required]
-    content = await _download(sandbox, url, str(request.base_url))
-    return content, {"original_name": PurePosixPath(urlsplit(url).path).name, **fields}
+    content = await _download(sandbox, fields[required], str(request.base_url))
+    return content, {"original_name": PurePosixPath(urlsplit(fields[required]).path).name, **fields}
 
 
 def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_url: str) -> dict[str, Any]:
@@ -51,8 +50,7 @@ def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_u
         raise Refusal(400, "File is empty")
     if len(content) > MAX_BYTES:
         raise Refusal(413, invented(f"At most {MAX_BYTES} bytes"))
-    starts = _STARTS.items()
-    mime_type = next((kind for kind, start in starts if re.match(start, content, re.DOTALL)), None)
+    mime_type = next((kind for kind, start in _STARTS.items() if re.match(start, content, re.DOTALL)), None)
     if mime_type is None:
         raise Refusal(400, f"Unsupported file type: {fields.get('content_type') or 'unknown'}")
     original = PurePosixPath(fields.get("original_name") or fields.get("file_name") or "upload").name
