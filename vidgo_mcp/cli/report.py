@@ -48,13 +48,7 @@ _BY_MONEY: Final[Mapping[Money, ExitCode]] = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a command reports.
-
-    Attributes:
-        settings: what the command was started with.
-        as_json: whether stdout gets JSON: what the tools return.
-        output: where the picture is wanted.
-    """
+    """How a command reports; ``as_json`` gives stdout what the tools return."""
 
     settings: Settings
     as_json: bool = False

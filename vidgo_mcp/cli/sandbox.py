@@ -40,7 +40,7 @@ def sandbox(port: int, faults: Sequence[str], seconds: tuple[float, float], bala
     try:
         vidgo = Sandbox(accounts={SANDBOX_KEY: balance}, seconds=seconds, faults=faults)
     except ValueError as error:
-        raise click.UsageError(f"{error} `vidgo-mcp sandbox --help` has examples.") from None
+        raise click.UsageError(str(error)) from None
     try:
         with running(vidgo, port=port) as base_url:
             click.echo(announcement(base_url))

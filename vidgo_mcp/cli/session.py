@@ -31,19 +31,14 @@ log = logging.getLogger(__name__)
 
 def patient(settings: Settings) -> Settings:
     """Return the settings with which a command waits."""
-    if "wait_seconds" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"wait_seconds": WATCHED_WAIT})
+    chosen = "wait_seconds" in settings.model_fields_set
+    return settings if chosen else settings.model_copy(update={"wait_seconds": WATCHED_WAIT})
 
 
 def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
     """Run a command and return its exit code.
 
-    Args:
-        service: entered and left here.
-        report: tells what came of the work.
-        work: returns the result.
-        stopped: after a signal, returns what became of the work, in words.
+    ``service`` is entered and left here; after a signal ``stopped`` says what became of the work.
     """
     configure_logging(report.settings.log_level)
     return anyio.run(_run, service, report, work, stopped)
