@@ -26,7 +26,6 @@ from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
 from vidgo_mcp.wording.remedies import case_of, next_step
 
-PROBE_SECONDS: Final = 10.0
 LEAST_CREDITS: Final = PRICES["low"]["1K"]
 
 State = Literal["ok", "warning", "problem", "skipped"]
@@ -88,7 +87,7 @@ async def _api_check(settings: Settings) -> Check:
         return Check("api", "skipped", "the sandbox inside the process is used instead")
     try:
         local = is_loopback_host(httpx.URL(url).host)
-        async with httpx.AsyncClient(trust_env=not local, timeout=PROBE_SECONDS) as http:
+        async with httpx.AsyncClient(trust_env=not local, timeout=10) as http:
             await http.get(url)
     except (httpx.HTTPError, ImportError, ValueError) as error:
         remedy = "Check the network, the proxy variables (HTTPS_PROXY) and VIDGO_BASE_URL."
@@ -111,10 +110,12 @@ async def _key_check(settings: Settings, api: Check) -> Check:
         return Check("key", "problem", error.message, "Copy the key again, or make a new one at Vidgo.")
     except VidgoError as error:
         return Check("key", "problem", f"set, but the balance cannot be read. {error.message}", "Try again later.")
+    what = f"accepted; {credits_left} credits left"
     if credits_left < LEAST_CREDITS:
-        what = f"accepted; {credits_left} credits left, and the cheapest picture costs {LEAST_CREDITS}."
-        return Check("key", "problem", what, "Top up the account.")
-    return Check("key", "ok", f"accepted; {credits_left} credits left")
+        return Check(
+            "key", "problem", f"{what}, and the cheapest picture costs {LEAST_CREDITS}.", "Top up the account."
+        )
+    return Check("key", "ok", what)
 
 
 async def _journal_check(settings: Settings) -> Check:

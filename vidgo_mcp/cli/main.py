@@ -34,8 +34,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sandbox": "sandbox",
 }
 """Each command with its module, in the order in which a newcomer needs them."""
-THREAD_GRACE: Final = 1.0
-"""Seconds that threads have to end with the command."""
 AT_A_TERMINAL: Final = (
     "vidgo-mcp now waits on stdin for an MCP client. You are at a terminal: press Ctrl-C, then try `vidgo-mcp demo` "
     "or `vidgo-mcp --help`."
@@ -120,7 +118,7 @@ def main() -> NoReturn:
 
 def _leave(code: str | int | None) -> NoReturn:
     """End the process even when one of its threads hangs, as in a network folder whose server is gone."""
-    until = time.monotonic() + THREAD_GRACE
+    until = time.monotonic() + 1.0
     # Python itself would wait for these forever.
     threads = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
     for thread in threads:

@@ -38,6 +38,11 @@ def settings_of(context: click.Context) -> Settings:
         raise UnusableSettingsError(str(error)) from None
 
 
+def _asked_for_json(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    """Return whether JSON was asked for, before or after the name of a command below a group."""
+    return value or bool(context.parent and context.parent.params.get("as_json"))
+
+
 def _override_sandbox(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(dict)["sandbox"] = True
@@ -51,7 +56,11 @@ sandbox_option = click.option(
     help="Use a sandbox inside the process: no key, no cost.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write JSON to stdout: what the MCP tool of this returns, if any."
+    "--json",
+    "as_json",
+    is_flag=True,
+    callback=_asked_for_json,
+    help="Write JSON to stdout: what the MCP tool of this returns, if any.",
 )
 output_option = click.option(
     "-o",

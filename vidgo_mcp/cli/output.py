@@ -63,7 +63,7 @@ class Output:
 
 
 def checked_output(typed: str | None, *, as_json: bool) -> Output | None:
-    """Return where a picture is wanted, None when no place was named. Raises ``click.UsageError`` for an unusable one."""
+    """Return where a picture is wanted, None for nowhere; an unusable place is a usage error."""
     if typed is None:
         return None
     if typed == STDOUT and as_json:
@@ -94,18 +94,16 @@ def prove_writable(place: str) -> None:
 async def deliver(
     service: Service, principal: Principal, result: TaskResult | TaskList, output: Output | None
 ) -> tuple[TaskResult | TaskList, VidgoError | None]:
-    """Write a finished picture where it was wanted; return the result, and why the picture is not there if so."""
+    """Write a finished picture where it was wanted; return its result, and why it is not there if so."""
     if output is None or isinstance(result, TaskList) or result.outcome != "finished" or result.task_id is None:
         return result, None
     try:
         _, content = await service.tasks(principal).file(result.task_id)
         return await anyio.to_thread.run_sync(output.write, content, result, abandon_on_cancel=True), None
-    except NotFoundError as error:
-        # There is no picture any more: no command gets it.
+    except NotFoundError as error:  # the picture is gone: no command gets it
         return result, error
     except VidgoError as error:
         return result, error.changed(money="accepted", task_id=result.task_id)
     except OSError as error:
-        place = "stdout" if output.typed == STDOUT else output.typed
-        message = f"{place} could not be written: {plain_reason(error)}."
-        return result, UnavailableError(message, money="accepted", task_id=result.task_id)
+        what = f"{'stdout' if output.typed == STDOUT else output.typed} could not be written: {plain_reason(error)}."
+        return result, UnavailableError(what, money="accepted", task_id=result.task_id)
