@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -126,12 +127,9 @@ async def _journal_check(settings: Settings) -> Check:
     try:
         if not journal_exists(settings):
             return future_journal_check(path)
-        journal = journal_of(settings)
-        try:
+        async with aclosing(journal_of(settings)) as journal:
             if isinstance(journal, SqliteJournal):
                 await journal.check()
-        finally:
-            await journal.aclose()
     except JournalError as error:
         return Check("journal", "problem", error.message, next_step(error.remedy, "person", case_of(error)))
     return Check("journal", "ok", f"{path} can be written")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -179,12 +180,9 @@ def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], 
 
 
 async def _read(settings: Settings, read: Callable[[JournalView], Awaitable[T]]) -> T:
-    owner = principal_of(settings).owner  # first of all: without a key nothing is opened
-    journal = journal_of(for_reading(settings))
-    try:
+    owner = principal_of(settings).owner
+    async with aclosing(journal_of(for_reading(settings))) as journal:
         return await read(JournalView(settings, journal, owner))
-    finally:
-        await journal.aclose()
 
 
 async def _spending(view: JournalView) -> SpendingReport:

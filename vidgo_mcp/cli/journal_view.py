@@ -62,7 +62,6 @@ def entries_text(entries: Sequence[Entry], path: Path | None) -> str:
 
 
 def entry_text(recorded: Mapping[str, Any]) -> str:
-    """Return everything that is recorded of one entry, a line each."""
     return "\n".join(
         f"{name:<12} {local_time(value) if name.endswith('_at') else _cell(value)}" for name, value in recorded.items()
     )
@@ -83,7 +82,6 @@ def settled_text(before: Entry, after: Entry | None) -> str:
 
 
 def spending_text(report: SpendingReport) -> str:
-    """Return what went out, by period, quality and tier."""
     lines = []
     for period in report.periods:
         pictures = f"{period.pictures} {'picture' if period.pictures == 1 else 'pictures'}"

@@ -56,10 +56,8 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"vidgo_mcp.cli.{COMMANDS[cmd_name]}"), cmd_name)
-        return command
+        module = COMMANDS.get(cmd_name)
+        return None if module is None else getattr(import_module(f"vidgo_mcp.cli.{module}"), cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -60,7 +60,7 @@ json_option = click.option(
     "as_json",
     is_flag=True,
     callback=_asked_for_json,
-    help="Write JSON to stdout: what the MCP tool of this returns, if any.",
+    help="Write JSON to stdout, like its MCP tool, if any.",
 )
 output_option = click.option(
     "-o",

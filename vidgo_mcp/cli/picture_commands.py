@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import anyio
@@ -33,11 +33,6 @@ from vidgo_mcp.service import LocalFiles, Service, read_arguments
 from vidgo_mcp.service.limits import Answer, Question
 from vidgo_mcp.service.waiting import ProgressReporter
 from vidgo_mcp.wording import for_person
-
-LAST_LOOK: Final = 10.0
-"""Seconds for finding out, after Ctrl-C, what became of a submit."""
-ANSWER_SECONDS: Final = 300.0
-"""How long a person may think about a price."""
 
 
 @click.command(epilog=EXIT_CODES)
@@ -70,7 +65,7 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
     async def stopped(service: Service) -> str:
         # The same request, which may only be reused: it says what became of the task, and can spend nothing.
         again = read_arguments(model, raw | {"max_credits": 0, "wait_seconds": 0})
-        with anyio.move_on_after(LAST_LOOK):
+        with anyio.move_on_after(10):
             try:
                 return for_person.stopped_text(await service.make(principal, again), report.command)
             except BudgetError:
@@ -162,7 +157,7 @@ async def _agree(question: Question) -> Answer:
 async def _ask(wait: Wait, question: Question) -> Answer:
     if not is_terminal(sys.stdin):
         return Answer("cannot_ask")
-    with wait.hidden(), anyio.move_on_after(ANSWER_SECONDS):
+    with wait.hidden(), anyio.move_on_after(300):
         typed = await read_line(f"{question.text()}\n[y/N] ")
         if typed is None:
             return Answer("dismissed")

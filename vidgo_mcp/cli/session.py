@@ -21,8 +21,6 @@ from vidgo_mcp.service import Service
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording import for_model, for_person
 
-WATCHED_WAIT: Final = 300
-"""Seconds for which a command waits when neither its options nor VIDGO_WAIT_SECONDS say: somebody watches it."""
 EXIT_CODES: Final = """\b
 Exit codes:
   0    finished
@@ -101,9 +99,9 @@ class Report:
 
 
 def patient(settings: Settings) -> Settings:
-    """Return the settings with which a command waits."""
+    """Return the settings with which a command waits: longer by default than a tool, since somebody watches it."""
     chosen = "wait_seconds" in settings.model_fields_set
-    return settings if chosen else settings.model_copy(update={"wait_seconds": WATCHED_WAIT})
+    return settings if chosen else settings.model_copy(update={"wait_seconds": 300})
 
 
 def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:

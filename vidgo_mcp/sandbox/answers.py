@@ -25,12 +25,10 @@ CLOSE = "vidgo_sandbox.close"
 """Where the served application finds, in the scope, the function that closes the connection."""
 
 _TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     402: "insufficient_credits_error",
     403: "permission_error",
     404: "resource_not_found_error",
-    422: "invalid_request_error",
     429: "rate_limit_error",
 }
 _PAGE = "<!doctype html><html><body><h1>Just a moment...</h1></body></html>"
@@ -103,7 +101,6 @@ def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def refusal_answer(refusal: Refusal, form: ErrorForm, headers: Mapping[str, str] | None = None) -> Response:
-    """Write a refusal as an answer."""
     return json_answer(refusal.body(form), refusal.status, headers)
 
 

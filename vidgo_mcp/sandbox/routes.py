@@ -4,8 +4,7 @@ What a test in another process needs to plan faults and to read the ledger is be
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +30,7 @@ from vidgo_mcp.sandbox.state import Account, RequestRecord, Sandbox
 from vidgo_mcp.sandbox.storage import Brief
 from vidgo_mcp.sandbox.upload_endpoints import UPLOAD_KINDS, keep_upload, read_upload
 
+KEPT_REQUESTS = 10_000
 LOGGED_BODY_BYTES = 256 * 1024
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -40,11 +40,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 def create_app(sandbox: Sandbox) -> Starlette:
     """Build the ASGI application. Callbacks are delivered only while its lifespan runs."""
     callbacks = Callbacks(sandbox)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with callbacks.sending():
-            yield
 
     def authorize(request: Request) -> Account:
         return sandbox.authorize(request.headers.get("authorization"))
@@ -93,7 +88,8 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
         async def logged(request: Request) -> Response:
             record = RequestRecord(request.method, request.url.path, await _logged_body(request))
-            sandbox.log(record)
+            sandbox.requests.append(record)
+            del sandbox.requests[:-KEPT_REQUESTS]
             asked = "GET" if request.method == "HEAD" else request.method
             if asked != method and endpoint:
                 response = refusal_answer(Refusal(405, invented("Method not allowed")), spoken)
@@ -115,7 +111,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
             route("/files/{name:path}", "GET", "file", file),
             route("/{path:path}", "GET", "", unknown),
         ],
-        lifespan=lifespan,
+        lifespan=callbacks.sending,
     )
 
 

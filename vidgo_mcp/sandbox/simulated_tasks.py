@@ -39,7 +39,6 @@ class Task:
 
     @property
     def fails(self) -> bool:
-        """Whether it ends as failed."""
         return bool(self.lost_reference or self.fault("failed") or self.fault("failed_early"))
 
     @property
@@ -50,11 +49,9 @@ class Task:
         return self.started + (EARLY_FAILURE_SECONDS if self.fault("failed_early") else self.seconds)
 
     def ended(self, at: float) -> bool:
-        """Tell whether the task is finished or failed at that moment."""
         return at >= self.ends_at
 
     def status(self, at: float) -> str:
-        """Return the status word at that moment."""
         if self.ended(at):
             return "failed" if self.fails else "finished"
         if at - self.started < min(0.5, self.seconds / 10):

@@ -20,8 +20,6 @@ from vidgo_mcp.sandbox.routes import create_app
 from vidgo_mcp.sandbox.state import Sandbox
 
 START_SECONDS = 10.0
-STOP_SECONDS = 5.0
-LOOK_SECONDS = 0.02
 
 
 @contextmanager
@@ -50,7 +48,7 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(STOP_SECONDS)
+        thread.join(5)
         logger.removeFilter(elsewhere)
         listener.close()
 
@@ -101,7 +99,7 @@ class _Server(uvicorn.Server):
         """Wait for the end, looking more often than uvicorn does, because test suites stop many servers."""
         await self.on_tick(0)
         while not self.should_exit:  # noqa: ASYNC110 - set from another thread
-            await anyio.sleep(LOOK_SECONDS)
+            await anyio.sleep(0.02)
 
     async def shutdown(self, *args: Any, **kwargs: Any) -> None:
         """Close every connection, also those that a fault keeps hanging, then stop."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 SANDBOX_KEY = "vidgo-sandbox-key"
 """The key of the account that exists when none are given."""
 
-KEPT_REQUESTS = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class VendorOptions:
@@ -134,22 +132,19 @@ class Sandbox:
     @property
     def ledger(self) -> list[LedgerEntry]:
         """Every charge and refund up to this moment, oldest first."""
-        with self._lock:
-            self._settle()
-            return list(self._ledger)
+        self._settle()
+        return list(self._ledger)
 
     @property
     def accounts(self) -> list[Account]:
         """All accounts, with their credits up to this moment."""
-        with self._lock:
-            self._settle()
-            return list(self._accounts.values())
+        self._settle()
+        return list(self._accounts.values())
 
     def balance(self, key: str = SANDBOX_KEY) -> int:
         """Return the credits of a key up to this moment. Raises KeyError for an unknown key."""
-        with self._lock:
-            self._settle()
-            return self._accounts[key].credits
+        self._settle()
+        return self._accounts[key].credits
 
     def set_faults(self, faults: Sequence[str]) -> None:
         """Plan these faults instead of all that were planned. Raises ValueError when one cannot be read."""
@@ -178,16 +173,9 @@ class Sandbox:
         """Return the time of day, which `advance` moves."""
         return self._now() + timedelta(seconds=self._advanced)
 
-    def log(self, record: RequestRecord) -> None:
-        """Remember a request, and no more than `KEPT_REQUESTS` of them."""
-        with self._lock:
-            self.requests.append(record)
-            del self.requests[:-KEPT_REQUESTS]
-
     def authorize(self, header: str | None) -> Account:
         """Return the account of an `Authorization` header. Raises `Refusal`, 401, when there is none."""
-        with self._lock:
-            self._settle()
+        self._settle()
         scheme, _, key = (header or "").partition(" ")
         account = self._accounts.get(key.strip()) if scheme.lower() == "bearer" else None
         if account is None:
@@ -261,13 +249,13 @@ class Sandbox:
 
     def _settle(self) -> None:
         """Refund the tasks that have failed since the last look."""
-        at = self.clock()
-        for task in self.tasks.values():
-            if not task.settled and task.ended(at):
-                task.settled = True
-                if task.fails:
-                    account = next(each for each in self._accounts.values() if each.label == task.account)
-                    self._move("refund", account, task.submission.credits, task.task_id)
+        with self._lock:
+            for task in self.tasks.values():
+                if not task.settled and task.ended(self.clock()):
+                    task.settled = True
+                    if task.fails:
+                        account = next(each for each in self._accounts.values() if each.label == task.account)
+                        self._move("refund", account, task.submission.credits, task.task_id)
 
     def _move(self, kind: Literal["charge", "refund"], account: Account, amount: int, task_id: str) -> None:
         account.credits += amount if kind == "refund" else -amount
