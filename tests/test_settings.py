@@ -262,6 +262,6 @@ def test_variables_that_have_no_effect_are_named() -> None:
         "vidgo_api_key",
     ]
     assert "did you mean VIDGO_BASE_URL?" in said[0]
-    assert "placeholder" in said[1]
+    assert "did not expand" in said[1]
     assert "known are VIDGO_API_KEY, " in said[2]
     assert "did you mean VIDGO_API_KEY?" in said[3]

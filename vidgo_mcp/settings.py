@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
 from vidgo_mcp.models.urls import checked_base_url
@@ -21,8 +29,10 @@ UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_]
 BRACED: Final = re.compile(r"\$\{[^}]*\}")
 SECRETS: Final = ("api_key",)
 LONGEST_CALLBACK_URL: Final = 2048
-
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+NOT_FILLED_IN: Final = (
+    "was passed on without being filled in: the client's configuration names a variable that it did not expand. "
+    "Write the value itself there, or set the variable where the client starts."
+)
 
 
 class SettingsError(Exception):
@@ -61,10 +71,7 @@ def _checked_journal(place: str) -> str:
         raise ValueError("it has characters that no file name should have")
     if place.endswith(("/", "\\")):
         raise ValueError("it is a folder; name a file in it")
-    try:
-        Path(place).expanduser()
-    except RuntimeError:
-        raise ValueError("its ~ stands for a home folder that is not known; write the whole path") from None
+    _expanded(place)
     return place
 
 
@@ -72,33 +79,35 @@ def _checked_save_dir(folder: str) -> str:
     return "off" if folder.lower() == "off" else str(_absolute(folder))
 
 
-def _folders(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
+def _folders(value: str) -> tuple[Path, ...]:
     return tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
 
 
 def _absolute(folder: str) -> Path:
     if not folder.isprintable():
         raise ValueError("it has characters that no folder name should have")
-    try:
-        path = Path(folder).expanduser()
-    except RuntimeError:
-        raise ValueError("its ~ stands for a home folder that is not known; write the whole path") from None
+    path = _expanded(folder)
     if not path.is_absolute():
         # Clients start servers in a folder of their own choice, often the root of the disk.
         raise ValueError(f"{folder} is not a whole path; begin with / or ~ (on Windows with a drive)")
     return path
 
 
-class Settings(BaseSettings):
+def _expanded(place: str) -> Path:
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise ValueError("its ~ stands for a home folder that is not known; write the whole path") from None
+
+
+class Settings(BaseModel):
     """All settings, from environment variables with the prefix ``VIDGO_``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     api_key: Annotated[
         SecretStr | None,
-        AfterValidator(lambda key: key if key is None else _checked_key(key)),
+        AfterValidator(_checked_key),
         Field(description="Your Vidgo API key. Also read from the file that `VIDGO_API_KEY_FILE` names."),
     ] = None
     base_url: Annotated[
@@ -118,13 +127,11 @@ class Settings(BaseSettings):
         ),
     ] = DEFAULT_WAIT
     callback_url: Annotated[
-        str | None,
-        AfterValidator(lambda url: url if url is None else _checked_callback(url)),
-        Field(description="A URL that Vidgo posts every result to."),
+        str | None, AfterValidator(_checked_callback), Field(description="A URL that Vidgo posts every result to.")
     ] = None
     journal: Annotated[
         str | None,
-        AfterValidator(lambda place: place if place is None else _checked_journal(place)),
+        AfterValidator(_checked_journal),
         Field(
             description="The file that records what was paid for (SQLite), by default in your data folder; several "
             "clients may share it. `memory` ends with the process."
@@ -150,7 +157,7 @@ class Settings(BaseSettings):
     ] = None
     save_dir: Annotated[
         str | None,
-        AfterValidator(lambda folder: folder if folder is None else _checked_save_dir(folder)),
+        AfterValidator(_checked_save_dir),
         Field(
             description="The folder where finished pictures are saved, by default `vidgo` in your Pictures folder (not "
             "with a sandbox). `off` saves nothing. Over HTTP nothing is saved."
@@ -171,28 +178,15 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=100, description="The most megabytes that one local or inline picture may have.")
     ] = 20
     log_level: Annotated[
-        LogLevel, Field(description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Field(description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`."),
     ] = "WARNING"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # Only what `load` hands in: the environment is cleaned of empty and unexpanded values first.
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _mode_needs_a_number(self) -> Self:
         if self.budget_mode in {"warn", "enforce"} and self.budget_per_call is None and self.budget_per_day is None:
-            raise ValueError(
-                f"VIDGO_BUDGET_MODE cannot be used: it is {self.budget_mode}, but neither VIDGO_BUDGET_PER_CALL nor "
-                "VIDGO_BUDGET_PER_DAY is set"
-            )
+            why = "but neither VIDGO_BUDGET_PER_CALL nor VIDGO_BUDGET_PER_DAY is set"
+            raise ValueError(f"VIDGO_BUDGET_MODE cannot be used: it is {self.budget_mode}, {why}")
         return self
 
     @property
@@ -209,11 +203,9 @@ class Settings(BaseSettings):
 
 
 def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Return the settings of an environment; empty and unexpanded values count as unset.
+    """Return the settings of an environment, by default the process's own; ``overrides`` win.
 
-    Args:
-        environment: the process's own by default.
-        overrides: settings from the command line, which win.
+    Empty and unexpanded values count as unset: clients pass on what they could not fill in.
 
     Raises:
         SettingsError: a value cannot be used; all of them are named.
@@ -227,7 +219,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     for name in SECRETS:
         path = environ.get(f"{PREFIX}{name.upper()}_FILE", "").strip()
         if name not in given and path and not UNEXPANDED.search(path):
-            given[name] = _read_secret(name, Path(path))
+            given[name] = _read_secret(f"{PREFIX}{name.upper()}_FILE", Path(path))
     if "log_level" in given:
         given["log_level"] = given["log_level"].upper()
     try:
@@ -239,18 +231,12 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
 def missing_key_reason(environment: Mapping[str, str] | None = None) -> str:
     """Return why there is no key, for the call that needs it."""
     environ = os.environ if environment is None else environment
-    variable = f"{PREFIX}API_KEY"
-    for name in (variable, f"{variable}_FILE"):
-        if UNEXPANDED.search(environ.get(name, "")) and (
-            name != variable or UNEXPANDED.fullmatch(environ[name].strip())
-        ):
-            return (
-                f"{name} was passed on without being filled in: the client's configuration names a variable that it "
-                "did not expand. Write the value itself there, or set the variable where the client starts."
-            )
-    if environ.get(variable) is not None:
-        return f"{variable} is set but empty."
-    return f"{variable} is not set."
+    variable, file = f"{PREFIX}API_KEY", f"{PREFIX}API_KEY_FILE"
+    if UNEXPANDED.fullmatch(environ.get(variable, "").strip()):
+        return f"{variable} {NOT_FILLED_IN}"
+    if UNEXPANDED.search(environ.get(file, "")):
+        return f"{file} {NOT_FILLED_IN}"
+    return f"{variable} is set but empty." if variable in environ else f"{variable} is not set."
 
 
 def ignored_variables(environment: Mapping[str, str] | None = None) -> list[str]:
@@ -266,15 +252,11 @@ def ignored_variables(environment: Mapping[str, str] | None = None) -> list[str]
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
             sentences.append(f"{variable} is not known and has no effect; {hint}")
         elif UNEXPANDED.fullmatch(value) or BRACED.search(value):
-            sentences.append(
-                f"{variable} was passed on without being filled in: it still has a placeholder. "
-                "Write the value itself there, or set the variable where the client starts."
-            )
+            sentences.append(f"{variable} {NOT_FILLED_IN}")
     return sentences
 
 
-def _read_secret(name: str, path: Path) -> str:
-    variable = f"{PREFIX}{name.upper()}_FILE"
+def _read_secret(variable: str, path: Path) -> str:
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -286,8 +268,6 @@ def _read_secret(name: str, path: Path) -> str:
 
 def _sentence(item: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
-    if not item["loc"]:
-        # It is about several variables, and names them.
+    if not item["loc"]:  # it is about several variables, and names them
         return f"{message}."
-    variable = f"{PREFIX}{str(item['loc'][0]).upper()}"
-    return f"{variable} cannot be used: {message}."
+    return f"{PREFIX}{str(item['loc'][0]).upper()} cannot be used: {message}."

@@ -138,7 +138,7 @@ def test_the_stdio_server_loads_nothing_that_it_does_not_need(vidgo: Any) -> Non
     loaded = {line.rsplit("|", 1)[-1].strip() for line in import_log.splitlines()}
     assert "vidgo_mcp.server.stdio" in loaded
     spare = {"httpx", "rich", "PIL", "vidgo_mcp.sandbox"}
-    spare |= {f"vidgo_mcp.cli.{name}" for name in (*COMMANDS.values(), "output", "report", "session")}
+    spare |= {f"vidgo_mcp.cli.{name}" for name in (*COMMANDS.values(), "output", "session")}
     assert loaded & spare == set()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vidgo_mcp.cli.typed_files import typed_references
+from vidgo_mcp.cli.picture_commands import typed_references
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.service import LocalFiles
 

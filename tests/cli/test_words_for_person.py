@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from vidgo_mcp.cli.output import Output
-from vidgo_mcp.cli.report import Report
+from vidgo_mcp.cli.session import Report
 from vidgo_mcp.errors import (
     DeclinedError,
     Facts,

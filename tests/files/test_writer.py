@@ -33,7 +33,7 @@ import os, sys
 from pathlib import Path
 from vidgo_mcp.files import writer
 
-step, call, folder = sys.argv[1:]
+step, folder = sys.argv[1:]
 content = bytes(range(256)) * 400
 write = os.write
 
@@ -48,13 +48,10 @@ def write_half(file, rest):
 if step == "writing":
     os.write = write_half
 elif step == "naming":
-    os.link = os.replace = stall
+    os.link = stall
 else:
     os.unlink = stall
-if call == "save":
-    writer.save(content, Path(folder), "fox-{}.png".format)
-else:
-    writer.write_to(Path(folder, "fox-1.png"), content, overwrite=True)
+writer.save(content, Path(folder), "fox-{}.png".format)
 """
 """A process that saves CONTENT, and waits in the middle of a step to be killed."""
 
@@ -127,10 +124,10 @@ def any_system(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("as_on_windows")
 
 
-def killed(step: str, call: str, folder: Path) -> None:
+def killed(step: str, folder: Path) -> None:
     """Let a process save CONTENT, and kill it in the middle of a step."""
     with subprocess.Popen(
-        [sys.executable, "-c", STALLING, step, call, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", STALLING, step, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"stalled\n"
@@ -181,16 +178,13 @@ class TestOnAnySystem:
         assert (folder / "fox-1.png").read_bytes() == late
         assert len(names(folder)) == int(name[4])
 
-    def test_a_file_that_a_person_named_is_overwritten_only_when_asked(self, folder: Path) -> None:
+    def test_a_file_that_a_person_named_is_never_overwritten(self, folder: Path) -> None:
         path = folder / "fox.png"
-        write_to(path, CONTENT, overwrite=False)
-        write_to(path, CONTENT, overwrite=False)
+        write_to(path, CONTENT)
+        write_to(path, CONTENT)
         with pytest.raises(FileExistsError):
-            write_to(path, OTHER, overwrite=False)
-        assert path.read_bytes() == CONTENT
-        write_to(path, OTHER, overwrite=True)
-        write_to(folder / "new.png", CONTENT, overwrite=True)
-        assert (path.read_bytes(), names(folder)) == (OTHER, ["fox.png", "new.png"])
+            write_to(path, OTHER)
+        assert (path.read_bytes(), names(folder)) == (CONTENT, ["fox.png"])
 
     @posix
     @pytest.mark.parametrize("content", [CONTENT, b""], ids=["picture", "nothing"])
@@ -203,7 +197,7 @@ class TestOnAnySystem:
         before, around = taken.lstat(), set(folder.parent.iterdir())
         assert save(content, folder, fox) == folder / "fox-2.png"
         with pytest.raises(FileExistsError):
-            write_to(taken, content, overwrite=False)
+            write_to(taken, content)
         assert (taken.lstat().st_mode, taken.lstat().st_ino) == (before.st_mode, before.st_ino)
         assert set(folder.parent.iterdir()) == around
         assert names(folder) == ["fox-1.png", "fox-2.png"]
@@ -234,12 +228,12 @@ def test_without_hard_links_one_process_gives_a_name_at_a_time(folder: Path) -> 
     turn.touch()
     for name in ("FÜCHS-1.png", "fu\u0308chs-1.png", "füchs-1.png"):
         with pytest.raises(FileExistsError):
-            write_to(folder / name, CONTENT, overwrite=False)
+            write_to(folder / name, CONTENT)
     assert names(folder) == [turn.name]
     # Whoever left it was killed. Until it is swept away the next name is taken.
     assert save(CONTENT, folder, "füchs-{}.png".format).name == "füchs-2.png"
     sweep(folder, older_than=60, now=turn.stat().st_mtime + 61)
-    write_to(folder / "FÜCHS-1.png", CONTENT, overwrite=False)
+    write_to(folder / "FÜCHS-1.png", CONTENT)
     assert len(names(folder)) == 2
 
 
@@ -264,21 +258,6 @@ def test_without_hard_links_our_processes_do_not_overwrite_each_other(
     assert names(folder) == ["fox-1.png", "fox-2.png"]
 
 
-@posix
-def test_overwriting_replaces_a_link_and_nothing_but_files(folder: Path) -> None:
-    target, link = folder / "target.png", folder / "link.png"
-    target.write_bytes(OTHER)
-    link.symlink_to(target)
-    write_to(link, CONTENT, overwrite=True)
-    assert (target.read_bytes(), link.read_bytes(), link.is_symlink()) == (OTHER, CONTENT, False)
-    for make in (make_directory, make_pipe):
-        taken = folder / make.__name__
-        make(taken)
-        with pytest.raises(FileExistsError, match="not a regular file"):
-            write_to(taken, CONTENT, overwrite=True)
-    assert len(names(folder)) == 4
-
-
 def test_the_same_picture_is_not_written_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = [save(content, folder, fox) for content in (CONTENT, OTHER)]
 
@@ -287,8 +266,7 @@ def test_the_same_picture_is_not_written_again(folder: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "write", refuse)
     assert [save(content, folder, fox) for content in (CONTENT, OTHER)] == where
-    for overwrite in (False, True):
-        write_to(where[0], CONTENT, overwrite=overwrite)
+    write_to(where[0], CONTENT)
 
 
 def test_the_names_end_at_a_thousand(folder: Path) -> None:
@@ -334,14 +312,9 @@ def test_bytes_are_on_the_disk_before_the_name_and_that_before_the_answer(
     # The process that gave the name may have ended before the folder was on the disk.
     save(CONTENT, folder, fox)
     assert steps[3:] == ["folder"]
-    write_to(folder / "fox.png", OTHER, overwrite=True)
-    assert steps[4:] == [f"{len(OTHER)} bytes", "folder"]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_disk_that_is_full_in_the_middle_leaves_nothing(
-    overwrite: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_in_the_middle_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, written = os.write, 0
 
     def fill(file: int, rest: memoryview) -> int:
@@ -355,7 +328,7 @@ def test_a_disk_that_is_full_in_the_middle_leaves_nothing(
     kept.write_bytes(OTHER)
     monkeypatch.setattr(os, "write", fill)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        write_to(kept, CONTENT, overwrite=True) if overwrite else save(CONTENT, folder, fox)
+        save(CONTENT, folder, fox)
     assert (written, names(folder), kept.read_bytes()) == (60_000, ["fox.png"], OTHER)
 
 
@@ -399,9 +372,8 @@ def test_a_place_that_takes_no_file_is_an_error_that_leaves_nothing(folder: Path
         lambda: save(CONTENT, place, fox),
         lambda: save(CONTENT, place / "below", fox),
         lambda: save(CONTENT, folder, lambda number: f"{'a' * 300}-{number}.png"),
-        lambda: write_to(place / "fox.png", CONTENT, overwrite=True),
-        lambda: write_to(folder / "missing" / "fox.png", CONTENT, overwrite=False),
-        lambda: write_to(folder / "missing" / "fox.png", CONTENT, overwrite=True),
+        lambda: write_to(place / "fox.png", CONTENT),
+        lambda: write_to(folder / "missing" / "fox.png", CONTENT),
     ]
     for save_there in failing:
         with pytest.raises(OSError):
@@ -488,16 +460,10 @@ def test_processes_that_save_at_the_same_time_keep_each_picture_once(
 
 
 @pytest.mark.parametrize("step", ["writing", "naming"])
-@pytest.mark.parametrize("call", ["save", "overwrite"])
-def test_a_process_killed_before_the_name_leaves_only_a_hidden_file(step: str, call: str, folder: Path) -> None:
-    path = folder / "fox-1.png"
-    if call == "overwrite":
-        path.write_bytes(OTHER)
-    killed(step, call, folder)
-    [left] = [found for found in folder.iterdir() if found != path]
+def test_a_process_killed_before_the_name_leaves_only_a_hidden_file(step: str, folder: Path) -> None:
+    killed(step, folder)
+    [left] = folder.iterdir()
     assert (left.name.startswith(".vidgo-"), left.suffix) == (True, ".part")
-    assert path.exists() == (call == "overwrite")
-    assert not path.exists() or path.read_bytes() == OTHER
     for age in (59, 61):
         assert left.exists()
         sweep(folder, older_than=60, now=left.stat().st_mtime + age)
@@ -506,7 +472,7 @@ def test_a_process_killed_before_the_name_leaves_only_a_hidden_file(step: str, c
 
 @posix
 def test_a_process_killed_after_the_name_has_its_picture_taken_over(folder: Path) -> None:
-    killed("unlinking", "save", folder)
+    killed("unlinking", folder)
     path = folder / "fox-1.png"
     assert (path.read_bytes(), path.stat().st_nlink, len(names(folder))) == (CONTENT, 2, 2)
     # Neither the temporary file of another process nor a second name that a person gave is touched.

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, every_fault, parse_fault
+from vidgo_mcp.sandbox.answers import INVENTED
 from vidgo_mcp.sandbox.faults import FaultPlan
-from vidgo_mcp.sandbox.refusals import INVENTED
 
 SERVED = ("submit", "status", "upload", "balance", "file")
 REFUSED = {"unprocessable": 422, "rate_limited": 429, "rate_limited_date": 429, "envelope_error": 200}

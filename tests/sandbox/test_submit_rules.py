@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidgo_mcp.sandbox.refusals import INVENTED, Refusal
+from vidgo_mcp.sandbox.answers import INVENTED, Refusal
 from vidgo_mcp.sandbox.submit_rules import CREDITS, QUALITIES, RATIOS, effective_tier, pixel_size, read_submission
 
 WIDE = ("16:9", "9:16", "21:9")

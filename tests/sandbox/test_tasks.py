@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from vidgo_mcp.sandbox import SANDBOX_KEY, Brief, LedgerEntry, Sandbox, VendorOptions, create_app
-from vidgo_mcp.sandbox.refusals import INVENTED
+from vidgo_mcp.sandbox.answers import INVENTED
 from vidgo_mcp.sandbox.simulated_tasks import LOST_REFERENCE, POLICY_VIOLATION
 
 INLINE = VendorOptions(inline_render=True)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, running
-from vidgo_mcp.sandbox.refusals import INVENTED, Refusal
+from vidgo_mcp.sandbox.answers import INVENTED, Refusal
 from vidgo_mcp.sandbox.upload_endpoints import MAX_BYTES, keep_upload
 
 

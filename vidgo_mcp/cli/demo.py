@@ -22,11 +22,8 @@ from rich.text import Text
 from vidgo_mcp.cli.terminal import shown_wait
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
-FOLDER: Final = "vidgo-demo"
 STARTING_CREDITS: Final = 1000
 TASK_SECONDS: Final = (4.5, 7.0)
-TIME_LIMIT: Final = 120.0
-"""Seconds for everything together; it takes about 15."""
 
 FOX: Final = {"prompt": "a red fox in fresh snow, soft morning light", "size": "16:9"}
 NIGHT: Final = {"prompt": "the same fox at night, under northern lights", "size": "16:9", "quality": "medium"}
@@ -41,7 +38,7 @@ class BrokenPromiseError(Exception):
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Where the pictures are saved. Left out, a new folder vidgo-demo in the current one.",
+    help="Where the pictures are saved, by default in a new folder vidgo-demo in the current one.",
 )
 def demo(output: Path | None) -> None:
     """Show what this does, without a key: price, picture, edit, and no double payment.
@@ -54,9 +51,7 @@ def demo(output: Path | None) -> None:
 
 def run(output: Path | None, vidgo: Sandbox) -> int:
     """Run the demo, ``vidgo`` playing Vidgo; return its exit code: 0 only if every step came out as promised."""
-    console = Console(highlight=False, soft_wrap=True)
-    stage = _Stage(console, _folder(output), vidgo)
-    code = 0
+    stage = _Stage(Console(highlight=False, soft_wrap=True), _folder(output), vidgo)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, running(vidgo) as base_url:
         try:
             anyio.run(_story, stage, _server(base_url), log)
@@ -64,16 +59,17 @@ def run(output: Path | None, vidgo: Sandbox) -> int:
             error: BaseException = errors
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
-            console.print(Text.assemble(("The demo failed: ", "bold red"), str(error) or "it took too long"))
+            stage.console.print(Text.assemble(("The demo failed: ", "bold red"), str(error) or "it took too long"))
             log.seek(0)
             click.echo(log.read(), err=True, nl=False)
-            code = 1
-    return code
+        else:
+            return 0
+    return 1
 
 
 @dataclass
 class _Stage:
-    """What the steps share: where they are shown, where pictures go, and the sandbox's ledger to compare with."""
+    """What the steps share: where they are shown, where pictures go, and the sandbox to compare with."""
 
     console: Console
     folder: Path
@@ -93,7 +89,7 @@ async def _story(stage: _Stage, server: StdioServerParameters, log: TextIO) -> N
         "The real server, started over stdio as a client starts it. A sandbox on this machine plays Vidgo:\n"
         "no key, no cost."
     )
-    with anyio.fail_after(TIME_LIMIT):
+    with anyio.fail_after(120):  # it takes about 15 s
         async with Client(stdio_client(server, errlog=log)) as client:
             price = await _price(stage, client)
             fox = await _picture(stage, client, "generate_image", FOX, "1-fox", "A picture")
@@ -134,8 +130,9 @@ async def _picture(
     _promise(answer.status_code == 200, f"the picture can be fetched (HTTP {answer.status_code})")
     path = stage.folder / f"{name}.png"
     await anyio.Path(path).write_bytes(answer.content)
-    took = anyio.current_time() - started
-    stage.say(f"finished after {took:.0f} s, {made['credits_charged']} credits, {made['task_id']}")
+    stage.say(
+        f"finished after {anyio.current_time() - started:.0f} s, {made['credits_charged']} credits, {made['task_id']}"
+    )
     stage.say(f"saved as {path}", "green")
     return made
 
@@ -143,10 +140,8 @@ async def _picture(
 async def _reuse(stage: _Stage, client: Client, fox: Mapping[str, Any]) -> None:
     stage.open("The first call once more, as after a time-out", "generate_image")
     made = await _call(client, "generate_image", FOX)
-    _promise(
-        (made["task_id"], made["reused"], made["credits_charged"]) == (fox["task_id"], True, 0),
-        "the same arguments are not paid for twice",
-    )
+    reused = (made["task_id"], made["reused"], made["credits_charged"]) == (fox["task_id"], True, 0)
+    _promise(reused, "the same arguments are not paid for twice")
     stage.say("the same picture at once, and free: the same arguments are never paid for twice")
 
 
@@ -156,7 +151,7 @@ async def _balance(stage: _Stage, client: Client, prices: list[int]) -> None:
     charges = [(entry.kind, entry.credits) for entry in stage.vidgo.ledger]
     _promise(charges == [("charge", price) for price in prices], f"the sandbox charged {prices}, not {charges}")
     _promise(balance["credits"] == STARTING_CREDITS - sum(prices), "the balance agrees with the prices")
-    spent = " + ".join(str(price) for price in prices)
+    spent = " + ".join(map(str, prices))
     stage.say(f"{balance['credits']} of {STARTING_CREDITS} credits")
     stage.say(f"the sandbox's ledger: {len(charges)} charges for 3 calls, {spent} credits")
 
@@ -177,17 +172,9 @@ def _promise(kept: bool, promise: str) -> None:
 
 def _server(base_url: str) -> StdioServerParameters:
     """Return how to start this very installation as a server that sees neither the user's key nor their journal."""
-    return StdioServerParameters(
-        command=sys.executable,
-        # -P: the current folder is no place to import from.
-        args=["-P", "-m", "vidgo_mcp.cli"],
-        env={
-            "PYTHONUTF8": "1",
-            "VIDGO_BASE_URL": base_url,
-            "VIDGO_API_KEY": SANDBOX_KEY,
-            "VIDGO_JOURNAL": "memory",
-        },
-    )
+    env = {"PYTHONUTF8": "1", "VIDGO_BASE_URL": base_url, "VIDGO_API_KEY": SANDBOX_KEY, "VIDGO_JOURNAL": "memory"}
+    # -P: the current folder is no place to import from.
+    return StdioServerParameters(command=sys.executable, args=["-P", "-m", "vidgo_mcp.cli"], env=env)
 
 
 def _folder(output: Path | None) -> Path:
@@ -196,12 +183,10 @@ def _folder(output: Path | None) -> Path:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
             return output
-        names = chain([FOLDER], (f"{FOLDER}-{number}" for number in count(2)))
+        names = chain(["vidgo-demo"], (f"vidgo-demo-{number}" for number in count(2)))
         folder = next(path for path in map(Path, names) if not path.exists())
         folder.mkdir()
         return folder
     except OSError as error:
-        where = output or Path.cwd()
-        raise click.ClickException(
-            f"No folder can be made at {where} ({error.strerror}). Name another with --output."
-        ) from None
+        what = f"No folder can be made at {output or Path.cwd()} ({error.strerror})."
+        raise click.ClickException(f"{what} Name another with --output.") from None

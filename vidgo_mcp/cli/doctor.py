@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,7 +16,7 @@ import httpx
 
 from vidgo_mcp import __version__
 from vidgo_mcp.app import connected, journal_exists, journal_of, journal_path, save_folder
-from vidgo_mcp.cli.options import json_option, overrides_of, sandbox_option
+from vidgo_mcp.cli.options import json_option, sandbox_option
 from vidgo_mcp.cli.output import prove_writable
 from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, VidgoError
@@ -27,7 +27,6 @@ from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
 from vidgo_mcp.wording.remedies import case_of, next_step
 
-PROBE_SECONDS: Final = 10.0
 LEAST_CREDITS: Final = PRICES["low"]["1K"]
 
 State = Literal["ok", "warning", "problem", "skipped"]
@@ -52,7 +51,7 @@ def doctor(context: click.Context, /, as_json: bool) -> None:
 
     One line for each, with what to do about a problem. Exit code 0 when everything is in order, else 1.
     """
-    checks = anyio.run(examine, overrides_of(context))
+    checks = anyio.run(examine, context.ensure_object(dict))
     problems, warnings = (sum(check.state == state for check in checks) for state in ("problem", "warning"))
     if as_json:
         found = {"ok": not problems, "version": __version__, "checks": [asdict(check) for check in checks]}
@@ -68,7 +67,7 @@ def doctor(context: click.Context, /, as_json: bool) -> None:
 
 
 async def examine(overrides: dict[str, Any]) -> list[Check]:
-    """Return all checks. Spends nothing: it reads the balance."""
+    """Return all checks. Spends nothing."""
     checks = [Check("variables", "problem", sentence) for sentence in ignored_variables()]
     try:
         settings = load(**overrides)
@@ -83,14 +82,13 @@ async def examine(overrides: dict[str, Any]) -> list[Check]:
 
 
 async def _api_check(settings: Settings) -> Check:
-    """Ask the API for anything at all, without the key."""
+    """Ask the API for anything at all, without the key and through the proxies that the client would use."""
     url = settings.base_url
     if settings.sandbox:
         return Check("api", "skipped", "the sandbox inside the process is used instead")
     try:
-        # The proxies are those that the client would use.
         local = is_loopback_host(httpx.URL(url).host)
-        async with httpx.AsyncClient(trust_env=not local, timeout=PROBE_SECONDS) as http:
+        async with httpx.AsyncClient(trust_env=not local, timeout=10) as http:
             await http.get(url)
     except (httpx.HTTPError, ImportError, ValueError) as error:
         remedy = "Check the network, the proxy variables (HTTPS_PROXY) and VIDGO_BASE_URL."
@@ -113,10 +111,12 @@ async def _key_check(settings: Settings, api: Check) -> Check:
         return Check("key", "problem", error.message, "Copy the key again, or make a new one at Vidgo.")
     except VidgoError as error:
         return Check("key", "problem", f"set, but the balance cannot be read. {error.message}", "Try again later.")
+    what = f"accepted; {credits_left} credits left"
     if credits_left < LEAST_CREDITS:
-        what = f"accepted; {credits_left} credits left, and the cheapest picture costs {LEAST_CREDITS}."
-        return Check("key", "problem", what, "Top up the account.")
-    return Check("key", "ok", f"accepted; {credits_left} credits left")
+        return Check(
+            "key", "problem", f"{what}, and the cheapest picture costs {LEAST_CREDITS}.", "Top up the account."
+        )
+    return Check("key", "ok", what)
 
 
 async def _journal_check(settings: Settings) -> Check:
@@ -127,29 +127,21 @@ async def _journal_check(settings: Settings) -> Check:
     try:
         if not journal_exists(settings):
             return future_journal_check(path)
-        journal = journal_of(settings)
-        try:
+        async with aclosing(journal_of(settings)) as journal:
             if isinstance(journal, SqliteJournal):
                 await journal.check()
-        finally:
-            await journal.aclose()
     except JournalError as error:
         return Check("journal", "problem", error.message, next_step(error.remedy, "person", case_of(error)))
     return Check("journal", "ok", f"{path} can be written")
 
 
 def future_journal_check(path: Path, mounts: Path = Path("/proc/mounts")) -> Check:
-    """Say whether a journal can be made; ``mounts`` is the kernel's list of what is mounted where.
-
-    Raises:
-        JournalError: it cannot.
-    """
+    """Say that a journal can be made, or raise ``JournalError``; ``mounts`` is the kernel's list of file systems."""
     kind = network_folder(Path(os.path.realpath(path)), mounts)
     if kind is not None:
         what = f"The journal {path} cannot be used: it is on a network folder ({kind}), where locks cannot be trusted."
         raise JournalError(what, facts=Facts(reason="network_folder"))
-    why = _why_unwritable(_nearest(path.absolute()))
-    if why is not None:
+    if why := _why_unwritable(path.absolute()):
         raise JournalError(f"The journal {path} cannot be made: {why}.", facts=Facts(reason="unwritable"))
     return Check("journal", "ok", f"{path} will be made by the first paid call")
 
@@ -162,49 +154,47 @@ def saving_check(settings: Settings) -> Check:
         return Check("saving", "warning", what, "Name a folder in VIDGO_SAVE_DIR, or `off`.")
     if folder is None:
         return Check("saving", "ok", "off: nothing is saved, and a URL dies after 24 hours")
-    there = _nearest(folder)
-    why = _why_unwritable(there)
-    if why is not None:
+    if why := _why_unwritable(folder):
         remedy = "Make it writable for you, or name another folder in VIDGO_SAVE_DIR; `off` saves nothing."
         return Check("saving", "problem", f"Pictures cannot be saved to {folder}: {why}.", remedy)
-    what = "can be written" if there == folder else "will be made by the first picture"
+    what = "can be written" if folder.exists() else "will be made by the first picture"
     return Check("saving", "ok", f"{folder} {what}")
 
 
 def input_checks(settings: Settings) -> list[Check]:
     """Say from which folders an edit may read; each that cannot be read, or has the whole home in it, is named."""
-    folders = settings.input_dirs
-    if not folders:
-        return [Check("input", "ok", "an edit reads only what is saved here; VIDGO_INPUT_DIRS names more folders")]
-    found = [check for folder in folders for check in _input_check(folder)]
-    return found or [Check("input", "ok", f"an edit may also read from {', '.join(map(str, folders))}")]
+    checks = []
+    for folder in settings.input_dirs:
+        try:
+            with os.scandir(folder) as names:
+                next(names, None)
+        except OSError as error:
+            what = f"Pictures cannot be read from {folder} ({plain_reason(error)})."
+            remedy = "Correct VIDGO_INPUT_DIRS, or make the folder readable for you."
+            checks.append(Check("input", "problem", what, remedy))
+            continue
+        if Path(os.path.realpath(Path.home())).is_relative_to(os.path.realpath(folder)):
+            what = f"{folder} is very wide: a model may name any picture in it, and its bytes go to Vidgo."
+            remedy = "Name the folders of your pictures in VIDGO_INPUT_DIRS instead."
+            checks.append(Check("input", "warning", what, remedy))
+    if checks:
+        return checks
+    named = ", ".join(map(str, settings.input_dirs))
+    what = (
+        f"an edit may also read from {named}"
+        if named
+        else "an edit reads only what is saved here; VIDGO_INPUT_DIRS names more folders"
+    )
+    return [Check("input", "ok", what)]
 
 
-def _input_check(folder: Path) -> Iterator[Check]:
+def _why_unwritable(folder: Path) -> str:
+    """Return why no file can be made in a folder, or in what exists of its path; "" when one can."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        return f"{there} is not a folder"
     try:
-        with os.scandir(folder) as names:
-            next(names, None)
+        prove_writable(str(there))
     except OSError as error:
-        what = f"Pictures cannot be read from {folder} ({plain_reason(error)})."
-        yield Check("input", "problem", what, "Correct VIDGO_INPUT_DIRS, or make the folder readable for you.")
-        return
-    real = os.path.realpath(folder)
-    if Path(os.path.realpath(Path("~").expanduser())).is_relative_to(real):
-        what = f"{folder} is very wide: a model may name any picture in it, and its bytes go to Vidgo."
-        yield Check("input", "warning", what, "Name the folders of your pictures in VIDGO_INPUT_DIRS instead.")
-
-
-def _nearest(path: Path) -> Path:
-    """Return a path, or what exists of it."""
-    return next(place for place in (path, *path.parents) if os.path.lexists(place))
-
-
-def _why_unwritable(folder: Path) -> str | None:
-    """Return why no file can be made in a folder, None when one can."""
-    if not folder.is_dir():
-        return f"{folder} is not a folder"
-    try:
-        prove_writable(str(folder))
-    except OSError as error:
-        return f"in {folder} no file can be made ({plain_reason(error)})"
-    return None
+        return f"in {there} no file can be made ({plain_reason(error)})"
+    return ""

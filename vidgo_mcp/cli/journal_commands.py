@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import anyio
 import click
@@ -15,26 +16,15 @@ import click
 from vidgo_mcp.app import build_service, connected, for_reading, journal_of, journal_path, principal_of
 from vidgo_mcp.cli import journal_view
 from vidgo_mcp.cli.options import json_option, settings_of
-from vidgo_mcp.cli.report import Report
+from vidgo_mcp.cli.session import Report
 from vidgo_mcp.cli.terminal import json_text, plain_reason
-from vidgo_mcp.errors import (
-    InvalidRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    UnavailableError,
-    VidgoError,
-)
+from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.results import SpendingReport
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.settings import Settings
 
 T = TypeVar("T")
-
-EVERYTHING: Final = 2**62
-SHORTEST_ID: Final = 4
-"""Letters of an entry's id that are enough, where they fit only one."""
-IN_MEMORY: Final = "The journal is in memory and ends with each process, so there is nothing to show."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +35,17 @@ class JournalView:
     journal: Journal
     owner: str
 
-    async def entries(self, limit: int = EVERYTHING) -> Sequence[Entry]:
+    async def entries(self, limit: int = sys.maxsize) -> Sequence[Entry]:
         """Return the newest entries, after what dead processes left is settled."""
         await self.journal.expire()
         return await self.journal.newest(self.owner, limit)
 
     async def find(self, name: str) -> Entry:
-        """Return the entry of an id, of the beginning of one, or of a task.
-
-        Raises:
-            NotFoundError: there is none, or more than one.
-        """
+        """Return the entry of an id, of the first four letters or more of one, or of a task."""
         sought = name.strip().removeprefix("task:")
         entries = await self.entries()
         found = [entry for entry in entries if sought in {entry.id, entry.task_id}]
-        if not found and len(sought) >= SHORTEST_ID:
+        if not found and len(sought) >= 4:
             found = [entry for entry in entries if entry.id.startswith(sought)]
         if len(found) == 1:
             return found[0]
@@ -68,17 +54,11 @@ class JournalView:
         raise NotFoundError(f"The journal has no entry {sought}; `vidgo-mcp journal` lists them.", remedy="tell_user")
 
     async def settle(self, name: str, task_id: str | None) -> tuple[Entry, Entry | None]:
-        """Settle a submit whose answer was lost: by its task, or with None as not charged.
-
-        Raises:
-            VidgoError: nothing was changed.
-        """
+        """Settle a submit whose answer was lost: by its task, or with None as not charged."""
         entry = await self.find(name)
         if entry.state != "unknown":
-            raise InvalidRequestError(
-                f"Only a submit whose outcome is unknown can be settled; {entry.id[:8]} is {entry.state}.",
-                remedy="tell_user",
-            )
+            what = f"Only a submit whose outcome is unknown can be settled; {entry.id[:8]} is {entry.state}."
+            raise InvalidRequestError(what, remedy="tell_user")
         if task_id is None:
             return entry, await self.journal.resolve(entry.id, task=None)
         task = await self._task(task_id.strip().removeprefix("task:"))
@@ -103,7 +83,7 @@ class JournalView:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many to list, newest first.")
+@click.option("--limit", default=10, type=click.IntRange(1), help="How many to list, newest first.")
 @click.option("--summary", is_flag=True, help="Add up the last 24 hours, 7 and 30 days, by quality and tier.")
 @json_option
 @click.pass_context
@@ -131,28 +111,24 @@ def journal(context: click.Context, /, limit: int, summary: bool, as_json: bool)
 @click.pass_context
 def journal_show(context: click.Context, /, name: str, as_json: bool) -> None:
     """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
-    as_json = _as_json(context, as_json)
     recorded = journal_view.as_dict(_found(context, as_json, lambda view: view.find(name)))
     click.echo(json_text(recorded) if as_json else journal_view.entry_text(recorded))
 
 
 @journal.command("export")
-@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", show_default=True, help="Which.")
+@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", help="Which.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A new file, readable by you alone. Left out, stdout.",
+    help="A new file for you alone; by default stdout.",
 )
 @json_option
 @click.pass_context
 def journal_export(context: click.Context, /, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
     """Write all entries of your key, newest first, with full prompts."""
-    rows = [
-        journal_view.as_dict(entry)
-        for entry in _found(context, _as_json(context, as_json), lambda view: view.entries())
-    ]
+    rows = [journal_view.as_dict(entry) for entry in _found(context, as_json, lambda view: view.entries())]
     text = journal_view.as_csv(rows) if form == "csv" else f"{json_text({'entries': rows})}\n"
     if output is None:
         click.echo(text, nl=False)
@@ -184,7 +160,6 @@ def journal_resolve(
     """
     if (task_id is None) is not not_charged:
         raise click.UsageError("Say either --task TASK_ID (it was charged) or --not-charged.")
-    as_json = _as_json(context, as_json)
     before, after = _found(context, as_json, lambda view: view.settle(name, task_id))
     if as_json:
         settled = {"not_charged": True} if after is None else journal_view.as_dict(after)
@@ -193,16 +168,11 @@ def journal_resolve(
         click.echo(journal_view.settled_text(before, after))
 
 
-def _as_json(context: click.Context, as_json: bool) -> bool:
-    """Return whether JSON was asked for, before or after the name of the command."""
-    return as_json or (context.parent is not None and bool(context.parent.params["as_json"]))
-
-
 def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], Awaitable[T]]) -> T:
     """Return what is found in the journal; where it cannot be used, say so and end the command."""
     settings = settings_of(context)
     if journal_path(settings) is None:
-        click.echo(IN_MEMORY, err=True)
+        click.echo("The journal is in memory and ends with each process, so there is nothing to show.", err=True)
     try:
         return anyio.run(_read, settings, read)
     except VidgoError as error:
@@ -211,11 +181,8 @@ def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], 
 
 async def _read(settings: Settings, read: Callable[[JournalView], Awaitable[T]]) -> T:
     owner = principal_of(settings).owner
-    journal = journal_of(for_reading(settings))
-    try:
+    async with aclosing(journal_of(for_reading(settings))) as journal:
         return await read(JournalView(settings, journal, owner))
-    finally:
-        await journal.aclose()
 
 
 async def _spending(view: JournalView) -> SpendingReport:

@@ -22,15 +22,10 @@ COLUMNS: Final = (
 
 def as_dict(entry: Entry) -> dict[str, Any]:
     """Return what is recorded of an entry; what is not known is absent."""
-    own = ("id", "state", "task_id", "status", "progress", "error", "delivered")
-    asked = ("credits", "model", "size", "tier", "quality", "variation", "prompt")
-    times = {"created_at": entry.created_at, "sent_at": entry.sent_at, "ended_at": entry.ended_at}
-    times["expires_at"] = entry.dies_at
-    found: dict[str, Any] = {name: None if at is None else timestamp(at) for name, at in times.items()}
-    found |= {name: getattr(entry, name) for name in own} | {name: getattr(entry.intent, name) for name in asked}
-    found |= {"references": list(entry.intent.references), "image_urls": list(entry.image_urls)}
-    found["saved_paths"] = list(entry.saved_paths)
-    return {name: found[name] for name in COLUMNS if found[name] not in (None, [])}
+    found: dict[str, Any] = {"expires_at": entry.dies_at}
+    found |= {name: getattr(entry, name, getattr(entry.intent, name, None)) for name in COLUMNS if name not in found}
+    found |= {name: timestamp(at) for name, at in found.items() if name.endswith("_at") and at is not None}
+    return {name: found[name] for name in COLUMNS if found[name] not in (None, ())}
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -43,7 +38,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return " ".join(value) if isinstance(value, list) else value
+    return " ".join(value) if isinstance(value, tuple) else value
 
 
 def entries_text(entries: Sequence[Entry], path: Path | None) -> str:
@@ -52,11 +47,9 @@ def entries_text(entries: Sequence[Entry], path: Path | None) -> str:
         return "Nothing is recorded." if path is None else f"Nothing is recorded for this key in {path}."
     lines = []
     for entry in entries:
-        intent = entry.intent
-        made = local_time(timestamp(entry.created_at))
-        lines.append(
-            f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}".rstrip()
-        )
+        intent, made = entry.intent, local_time(timestamp(entry.created_at))
+        head = f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}"
+        lines.append(head.rstrip())
         shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
         lines.append(f"    {shape}: {' '.join(intent.prompt.split())}"[: PROMPT_WIDTH + 4].rstrip())
     unknown = sum(entry.state == "unknown" for entry in entries)
@@ -69,7 +62,6 @@ def entries_text(entries: Sequence[Entry], path: Path | None) -> str:
 
 
 def entry_text(recorded: Mapping[str, Any]) -> str:
-    """Return everything that is recorded of one entry, a line each."""
     return "\n".join(
         f"{name:<12} {local_time(value) if name.endswith('_at') else _cell(value)}" for name, value in recorded.items()
     )
@@ -90,7 +82,6 @@ def settled_text(before: Entry, after: Entry | None) -> str:
 
 
 def spending_text(report: SpendingReport) -> str:
-    """Return what went out, by period, quality and tier."""
     lines = []
     for period in report.periods:
         pictures = f"{period.pictures} {'picture' if period.pictures == 1 else 'pictures'}"

@@ -25,17 +25,15 @@ from vidgo_mcp.settings import Settings
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "demo",
-    "generate": "generate",
-    "task": "task",
-    "price": "price",
+    "generate": "picture_commands",
+    "task": "picture_commands",
+    "price": "picture_commands",
     "journal": "journal_commands",
     "doctor": "doctor",
     "serve": "serve",
     "sandbox": "sandbox",
 }
 """Each command with its module, in the order in which a newcomer needs them."""
-THREAD_GRACE: Final = 1.0
-"""Seconds that threads have to end with the command."""
 AT_A_TERMINAL: Final = (
     "vidgo-mcp now waits on stdin for an MCP client. You are at a terminal: press Ctrl-C, then try `vidgo-mcp demo` "
     "or `vidgo-mcp --help`."
@@ -55,20 +53,15 @@ class Commands(click.Group):
     """Imports a command when it is needed, and points a typing error to the nearest name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, None when there is no such name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"vidgo_mcp.cli.{COMMANDS[cmd_name]}"), cmd_name)
-        return command
+        module = COMMANDS.get(cmd_name)
+        return None if module is None else getattr(import_module(f"vidgo_mcp.cli.{module}"), cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or fail with the nearest name."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = get_close_matches(args[0], COMMANDS, n=1)
             ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {near[0]}?' if near else ''}")
@@ -79,7 +72,7 @@ class Commands(click.Group):
     cls=Commands,
     invoke_without_command=True,
     epilog=EXAMPLES,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(__version__, prog_name="vidgo-mcp")
 @sandbox_option
@@ -123,15 +116,14 @@ def main() -> NoReturn:
 
 def _leave(code: str | int | None) -> NoReturn:
     """End the process even when one of its threads hangs, as in a network folder whose server is gone."""
-    until = time.monotonic() + THREAD_GRACE
+    until = time.monotonic() + 1.0
     # Python itself would wait for these forever.
     threads = [one for one in threading.enumerate() if one is not threading.main_thread() and not one.daemon]
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     if any(thread.is_alive() for thread in threads) and (code is None or isinstance(code, int)):
         for stream in (sys.stdout, sys.stderr):
-            # Whoever read it may have gone away.
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError):  # whoever read it may have gone away
                 stream.flush()
         os._exit(code or 0)
     sys.exit(code)

@@ -26,26 +26,26 @@ class UnusableSettingsError(click.ClickException):
     exit_code = 2
 
 
-def overrides_of(context: click.Context) -> dict[str, Any]:
-    """Return the settings that the command line replaces."""
-    return context.ensure_object(dict)
-
-
 def settings_of(context: click.Context) -> Settings:
-    """Return the settings of a command.
+    """Return the settings of a command; those that the command line replaces are the context's object.
 
     Raises:
         UnusableSettingsError: one of them cannot be used.
     """
     try:
-        return load(**overrides_of(context))
+        return load(**context.ensure_object(dict))
     except SettingsError as error:
         raise UnusableSettingsError(str(error)) from None
 
 
+def _asked_for_json(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    """Return whether JSON was asked for, before or after the name of a command below a group."""
+    return value or bool(context.parent and context.parent.params.get("as_json"))
+
+
 def _override_sandbox(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        overrides_of(context)["sandbox"] = True
+        context.ensure_object(dict)["sandbox"] = True
 
 
 sandbox_option = click.option(
@@ -56,7 +56,11 @@ sandbox_option = click.option(
     help="Use a sandbox inside the process: no key, no cost.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Write JSON to stdout: what the MCP tool of this returns, if any."
+    "--json",
+    "as_json",
+    is_flag=True,
+    callback=_asked_for_json,
+    help="Write JSON to stdout, like its MCP tool, if any.",
 )
 output_option = click.option(
     "-o",
@@ -67,28 +71,20 @@ output_option = click.option(
 )
 
 
-def options_of(
-    model: type[Arguments], *, leave: tuple[str, ...] = (), names: Mapping[str, str] | None = None
-) -> Callable[[F], F]:
-    """Return a decorator that gives a command one option for each argument of a tool.
+def options_of(model: type[Arguments], *, leave: str = "") -> Callable[[F], F]:
+    """Return a decorator that gives a command one option for each argument of a tool, but not for ``leave``.
 
     Values stay as they were typed: ``read_arguments`` folds and checks them, as it does for a model's call.
-
-    Args:
-        model: the arguments of the tool.
-        leave: arguments that the command takes in another way.
-        names: options that are not called like the argument.
     """
     properties: dict[str, Any] = model.model_json_schema()["properties"]
-    renamed = names or {}
 
     def decorate(command: F) -> F:
-        for name in reversed([name for name in properties if name not in leave]):
+        for name in reversed([name for name in properties if name != leave]):
             described = properties[name]
             # An argument that may be left out is "this or null"; leaving it out is what an option means anyway.
             schema = described["anyOf"][0] if "anyOf" in described else described
             command = click.option(
-                f"--{renamed.get(name, name).replace('_', '-')}",
+                "--image" if name == "image_urls" else f"--{name.replace('_', '-')}",
                 name,
                 metavar=_metavar(name, schema),
                 multiple=schema.get("type") == "array",

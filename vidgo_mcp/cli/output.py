@@ -27,7 +27,7 @@ STDOUT: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a picture is wanted beside the usual saving, as it was typed: a new file, a folder, or ``-``."""
+    """Where a picture is wanted beside the usual saving: a new file, a folder, or ``-``."""
 
     typed: str
 
@@ -54,20 +54,16 @@ class Output:
             return result
         if path.is_dir():
             made = datetime.now(UTC) if result.created_at is None else datetime.fromisoformat(result.created_at)
-            name = partial(file_name, day=made.astimezone().date(), prompt=result.prompt or "")
-            name = partial(name, task_id=result.task_id or "", extension=kind.extension)
+            day, prompt, task_id = made.astimezone().date(), result.prompt or "", result.task_id or ""
+            name = partial(file_name, day=day, prompt=prompt, task_id=task_id, extension=kind.extension)
             path = save(content, path, lambda number: name(number=number))
         else:
-            write_to(path, content, overwrite=False)
+            write_to(path, content)
         return result.model_copy(update={"saved_paths": [*(result.saved_paths or ()), str(path)]})
 
 
 def checked_output(typed: str | None, *, as_json: bool) -> Output | None:
-    """Return where a picture is wanted, None when no place was named.
-
-    Raises:
-        click.UsageError: it cannot be written there.
-    """
+    """Return where a picture is wanted, None for nowhere; an unusable place is a usage error."""
     if typed is None:
         return None
     if typed == STDOUT and as_json:
@@ -88,12 +84,7 @@ def checked_output(typed: str | None, *, as_json: bool) -> Output | None:
 
 
 def prove_writable(place: str) -> None:
-    """Make a file, or one in a folder, and remove it: permissions alone do not tell on every system.
-
-    Raises:
-        FileExistsError: the file exists.
-        OSError: it cannot be made.
-    """
+    """Make a file, or one in a folder, and remove it: permissions alone do not tell on every system."""
     # Named like an unfinished picture: should this process be killed here, saving another one sweeps it away.
     trial = Path(place, f".vidgo-{secrets.token_hex(8)}.part") if place and Path(place).is_dir() else place
     os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -103,18 +94,16 @@ def prove_writable(place: str) -> None:
 async def deliver(
     service: Service, principal: Principal, result: TaskResult | TaskList, output: Output | None
 ) -> tuple[TaskResult | TaskList, VidgoError | None]:
-    """Write a finished picture where it was wanted; return the result, and why the picture is not there if so."""
+    """Write a finished picture where it was wanted; return its result, and why it is not there if so."""
     if output is None or isinstance(result, TaskList) or result.outcome != "finished" or result.task_id is None:
         return result, None
     try:
         _, content = await service.tasks(principal).file(result.task_id)
         return await anyio.to_thread.run_sync(output.write, content, result, abandon_on_cancel=True), None
-    except NotFoundError as error:
-        # There is no picture any more: no command gets it.
+    except NotFoundError as error:  # the picture is gone: no command gets it
         return result, error
     except VidgoError as error:
         return result, error.changed(money="accepted", task_id=result.task_id)
     except OSError as error:
-        place = "stdout" if output.typed == STDOUT else output.typed
-        message = f"{place} could not be written: {plain_reason(error)}."
-        return result, UnavailableError(message, money="accepted", task_id=result.task_id)
+        what = f"{'stdout' if output.typed == STDOUT else output.typed} could not be written: {plain_reason(error)}."
+        return result, UnavailableError(what, money="accepted", task_id=result.task_id)

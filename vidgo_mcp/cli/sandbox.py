@@ -1,67 +1,19 @@
-"""The `sandbox` command: serves the sandbox to other programs, and says how to point them at it."""
+"""``vidgo-mcp sandbox``: serves the sandbox to other programs, and says how to point them at it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Final
 
 import anyio
 import click
 
 from vidgo_mcp.cli.terminal import plain_reason
-from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, Sandbox, parse_fault, serve
+from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, Sandbox, running
+from vidgo_mcp.server.signals import cancel_on_signal
 
-
-def fault_list() -> str:
-    """Return all faults: name, where each fits, and what it does."""
-    rows = [f"  {name}  ({', '.join(FAULT_ENDPOINTS[name])})\n      {does}" for name, does in FAULTS.items()]
-    return "\n".join(["Faults, written endpoint:name, endpoint:name=VALUE or endpoint:name*N:", *rows])
-
-
-def check_faults(faults: Sequence[str]) -> None:
-    """Refuse a fault that cannot be read, as a mistake on the command line."""
-    for fault in faults:
-        try:
-            parse_fault(fault)
-        except ValueError as error:
-            raise click.BadParameter(f"{error} `--faults help` lists them all.", param_hint="'--faults'") from None
-
-
-def announcement(base_url: str, system: str = os.name) -> str:
-    """Return where the sandbox is and what to type to use it; ``system`` is ``os.name``."""
-    assign = '  $env:{} = "{}"' if system == "nt" else "  export {}={}"
-    return "\n".join(
-        [
-            f"The sandbox imitates Vidgo at {base_url}; Ctrl-C stops it.",
-            f"Its key is {SANDBOX_KEY}. Nothing here costs anything.",
-            "To use it, in another terminal:",
-            assign.format("VIDGO_BASE_URL", base_url),
-            assign.format("VIDGO_API_KEY", SANDBOX_KEY),
-            f"Accounts, tasks and planned faults: {base_url}/_sandbox",
-        ]
-    )
-
-
-def run(*, port: int, faults: Sequence[str], seconds: tuple[float, float], balance: int) -> None:
-    """Serve until Ctrl-C."""
-    try:
-        sandbox = Sandbox(accounts={SANDBOX_KEY: balance}, seconds=seconds, faults=faults)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--seconds'") from None
-
-    def ready(base_url: str) -> None:
-        click.echo(announcement(base_url))
-
-    async def serving() -> None:
-        await serve(sandbox, port=port, on_ready=ready)
-
-    try:
-        anyio.run(serving)
-    except OSError as error:
-        raise click.ClickException(f"Port {port} cannot be used: {plain_reason(error)}. Try another --port.") from None
-
-
-FAULT_HELP = """\b
+FAULT_HELP: Final = """\b
 A fault is written endpoint:name, endpoint:name=VALUE, and *N for only the next N requests:
   --faults submit:lose_answer*1    the answer to the next submit is lost after charging
   --faults status:slow=5           every status read takes 5 s
@@ -70,25 +22,10 @@ A fault is written endpoint:name, endpoint:name=VALUE, and *N for only the next 
 
 
 @click.command("sandbox", epilog=FAULT_HELP)
-@click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--port", default=8787, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--faults", multiple=True, metavar="FAULT", help="Misbehave like this; repeatable. `help` lists them.")
-@click.option(
-    "--seconds",
-    nargs=2,
-    type=float,
-    default=(3.0, 8.0),
-    show_default=True,
-    metavar="MIN MAX",
-    help="How long tasks take.",
-)
-@click.option(
-    "--credits",
-    "balance",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(0),
-    help="What the account starts with.",
-)
+@click.option("--seconds", nargs=2, type=float, default=(3.0, 8.0), metavar="MIN MAX", help="How long tasks take.")
+@click.option("--credits", "balance", default=1000, type=click.IntRange(0), help="What the account starts with.")
 def sandbox(port: int, faults: Sequence[str], seconds: tuple[float, float], balance: int) -> None:
     """Serve an imitation of Vidgo on this machine. No key, no cost.
 
@@ -96,7 +33,35 @@ def sandbox(port: int, faults: Sequence[str], seconds: tuple[float, float], bala
     lost.
     """
     if "help" in faults:
-        click.echo(fault_list())
+        click.echo("Faults, written endpoint:name, endpoint:name=VALUE or endpoint:name*N:")
+        for name, does in FAULTS.items():
+            click.echo(f"  {name}  ({', '.join(FAULT_ENDPOINTS[name])})\n      {does}")
         return
-    check_faults(faults)
-    run(port=port, faults=faults, seconds=seconds, balance=balance)
+    try:
+        vidgo = Sandbox(accounts={SANDBOX_KEY: balance}, seconds=seconds, faults=faults)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        with running(vidgo, port=port) as base_url:
+            click.echo(announcement(base_url))
+            anyio.run(_until_signal)
+    except OSError as error:
+        raise click.ClickException(f"Port {port} cannot be used: {plain_reason(error)}. Try another --port.") from None
+
+
+def announcement(base_url: str, system: str = os.name) -> str:
+    """Return where the sandbox is and what to type to use it; ``system`` is ``os.name``."""
+    assign = '  $env:{} = "{}"' if system == "nt" else "  export {}={}"
+    return f"""\
+The sandbox imitates Vidgo at {base_url}; Ctrl-C stops it.
+Its key is {SANDBOX_KEY}. Nothing here costs anything.
+To use it, in another terminal:
+{assign.format("VIDGO_BASE_URL", base_url)}
+{assign.format("VIDGO_API_KEY", SANDBOX_KEY)}
+Accounts, tasks and planned faults: {base_url}/_sandbox"""
+
+
+async def _until_signal() -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cancel_on_signal, tasks.cancel_scope, [])
+        await anyio.sleep_forever()

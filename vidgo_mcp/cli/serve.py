@@ -18,8 +18,8 @@ from vidgo_mcp.settings import Settings
 
 @click.command()
 @click.option("--http", is_flag=True, required=True, help="Serve MCP over Streamable HTTP at /mcp.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", help="A loopback address.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @sandbox_option
 @click.pass_context
 def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:

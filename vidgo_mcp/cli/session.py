@@ -1,27 +1,36 @@
-"""Runs a command that waits for a picture: it shows progress, survives signals, and reports before it saves."""
+"""Runs a command about pictures to its exit code: it shows progress, survives signals, and reports before it saves."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 import anyio
 import click
 
-from vidgo_mcp.app import configure_logging, principal_of
-from vidgo_mcp.cli.output import deliver
-from vidgo_mcp.cli.report import Report
-from vidgo_mcp.cli.terminal import Wait, shown_wait
-from vidgo_mcp.errors import InternalError, VidgoError
+from vidgo_mcp.app import configure_logging, journal_path, principal_of
+from vidgo_mcp.cli.output import STDOUT, Output, deliver
+from vidgo_mcp.cli.terminal import Wait, json_text, shown_wait
+from vidgo_mcp.errors import InternalError, Money, VidgoError
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Service
 from vidgo_mcp.settings import Settings
-from vidgo_mcp.wording.for_person import saved_late_text
+from vidgo_mcp.wording import for_model, for_person
 
-WATCHED_WAIT: Final = 300
-"""Seconds for which a command waits when neither its options nor VIDGO_WAIT_SECONDS say: somebody watches it."""
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    finished
+  1    refused, or another error: nothing was spent
+  2    the command or a setting is wrong: nothing was spent
+  3    the task failed; a failed task is refunded
+  4    pending: the task goes on and is paid for; `vidgo-mcp task ID` fetches it.
+       Also when the picture is paid for and could not be written to --output
+  5    outcome unknown: it may have been paid for; compare the balance first
+  130  stopped by Ctrl-C"""
 
 Work = Callable[[Service, Wait], Awaitable[TaskResult | TaskList]]
 Stopped = Callable[[Service], Awaitable[str]]
@@ -29,21 +38,76 @@ Stopped = Callable[[Service], Awaitable[str]]
 log = logging.getLogger(__name__)
 
 
+class ExitCode(IntEnum):
+    """What a script branches on; 2 is click's own code for a command that was typed wrongly."""
+
+    DONE = 0
+    REFUSED = 1
+    FAILED = 3
+    PENDING = 4
+    UNKNOWN = 5
+
+
+_BY_MONEY: Final[Mapping[Money, ExitCode]] = {
+    "nothing_spent": ExitCode.REFUSED,
+    "accepted": ExitCode.PENDING,
+    "unknown": ExitCode.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Reports what came of a command, in words or, as the tools return it, in JSON."""
+
+    settings: Settings
+    as_json: bool = False
+    output: Output | None = None
+
+    @property
+    def command(self) -> for_person.Command:
+        """What the words for a person depend on."""
+        options = "" if self.output is None else self.output.options
+        return for_person.Command(self.settings.sandbox, journal_path(self.settings) is not None, options)
+
+    def show(self, result: TaskResult | TaskList, undelivered: VidgoError | None = None) -> ExitCode:
+        """Show a result, and why its picture is not where it was wanted if so; return the exit code."""
+        if isinstance(result, TaskList):
+            if self.as_json:
+                click.echo(json_text(for_model.with_next_steps(result).to_json()))
+            else:
+                click.echo(for_person.list_text(result, self.command))
+            return ExitCode.DONE
+        missing = "" if undelivered is None else for_person.undelivered_text(undelivered, self.command)
+        if self.as_json:
+            noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
+            click.echo(json_text(for_model.with_next_step(result.model_copy(update=noted)).to_json()))
+        else:
+            to_stdout = self.output is not None and self.output.typed == STDOUT
+            click.echo(for_person.task_text(result, self.command), err=to_stdout)
+        if undelivered is None:
+            return _exit_code(result)
+        click.echo(f"Error: {missing}", err=True)
+        return ExitCode.PENDING if result.credits_charged else _BY_MONEY[undelivered.money]
+
+    def fail(self, error: VidgoError) -> ExitCode:
+        """Say why a command could not be answered; return the exit code."""
+        if self.as_json:
+            click.echo(json_text(for_model.error_result(error).to_json()))
+        else:
+            click.echo(for_person.error_text(error, self.command), err=True)
+        return _BY_MONEY[error.money]
+
+
 def patient(settings: Settings) -> Settings:
-    """Return the settings with which a command waits."""
-    if "wait_seconds" in settings.model_fields_set:
-        return settings
-    return settings.model_copy(update={"wait_seconds": WATCHED_WAIT})
+    """Return the settings with which a command waits: longer by default than a tool, since somebody watches it."""
+    chosen = "wait_seconds" in settings.model_fields_set
+    return settings if chosen else settings.model_copy(update={"wait_seconds": 300})
 
 
 def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
     """Run a command and return its exit code.
 
-    Args:
-        service: entered and left here.
-        report: tells what came of the work.
-        work: returns the result.
-        stopped: after a signal, returns what became of the work, in words.
+    ``service`` is entered and left here; after a signal ``stopped`` says what became of the work.
     """
     configure_logging(report.settings.log_level)
     return anyio.run(_run, service, report, work, stopped)
@@ -53,15 +117,15 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
     found: TaskResult | TaskList | VidgoError | None = None
     undelivered: VidgoError | None = None
     received: list[int] = []
+    principal = principal_of(report.settings)
     # The service is outermost: a signal cancels the work, and the service can still find out what became of a submit.
     async with service:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
             try:
                 with shown_wait() as wait:
-                    found, undelivered = await deliver(
-                        service, principal_of(report.settings), await work(service, wait), report.output
-                    )
+                    made = await work(service, wait)
+                    found, undelivered = await deliver(service, principal, made, report.output)
             except VidgoError as error:
                 found = error
             except anyio.get_cancelled_exc_class():
@@ -70,9 +134,8 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
                 raise
             except Exception as error:  # the outermost edge: what a bug may have cost must not look like a refusal
                 log.exception("the command failed in an unexpected way (%s)", type(error).__name__)
-                found = InternalError(
-                    "vidgo-mcp failed; the lines above have the details.", money="unknown", remedy="compare_balance"
-                )
+                what = "vidgo-mcp failed; the lines above have the details."
+                found = InternalError(what, money="unknown", remedy="compare_balance")
             tasks.cancel_scope.cancel()
         # Reported before the service is left, which may take long: it still saves the picture.
         if found is None:
@@ -80,5 +143,16 @@ async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -
         else:
             code = report.fail(found) if isinstance(found, VidgoError) else report.show(found, undelivered)
     if isinstance(found, TaskResult) and found.task_id in service.saved_late:
-        click.echo(saved_late_text(service.saved_late[found.task_id]), err=True)
+        click.echo(for_person.saved_late_text(service.saved_late[found.task_id]), err=True)
     return code
+
+
+def _exit_code(result: TaskResult) -> ExitCode:
+    if result.outcome == "finished":
+        return ExitCode.DONE
+    if result.outcome == "failed":
+        return ExitCode.FAILED
+    if result.remedy == "repeat_with_time":
+        return ExitCode.REFUSED
+    # Without an id the process ends before the answer came, so nobody will learn it any more.
+    return ExitCode.PENDING if result.outcome == "pending" and result.task_id else ExitCode.UNKNOWN

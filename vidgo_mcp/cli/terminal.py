@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 LINE_EVERY: Final = 10.0
-"""Seconds between two lines about a wait, where no bar is shown."""
+"""Seconds between two lines about a wait."""
 
 
 def use_utf8() -> None:
@@ -39,7 +39,6 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def json_text(value: dict[str, Any]) -> str:
-    """Return one JSON document."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
@@ -92,9 +91,7 @@ class _Bar(Wait):
 def shown_wait(console: Console | None = None, say: Callable[[str], None] | None = None) -> Iterator[Wait]:
     """Show a wait: as a bar on a terminal, elsewhere as lines, so that a killed command has named its task.
 
-    Args:
-        console: where the bar goes; stderr by default, which leaves stdout to the result.
-        say: where the lines go; stderr by default.
+    By default both go to stderr, which leaves stdout to the result.
     """
     if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
         yield Wait(say or partial(click.echo, err=True))

@@ -55,27 +55,17 @@ def save(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
     raise FileExistsError(errno.EEXIST, f"{MOST_NUMBERS:,} names for this picture are taken", str(folder))
 
 
-def write_to(path: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write a picture to a file that a person named, in a folder that exists.
+def write_to(path: Path, content: bytes) -> None:
+    """Write a picture to a new file that a person named, in a folder that exists.
 
-    A file with the very same bytes is left as it is. Overwriting replaces a symbolic link, not the file it leads to.
+    A file with the very same bytes is left as it is.
 
     Raises:
-        FileExistsError: something else is there, and may not be overwritten or is no file.
-        OSError: it could not be written; what was there is still there.
+        FileExistsError: something else is there.
+        OSError: it could not be written.
     """
-    if not overwrite:
-        if not _created_or_found(path, content):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        return
-    if _adopted(path, content):
-        return
-    if path.exists() and not path.is_file():
-        # A system that allows it would put the picture in the place of /dev/null.
-        raise FileExistsError(errno.EEXIST, "it is not a regular file", str(path))
-    with _part(path.parent, content) as part:
-        part.replace(path)
-    _sync_names(path.parent)
+    if not _created_or_found(path, content):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def sweep(folder: Path, *, older_than: float, now: float) -> None:

@@ -3,14 +3,8 @@
 from vidgo_mcp.sandbox.faults import FAULT_ENDPOINTS, FAULTS, every_fault, parse_fault
 from vidgo_mcp.sandbox.routes import create_app
 from vidgo_mcp.sandbox.simulated_tasks import Task
-from vidgo_mcp.sandbox.socket_server import running, serve
-from vidgo_mcp.sandbox.state import (
-    SANDBOX_KEY,
-    Account,
-    LedgerEntry,
-    Sandbox,
-    VendorOptions,
-)
+from vidgo_mcp.sandbox.socket_server import running
+from vidgo_mcp.sandbox.state import SANDBOX_KEY, Account, LedgerEntry, Sandbox, VendorOptions
 from vidgo_mcp.sandbox.storage import Brief
 
 __all__ = [
@@ -27,5 +21,4 @@ __all__ = [
     "every_fault",
     "parse_fault",
     "running",
-    "serve",
 ]

@@ -1,4 +1,4 @@
-"""Callbacks: the one thing that the sandbox does unasked, so it needs a task of its own beside the requests."""
+"""Callbacks: the one thing that the sandbox does unasked, so each has a task of its own beside the requests."""
 
 import contextlib
 import ipaddress
@@ -10,12 +10,10 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.abc
 
-from vidgo_mcp.sandbox.refusals import invented
+from vidgo_mcp.sandbox.answers import invented
 from vidgo_mcp.sandbox.simulated_tasks import Task
 from vidgo_mcp.sandbox.state import CallbackRecord, Sandbox
 
-ANSWER_SECONDS = 30.0
-LOOK_SECONDS = 0.2
 NOT_LOOPBACK = invented("Not sent: the sandbox posts callbacks to loopback only")
 
 
@@ -27,7 +25,7 @@ class Callbacks:
         self._group: anyio.abc.TaskGroup | None = None
 
     @contextlib.asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
+    async def sending(self, _: object) -> AsyncIterator[None]:
         """Deliver what is announced; what is still under way at the end is dropped."""
         async with anyio.create_task_group() as group:
             self._group = group
@@ -52,7 +50,7 @@ class Callbacks:
             if left == math.inf:
                 return
             # Short looks rather than one long sleep: advance() may move the clock meanwhile.
-            await anyio.sleep(min(left, LOOK_SECONDS))
+            await anyio.sleep(min(left, 0.2))
         if "slow" in faults:
             await anyio.sleep(faults["slow"].number or 0)
         for _ in range(2 if "duplicate" in faults else 1):
@@ -74,21 +72,15 @@ class Callbacks:
         import httpx
 
         transport = self._sandbox.options.callback_transport
-        # A client that is closed closes its transport too, and this one is not ours to close.
-        client = httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
-        try:
-            answer = await client.post(url, json=body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return None, type(error).__name__
-        finally:
-            if transport is None:
-                await client.aclose()
-        return answer.status_code, None
+        async with httpx.AsyncClient(transport=transport, timeout=30, trust_env=False) as client:
+            try:
+                return (await client.post(url, json=body)).status_code, None
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                return None, type(error).__name__
 
     def _body(self, task: Task, at: float, claim: str | None = None) -> dict[str, Any]:
         data = task.data(at, self._sandbox.storage.url(task.base_url, task.result))
-        if claim is not None:
-            data["status"] = claim
+        data["status"] = claim or data["status"]
         if self._sandbox.options.callback_form == "envelope":
             return {"code": 200, "data": data}
         data.pop("progress", None)
@@ -96,7 +88,6 @@ class Callbacks:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host name means this machine."""
     if host == "localhost":
         return True
     try:

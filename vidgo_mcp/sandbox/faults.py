@@ -16,7 +16,8 @@ _PAID = ("submit", "upload")
 _FILE = ("file",)
 _TASK = ("task",)
 _CALLBACK = ("callback",)
-_ENDPOINTS = (*_SERVED, "callback", "task")
+_DELAYED = (*_SERVED, *_CALLBACK)
+_ENDPOINTS = (*_DELAYED, *_TASK)
 
 _STATUSES = (307, 400, 401, 403, 404, 408, 500, 502, 503, 504)
 _STATUSES_OF_PAID = (402, 405, 409, 413, 415, 451)
@@ -62,11 +63,7 @@ _KINDS: Mapping[str, _Kind] = {
     "missing_task_id": _Kind(("submit",), "accepted and charged, answered without the task_id"),
     "huge": _Kind(_SERVED, "accepted and charged, answered with =MEGABYTES (2) of body", "number", "2"),
     "slow": _Kind(
-        (*_SERVED, "callback"),
-        "accepted at once, answered after =SECONDS (2); adds to another fault",
-        "number",
-        "2",
-        combines=True,
+        _DELAYED, "accepted at once, answered after =SECONDS (2); adds to another fault", "number", "2", combines=True
     ),
     "truncated": _Kind(_FILE, "half of the picture, then the connection closes"),
     "redirect_loop": _Kind(_FILE, "a redirect to itself"),
@@ -85,10 +82,7 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 FAULTS: Mapping[str, str] = {name: kind.description for name, kind in _KINDS.items()}
-"""What each fault does, by name."""
-
 FAULT_ENDPOINTS: Mapping[str, tuple[str, ...]] = {name: kind.endpoints for name, kind in _KINDS.items()}
-"""Which endpoints each fault fits, by name."""
 
 _VALUES = {
     "number": (r"[0-9]+(\.[0-9]+)?", "a number from 0"),
@@ -119,7 +113,7 @@ class Fault:
 
     @property
     def text(self) -> str | None:
-        """The value as it was written, or the default of this fault."""
+        """The value, or the default of this fault."""
         return _KINDS[self.name].default if self.value is None else self.value
 
     @property
@@ -130,10 +124,8 @@ class Fault:
 
 def every_fault(endpoint: str) -> list[str]:
     """Return each fault of an endpoint as it is written after the colon, with every status that Vidgo documents."""
-    statuses = {
-        "refuse": _STATUSES + (_STATUSES_OF_PAID if endpoint in _PAID else ()),
-        "charged": _STATUSES_CHARGED,
-    }
+    refused = _STATUSES + (_STATUSES_OF_PAID if endpoint in _PAID else ())
+    statuses = {"refuse": refused, "charged": _STATUSES_CHARGED}
     written: list[str] = []
     for name, kind in _KINDS.items():
         if endpoint in kind.endpoints:
@@ -175,19 +167,19 @@ class FaultPlan:
         self._planned = [parse_fault(fault) for fault in faults]
 
     def replace(self, faults: Iterable[str]) -> None:
-        """Forget all faults and plan these. Raises ValueError, changing nothing, when one cannot be read."""
+        """Plan these faults instead of all others. Raises ValueError, changing nothing, when one cannot be read."""
         planned = [parse_fault(fault) for fault in faults]
         with self._lock:
             self._planned = planned
 
     def add(self, fault: str) -> None:
-        """Plan one more fault, after those that are planned already. Raises ValueError when it cannot be read."""
+        """Plan one more fault. Raises ValueError when it cannot be read."""
         planned = parse_fault(fault)
         with self._lock:
             self._planned.append(planned)
 
     def take(self, endpoint: str) -> tuple[Fault, ...]:
-        """Use up, and return, what strikes the next request: one fault that takes turns, with what adds to it."""
+        """Use up what strikes the next request: one fault that takes turns, with what adds to it."""
         taken: dict[str, Fault] = {}
         left: list[Fault] = []
         with self._lock:
@@ -205,7 +197,7 @@ class FaultPlan:
         return tuple(taken.values())
 
     def listed(self) -> list[str]:
-        """Return the faults that are still to come as they are written, with the uses that are left."""
+        """Return the faults that are still to come, as they are written."""
         with self._lock:
             return [str(fault) for fault in self._planned]
 

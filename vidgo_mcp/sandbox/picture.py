@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from vidgo_mcp.sandbox.storage import Brief
 
-CACHED_PICTURES = 64
 CANVAS_EDGE = 2560
 THUMBNAIL_EDGE = 480
 LEADING = 1.28
@@ -42,7 +41,7 @@ _PALETTES = (
 )
 
 
-@functools.lru_cache(CACHED_PICTURES)
+@functools.lru_cache(64)
 def draw_png(brief: Brief) -> bytes:
     """Draw a brief as a PNG of exactly its size. Equal briefs give equal bytes.
 

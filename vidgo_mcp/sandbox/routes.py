@@ -1,8 +1,11 @@
-"""The HTTP face of the sandbox: it routes a request, lets a planned fault strike, and writes the request down."""
+"""The HTTP face of the sandbox: Vidgo's endpoints, where planned faults strike, and the control endpoints beside them.
+
+What a test in another process needs to plan faults and to read the ledger is below `/_sandbox`.
+"""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import anyio.to_thread
@@ -11,14 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vidgo_mcp.sandbox.callbacks import Callbacks
-from vidgo_mcp.sandbox.control import control_routes
-from vidgo_mcp.sandbox.fault_responses import fault_after, fault_before, json_answer, refusal_answer, until_disconnected
-from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented, unprocessable
+from vidgo_mcp.sandbox.answers import (
+    ErrorForm,
+    Refusal,
+    fault_after,
+    fault_before,
+    invented,
+    json_answer,
+    refusal_answer,
+    unprocessable,
+    until_disconnected,
+)
+from vidgo_mcp.sandbox.callbacks import Callbacks, is_loopback
 from vidgo_mcp.sandbox.state import Account, RequestRecord, Sandbox
 from vidgo_mcp.sandbox.storage import Brief
 from vidgo_mcp.sandbox.upload_endpoints import UPLOAD_KINDS, keep_upload, read_upload
 
+KEPT_REQUESTS = 10_000
 LOGGED_BODY_BYTES = 256 * 1024
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -28,11 +40,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 def create_app(sandbox: Sandbox) -> Starlette:
     """Build the ASGI application. Callbacks are delivered only while its lifespan runs."""
     callbacks = Callbacks(sandbox)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with callbacks.sending():
-            yield
 
     def authorize(request: Request) -> Account:
         return sandbox.authorize(request.headers.get("authorization"))
@@ -73,19 +80,18 @@ def create_app(sandbox: Sandbox) -> Starlette:
                 content = await anyio.to_thread.run_sync(sandbox.draw, content)
         return Response(content, media_type=found.mime_type)
 
-    async def nothing(request: Request) -> Response:
+    async def unknown(request: Request) -> Response:
         raise Refusal(404, invented(f"No such endpoint: {request.method} {request.url.path}"))
 
-    def route(path: str, method: str, endpoint: str | None, handler: Handler, form: ErrorForm | None = None) -> Route:
+    def route(path: str, method: str, endpoint: str, handler: Handler, form: ErrorForm | None = None) -> Route:
         spoken = form or sandbox.options.error_form
 
         async def logged(request: Request) -> Response:
             record = RequestRecord(request.method, request.url.path, await _logged_body(request))
-            sandbox.log(record)
+            sandbox.requests.append(record)
+            del sandbox.requests[:-KEPT_REQUESTS]
             asked = "GET" if request.method == "HEAD" else request.method
-            if endpoint is None:
-                response = await _handled(handler, request, spoken)
-            elif asked != method:
+            if asked != method and endpoint:
                 response = refusal_answer(Refusal(405, invented("Method not allowed")), spoken)
             else:
                 response = await _with_faults(sandbox, endpoint, handler, request, spoken)
@@ -96,16 +102,16 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
     return Starlette(
         routes=[
-            *control_routes(sandbox),
+            *_control_routes(sandbox),
             route("/api/generate/submit", "POST", "submit", submit),
             route("/api/generate/status/{task_id}", "GET", "status", status),
             route("/api/user/balance", "GET", "balance", balance),
             # The upload endpoints are documented to speak the `detail` form only.
             *(route(f"/api/common/upload/{kind}", "POST", "upload", upload, "detail") for kind in UPLOAD_KINDS),
             route("/files/{name:path}", "GET", "file", file),
-            route("/{path:path}", "GET", None, nothing),
+            route("/{path:path}", "GET", "", unknown),
         ],
-        lifespan=lifespan,
+        lifespan=callbacks.sending,
     )
 
 
@@ -135,9 +141,69 @@ async def _handled(handler: Handler, request: Request, form: ErrorForm) -> Respo
 
 async def _logged_body(request: Request) -> Any:
     content = await request.body()
-    if not content or len(content) > LOGGED_BODY_BYTES:
-        return None
     try:
-        return json.loads(content)
+        return json.loads(content) if len(content) <= LOGGED_BODY_BYTES else None
     except ValueError:
         return None
+
+
+def _control_routes(sandbox: Sandbox) -> list[Route]:
+    """Build the control endpoints. They need no key, and answer loopback only."""
+
+    def route(path: str, method: str, act: Callable[[Any], Any]) -> Route:
+        async def endpoint(request: Request) -> Response:
+            if request.client is None or not is_loopback(request.client.host):
+                return json_answer({"detail": "The control endpoints answer loopback only."}, 403)
+            try:
+                body = json.loads(await request.body() or b"{}")
+                if not isinstance(body, dict):
+                    raise ValueError("The body must be a JSON object.")
+                return json_answer(act(body))
+            except ValueError as error:
+                return json_answer({"detail": str(error)}, 422)
+
+        return Route(f"/_sandbox{path}", endpoint, methods=[method])
+
+    def plan(body: Any) -> Any:
+        faults = body.get("faults")
+        if not isinstance(faults, list) or not all(isinstance(fault, str) for fault in faults):
+            raise ValueError('Send {"faults": ["endpoint:name", ...]}.')
+        sandbox.set_faults(faults)
+        return {"faults": sandbox.fault_plan.listed()}
+
+    def advance(body: Any) -> Any:
+        seconds = body.get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise ValueError('Send {"seconds": 86400}.')
+        sandbox.advance(seconds)
+        return {"now": sandbox.now().isoformat()}
+
+    return [
+        route("", "GET", lambda _: _state(sandbox)),
+        route("/faults", "POST", plan),
+        route("/faults", "DELETE", lambda _: plan({"faults": []})),
+        route("/ledger", "GET", lambda _: {"ledger": [asdict(entry) for entry in sandbox.ledger]}),
+        route("/requests", "GET", lambda _: {"requests": [asdict(record) for record in sandbox.requests]}),
+        route("/callbacks", "GET", lambda _: {"callbacks": [asdict(record) for record in sandbox.callbacks]}),
+        route("/advance", "POST", advance),
+    ]
+
+
+def _state(sandbox: Sandbox) -> dict[str, Any]:
+    at = sandbox.clock()
+    return {
+        "accounts": [asdict(account) for account in sandbox.accounts],
+        "tasks": [
+            {
+                "task_id": task.task_id,
+                "account": task.account,
+                "status": task.status(at),
+                "credits": task.submission.credits,
+                "created_time": task.created_time,
+                "prompt": task.submission.prompt[:100],
+            }
+            for task in list(sandbox.tasks.values())
+        ],
+        "faults": sandbox.fault_plan.listed(),
+        "now": sandbox.now().isoformat(),
+    }

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vidgo_mcp.sandbox.answers import invented
 from vidgo_mcp.sandbox.faults import Fault
-from vidgo_mcp.sandbox.refusals import invented
 from vidgo_mcp.sandbox.storage import StoredFile
 from vidgo_mcp.sandbox.submit_rules import Submission
 
@@ -34,13 +34,12 @@ class Task:
     finished_reads: int = 0
 
     def fault(self, name: str) -> Fault | None:
-        """Return the fault of this name if it was planned for this task."""
+        """Return the fault of this name that was planned for this task."""
         return next((fault for fault in self.faults if fault.name == name), None)
 
     @property
     def fails(self) -> bool:
-        """Whether it ends as failed."""
-        return self.lost_reference or any(fault.name in ("failed", "failed_early") for fault in self.faults)
+        return bool(self.lost_reference or self.fault("failed") or self.fault("failed_early"))
 
     @property
     def ends_at(self) -> float:
@@ -50,11 +49,9 @@ class Task:
         return self.started + (EARLY_FAILURE_SECONDS if self.fault("failed_early") else self.seconds)
 
     def ended(self, at: float) -> bool:
-        """Tell whether the task is finished or failed at that moment."""
         return at >= self.ends_at
 
     def status(self, at: float) -> str:
-        """Return the status word at that moment."""
         if self.ended(at):
             return "failed" if self.fails else "finished"
         if at - self.started < min(0.5, self.seconds / 10):
@@ -70,16 +67,14 @@ class Task:
 
     def error_message(self, at: float) -> str | None:
         """Return why the task failed, once it has."""
-        if not (self.fails and self.ended(at)):
+        if self.status(at) != "failed":
             return None
         planned = self.fault("failed")
-        if planned and planned.text:
-            return planned.text
-        return LOST_REFERENCE if self.lost_reference else POLICY_VIOLATION
+        return (planned and planned.text) or (LOST_REFERENCE if self.lost_reference else POLICY_VIOLATION)
 
     def shows_files(self, at: float) -> bool:
         """Tell whether a read at that moment lists the result."""
-        if self.fails or not self.ended(at) or self.fault("no_files"):
+        if self.status(at) != "finished" or self.fault("no_files"):
             return False
         late = self.fault("late_files")
         return late is None or self.finished_reads > (late.number or 0)
@@ -108,11 +103,6 @@ class Task:
     def created_time(self) -> str:
         """The naive ISO 8601 time of the submit."""
         return self.created.replace(tzinfo=None, microsecond=0).isoformat()
-
-
-def suffix_of(number: int, prompt: str) -> str:
-    """Derive the last part of a task id from the number of the task and its prompt."""
-    return hashlib.sha256(f"{number} {prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def duration_of(suffix: str, seconds: tuple[float, float]) -> float:

@@ -1,15 +1,13 @@
-"""The sandbox on a real socket: beside the program in a thread, or as the program itself.
+"""The sandbox on a real socket, in a thread beside the program.
 
 uvicorn is bent to what the sandbox needs: an answer may be withheld, and stopping waits for nobody.
 """
 
 import logging
-import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import anyio
@@ -17,13 +15,11 @@ import anyio.lowlevel
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vidgo_mcp.sandbox.fault_responses import CLOSE
+from vidgo_mcp.sandbox.answers import CLOSE
 from vidgo_mcp.sandbox.routes import create_app
 from vidgo_mcp.sandbox.state import Sandbox
 
 START_SECONDS = 10.0
-STOP_SECONDS = 5.0
-LOOK_SECONDS = 0.02
 
 
 @contextmanager
@@ -35,46 +31,26 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
     Raises:
         OSError: the port cannot be taken, or the server did not start.
     """
-    ready = threading.Event()
     listener = socket.create_server(("127.0.0.1", port))
-    server = _Server(sandbox, ready.set)
+    server = _Server(sandbox)
+    thread = threading.Thread(target=server.run, args=([listener],), name="vidgo-sandbox", daemon=True)
 
-    def run() -> None:
-        with _silence():
-            server.run(sockets=[listener])
+    def elsewhere(record: logging.LogRecord) -> bool:
+        return record.thread != thread.ident
 
-    thread = threading.Thread(target=run, name="vidgo-sandbox", daemon=True)
+    # Only this server is silent: one of the product in another thread keeps its log.
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(elsewhere)
     thread.start()
     try:
-        if not ready.wait(START_SECONDS):
+        if not server.ready.wait(START_SECONDS):
             raise OSError("The sandbox did not start.")
-        yield _base_url(listener)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(STOP_SECONDS)
+        thread.join(5)
+        logger.removeFilter(elsewhere)
         listener.close()
-
-
-async def serve(sandbox: Sandbox, *, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve the sandbox on loopback until a signal or a cancellation; needs asyncio's event loop.
-
-    `on_ready` is called with the base URL once it answers.
-
-    Raises:
-        OSError: the port cannot be taken.
-    """
-    listener = socket.create_server(("127.0.0.1", port))
-    server = _Server(sandbox, lambda: on_ready(_base_url(listener)))
-    with _silence(), listener:
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            with anyio.CancelScope(shield=True):
-                await server.close()
-
-
-def _base_url(listener: socket.socket) -> str:
-    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class _Protocol(H11Protocol):
@@ -98,9 +74,9 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server without log lines, whose end closes every connection first."""
+    """A server that says when it has started, and whose end closes every connection first."""
 
-    def __init__(self, sandbox: Sandbox, on_started: Callable[[], None]) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         config = uvicorn.Config(
             create_app(sandbox),
             http=_Protocol,
@@ -113,18 +89,17 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
-        self._on_started = on_started
+        self.ready = threading.Event()
 
     async def startup(self, *args: Any, **kwargs: Any) -> None:
-        """Start, then say so."""
         await super().startup(*args, **kwargs)
-        self._on_started()
+        self.ready.set()
 
     async def main_loop(self) -> None:
         """Wait for the end, looking more often than uvicorn does, because test suites stop many servers."""
         await self.on_tick(0)
-        while not self.should_exit:  # noqa: ASYNC110 - set from another thread or a signal
-            await anyio.sleep(LOOK_SECONDS)
+        while not self.should_exit:  # noqa: ASYNC110 - set from another thread
+            await anyio.sleep(0.02)
 
     async def shutdown(self, *args: Any, **kwargs: Any) -> None:
         """Close every connection, also those that a fault keeps hanging, then stop."""
@@ -132,41 +107,3 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
         await anyio.lowlevel.checkpoint()
         await super().shutdown(*args, **kwargs)
-
-    async def close(self) -> None:
-        """Stop after a cancellation, which skips uvicorn's own end."""
-        if self.started and not self.should_exit:
-            await self.shutdown()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End quietly on a signal: uvicorn would raise it again, which ends in a traceback."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            self.should_exit = True
-
-        before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Drop what uvicorn logs in this thread; a server of the product in another thread keeps its log."""
-    thread = threading.get_ident()
-
-    def elsewhere(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    logger = logging.getLogger("uvicorn.error")
-    logger.addFilter(elsewhere)
-    try:
-        yield
-    finally:
-        logger.removeFilter(elsewhere)

@@ -1,20 +1,20 @@
 """The sandbox itself: one object that holds what a vendor would keep in its database.
 
-The served application changes it from the event loop while tests look at it from another thread.
+It is served in one thread while tests look at it from another.
 """
 
-import hashlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
+from vidgo_mcp.sandbox.answers import ErrorForm, Refusal, invented
 from vidgo_mcp.sandbox.faults import FaultPlan
-from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, invented
-from vidgo_mcp.sandbox.simulated_tasks import Task, duration_of, suffix_of
+from vidgo_mcp.sandbox.simulated_tasks import Task, duration_of
 from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Brief, Storage, StoredFile, draw
 from vidgo_mcp.sandbox.submit_rules import read_submission
 
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 SANDBOX_KEY = "vidgo-sandbox-key"
 """The key of the account that exists when none are given."""
 
-KEPT_REQUESTS = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class VendorOptions:
-    """Choices where Vidgo's documentation disagrees with itself or says nothing, and two for tests without a network.
+    """Choices where Vidgo's documentation disagrees with itself or says nothing, and two for tests on a virtual clock.
 
     `strict` refuses undocumented fields. `retry_delays` are the seconds between the attempts of a callback.
-    `inline_render` draws pictures without a worker thread and `callback_transport` posts callbacks without a socket,
-    for tests on a virtual clock.
+    `inline_render` draws without a worker thread, `callback_transport` posts callbacks without a socket.
     """
 
     error_form: ErrorForm = "detail"
@@ -56,7 +53,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One movement of credits. `account` is the label of the account, never its key."""
+    """One movement of credits. `account` is a label, never a key."""
 
     kind: Literal["charge", "refund"]
     credits: int
@@ -122,7 +119,9 @@ class Sandbox:
         self.draw = draw
         """How a result becomes a PNG."""
         funds = {SANDBOX_KEY: 1000} if accounts is None else accounts
-        self._accounts = {key: Account(_label_of(key), amount) for key, amount in funds.items()}
+        self._accounts = {
+            key: Account(f"account-{sha256(key.encode()).hexdigest()[:8]}", amount) for key, amount in funds.items()
+        }
         self._ledger: list[LedgerEntry] = []
         self._clock = clock
         self._now = now
@@ -133,22 +132,19 @@ class Sandbox:
     @property
     def ledger(self) -> list[LedgerEntry]:
         """Every charge and refund up to this moment, oldest first."""
-        with self._lock:
-            self._settle()
-            return list(self._ledger)
+        self._settle()
+        return list(self._ledger)
 
     @property
     def accounts(self) -> list[Account]:
-        """All accounts in the order in which they were given, with their credits up to this moment."""
-        with self._lock:
-            self._settle()
-            return list(self._accounts.values())
+        """All accounts, with their credits up to this moment."""
+        self._settle()
+        return list(self._accounts.values())
 
     def balance(self, key: str = SANDBOX_KEY) -> int:
         """Return the credits of a key up to this moment. Raises KeyError for an unknown key."""
-        with self._lock:
-            self._settle()
-            return self._accounts[key].credits
+        self._settle()
+        return self._accounts[key].credits
 
     def set_faults(self, faults: Sequence[str]) -> None:
         """Plan these faults instead of all that were planned. Raises ValueError when one cannot be read."""
@@ -177,20 +173,9 @@ class Sandbox:
         """Return the time of day, which `advance` moves."""
         return self._now() + timedelta(seconds=self._advanced)
 
-    def log(self, record: RequestRecord) -> None:
-        """Remember a request; the oldest is forgotten beyond `KEPT_REQUESTS`."""
-        with self._lock:
-            self.requests.append(record)
-            del self.requests[:-KEPT_REQUESTS]
-
     def authorize(self, header: str | None) -> Account:
-        """Return the account of an `Authorization` header, with its credits up to this moment.
-
-        Raises:
-            Refusal: 401 when there is no key or nobody has it.
-        """
-        with self._lock:
-            self._settle()
+        """Return the account of an `Authorization` header. Raises `Refusal`, 401, when there is none."""
+        self._settle()
         scheme, _, key = (header or "").partition(" ")
         account = self._accounts.get(key.strip()) if scheme.lower() == "bearer" else None
         if account is None:
@@ -202,17 +187,15 @@ class Sandbox:
         with self._lock:
             asked = read_submission(body, strict=self.options.strict)
             number, created, started = len(self.tasks) + 1, self.now(), self.clock()
-            suffix = suffix_of(number, asked.prompt)
+            suffix = sha256(f"{number} {asked.prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
             task_id = f"task-unified-{int(created.timestamp())}-{suffix}"
             references, lost = self._references(asked.image_urls, base_url, started)
             if account.credits < asked.credits:
                 text = f"Insufficient credits: {asked.credits} needed, {account.credits} left"
                 raise Refusal(self.options.insufficient_status, invented(text))
             self._move("charge", account, asked.credits, task_id)
+            name, dies_at = f"generated/image-{suffix}-{number}.png", started + RESULT_SECONDS
             brief = Brief(asked.prompt, asked.width, asked.height, asked.quality, asked.tier, suffix, references)
-            result = StoredFile(
-                f"generated/image-{suffix}-{number}.png", started + RESULT_SECONDS, "image/png", brief.pruned()
-            )
             self.tasks[task_id] = Task(
                 task_id=task_id,
                 account=account.label,
@@ -221,18 +204,14 @@ class Sandbox:
                 started=started,
                 seconds=duration_of(suffix, self.seconds),
                 faults=self.fault_plan.take("task"),
-                result=self.storage.keep(result),
+                result=self.storage.keep(StoredFile(name, dies_at, "image/png", brief.pruned())),
                 base_url=base_url,
                 lost_reference=lost,
             )
             return self.tasks[task_id]
 
     def read_status(self, account: Account, task_id: str, base_url: str) -> dict[str, Any]:
-        """Return the `data` of a status read.
-
-        Raises:
-            Refusal: 404 for an unknown task, 403 for somebody else's.
-        """
+        """Return the `data` of a status read. Raises `Refusal`: 404 for an unknown task, 403 for somebody else's."""
         with self._lock:
             task = self.tasks.get(task_id)
             if task is None:
@@ -263,25 +242,21 @@ class Sandbox:
                 file = self.storage.own(url, base_url, at)
             except Refusal:
                 lost = True
-            else:
-                if file is not None:
-                    found.append(file.content)
+                continue
+            if file is not None:
+                found.append(file.content)
         return tuple(found), lost
 
     def _settle(self) -> None:
         """Refund the tasks that have failed since the last look."""
-        at = self.clock()
-        for task in self.tasks.values():
-            if not task.settled and task.ended(at):
-                task.settled = True
-                if task.fails:
-                    account = next(each for each in self._accounts.values() if each.label == task.account)
-                    self._move("refund", account, task.submission.credits, task.task_id)
+        with self._lock:
+            for task in self.tasks.values():
+                if not task.settled and task.ended(self.clock()):
+                    task.settled = True
+                    if task.fails:
+                        account = next(each for each in self._accounts.values() if each.label == task.account)
+                        self._move("refund", account, task.submission.credits, task.task_id)
 
     def _move(self, kind: Literal["charge", "refund"], account: Account, amount: int, task_id: str) -> None:
         account.credits += amount if kind == "refund" else -amount
         self._ledger.append(LedgerEntry(kind, amount, task_id, account.label))
-
-
-def _label_of(key: str) -> str:
-    return "account-" + hashlib.sha256(key.encode()).hexdigest()[:8]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Union
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from vidgo_mcp.sandbox.refusals import Refusal, invented
+from vidgo_mcp.sandbox.answers import Refusal, invented
 
 RESULT_SECONDS = 24 * 3600.0
 UPLOAD_SECONDS = 72 * 3600.0
@@ -64,7 +64,6 @@ class Storage:
         self._secret = secrets.token_bytes(16)
 
     def keep(self, file: StoredFile) -> StoredFile:
-        """Store a file under its name."""
         self._files[file.name] = file
         return file
 
@@ -73,11 +72,7 @@ class Storage:
         return f"{base_url.rstrip('/')}{FILES}{quote(file.name)}?sig={self._signature(file.name)}"
 
     def find(self, name: str, signature: str, at: float) -> StoredFile:
-        """Return a living file.
-
-        Raises:
-            Refusal: 403 for a wrong signature, 404 for what is unknown or dead.
-        """
+        """Return a living file. Raises `Refusal`: 403 for a wrong signature, 404 for what is unknown or dead."""
         file = self._files.get(name)
         if file is None:
             raise Refusal(404, invented("File not found"))
@@ -88,11 +83,7 @@ class Storage:
         return file
 
     def own(self, url: str, base_url: str, at: float) -> StoredFile | None:
-        """Return the file behind a URL of this sandbox, None for a URL of somebody else.
-
-        Raises:
-            Refusal: as `find` does, when the URL is this sandbox's but leads to nothing.
-        """
+        """Return the file behind a URL of this sandbox, as `find` does; None for a URL of somebody else."""
         parts = urlsplit(url)
         if parts.netloc != urlsplit(base_url).netloc or not parts.path.startswith(FILES):
             return None

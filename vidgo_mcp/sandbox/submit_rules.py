@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from vidgo_mcp.sandbox.refusals import Refusal, invented, unprocessable
+from vidgo_mcp.sandbox.answers import Refusal, invented, unprocessable
 
 Default = TypeVar("Default", str, None)
 Tier = Literal["1K", "2K", "4K"]
@@ -34,8 +34,6 @@ CREDITS: Mapping[str, Mapping[str, int]] = {
 
 _CUSTOM = re.compile(r"[0-9]{3,4}x[0-9]{3,4}")
 _TIER_PIXELS = {"1K": 1024 * 1024, "2K": 2048 * 2048}
-_BODY_FIELDS = ("model", "callback_url", "input")
-_INPUT_FIELDS = ("prompt", "quality", "size", "resolution", "image_urls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,7 @@ class Submission:
 
 
 def read_submission(body: Any, *, strict: bool = False) -> Submission:
-    """Check the JSON body of `POST /api/generate/submit` against every documented rule.
-
-    `strict` also refuses fields that the documentation does not know.
+    """Check the JSON body of `POST /api/generate/submit`; `strict` also refuses undocumented fields.
 
     Raises:
         Refusal: with the documented text, or with one marked as invented where the documentation is silent.
@@ -74,8 +70,8 @@ def read_submission(body: Any, *, strict: bool = False) -> Submission:
     if not isinstance(asked, dict):
         raise unprocessable(("input",), "input must be an object")
     if strict:
-        _refuse_unknown(body, _BODY_FIELDS)
-        _refuse_unknown(asked, (*_INPUT_FIELDS, "n"), "input")
+        _refuse_unknown(body, ("model", "callback_url", "input"))
+        _refuse_unknown(asked, ("prompt", "quality", "size", "resolution", "image_urls", "n"), "input")
     return _read_input(model, callback_url, asked)
 
 
@@ -96,17 +92,7 @@ def _read_input(model: str, callback_url: str | None, asked: dict[str, Any]) -> 
         raise Refusal(400, "resolution must be one of: 1K, 2K, 4K")
     size = _text(asked, "size", "auto", "input")
     tier = effective_tier(size, resolution)
-    width, height = pixel_size(size, tier)
-    return Submission(
-        prompt=prompt,
-        quality=quality,
-        image_urls=image_urls,
-        callback_url=callback_url,
-        tier=tier,
-        credits=CREDITS[quality][tier],
-        width=width,
-        height=height,
-    )
+    return Submission(prompt, quality, image_urls, callback_url, tier, CREDITS[quality][tier], *pixel_size(size, tier))
 
 
 def effective_tier(size: str, resolution: str | None) -> Tier:
@@ -128,10 +114,7 @@ def effective_tier(size: str, resolution: str | None) -> Tier:
 
 
 def pixel_size(size: str, tier: Tier) -> tuple[int, int]:
-    """Return the width and height of the picture in pixels.
-
-    Exact for a custom size; for `auto` and ratios the documentation gives no pixels, so these are plausible ones.
-    """
+    """Return width and height in pixels: plausible ones for `auto` and ratios, where the documentation gives none."""
     if size == "auto":
         return 1024, 1024
     if size not in RATIOS:
@@ -148,9 +131,8 @@ def is_web_url(text: str) -> bool:
         usable = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    return (
-        usable and text.isascii() and text.isprintable() and parts.scheme in ("http", "https") and bool(parts.hostname)
-    )
+    plain = text.isascii() and text.isprintable()
+    return usable and plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _custom_size(size: str) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """The three upload endpoints, which differ only in how the bytes arrive."""
 
 import base64
-import binascii
 import json
 import re
 import secrets
@@ -14,15 +13,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from vidgo_mcp.sandbox.answers import Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.callbacks import is_loopback
-from vidgo_mcp.sandbox.refusals import Refusal, invented, unprocessable
 from vidgo_mcp.sandbox.state import Sandbox
 from vidgo_mcp.sandbox.storage import UPLOAD_SECONDS, Brief, StoredFile
 from vidgo_mcp.sandbox.submit_rules import is_web_url
 
 UPLOAD_KINDS = ("stream", "base64", "url")
 MAX_BYTES = 50 * 1024 * 1024
-DOWNLOAD_SECONDS = 10.0
 _STARTS = {
     "image/jpeg": rb"\xff\xd8\xff",
     "image/png": rb"\x89PNG\r\n\x1a\n",
@@ -40,9 +38,8 @@ async def read_upload(sandbox: Sandbox, request: Request) -> tuple[bytes, dict[s
     fields = _fields(await request.body(), required)
     if kind == "base64":
         return _decode(fields[required]), fields
-    url = fields[required]
-    content = await _download(sandbox, url, str(request.base_url))
-    return content, {"original_name": PurePosixPath(urlsplit(url).path).name, **fields}
+    content = await _download(sandbox, fields[required], str(request.base_url))
+    return content, {"original_name": PurePosixPath(urlsplit(fields[required]).path).name, **fields}
 
 
 def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_url: str) -> dict[str, Any]:
@@ -51,8 +48,7 @@ def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_u
         raise Refusal(400, "File is empty")
     if len(content) > MAX_BYTES:
         raise Refusal(413, invented(f"At most {MAX_BYTES} bytes"))
-    starts = _STARTS.items()
-    mime_type = next((kind for kind, start in starts if re.match(start, content, re.DOTALL)), None)
+    mime_type = next((kind for kind, start in _STARTS.items() if re.match(start, content, re.DOTALL)), None)
     if mime_type is None:
         raise Refusal(400, f"Unsupported file type: {fields.get('content_type') or 'unknown'}")
     original = PurePosixPath(fields.get("original_name") or fields.get("file_name") or "upload").name
@@ -113,7 +109,7 @@ def _decode(text: str) -> bytes:
             raise Refusal(400, "Invalid file data")
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Refusal(400, "Invalid Base64 encoding") from None
 
 
@@ -130,12 +126,9 @@ async def _download(sandbox: Sandbox, url: str, base_url: str) -> bytes:
         raise Refusal(400, invented("Failed to download file: the sandbox reads from loopback only"))
     import httpx
 
-    content = b""
+    content, client = b"", httpx.AsyncClient(timeout=10, trust_env=False)
     try:
-        async with (
-            httpx.AsyncClient(timeout=DOWNLOAD_SECONDS, trust_env=False) as client,
-            client.stream("GET", url) as answer,
-        ):
+        async with client, client.stream("GET", url) as answer:
             answer.raise_for_status()
             async for chunk in answer.aiter_bytes():
                 content += chunk

@@ -1,15 +1,15 @@
-"""What a planned fault makes of an answer: `fault_before` strikes before the work, `fault_after` after it.
+"""How the sandbox answers: refusals in Vidgo's two documented forms, and what a planned fault makes of an answer.
 
-Which of the two it is decides whether credits moved.
+`fault_before` strikes before the work and `fault_after` after it, which decides whether credits moved.
 """
 
 import email.utils
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http.client import responses
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from starlette.requests import Request
@@ -17,13 +17,53 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.types import Receive, Scope, Send
 
 from vidgo_mcp.sandbox.faults import Fault
-from vidgo_mcp.sandbox.refusals import ErrorForm, Refusal, error_body, invented, unprocessable
 
+ErrorForm = Literal["detail", "error"]
+
+INVENTED = " (invented by the sandbox)"
 CLOSE = "vidgo_sandbox.close"
 """Where the served application finds, in the scope, the function that closes the connection."""
 
-PAGE = "<!doctype html><html><body><h1>Just a moment...</h1></body></html>"
+_TYPES = {
+    401: "authentication_error",
+    402: "insufficient_credits_error",
+    403: "permission_error",
+    404: "resource_not_found_error",
+    429: "rate_limit_error",
+}
+_PAGE = "<!doctype html><html><body><h1>Just a moment...</h1></body></html>"
 _MEGABYTE = 1024 * 1024
+
+
+class Refusal(Exception):  # noqa: N818 - an answer that Vidgo gives, not an error of the sandbox
+    """A request that was refused; nothing was accepted or charged.
+
+    `problems` holds the entries of the list-shaped `detail` of a 422: each has `loc`, `msg` and `type`.
+    """
+
+    def __init__(self, status: int, message: str, problems: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.problems = list(problems)
+
+    def body(self, form: ErrorForm) -> dict[str, Any]:
+        """Return the body in one of the two documented forms."""
+        if form == "detail":
+            return {"detail": self.problems or self.message}
+        kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        return {"code": self.status, "error": {"message": self.message, "type": kind}}
+
+
+def invented(text: str) -> str:
+    """Mark a text that the documentation does not give."""
+    return text + INVENTED
+
+
+def unprocessable(where: Sequence[str], message: str) -> Refusal:
+    """Build the 422 for a value of the wrong type."""
+    text = invented(message)
+    return Refusal(422, text, [{"loc": ["body", *where], "msg": text, "type": "value_error"}])
 
 
 class DropConnection(Response):
@@ -61,8 +101,7 @@ def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def refusal_answer(refusal: Refusal, form: ErrorForm, headers: Mapping[str, str] | None = None) -> Response:
-    """Write a refusal as an answer."""
-    return json_answer(error_body(refusal, form), refusal.status, headers)
+    return json_answer(refusal.body(form), refusal.status, headers)
 
 
 async def fault_before(fault: Fault, request: Request, form: ErrorForm, now: datetime) -> Response | None:
@@ -75,9 +114,8 @@ async def fault_before(fault: Fault, request: Request, form: ErrorForm, now: dat
         case "rate_limited" | "rate_limited_date":
             return refusal_answer(Refusal(429, invented("Too many requests")), form, _retry_after(fault, now))
         case "envelope_error":
-            code = int(fault.number or 0)
-            refusal = Refusal(code, invented("The envelope says that this failed"))
-            return json_answer({"code": code} | error_body(refusal, "error"))
+            failed = Refusal(int(fault.number or 0), invented("The envelope says that this failed"))
+            return json_answer(failed.body("error"))
         case "redirect_loop":
             return Response(status_code=302, headers={"Location": str(request.url)})
         case "drop_before":
@@ -100,7 +138,7 @@ async def fault_after(fault: Fault, answer: Response, request: Request, form: Er
         case "lose_half" | "truncated":
             return DropConnection(begun=answer)
         case "html":
-            return HTMLResponse(PAGE)
+            return HTMLResponse(_PAGE)
         case "huge":
             return _huge(answer, int((fault.number or 0) * _MEGABYTE))
         case "empty_body":

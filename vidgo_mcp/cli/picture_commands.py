@@ -1,0 +1,165 @@
+"""``vidgo-mcp generate``, ``task`` and ``price``: what the tools of the same purpose do, for a person at a shell.
+
+What a model names has to lie in folders that were allowed beforehand. A file that a person types is allowed by being
+typed: for this one call, and with the folder that it is really in, links followed, since that is the file they mean.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import click
+
+from vidgo_mcp.app import build_service, for_reading, local_files, principal_of
+from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
+from vidgo_mcp.cli.output import checked_output
+from vidgo_mcp.cli.session import EXIT_CODES, Report, patient, run
+from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text, read_line
+from vidgo_mcp.errors import BudgetError, VidgoError
+from vidgo_mcp.files.paths import parse_path
+from vidgo_mcp.files.unusable import UnusableError
+from vidgo_mcp.models.references import read_reference
+from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
+from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
+from vidgo_mcp.service import LocalFiles, Service, read_arguments
+from vidgo_mcp.service.limits import Answer, Question
+from vidgo_mcp.service.waiting import ProgressReporter
+from vidgo_mcp.wording import for_person
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("prompt")
+@options_of(EditArguments, leave="prompt")
+@click.option("--yes", is_flag=True, help="Agree to a price above VIDGO_CONFIRM_ABOVE without being asked.")
+@output_option
+@json_option
+@sandbox_option
+@click.pass_context
+def generate(context: click.Context, /, as_json: bool, output: str | None, yes: bool, **given: Any) -> None:
+    """Make a picture from PROMPT, save it and print its URL. Spends credits.
+
+    With --image it edits those pictures. `vidgo-mcp price` tells the price before. The same arguments mean the same
+    picture: after Ctrl-C or a time-out the same command again finds it, and costs nothing for 24 hours.
+    """
+    settings = settings_of(context)
+    report = Report(settings, as_json, checked_output(output, as_json=as_json))
+    files, principal = local_files(settings), principal_of(settings)
+    model: type[GenerateArguments] = GenerateArguments
+    raw = typed_arguments(given)
+    if "image_urls" in raw:
+        model = EditArguments
+        raw["image_urls"], files = typed_references(raw["image_urls"], files)
+
+    async def make(service: Service, wait: Wait) -> TaskResult:
+        ask = _agree if yes else partial(_ask, wait)
+        return await service.make(principal, read_arguments(model, raw), progress=wait, ask=ask)
+
+    async def stopped(service: Service) -> str:
+        # The same request, which may only be reused: it says what became of the task, and can spend nothing.
+        again = read_arguments(model, raw | {"max_credits": 0, "wait_seconds": 0})
+        with anyio.move_on_after(10):
+            try:
+                return for_person.stopped_text(await service.make(principal, again), report.command)
+            except BudgetError:
+                return for_person.STOPPED_BEFORE
+            except VidgoError as error:
+                return for_person.error_text(error, report.command)
+        return for_person.STOPPED_UNKNOWN
+
+    sys.exit(run(build_service(patient(settings), files=files), report, make, stopped))
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("task_id", metavar="[ID]", required=False)
+@options_of(GetTaskArguments, leave="task_id")
+@output_option
+@json_option
+@sandbox_option
+@click.pass_context
+def task(context: click.Context, /, as_json: bool, output: str | None, **given: Any) -> None:
+    """Wait for the task ID, save its picture and print its URL; without ID list the newest. Free.
+
+    Any task of your key can be fetched by its ID; one that was not made from this computer is saved only with --output.
+    The list shows what the journal of this computer knows.
+    """
+    if output is not None and given["task_id"] in ABSENT:
+        raise click.UsageError("--output needs the ID of the task whose picture it is; `vidgo-mcp task` lists them.")
+    settings = settings_of(context)
+    report = Report(settings, as_json, checked_output(output, as_json=as_json))
+
+    async def find(service: Service, wait: Wait) -> TaskResult | TaskList:
+        arguments = read_arguments(GetTaskArguments, typed_arguments(given))
+        tasks = service.tasks(principal_of(settings))
+        if arguments.task_id is None:
+            return await tasks.listed(arguments.limit)
+        deadline = service.deadline(arguments.wait_seconds)
+        return await tasks.get(arguments.task_id, deadline, ProgressReporter(wait))
+
+    async def stopped(_: Service) -> str:
+        return for_person.stopped_waiting_text(given["task_id"], report.command)
+
+    sys.exit(run(build_service(for_reading(patient(settings))), report, find, stopped))
+
+
+@click.command()
+@options_of(EstimateArguments)
+@json_option
+@click.pass_context
+def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
+    """Print the exact price of a picture. Free, works without key and network."""
+    settings, raw = settings_of(context), typed_arguments(given)
+
+    async def estimated() -> Estimate:
+        async with build_service(for_reading(settings)) as service:
+            return await service.estimate(principal_of(settings), read_arguments(EstimateArguments, raw))
+
+    try:
+        estimate = anyio.run(estimated)
+    except VidgoError as error:
+        sys.exit(Report(settings, as_json).fail(error))
+    click.echo(json_text(estimate.to_json()) if as_json else for_person.price_text(estimate, table=not raw))
+
+
+def typed_references(texts: Sequence[str], files: LocalFiles) -> tuple[list[str], LocalFiles]:
+    """Return the references, files by their whole paths, and what may be read with the folders of these files allowed.
+
+    What is no file stays as it was typed, and so does what cannot be one: the service says what is wrong with it.
+    """
+    assert files.folders is not None
+    references = list(texts)
+    allowed = list(files.folders.allowed)
+    for index, text in enumerate(texts):
+        try:
+            if read_reference(text).kind == "file":
+                typed = parse_path(text.strip(), home=files.folders.home, windows=os.name == "nt")
+                references[index] = os.path.realpath(typed)
+                allowed.append(Path(references[index]).parent)
+        except UnusableError:
+            # The name is refused before any folder is looked into; with no folder at all, that would be the error.
+            allowed.append(Path.cwd())
+        except ValueError:
+            continue
+    return references, replace(files, folders=replace(files.folders, allowed=tuple(allowed)))
+
+
+async def _agree(question: Question) -> Answer:
+    return Answer("accepted", uuid4().hex)
+
+
+async def _ask(wait: Wait, question: Question) -> Answer:
+    if not is_terminal(sys.stdin):
+        return Answer("cannot_ask")
+    with wait.hidden(), anyio.move_on_after(300):
+        typed = await read_line(f"{question.text()}\n[y/N] ")
+        if typed is None:
+            return Answer("dismissed")
+        return await _agree(question) if typed.lower() in {"y", "yes"} else Answer("declined")
+    return Answer("no_answer")
