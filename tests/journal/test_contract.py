@@ -25,7 +25,8 @@ from tests.journal.conftest import (
     reserved,
     sent,
 )
-from vidgo_mcp.journal import WINDOW, Entry, Existing, Journal, Reserved, ReuseDecision, SqliteJournal, reuse_decision
+from vidgo_mcp.journal import WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal.journal import ReuseDecision, reuse_decision
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,8 @@ import pytest
 
 from tests.journal.conftest import BOOTED, FINISHED, RUNNING, START, Clock, ended, intent, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import LEASE, RENEWAL, WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal import RENEWAL, WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal.processes import LEASE
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.journal.conftest import FAILED, FINISHED, RUNNING, Clock, accepted, ended, in_state, intent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import SAVING, WINDOW, Entry, Journal
+from vidgo_mcp.journal import WINDOW, Entry, Journal
+from vidgo_mcp.journal.processes import SAVING
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio

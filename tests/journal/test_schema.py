@@ -15,7 +15,7 @@ import pytest
 from tests.journal.conftest import START, URL, Clock, intent, opened, reserved
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import ConsentUsed, Entry, SqliteJournal, schema
-from vidgo_mcp.journal.leases import UPLOAD_TURN
+from vidgo_mcp.journal.processes import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 

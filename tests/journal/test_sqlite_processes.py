@@ -16,7 +16,7 @@ import pytest
 
 from tests.journal.conftest import FINISHED, Clock, ended, intent, reserved
 from vidgo_mcp.journal import Entry, Reserved, SqliteJournal
-from vidgo_mcp.journal.leases import UPLOAD_TURN
+from vidgo_mcp.journal.processes import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 

@@ -24,8 +24,8 @@ from tests.journal.conftest import (
     intent,
     opened,
 )
-from vidgo_mcp.journal import UPLOADS_PER_MINUTE, Journal
-from vidgo_mcp.journal.leases import LONGEST_HOLD, UPLOAD_TURN, Lease, upload_hold, upload_turn
+from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal.processes import LONGEST_HOLD, UPLOAD_TURN, UPLOADS_PER_MINUTE, Lease, upload_hold, upload_turn
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
