@@ -7,7 +7,7 @@ proven is unknown. ``tests/client/test_error_mapping.py`` walks httpx's exceptio
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import httpx
 
@@ -25,8 +25,6 @@ from vidgo_mcp.errors import (
     sentence,
 )
 
-E = TypeVar("E", bound=VidgoError)
-
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, TimeoutError)
 """All that a call can meet below HTTP; ``TimeoutError`` is our own deadline for the whole call."""
 NOT_SENT: Final = (
@@ -38,6 +36,13 @@ NOT_SENT: Final = (
     httpx.InvalidURL,
 )
 """Those that prove that no request was sent. All others leave open whether it arrived."""
+WORDS: Final[dict[tuple[type[Exception], ...], str]] = {
+    (httpx.PoolTimeout,): "all connections are busy",
+    (httpx.ConnectTimeout, httpx.ConnectError): "no connection",
+    (httpx.TimeoutException, TimeoutError): "no answer in time",
+    (httpx.ProxyError,): "the proxy refused",
+    (httpx.NetworkError, httpx.RemoteProtocolError): "the connection broke off",
+}
 REFUSED: Final = frozenset({400, 405, 409, 413, 415, 422, 451})
 NO_REASON: Final = "It gave no reason."
 _MONEY_WORDS = re.compile(r"\b(credits?|balance)\b", re.IGNORECASE)
@@ -100,7 +105,7 @@ def upload_error(refusal: Refusal) -> VidgoError:
     return read_error(refusal, what="upload")
 
 
-def _error(kind: type[E], said: str, refusal: Refusal, *, otherwise: str = "", **facts: Any) -> E:
+def _error(kind: type[VidgoError], said: str, refusal: Refusal, *, otherwise: str = "", **facts: Any) -> VidgoError:
     status, text, retry_after = refusal
     reason = f"Vidgo says: {sentence(text)}" if text else otherwise
     message = f"{said} {reason}".rstrip()
@@ -129,14 +134,4 @@ def unreadable_error(status: int, why: str, *, submit: bool) -> VidgoError:
 
 def in_words(error: Exception) -> str:
     """Return what happened to a connection, for people: httpx's own texts name sockets and classes."""
-    if isinstance(error, httpx.PoolTimeout):
-        return "all connections are busy"
-    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-        return "no connection"
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return "no answer in time"
-    if isinstance(error, httpx.ProxyError):
-        return "the proxy refused"
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-        return "the connection broke off"
-    return "the connection failed"
+    return next((words for kinds, words in WORDS.items() if isinstance(error, kinds)), "the connection failed")
