@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -90,9 +90,11 @@ class Database:
             try:
                 if self._connection is None:
                     self._connection = self._open()
-                with transaction(self._connection):
-                    recognise(self._connection)
-                    return step(self._connection)
+                # Ends the transaction with all that was done, or with nothing of it.
+                with self._connection as connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    migrate(connection)
+                    return step(connection)
             except BaseException as error:
                 if self.path is not None and not isinstance(error, JournalError):
                     self._drop()
@@ -126,38 +128,23 @@ def step(
     return taken
 
 
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """Take the right to write, and end with all that was done, or with nothing of it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def opened(path: Path | None) -> sqlite3.Connection:
-    """Open a journal, making or migrating it where needed. Blocking; call it in a worker thread."""
+    """Open a journal, making a file where there is none. Blocking; call it in a worker thread."""
     file = ":memory:" if path is None else _prepared(Path(os.path.realpath(path)))
     connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
     try:
         if path is not None:
             _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
             connection.execute("PRAGMA fullfsync = ON")
-        with transaction(connection):
-            migrate(connection)
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
     except BaseException:
         connection.close()
         raise
-    connection.row_factory = sqlite3.Row
     return connection
 
 

@@ -12,7 +12,7 @@ import platform
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 LEASE: Final = 30.0
 """Seconds after which a process that no longer renews its lease counts as dead."""
@@ -74,6 +74,10 @@ class Lease:
     until: float
     length: float
 
+    @classmethod
+    def begun(cls, name: str, process: str, length: float, now: float) -> Self:
+        return cls(name, process, now + length, length)
+
     def is_alive(self, now: float) -> bool:
         """Return whether it binds others."""
         # The clock starts anew with each boot: one that would last longer than in full was left by an earlier boot.
@@ -92,27 +96,17 @@ def turn_names(account: str) -> Sequence[str]:
     return [f"upload:{account}:{number}" for number in range(UPLOADS_PER_MINUTE)]
 
 
-def new_lease(process: str, now: float) -> Lease:
-    """Return the lease of a process that is alive right now."""
-    return Lease(lease_name(process), process, now + LEASE, LEASE)
-
-
-def new_claim(entry_id: str, process: str, now: float) -> Lease:
-    """Return the claim of a process to save a picture."""
-    return Lease(claim_name(entry_id), process, now + SAVING, SAVING)
-
-
 def upload_turn(account: str, taken: Collection[Lease], now: float) -> Lease | float:
     """Return a turn that is free, or the seconds until one may be, given those that are taken."""
     held = {lease.name for lease in taken}
     free = next((name for name in turn_names(account) if name not in held), None)
     if free is None:
         return min(lease.until for lease in taken) - now
-    return Lease(free, "", now + UPLOAD_TURN, UPLOAD_TURN)
+    return Lease.begun(free, "", UPLOAD_TURN, now)
 
 
 def upload_hold(account: str, taken: Collection[Lease], seconds: float, now: float) -> Sequence[Lease]:
     """Return the leases that occupy every turn for this long, except those that are taken for longer."""
-    length = min(seconds, LONGEST_HOLD)
+    holds = [Lease.begun(name, "", min(seconds, LONGEST_HOLD), now) for name in turn_names(account)]
     ends = {lease.name: lease.until for lease in taken}
-    return [Lease(name, "", now + length, length) for name in turn_names(account) if ends.get(name, now) < now + length]
+    return [hold for hold in holds if ends.get(hold.name, now) < hold.until]

@@ -45,6 +45,10 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
     db.execute(f"UPDATE entries SET {changes} WHERE id = :id", {**columns, "id": entry.id})  # noqa: S608  # ours
 
 
+def delete(db: sqlite3.Connection, entry_id: str) -> None:
+    db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+
+
 def entries(db: sqlite3.Connection, where: str, *, limit: int = -1, **values: Any) -> list[Entry]:
     """Return entries, newest first."""
     query = f"SELECT * FROM entries WHERE {where} ORDER BY number DESC LIMIT :limit"  # noqa: S608  # conditions are ours

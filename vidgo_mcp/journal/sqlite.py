@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
+from typing import TypeVar
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
@@ -26,8 +27,12 @@ from vidgo_mcp.journal.journal import (
     in_window,
     reuse_decision,
 )
+from vidgo_mcp.journal.processes import Lease
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
+
+E = TypeVar("E", bound=Entry | None)
+Rule = Callable[[Entry | None], E]
 
 
 class SqliteJournal(Database):
@@ -51,8 +56,7 @@ class SqliteJournal(Database):
         is_process_dead: Callable[[str], bool] = processes.is_process_dead,
     ) -> None:
         super().__init__(path)
-        self._now = now
-        self._monotonic = monotonic
+        self._now, self._monotonic = now, monotonic
         self._retention = max(retention, WINDOW)
         self._is_process_dead = is_process_dead
 
@@ -76,7 +80,7 @@ class SqliteJournal(Database):
             return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
         rows.insert(db, entry)
-        rows.keep(db, processes.new_lease(process, self._monotonic()))
+        self._renew(db, process)
         if consent is not None:
             query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
             db.execute(query, (owner, consent, now))
@@ -88,10 +92,8 @@ class SqliteJournal(Database):
     async def unsend(self, entry_id: str) -> Entry:
         return await self._change(entry_id, transitions.unsend)
 
-    @step
-    def release(self, db: Connection, entry_id: str) -> None:
-        if transitions.can_release(rows.entry(db, entry_id)):
-            db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+    async def release(self, entry_id: str) -> None:
+        await self._change(entry_id, transitions.released)
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
         return await self._change(entry_id, lambda e: transitions.to_unknown(e, reason, self._now()), money="unknown")
@@ -99,14 +101,8 @@ class SqliteJournal(Database):
     async def bind(self, entry_id: str, task: Task) -> Entry:
         return await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
 
-    @step
-    def resolve(self, db: Connection, entry_id: str, *, task: Task | None) -> Entry | None:
-        after = transitions.resolved(rows.entry(db, entry_id), task)
-        if after is None:
-            db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
-        else:
-            rows.save(db, after)
-        return after
+    async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
+        return await self._change(entry_id, lambda e: transitions.resolved(e, task))
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         return await self._change(
@@ -115,7 +111,7 @@ class SqliteJournal(Database):
 
     @step
     def renew(self, db: Connection, process: str) -> None:
-        rows.keep(db, processes.new_lease(process, self._monotonic()))
+        self._renew(db, process)
 
     async def expire(self) -> Sequence[Entry]:
         return await self._settle(await self._dead(await self._under_way()))
@@ -208,10 +204,10 @@ class SqliteJournal(Database):
     def upload_turn(self, db: Connection, account: str) -> float:
         now = self._monotonic()
         turn = processes.upload_turn(account, rows.living(db, now, *processes.turn_names(account)), now)
-        if not isinstance(turn, processes.Lease):
-            return turn
-        rows.keep(db, turn)
-        return 0.0
+        if isinstance(turn, Lease):
+            rows.keep(db, turn)
+            return 0.0
+        return turn
 
     @step
     def hold_uploads(self, db: Connection, account: str, seconds: float) -> None:
@@ -239,7 +235,7 @@ class SqliteJournal(Database):
             if entry.process not in dead and processes.lease_name(entry.process) in alive:
                 continue
             if entry.state == "reserved":
-                db.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
+                rows.delete(db, entry.id)
             else:
                 lost.append(transitions.to_unknown(entry, transitions.ORPHANED, now))
                 rows.save(db, lost[-1])
@@ -252,12 +248,15 @@ class SqliteJournal(Database):
         found, now = rows.entry(db, entry_id), self._monotonic()
         if found is None or found.state != "finished" or found.saved_paths or not in_window(found, self._now()):
             return None
-        claim = processes.new_claim(entry_id, process, now)
+        claim = Lease.begun(processes.claim_name(entry_id), process, processes.SAVING, now)
         for lease in rows.living(db, now, claim.name):
             if lease.process not in {process, instead_of}:
                 return lease.process
         rows.keep(db, claim)
         return process
+
+    def _renew(self, db: Connection, process: str) -> None:
+        rows.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))
 
     def _finished(self, db: Connection, owner: str, condition: str) -> Sequence[Entry]:
         """Return finished pictures with a living URL, oldest first."""
@@ -277,16 +276,16 @@ class SqliteJournal(Database):
         return transitions.exhausted(rows.counted(db, owner, now), price, budget, now)
 
     async def _change(
-        self,
-        entry_id: str,
-        rule: Callable[[Entry | None], Entry],
-        *,
-        money: Money = "nothing_spent",
-        task_id: str | None = None,
-    ) -> Entry:
-        def change(db: Connection) -> Entry:
+        self, entry_id: str, rule: Rule[E], *, money: Money = "nothing_spent", task_id: str | None = None
+    ) -> E:
+        """Let a rule make another entry of one; None deletes it."""
+
+        def change(db: Connection) -> E:
             before = rows.entry(db, entry_id)
             after = rule(before)
+            if after is None:
+                rows.delete(db, entry_id)
+                return after
             if after != before:
                 rows.save(db, after)
             made_by = partial(rows.by_task, db, after.intent.owner)

@@ -4,7 +4,8 @@
        ◀──────unsend─────── │                  ▲
                             └─to_unknown─▶ unknown    binding: a late answer, or a person who knows
 
-A rule gets None for an entry that is no longer there, and raises JournalError where the step must not be taken.
+A rule takes an entry, None for one that is no longer there, and returns it as it is after the step, None where it is
+to be deleted. It raises JournalError where the step must not be taken.
 """
 
 from __future__ import annotations
@@ -23,22 +24,21 @@ ORPHANED: Final = "the process that sent it ended before the answer came"
 def sending(entry: Entry | None, now: float) -> Entry:
     """Mark, before the POST; only what is reserved may be sent."""
     if entry is None or entry.state != "reserved":
-        raise _refusal("The picture was not sent", entry, remedy="repeat", retryable=True)
+        raise _refusal("The picture was not sent", entry, retryable=True)
     return replace(entry, state="sent", sent_at=now)
 
 
 def unsend(entry: Entry | None) -> Entry:
     """Take back the mark after a POST that accepted nothing, also when its process had been taken for dead."""
     if entry is None or entry.state not in {"sent", "unknown"}:
-        raise _refusal("The refused submit could not be taken back", entry, remedy="repeat", retryable=True)
+        raise _refusal("The refused submit could not be taken back", entry, retryable=True)
     return replace(entry, state="reserved", sent_at=None, error=None)
 
 
-def can_release(entry: Entry | None) -> bool:
-    """Return whether there is a reserved entry to delete; what may have been paid for is never deleted."""
+def released(entry: Entry | None) -> None:
+    """Delete what is reserved, or gone already; what may have been paid for is never deleted."""
     if entry is not None and entry.state != "reserved":
-        raise _refusal("The picture was not released", entry, money="unknown", remedy="repeat")
-    return entry is not None
+        raise _refusal("The picture was not released", entry, money="unknown")
 
 
 def to_unknown(entry: Entry | None, reason: str, now: float) -> Entry:
@@ -60,7 +60,7 @@ def binding(entry: Entry | None, task: Task) -> Entry:
 
 
 def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
-    """Return the entry as a person settled it, None when it is to be deleted."""
+    """Settle it as a person says, who found its task, or that nothing was charged."""
     if entry is None or entry.state != "unknown":
         raise _refusal("The submit was not settled", entry, remedy="tell_user")
     return None if task is None else binding(entry, task)
