@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
-
 import pytest
 
-from tests.journal.conftest import BOOTED, FINISHED, RUNNING, START, Clock, ended, intent, reserved, sent
+from tests.journal.conftest import BOOTED, RUNNING, START, Clock, intent, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import RENEWAL, WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal import RENEWAL, WINDOW, Entry, Existing, Journal, Reserved
 from vidgo_mcp.journal.processes import LEASE
 
 pytestmark = pytest.mark.anyio
@@ -46,25 +43,6 @@ async def test_a_process_that_ended_is_dead_at_once(journal: Journal, dead: set[
     assert await journal.entry(alive.id) == alive
     assert isinstance(await journal.reserve(intent("a"), process="here"), Reserved)
     assert isinstance(await journal.reserve(intent("b"), process="here"), Existing)
-
-
-async def test_only_processes_with_something_under_way_are_asked_about(tmp_path: Path, clock: Clock) -> None:
-    asked: list[tuple[str, bool]] = []
-
-    def is_process_dead(name: str) -> bool:
-        asked.append((name, threading.current_thread() is threading.main_thread()))
-        return False
-
-    journal = SqliteJournal(
-        tmp_path / "journal.db", now=clock, monotonic=clock.monotonic, is_process_dead=is_process_dead
-    )
-    await journal.expire()
-    await ended(journal, FINISHED, intent("a"))
-    await reserved(journal, intent("b"), process="p2")
-    await sent(journal, intent("c"), process="p2")
-    await journal.expire()
-    await journal.aclose()
-    assert asked == [("p2", False)]
 
 
 async def test_expiry_settles_the_entries_of_every_owner_oldest_first(journal: Journal, dead: set[str]) -> None:

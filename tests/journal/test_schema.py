@@ -114,16 +114,6 @@ def test_each_version_is_still_what_it_wrote(number: int, tmp_path: Path) -> Non
     assert tables(made) == tables(version(number, tmp_path / "journal.db"))
 
 
-async def test_a_journal_that_is_up_to_date_is_not_migrated_again(tmp_path: Path, clock: Clock) -> None:
-    path = version(1, tmp_path / "journal.db")
-    for _ in range(2):
-        kept = opened(path, clock)
-        await kept.check()
-        assert [entry.id for entry in await kept.newest("me", 10)] == ["e3", "e2", "e1"]
-        await kept.aclose()
-    assert number(path, "PRAGMA user_version") == KNOWN
-
-
 async def test_an_older_journal_migrates_by_itself_and_keeps_all(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from tests.journal.conftest import (
     intent,
     opened,
 )
-from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal import WINDOW, Journal
 from vidgo_mcp.journal.processes import LONGEST_HOLD, UPLOAD_TURN, UPLOADS_PER_MINUTE, Lease, upload_hold, upload_turn
 from vidgo_mcp.models.tasks import Task
 
@@ -112,6 +112,7 @@ async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:
     journal = opened(None, clock)
     finished = await ended(journal, FINISHED)
     for number in range(20):
+        await journal.reserve(intent(f"f{number}"), process=f"p{number}", consent=f"yes-{number}")
         await journal.remember_upload("me", f"{number}", UPLOAD, until=clock() + 10)
         await journal.upload_turn(f"turning {number}")
         await journal.hold_uploads(f"held {number}", 300)
@@ -119,16 +120,19 @@ async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:
 
     def counts() -> list[int]:
         assert journal._connection is not None
-        tables = ("uploads", "leases")
+        tables = ("uploads", "leases", "consents")
         return [journal._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables]
 
-    assert counts() == [20, 20 + 20 * 5 + 2]
+    assert counts() == [20, 20 + 20 + 20 * 5 + 1, 20]
     clock.move(100)
     await journal.expire()
-    assert counts() == [0, 20 * 5 + 1]
+    assert counts() == [0, 20 * 5 + 1, 20]
     clock.move(200)
     await journal.expire()
-    assert counts() == [0, 0]
+    assert counts() == [0, 0, 20]
+    clock.move(WINDOW - 300)
+    await journal.expire()
+    assert counts() == [0, 0, 0]
 
 
 async def test_a_task_that_fails_forgets_the_upload_of_the_saved_copy_that_it_was_made_from(journal: Journal) -> None:

@@ -70,8 +70,8 @@ async def download(
         raise UnavailableError(f"The picture could not be fetched within {seconds:.0f} s.") from None
     except (*TRANSPORT_ERRORS, OSError) as error:
         raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
-    except (ValueError, OverflowError):
-        # A host name that IDNA does not allow, or a port that does not exist.
+    except ValueError:
+        # A host name that IDNA does not allow, for instance.
         raise UnavailableError("The URL of the picture cannot be used.", retryable=False) from None
     raise UnavailableError(f"The URL of the picture redirects more than {MAX_REDIRECTS} times.")
 
@@ -90,6 +90,8 @@ class _Fetcher:
         if target.scheme not in {"http", "https"} or not target.host:
             raise PermissionDeniedError("Only http(s) URLs can be fetched.")
         port = target.port or (443 if target.scheme == "https" else 80)
+        if port >= 1 << 16:
+            raise UnavailableError("The URL of the picture names a port that does not exist.", retryable=False)
         address = await self._checked_address(target.host, port)
         direct = self.transport is not None or address.is_loopback
         proxy = None if direct else _proxy(target.scheme, f"{target.host}:{port}")
