@@ -120,63 +120,42 @@ def quote(size: Size, resolution: Tier | None, quality: Quality) -> Quote:
     Raises:
         UnpriceableError: a custom size breaks a rule, or its resolution does not fit.
     """
+    if size.kind == "custom":
+        _refuse_unpriceable(size, resolution, quality)
+    tier, why = _effective_tier(size, resolution)
+    note = f"{resolution} is billed as {tier} at {size}; ask {tier} for the same picture"
     if size.kind == "auto":
-        notes = (f"auto ignores resolution {resolution}: it is 1K",) if resolution in {"2K", "4K"} else ()
-        return _quote(size, "1K", quality, None, "size auto is always rendered and billed as 1K", notes)
-    if size.kind == "ratio":
-        return _quote_ratio(size, resolution, quality)
-    return _quote_custom(size, resolution, quality)
-
-
-def _quote_ratio(size: Size, resolution: Tier | None, quality: Quality) -> Quote:
-    if resolution is None or resolution == "1K":
-        asked = "without resolution" if resolution is None else "with resolution 1K"
-        return _quote(size, "1K", quality, "1K", f"{size} {asked} is rendered and billed as 1K")
-    if resolution == "4K" and str(size) not in FULL_4K_RATIOS:
-        return _quote(
-            size,
-            "2K",
-            quality,
-            "2K",
-            f"4K exists only for {', '.join(sorted(FULL_4K_RATIOS))}; {size} is rendered and billed as 2K",
-            (f"4K is billed as 2K at {size}; ask 2K for the same picture",),
-        )
-    return _quote(
-        size,
-        resolution,
-        quality,
-        resolution,
-        f"{size} with resolution {resolution} is rendered and billed as {resolution}",
-    )
-
-
-def _quote_custom(size: Size, resolution: Tier | None, quality: Quality) -> Quote:
-    broken = custom_size_faults(size.width, size.height)
-    if broken:
-        raise UnpriceableError("size", f"{size}: {'; '.join(broken)}", _replacements(size, resolution, quality))
-    if resolution is None or resolution == "1K":
-        seen = "none was given" if resolution is None else "1K was given"
-        raise UnpriceableError(
-            "resolution", f"{size} needs resolution {_needed(size)}, {seen}", _replacements(size, resolution, quality)
-        )
-    if size.longest < LONGEST_EDGE:
-        notes = (f"4K is billed as 2K at {size}; ask 2K for the same picture",) if resolution == "4K" else ()
-        explanation = f"exact pixels with a longest edge below {LONGEST_EDGE} are billed as 2K"
-        return _quote(size, "2K", quality, "2K", explanation, notes)
-    if resolution == "2K":
-        raise UnpriceableError(
-            "resolution",
-            f"{size} has an edge of {LONGEST_EDGE} and needs resolution 4K, 2K was given",
-            _replacements(size, resolution, quality),
-        )
-    return _quote(size, "4K", quality, "4K", f"exact pixels with an edge of {LONGEST_EDGE} are 4K")
-
-
-def _quote(
-    size: Size, tier: Tier, quality: Quality, resolution: Tier | None, why: str, notes: tuple[str, ...] = ()
-) -> Quote:
+        note = f"auto ignores resolution {resolution}: it is 1K"
+    notes = () if resolution in {None, tier} else (note,)
     price = PRICES[quality][tier]
-    return Quote(size, tier, quality, price, resolution, f"{why}: {quality} {tier} costs {price} credits", notes)
+    explanation = f"{why}: {quality} {tier} costs {price} credits"
+    return Quote(size, tier, quality, price, None if size.kind == "auto" else tier, explanation, notes)
+
+
+def _effective_tier(size: Size, resolution: Tier | None) -> tuple[Tier, str]:
+    """Return the tier that is rendered and billed, and why."""
+    if size.kind == "auto":
+        return "1K", "size auto is always rendered and billed as 1K"
+    if size.kind == "custom":
+        if size.longest < LONGEST_EDGE:
+            return "2K", f"exact pixels with a longest edge below {LONGEST_EDGE} are billed as 2K"
+        return "4K", f"exact pixels with an edge of {LONGEST_EDGE} are 4K"
+    if resolution is None:
+        return "1K", f"{size} without resolution is rendered and billed as 1K"
+    if resolution == "4K" and str(size) not in FULL_4K_RATIOS:
+        return "2K", f"4K exists only for {', '.join(sorted(FULL_4K_RATIOS))}; {size} is rendered and billed as 2K"
+    return resolution, f"{size} with resolution {resolution} is rendered and billed as {resolution}"
+
+
+def _refuse_unpriceable(size: Size, resolution: Tier | None, quality: Quality) -> None:
+    faults, needed = custom_size_faults(size.width, size.height), _needed(size)
+    if faults:
+        raise UnpriceableError("size", f"{size}: {'; '.join(faults)}", _replacements(size, resolution, quality))
+    if resolution in {None, "1K"} or (resolution == "2K" and needed == "4K"):
+        edge = f"has an edge of {LONGEST_EDGE} and " if resolution == "2K" else ""
+        seen = f"{resolution} was given" if resolution else "none was given"
+        reason = f"{size} {edge}needs resolution {needed}, {seen}"
+        raise UnpriceableError("resolution", reason, _replacements(size, resolution, quality))
 
 
 def _needed(size: Size) -> Tier:
@@ -186,13 +165,11 @@ def _needed(size: Size) -> Tier:
 def _replacements(size: Size, resolution: Tier | None, quality: Quality) -> tuple[Suggestion, ...]:
     """Return the nearest ratio at the asked resolution, and the nearest exact size."""
     ratio = parse_size(nearest_ratio(max(1, size.width), max(1, size.height)))
-    by_ratio = quote(ratio, resolution, quality)
-    resolution_for_ratio = by_ratio.resolution if resolution else None
     exact = size if not custom_size_faults(size.width, size.height) else nearest_custom_size(size.width, size.height)
-    by_pixels = quote(exact, _needed(exact), quality)
+    by_ratio, by_pixels = quote(ratio, resolution, quality), quote(exact, _needed(exact), quality)
     return (
-        Suggestion(str(ratio), resolution_for_ratio, by_ratio.credits),
-        Suggestion(str(exact), _needed(exact), by_pixels.credits),
+        Suggestion(str(ratio), by_ratio.resolution if resolution else None, by_ratio.credits),
+        Suggestion(str(exact), by_pixels.resolution, by_pixels.credits),
     )
 
 

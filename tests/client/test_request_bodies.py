@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.conftest import BASE, BOAT, KEY
-from vidgo_mcp.client import DEFAULT_BASE_URL, ImageRequest, Timeouts, VidgoClient, wire
+from vidgo_mcp.client import DEFAULT_BASE_URL, ImageRequest, VidgoClient, wire
 from vidgo_mcp.client.download import USER_AGENT
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.models.sizes import RATIOS, parse_size
@@ -177,16 +177,6 @@ async def test_the_default_timeouts_leave_a_submit_two_minutes(recorder: Recorde
         {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0},
     ]
     assert {str(request.url.copy_with(path="/")) for request in recorder.requests} == {"https://api.vidgo.ai/"}
-
-
-async def test_the_timeouts_can_be_set(recorder: Recorder) -> None:
-    async with recorder.client(timeouts=Timeouts(connect=1, read=2, submit=3)) as client:
-        await client.submit(BOAT)
-        await client.balance()
-    assert [request.extensions["timeout"] for request in recorder.requests] == [
-        {"connect": 1, "read": 3, "write": 3, "pool": 2},
-        {"connect": 1, "read": 2, "write": 2, "pool": 2},
-    ]
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a\n", "schlüssel", "a\tb", "a\x00b"])

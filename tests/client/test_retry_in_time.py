@@ -99,14 +99,6 @@ async def test_a_retry_after_beyond_what_is_left_stops_at_once_with_that_number(
     assert (caught.value.remedy, caught.value.money) == ("repeat_later", "nothing_spent")
 
 
-async def test_time_spent_on_earlier_tries_is_not_available_again() -> None:
-    network = Network(in_turn(slow_down("15"), slow_down("5"), slow_down("0.1")))
-    async with network.client() as client:
-        with pytest.raises(RateLimitedError):
-            await client.submit(BOAT)
-    assert network.times == pytest.approx([0, 15, 20])
-
-
 async def test_without_time_to_retry_a_refusal_is_final() -> None:
     network = Network(in_turn(slow_down()))
     async with network.client() as client:
@@ -174,10 +166,6 @@ async def test_a_cancelled_submit_is_not_an_error_of_its_own() -> None:
             await client.submit(BOAT)
     assert scope.cancelled_caught
     assert len(network.times) == 1
-
-
-def test_the_backoff_is_the_documented_one() -> None:
-    assert [backoff(attempt, lambda: 1.0, None) for attempt in range(6)] == [1, 2, 4, 8, 8, 8]
 
 
 @given(st.integers(0, 9), st.floats(0, 1), st.floats(0, 100))

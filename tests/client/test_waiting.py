@@ -57,16 +57,6 @@ async def test_a_task_of_the_usual_length_is_seen_within_five_seconds(seconds: f
     assert network.elapsed <= max(4, seconds + 5)
 
 
-async def test_reported_progress_shows_an_early_end_sooner() -> None:
-    def answer(seconds: float) -> Answer:
-        return finished(6)(seconds) if seconds >= 6 else reading("running", progress=int(seconds / 6 * 100))
-
-    network = Network(answer)
-    async with network.client() as client:
-        assert await client.wait("task-1") == DONE
-    assert network.elapsed < 8
-
-
 @pytest.mark.parametrize("timeout", [4, 5, 9, 10, 31.5, 40, 600])
 async def test_running_out_returns_the_pending_task_at_the_deadline(timeout: float) -> None:
     network = Network(lambda _: reading("running", progress=40))
@@ -82,12 +72,6 @@ async def test_a_short_wait_still_reads_once(timeout: float) -> None:
     async with network.client() as client:
         assert await client.wait("task-1", timeout=timeout) == DONE
     assert network.times == [timeout]
-
-
-async def test_an_unknown_word_is_waited_on() -> None:
-    network = Network(lambda seconds: reading("reviewing") if seconds < 20 else reading("finished", files=[URL]))
-    async with network.client() as client:
-        assert await client.wait("task-1") == DONE
 
 
 async def test_a_failed_task_is_returned_as_it_is() -> None:
@@ -113,13 +97,6 @@ async def test_every_reading_is_announced_in_order() -> None:
     assert refused
     assert len(seen) == len(network.times) - len(refused)
     assert [task.status for task in seen] == ["running"] * (len(seen) - 1) + ["finished"]
-
-
-async def test_slow_answers_are_not_asked_for_back_to_back() -> None:
-    network = Network(finished(100), delay=10)
-    async with network.client() as client:
-        await client.wait("task-1")
-    assert min(network.gaps()) >= 10 + CLOSEST_READS - 1e-9
 
 
 @pytest.mark.parametrize("trouble", [httpx.Response(429), httpx.Response(503), httpx.ReadTimeout("x")])
@@ -178,16 +155,6 @@ async def test_a_failure_that_waiting_cannot_cure_is_raised_at_once(status: int,
             await client.wait("task-1")
     assert caught.value.task_id == "task-1"
     assert len(network.times) == 2
-
-
-async def test_a_finished_task_without_files_is_read_again_until_they_come() -> None:
-    def answer(seconds: float) -> Answer:
-        return reading("finished", files=[]) if seconds < 50 else finished(0)(seconds)
-
-    network = Network(answer)
-    async with network.client() as client:
-        assert await client.wait("task-1") == DONE
-    assert 50 <= network.elapsed <= 55
 
 
 async def test_a_finished_task_without_files_is_believed_after_a_minute() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -25,7 +27,9 @@ from tests.journal.conftest import (
     reserved,
     sent,
 )
-from vidgo_mcp.journal import WINDOW, Entry, Existing, Journal, Reserved, ReuseDecision, SqliteJournal, reuse_decision
+from vidgo_mcp.journal import WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal.journal import ReuseDecision, reuse_decision
+from vidgo_mcp.journal.processes import UPLOAD_TURN
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -43,26 +47,34 @@ async def test_a_new_intent_is_reserved_with_all_that_is_known(journal: Journal)
     assert await journal.find("me", "f") == found.entry
 
 
-async def test_the_same_intent_meets_what_is_recorded(journal: Journal) -> None:
-    first = await reserved(journal)
-    assert await journal.reserve(intent(), process="p2") == Existing(first)
-    assert await journal.reserve(intent(), process="p2", budget=0) == Existing(first)
-    assert await journal.newest("me", 10) == [first]
+async def test_of_a_hundred_steps_at_once_only_what_is_allowed_goes_through(journal: Journal, dead: set[str]) -> None:
+    async def at_once(step: Callable[[int], Awaitable[object]]) -> Counter[object]:
+        answers: Counter[object] = Counter()
 
+        async def take(number: int) -> None:
+            answers[await step(number)] += 1
 
-async def test_of_a_hundred_identical_reserves_at_once_one_wins(journal: Journal) -> None:
-    results: list[Any] = []
+        async with anyio.create_task_group() as group:
+            for number in range(100):
+                group.start_soon(take, number)
+        return answers
 
-    async def one(number: int) -> None:
-        results.append(await journal.reserve(intent(), process=f"p{number}", budget=1000))
+    async def reserve(owner: str, number: int, **given: Any) -> str:
+        met = await journal.reserve(intent(f"f{number}", owner=owner), process=f"p{number}", **given)
+        return type(met).__name__
 
-    async with anyio.create_task_group() as group:
-        for number in range(100):
-            group.start_soon(one, number)
-    winners = [found for found in results if isinstance(found, Reserved)]
-    assert len(winners) == 1
-    assert [found for found in results if found != Existing(winners[0].entry)] == winners
-    assert await journal.spent("me") == 2
+    async def claim(number: int) -> bool:
+        return await journal.claim_saving(picture.id, process=f"p{number}")
+
+    assert await at_once(lambda number: reserve("same", 0)) == {"Reserved": 1, "Existing": 99}
+    assert await at_once(lambda number: reserve("budget", number, budget=10)) == {"Reserved": 5, "Exhausted": 95}
+    assert await at_once(lambda number: reserve("consent", number, consent="y")) == {"Reserved": 1, "ConsentUsed": 99}
+    picture = await ended(journal, FINISHED)
+    assert await journal.claim_saving(picture.id, process="ended")
+    assert await at_once(claim) == {False: 100}
+    dead.add("ended")
+    assert await at_once(claim) == {True: 1, False: 99}
+    assert await at_once(lambda number: journal.upload_turn("me")) == {0.0: 5, UPLOAD_TURN: 95}
 
 
 async def test_a_submit_goes_from_reserved_over_sent_to_finished(journal: Journal, clock: Clock) -> None:
@@ -113,27 +125,20 @@ async def test_a_lost_answer_keeps_its_reason_until_the_task_turns_up(journal: J
     assert found.sent_at == first.sent_at
 
 
-async def test_a_failed_task_keeps_the_words_of_the_vendor(journal: Journal, clock: Clock) -> None:
-    entry = await ended(journal, FAILED)
-    assert (entry.state, entry.error, entry.status, entry.progress) == ("failed", "content policy", "failed", 0)
-    assert entry.ended_at == START
+READINGS: list[tuple[Task, bool, str]] = [
+    (FAILED, False, "failed"),
+    (EMPTY, False, "accepted"),  # its files may come later
+    (EMPTY, True, "empty"),
+    (FINISHED, True, "finished"),
+    (Task("task-1", "reviewing"), True, "accepted"),
+]
 
 
-async def test_a_finish_without_files_is_believed_only_when_it_is_said(journal: Journal) -> None:
-    first = await accepted(journal)
-    waiting = await journal.record(first.id, EMPTY)
-    assert (waiting.state, waiting.status, waiting.ended_at) == ("accepted", "finished", None)
-    assert (await journal.record(first.id, EMPTY, empty=True)).state == "empty"
-
-
-async def test_files_that_came_late_are_a_finished_picture_even_if_emptiness_was_expected(journal: Journal) -> None:
-    first = await accepted(journal)
-    assert (await journal.record(first.id, FINISHED, empty=True)).state == "finished"
-
-
-async def test_an_unknown_word_of_the_vendor_ends_nothing(journal: Journal) -> None:
-    entry = await ended(journal, Task("task-1", "reviewing"), empty=True)
-    assert (entry.state, entry.status, entry.progress) == ("accepted", "reviewing", None)
+@pytest.mark.parametrize(("task", "empty", "state"), READINGS)
+async def test_a_reading_ends_a_task_when_it_says_so(task: Task, empty: bool, state: str, journal: Journal) -> None:
+    entry = await ended(journal, task, empty=empty)
+    assert (entry.state, entry.status, entry.error) == (state, task.status, task.error_message)
+    assert (entry.progress, entry.ended_at) == (task.progress, None if state == "accepted" else START)
 
 
 @pytest.mark.parametrize("state", ["finished", "empty", "failed"])
@@ -185,15 +190,6 @@ async def test_the_state_table_holds(
         assert await journal.find("me", "f") == met.entry
     else:
         assert met == Existing(entry)
-
-
-async def test_the_newest_that_stands_is_found(journal: Journal) -> None:
-    failed = await ended(journal, FAILED)
-    second = await accepted(journal, task=Task("task-2", "running"))
-    assert await journal.find("me", "f") == second
-    await journal.record(second.id, Task("task-2", "failed"))
-    assert await journal.find("me", "f") is None
-    assert [entry.id for entry in await journal.newest("me", 5)] == [second.id, failed.id]
 
 
 async def test_owners_see_nothing_of_each_other(journal: Journal) -> None:
@@ -250,13 +246,6 @@ async def test_a_finished_picture_is_undelivered_until_somebody_received_it(jour
     clock.move(WINDOW - 10)
     assert list(await journal.undelivered("me")) == [second]
     clock.move(10)
-    assert list(await journal.undelivered("me")) == []
-
-
-async def test_a_delivery_survives_later_readings(journal: Journal) -> None:
-    first = await accepted(journal)
-    await journal.mark_delivered([first.id])
-    assert (await journal.record(first.id, FINISHED)).delivered is True
     assert list(await journal.undelivered("me")) == []
 
 

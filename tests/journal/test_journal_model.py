@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from tests.journal.machines import InFile, InMemory, JournalUnderTest
-from vidgo_mcp.journal import LEASE, WINDOW, ConsentUsed, Exhausted, Existing, Intent, Reserved
+from vidgo_mcp.journal import WINDOW, ConsentUsed, Exhausted, Existing, Intent, Reserved
+from vidgo_mcp.journal.processes import LEASE
 from vidgo_mcp.models.tasks import Task
 
 OWNERS = st.sampled_from(["me", "you"])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
-
 import pytest
 
-from tests.journal.conftest import BOOTED, FINISHED, RUNNING, START, Clock, ended, intent, reserved, sent
+from tests.journal.conftest import BOOTED, RUNNING, START, Clock, intent, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import LEASE, RENEWAL, WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal import RENEWAL, WINDOW, Entry, Existing, Journal, Reserved
+from vidgo_mcp.journal.processes import LEASE
 
 pytestmark = pytest.mark.anyio
 
@@ -47,33 +45,6 @@ async def test_a_process_that_ended_is_dead_at_once(journal: Journal, dead: set[
     assert isinstance(await journal.reserve(intent("b"), process="here"), Existing)
 
 
-async def test_only_processes_with_something_under_way_are_asked_about(tmp_path: Path, clock: Clock) -> None:
-    asked: list[tuple[str, bool]] = []
-
-    def is_process_dead(name: str) -> bool:
-        asked.append((name, threading.current_thread() is threading.main_thread()))
-        return False
-
-    journal = SqliteJournal(
-        tmp_path / "journal.db", now=clock, monotonic=clock.monotonic, is_process_dead=is_process_dead
-    )
-    await journal.expire()
-    await ended(journal, FINISHED, intent("a"))
-    await reserved(journal, intent("b"), process="p2")
-    await sent(journal, intent("c"), process="p2")
-    await journal.expire()
-    await journal.aclose()
-    assert asked == [("p2", False)]
-
-
-async def test_an_answer_after_its_lease_ran_out_is_still_recorded(journal: Journal, clock: Clock) -> None:
-    entry = await sent(journal)
-    clock.move(LEASE)
-    await journal.expire()
-    late = await journal.bind(entry.id, RUNNING)
-    assert (late.state, late.task_id, late.error) == ("accepted", "task-1", None)
-
-
 async def test_expiry_settles_the_entries_of_every_owner_oldest_first(journal: Journal, dead: set[str]) -> None:
     mine = await sent(journal, intent("a", owner="me"))
     yours = await sent(journal, intent("b", owner="you"))
@@ -103,16 +74,6 @@ async def test_a_lease_that_an_earlier_boot_left_is_free(since_boot: float, jour
     assert [entry.id for entry in await journal.expire()] == [lost.id]
 
 
-async def test_a_process_that_was_taken_for_dead_may_go_on_with_new_intents(journal: Journal, clock: Clock) -> None:
-    await reserved(journal, intent("a"))
-    clock.move(LEASE)
-    await journal.expire()
-    await journal.renew("p1")
-    fresh = await reserved(journal, intent("a"))
-    assert list(await journal.expire()) == []
-    assert await journal.entry(fresh.id) == fresh
-
-
 async def lapsed(journal: Journal, clock: Clock, entry: Entry) -> str:
     """Let the lease of an entry's process run out, and settle what it left."""
     clock.move(LEASE)
@@ -125,27 +86,23 @@ async def test_a_reservation_whose_lease_ran_out_is_not_sent(journal: Journal, c
     with pytest.raises(JournalError, match="was not sent: it is no longer in the journal") as caught:
         await journal.mark_sent(late)
     assert (caught.value.money, caught.value.retryable, caught.value.task_id) == ("nothing_spent", True, None)
-    assert await journal.newest("me", 5) == []
     await journal.release(late)
-
-
-async def test_a_reservation_taken_over_by_another_is_not_sent_by_the_first(journal: Journal, clock: Clock) -> None:
-    late = await lapsed(journal, clock, await reserved(journal, process="slow"))
     taken = await reserved(journal, process="quick")
     with pytest.raises(JournalError, match="no longer in the journal"):
         await journal.mark_sent(late)
     await journal.release(late)
     assert await journal.newest("me", 5) == [taken]
+    await journal.expire()
+    assert await journal.entry(taken.id) == taken
 
 
-async def test_a_refused_post_is_taken_back_after_its_lease_ran_out(journal: Journal, clock: Clock) -> None:
-    late = await lapsed(journal, clock, await sent(journal))
-    again = await journal.unsend(late)
+async def test_what_came_of_a_post_is_recorded_after_its_lease_ran_out(journal: Journal, clock: Clock) -> None:
+    bound, refused, lost = [await sent(journal, intent(fingerprint)) for fingerprint in "abc"]
+    await lapsed(journal, clock, lost)
+    late = await journal.bind(bound.id, RUNNING)
+    assert (late.state, late.task_id, late.error) == ("accepted", "task-1", None)
+    again = await journal.unsend(refused.id)
     assert (again.state, again.sent_at, again.error) == ("reserved", None, None)
-    assert (await journal.mark_sent(late)).sent_at == START + LEASE
-
-
-async def test_a_lost_answer_after_the_lease_ran_out_gives_the_better_reason(journal: Journal, clock: Clock) -> None:
-    late = await lapsed(journal, clock, await sent(journal))
-    later = await journal.mark_unknown(late, "no answer within 120 s")
+    assert (await journal.mark_sent(refused.id)).sent_at == START + LEASE
+    later = await journal.mark_unknown(lost.id, "no answer within 120 s")
     assert (later.state, later.error, later.sent_at) == ("unknown", "no answer within 120 s", START)

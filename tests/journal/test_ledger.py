@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import anyio
 import pytest
 
 from tests.journal.conftest import (
@@ -25,20 +22,6 @@ from vidgo_mcp.journal import WINDOW, ConsentUsed, Exhausted, Existing, Journal,
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
-
-
-async def test_of_twelve_pictures_at_once_only_what_the_budget_allows_is_reserved(journal: Journal) -> None:
-    results: list[Any] = []
-
-    async def one(number: int) -> None:
-        results.append(await journal.reserve(intent(f"f{number}"), process="p1", budget=10))
-
-    async with anyio.create_task_group() as group:
-        for number in range(12):
-            group.start_soon(one, number)
-    assert sum(isinstance(found, Reserved) for found in results) == 5
-    assert sum(found == Exhausted(10, START + WINDOW) for found in results) == 7
-    assert await journal.spent("me") == 10
 
 
 async def test_enough_for_this_price_frees_when_the_oldest_that_suffice_leave_the_window(
@@ -62,39 +45,29 @@ async def test_enough_for_this_price_frees_when_the_oldest_that_suffice_leave_th
     assert isinstance(await journal.reserve(intent("new", credits=2), process="p1", budget=10), Reserved)
 
 
-async def test_a_price_above_the_whole_budget_never_frees(journal: Journal) -> None:
-    assert await journal.reserve(intent(credits=3), process="p1", budget=2) == Exhausted(0, None)
-    assert await journal.reserve(intent(), process="p1", budget=0) == Exhausted(0, None)
-    assert await journal.newest("me", 5) == []
-
-
-async def test_failed_and_old_tasks_leave_room_in_the_budget(journal: Journal, clock: Clock) -> None:
-    await ended(journal, FAILED, intent("a"))
-    await ended(journal, FINISHED, intent("b"))
-    await accepted(journal, intent("c"))
-    await in_state(journal, "unknown", intent("d"))
-    assert await journal.spent("me") == 6
-    assert await journal.reserve(intent("e"), process="p1", budget=7) == Exhausted(6, START + WINDOW)
-    clock.move(WINDOW)
-    assert await journal.spent("me") == 0
-    assert isinstance(await journal.reserve(intent("e"), process="p1", budget=2), Reserved)
+@pytest.mark.parametrize("state", ["reserved", "sent", "unknown", "accepted", "finished", "empty", "failed"])
+@pytest.mark.parametrize("age", [0, WINDOW - 0.5, WINDOW])
+async def test_a_budget_is_exhausted_exactly_when_it_reserves_nothing(
+    state: str, age: float, journal: Journal, clock: Clock
+) -> None:
+    await in_state(journal, state, intent("a", credits=4))
+    await in_state(journal, "finished", intent("b", owner="you", credits=4))
+    clock.move(age)
+    for budget in range(8):
+        said = await journal.exhausted("me", 3, budget)
+        met = await journal.reserve(intent("new", credits=3), process="p1", budget=budget)
+        assert (met == said) if said is not None else isinstance(met, Reserved)
+        if isinstance(met, Reserved):
+            assert budget >= (await journal.spent("me"))
+            await journal.release(met.entry.id)
+        elif budget < 3:
+            assert met.frees_at is None
 
 
 async def test_what_is_not_sent_yet_frees_a_window_from_now_at_the_latest(journal: Journal, clock: Clock) -> None:
     await reserved(journal)
     clock.move(50)
     assert await journal.reserve(intent("b"), process="p1", budget=2) == Exhausted(2, START + 50 + WINDOW)
-
-
-async def test_the_window_starts_when_it_is_sent_not_when_it_is_reserved(journal: Journal, clock: Clock) -> None:
-    first = await reserved(journal)
-    clock.move(3600)
-    await journal.mark_sent(first.id)
-    await journal.bind(first.id, RUNNING)
-    clock.move(WINDOW - 1)
-    assert await journal.spent("me") == 2
-    clock.move(1)
-    assert await journal.spent("me") == 0
 
 
 async def test_spending_is_by_quality_and_tier_in_the_order_of_the_price_table(journal: Journal, clock: Clock) -> None:
@@ -203,16 +176,3 @@ async def test_an_answer_is_not_used_up_by_a_reuse_or_a_refusal(journal: Journal
     assert isinstance(await journal.reserve(intent("b"), process="p1", consent="yes", budget=3), Exhausted)
     assert isinstance(await journal.reserve(intent("b"), process="p1", consent="yes"), Reserved)
     assert await journal.reserve(intent(), process="p1", consent="yes") == Existing(first)
-
-
-async def test_of_a_hundred_intents_at_once_one_answer_lets_one_through(journal: Journal) -> None:
-    results: list[Any] = []
-
-    async def one(number: int) -> None:
-        results.append(await journal.reserve(intent(f"f{number}"), process="p1", consent="yes"))
-
-    async with anyio.create_task_group() as group:
-        for number in range(100):
-            group.start_soon(one, number)
-    assert sum(isinstance(met, Reserved) for met in results) == 1
-    assert results.count(ConsentUsed(START)) == 99

@@ -8,8 +8,8 @@ from hypothesis.stateful import initialize, invariant, rule
 
 from tests.journal.conftest import FAILED, FINISHED, URL, accepted, intent
 from tests.journal.machines import InFile, InMemory, JournalUnderTest
-from vidgo_mcp.journal import SAVING, UPLOADS_PER_MINUTE, WINDOW
-from vidgo_mcp.journal.leases import LONGEST_HOLD, UPLOAD_TURN
+from vidgo_mcp.journal import WINDOW
+from vidgo_mcp.journal.processes import LONGEST_HOLD, SAVING, UPLOAD_TURN, UPLOADS_PER_MINUTE
 
 OWNERS = st.sampled_from(["me", "me/caller", "you"])
 ACCOUNTS = st.sampled_from(["me", "you"])

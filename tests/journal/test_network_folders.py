@@ -19,12 +19,6 @@ broken
 """
 
 
-@pytest.fixture
-def mounts(tmp_path: Path) -> Path:
-    (tmp_path / "mounts").write_text(MOUNTS, encoding="utf-8")
-    return tmp_path / "mounts"
-
-
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
@@ -36,15 +30,6 @@ def mounts(tmp_path: Path) -> Path:
         ("/mnt/my files/journal.db", "fuse.sshfs"),
         ("/covered/journal.db", "cifs"),
         ("relative/journal.db", None),
-    ],
-)
-def test_the_deepest_mount_decides(path: str, kind: str | None, mounts: Path) -> None:
-    assert network_folder(PurePosixPath(path), mounts) == kind
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
         (r"\\server\share\journal.db", "a network share"),
         ("//server/share/journal.db", "a network share"),
         (r"\\?\UNC\server\share\journal.db", "a network share"),
@@ -52,9 +37,10 @@ def test_the_deepest_mount_decides(path: str, kind: str | None, mounts: Path) ->
         (r"C:\Users\me\journal.db", None),
     ],
 )
-def test_a_windows_share_is_a_network_folder(path: str, kind: str | None, tmp_path: Path) -> None:
-    assert network_folder(PureWindowsPath(path), tmp_path / "no such list") == kind
-
-
-def test_a_system_without_a_list_of_mounts_cannot_tell(tmp_path: Path) -> None:
-    assert network_folder(tmp_path, tmp_path / "no such list") is None
+def test_the_deepest_mount_decides_and_a_share_is_always_on_a_network(
+    path: str, kind: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "mounts").write_text(MOUNTS, encoding="utf-8")
+    windows = "\\" in path or path.startswith("//")
+    where = PureWindowsPath(path) if windows else PurePosixPath(path)
+    assert network_folder(where, tmp_path / ("no such list" if windows else "mounts")) == kind

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-import anyio
 import pytest
 
 from tests.journal.conftest import FAILED, FINISHED, RUNNING, Clock, accepted, ended, in_state, intent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import SAVING, WINDOW, Entry, Journal
+from vidgo_mcp.journal import WINDOW, Entry, Journal
+from vidgo_mcp.journal.processes import SAVING
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -22,62 +22,25 @@ async def claimed(journal: Journal, entry: Entry, process: str = "p1") -> bool:
     return await journal.claim_saving(entry.id, process=process)
 
 
-async def test_one_process_at_a_time_saves_a_picture(journal: Journal) -> None:
+async def test_one_process_at_a_time_saves_a_picture(journal: Journal, clock: Clock, dead: set[str]) -> None:
+    assert SAVING == 180
     entry, other = await ended(journal, FINISHED), await ended(journal, FINISHED, intent("g"))
     assert await claimed(journal, entry, "p1")
     assert not await claimed(journal, entry, "p2")
     assert await claimed(journal, entry, "p1")
     assert await claimed(journal, other, "p2")
-    assert await journal.entry(entry.id) == entry
-
-
-async def test_of_a_hundred_claims_at_once_one_wins(journal: Journal) -> None:
-    entry = await ended(journal, FINISHED)
-    won: list[bool] = []
-
-    async def one(number: int) -> None:
-        won.append(await claimed(journal, entry, f"p{number}"))
-
-    async with anyio.create_task_group() as group:
-        for number in range(100):
-            group.start_soon(one, number)
-    assert (len(won), sum(won)) == (100, 1)
-
-
-async def test_a_claim_ends_by_itself_after_three_minutes(journal: Journal, clock: Clock) -> None:
-    assert SAVING == 180
-    entry = await ended(journal, FINISHED)
-    assert await claimed(journal, entry, "p1")
-    clock.move(SAVING - 1)
-    assert not await claimed(journal, entry, "p2")
-    clock.move(1)
+    await journal.release_saving(entry.id, process="p2")
+    assert not await claimed(journal, entry, "p2"), "only its own process gives a claim up"
+    await journal.release_saving(entry.id, process="p1")
     assert await claimed(journal, entry, "p2")
+    clock.move(SAVING - 1)
     assert not await claimed(journal, entry, "p1")
-
-
-async def test_a_claim_ends_at_once_when_its_process_ended(journal: Journal, dead: set[str]) -> None:
-    entry = await ended(journal, FINISHED)
-    assert await claimed(journal, entry, "p1")
-    dead.add("p2")
-    assert not await claimed(journal, entry, "p2")
+    clock.move(1)
+    assert await claimed(journal, entry, "p1"), "a claim ends by itself"
     dead.add("p1")
-    assert await claimed(journal, entry, "p3")
-    assert not await claimed(journal, entry, "p4")
-
-
-async def test_of_many_that_take_over_a_dead_claim_one_wins(journal: Journal, dead: set[str]) -> None:
-    entry = await ended(journal, FINISHED)
-    assert await claimed(journal, entry, "ended")
-    dead.add("ended")
-    won: list[bool] = []
-
-    async def one(number: int) -> None:
-        won.append(await claimed(journal, entry, f"p{number}"))
-
-    async with anyio.create_task_group() as group:
-        for number in range(20):
-            group.start_soon(one, number)
-    assert sum(won) == 1
+    assert await claimed(journal, entry, "p2"), "a claim ends with its process"
+    clock.move(WINDOW)
+    assert not await claimed(journal, entry, "p2"), "its URL is dead"
 
 
 @pytest.mark.parametrize("state", ["reserved", "sent", "unknown", "accepted", "empty", "failed"])
@@ -88,14 +51,6 @@ async def test_what_is_no_finished_picture_is_not_saved(state: str, journal: Jou
     with pytest.raises(JournalError, match=f"copy of the picture .* in the journal it is {state}"):
         await journal.mark_saved(entry.id, [COPY], DIGEST)
     assert await journal.entry(entry.id) == entry
-
-
-async def test_a_picture_whose_url_is_dead_is_not_claimed(journal: Journal, clock: Clock) -> None:
-    entry = await ended(journal, FINISHED)
-    clock.move(WINDOW - 0.5)
-    assert await claimed(journal, entry)
-    clock.move(0.5)
-    assert not await claimed(journal, entry)
 
 
 async def test_an_entry_that_was_deleted_is_not_claimed(journal: Journal) -> None:
@@ -114,13 +69,7 @@ async def test_a_copy_is_recorded_and_never_made_again(journal: Journal) -> None
     assert await journal.find("me", "f") == saved
     for process in ("p1", "p2"):
         assert not await claimed(journal, entry, process)
-
-
-async def test_the_first_copy_stays(journal: Journal) -> None:
-    entry = await ended(journal, FINISHED)
-    saved = await journal.mark_saved(entry.id, [COPY], DIGEST)
-    assert await journal.mark_saved(entry.id, ["/elsewhere.png"], "cd" * 32) == saved
-    assert await journal.entry(entry.id) == saved
+    assert await journal.mark_saved(entry.id, ["/elsewhere.png"], "cd" * 32) == saved, "the first copy stays"
 
 
 async def test_a_copy_that_was_ready_after_the_url_died_is_recorded(journal: Journal, clock: Clock) -> None:
@@ -139,16 +88,6 @@ async def test_a_later_reading_keeps_the_copy(later: Task, journal: Journal) -> 
     assert await journal.entry(entry.id) == dataclasses.replace(saved, delivered=True)
 
 
-async def test_after_a_failed_attempt_others_may_try_at_once(journal: Journal) -> None:
-    entry = await ended(journal, FINISHED)
-    assert await claimed(journal, entry, "p1")
-    await journal.release_saving(entry.id, process="p2")
-    assert not await claimed(journal, entry, "p2")
-    await journal.release_saving(entry.id, process="p1")
-    await journal.release_saving(entry.id, process="p1")
-    assert await claimed(journal, entry, "p2")
-
-
 async def test_pictures_without_a_copy_are_listed_oldest_first(journal: Journal, clock: Clock) -> None:
     first = await ended(journal, FINISHED)
     clock.move(10)
@@ -157,18 +96,12 @@ async def test_pictures_without_a_copy_are_listed_oldest_first(journal: Journal,
     await accepted(journal, intent("i"))
     theirs = await ended(journal, FINISHED, intent(owner="you"))
     await journal.mark_saved(second.id, [COPY], DIGEST)
+    await journal.mark_delivered([third.id])
     assert await claimed(journal, third)
+    third = dataclasses.replace(third, delivered=True)
     assert list(await journal.unsaved("me")) == [first, third]
     assert list(await journal.unsaved("you")) == [theirs]
     clock.move(WINDOW - 10)
     assert list(await journal.unsaved("me")) == [third]
     clock.move(10)
-    assert list(await journal.unsaved("me")) == []
-
-
-async def test_pictures_are_unsaved_whether_or_not_somebody_received_them(journal: Journal) -> None:
-    entry = await ended(journal, FINISHED)
-    await journal.mark_delivered([entry.id])
-    assert [one.id for one in await journal.unsaved("me")] == [entry.id]
-    await journal.mark_saved(entry.id, [COPY], DIGEST)
     assert list(await journal.unsaved("me")) == []

@@ -15,7 +15,7 @@ import pytest
 from tests.journal.conftest import START, URL, Clock, intent, opened, reserved
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import ConsentUsed, Entry, SqliteJournal, schema
-from vidgo_mcp.journal.leases import UPLOAD_TURN
+from vidgo_mcp.journal.processes import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 
@@ -112,16 +112,6 @@ def test_each_version_is_still_what_it_wrote(number: int, tmp_path: Path) -> Non
     statements = [one for version_of in schema.MIGRATIONS[:number] for one in version_of]
     made = written(tmp_path / "made.db", *statements)
     assert tables(made) == tables(version(number, tmp_path / "journal.db"))
-
-
-async def test_a_journal_that_is_up_to_date_is_not_migrated_again(tmp_path: Path, clock: Clock) -> None:
-    path = version(1, tmp_path / "journal.db")
-    for _ in range(2):
-        kept = opened(path, clock)
-        await kept.check()
-        assert [entry.id for entry in await kept.newest("me", 10)] == ["e3", "e2", "e1"]
-        await kept.aclose()
-    assert number(path, "PRAGMA user_version") == KNOWN
 
 
 async def test_an_older_journal_migrates_by_itself_and_keeps_all(

@@ -77,16 +77,9 @@ async def test_nobody_else_can_read_it(umask: int, tmp_path: Path) -> None:
     assert modes(tmp_path / "folder") == PRIVATE
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o700
     await kept.aclose()
-
-
-@POSIX
-async def test_a_file_that_came_with_wider_modes_is_closed_to_others(tmp_path: Path) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db")
-    entry = await reserved(kept)
-    await kept.aclose()
-    (tmp_path / "journal.db").chmod(0o644)
-    assert await kept.entry(entry.id) == entry
-    assert modes(tmp_path) == PRIVATE
+    (tmp_path / "folder" / "journal.db").chmod(0o644)
+    await kept.check()
+    assert modes(tmp_path / "folder") == PRIVATE
     await kept.aclose()
 
 
@@ -186,20 +179,25 @@ async def test_a_step_that_fails_leaves_nothing_behind(
     await kept.aclose()
 
 
-async def test_what_processes_are_asked_holds_no_transaction(tmp_path: Path, clock: Clock) -> None:
-    answers: list[str] = []
+async def test_only_processes_with_something_under_way_are_asked_about_outside_a_transaction(
+    tmp_path: Path, clock: Clock
+) -> None:
+    asked: list[tuple[str, bool]] = []
 
     def is_process_dead(name: str) -> bool:
         other = held(tmp_path / "journal.db")
         other.execute("ROLLBACK")
         other.close()
-        answers.append(name)
+        asked.append((name, threading.current_thread() is threading.main_thread()))
         return True
 
     kept = SqliteJournal(tmp_path / "journal.db", now=clock, monotonic=clock.monotonic, is_process_dead=is_process_dead)
-    entry = await sent(kept)
+    await kept.expire()
+    await ended(kept, FINISHED, intent("a"))
+    await reserved(kept, intent("b"), process="p2")
+    entry = await sent(kept, intent("c"), process="p2")
     assert [one.id for one in await kept.expire()] == [entry.id]
-    assert answers == ["p1"]
+    assert asked == [("p2", False)]
     await kept.aclose()
 
 
@@ -235,28 +233,4 @@ async def test_only_what_is_old_and_settled_is_pruned(tmp_path: Path, clock: Clo
     await kept.expire()
     await kept.expire()
     assert [entry.state for entry in await kept.newest("me", 10)] == []
-    await kept.aclose()
-
-
-async def test_a_settled_entry_is_kept_for_ninety_days(tmp_path: Path, clock: Clock) -> None:
-    kept = opened(tmp_path / "journal.db", clock)
-    entry = await ended(kept, FINISHED)
-    clock.move(90 * WINDOW)
-    await kept.expire()
-    assert await kept.entry(entry.id) == entry
-    clock.move(1)
-    await kept.expire()
-    assert await kept.entry(entry.id) is None
-    await kept.aclose()
-
-
-async def test_the_marks_beside_the_entries_do_not_pile_up(tmp_path: Path, clock: Clock) -> None:
-    kept = opened(tmp_path / "journal.db", clock)
-    for number in range(50):
-        await kept.reserve(intent(f"f{number}"), process=f"p{number}", consent=f"yes-{number}")
-        clock.move(WINDOW / 10)
-        await kept.expire()
-    assert kept._connection is not None
-    count = [kept._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("leases", "consents")]
-    assert count == [0, 9]
     await kept.aclose()

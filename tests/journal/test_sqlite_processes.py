@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.journal.conftest import FINISHED, Clock, ended, intent, reserved
+from tests.journal.conftest import FINISHED, Clock, ended, intent
 from vidgo_mcp.journal import Entry, Reserved, SqliteJournal
-from vidgo_mcp.journal.leases import UPLOAD_TURN
+from vidgo_mcp.journal.processes import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 
@@ -153,18 +153,6 @@ async def test_processes_take_five_turns_together(workers: list[Worker], tmp_pat
         answers = together(workers, path, [[["noon"], ["turn"], ["turn"]]] * 6)
         waits = [wait for _, *waits in answers for wait in waits]
         assert Counter(waits) == {0.0: 5, UPLOAD_TURN: 7}
-
-
-async def test_a_process_sees_what_another_wrote(workers: list[Worker], tmp_path: Path) -> None:
-    kept = SqliteJournal(tmp_path / "journal.db")
-    mine = await reserved(kept, intent("mine"))
-    workers[0].ask(tmp_path / "journal.db", ["reserve", "mine", None], ["reserve", "theirs", None])
-    first, second = workers[0].told()
-    assert first == ["Existing", mine.id]
-    theirs = await kept.find("me", "theirs")
-    assert theirs is not None
-    assert second == ["Reserved", theirs.id]
-    await kept.aclose()
 
 
 @pytest.mark.parametrize("heard", [0, 1, 2, 3, 5, 10, 30])

@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,34 +43,28 @@ async def heals(kept: SqliteJournal) -> None:
     await kept.aclose()
 
 
-async def test_a_folder_is_not_a_journal(tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    path.mkdir()
-    kept = await refused(path, "not_a_file", "it is a folder, not a file")
-    path.rmdir()
-    await heals(kept)
+Make = Callable[[Path], object]
+DIARY = b"Dear diary, " * 1000
+IN_THE_WAY: dict[str, tuple[str, Make, JournalReason, str]] = {
+    "a folder": ("", Path.mkdir, "not_a_file", "it is a folder, not a file"),
+    "a file for its folder": ("journal.db", Path.touch, "not_a_file", "is not a folder"),
+    "a file above its folder": ("deeper/journal.db", Path.touch, "not_a_file", "is not a folder"),
+    "a pipe": ("", getattr(os, "mkfifo", Path.touch), "not_a_file", "it is not a regular file"),
+    "a file of another kind": ("", lambda path: path.write_bytes(DIARY), "damaged", "file is not a database"),
+}
 
 
-@pytest.mark.parametrize("below", ["journal.db", "deeper/journal.db"])
-async def test_a_journal_below_a_file_has_no_folder(below: str, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    kept = await refused(tmp_path / "file" / below, "not_a_file", "is not a folder")
-    (tmp_path / "file").unlink()
-    await heals(kept)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
-async def test_a_pipe_is_not_a_journal(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "journal.db")
-    await refused(tmp_path / "journal.db", "not_a_file", "it is not a regular file")
-
-
-async def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    path.write_bytes(b"Dear diary, " * 1000)
-    kept = await refused(path, "damaged", "file is not a database")
-    assert path.read_bytes() == b"Dear diary, " * 1000
-    path.unlink()
+@pytest.mark.parametrize("what", IN_THE_WAY)
+async def test_what_stands_in_the_way_is_refused_and_left_as_it_is(what: str, tmp_path: Path) -> None:
+    below, make, reason, words = IN_THE_WAY[what]
+    if what == "a pipe" and not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes with a name")
+    path = tmp_path / "place"
+    make(path)
+    content = path.read_bytes() if path.is_file() else b""
+    kept = await refused(path / below, reason, words)
+    assert not path.is_file() or path.read_bytes() == content
+    (path.rmdir if path.is_dir() else path.unlink)()
     await heals(kept)
 
 

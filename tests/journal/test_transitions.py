@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.journal.conftest import FINISHED, RUNNING, START, Clock, accepted, in_state, intent, reserved
+from tests.journal.conftest import FINISHED, RUNNING, START, Clock, accepted, in_state, reserved
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import WINDOW, Journal, Reserved
+from vidgo_mcp.journal import WINDOW, Journal
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -124,10 +124,3 @@ async def test_a_lost_submit_that_a_person_found_is_accepted(journal: Journal) -
     assert found == dataclasses.replace(unknown, state="accepted", task_id="found", status="running", error=None)
     assert await journal.by_task("me", "found") == found
     assert await journal.unfinished() == [found]
-
-
-async def test_a_lost_submit_that_was_not_charged_may_be_made_again(journal: Journal) -> None:
-    unknown = await in_state(journal, "unknown")
-    assert await journal.resolve(unknown.id, task=None) is None
-    assert await journal.spent("me") == 0
-    assert isinstance(await journal.reserve(intent(), process="p1"), Reserved)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
-import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,13 +17,12 @@ from tests.journal.conftest import (
     RUNNING,
     START,
     Clock,
-    accepted,
     ended,
     intent,
     opened,
 )
-from vidgo_mcp.journal import UPLOADS_PER_MINUTE, Journal
-from vidgo_mcp.journal.leases import LONGEST_HOLD, UPLOAD_TURN, Lease, upload_hold, upload_turn
+from vidgo_mcp.journal import WINDOW, Journal
+from vidgo_mcp.journal.processes import LONGEST_HOLD, UPLOAD_TURN, UPLOADS_PER_MINUTE, Lease, upload_hold, upload_turn
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -85,57 +82,22 @@ async def test_five_uploads_begin_in_any_minute(journal: Journal, clock: Clock) 
     assert await journal.upload_turn("me") == 10
 
 
-async def test_of_a_hundred_turns_asked_for_at_once_five_are_given(journal: Journal) -> None:
-    waits: list[float] = []
-
-    async def one() -> None:
-        waits.append(await journal.upload_turn("me"))
-
-    async with anyio.create_task_group() as group:
-        for _ in range(100):
-            group.start_soon(one)
-    assert sorted(waits) == [0.0] * 5 + [UPLOAD_TURN] * 95
-
-
 async def test_no_turn_is_given_while_vidgo_wants_none(journal: Journal, clock: Clock) -> None:
+    await journal.hold_uploads("me", -5)
     await journal.hold_uploads("me", 20)
     assert await journal.upload_turn("me") == 20
     assert await journal.upload_turn("you") == 0
     clock.move(19)
-    assert await journal.upload_turn("me") == 1
+    await journal.hold_uploads("me", 0.5)
+    assert await journal.upload_turn("me") == 1, "a shorter hold does not shorten a longer one"
     clock.move(1)
-    assert await journal.upload_turn("me") == 0
-
-
-async def test_a_shorter_hold_does_not_shorten_a_longer_one(journal: Journal, clock: Clock) -> None:
-    await journal.hold_uploads("me", 100)
-    clock.move(10)
-    await journal.hold_uploads("me", 20)
-    assert await journal.upload_turn("me") == 90
-    await journal.hold_uploads("me", 91)
-    assert await journal.upload_turn("me") == 91
-
-
-@pytest.mark.parametrize("seconds", [301, 1e9, math.inf])
-async def test_at_most_five_minutes_of_a_hold_are_believed(seconds: float, journal: Journal) -> None:
-    await journal.hold_uploads("me", seconds)
-    assert await journal.upload_turn("me") == 300
-
-
-@pytest.mark.parametrize("seconds", [0, -5])
-async def test_a_hold_of_nothing_holds_nothing(seconds: float, journal: Journal) -> None:
-    await journal.hold_uploads("me", seconds)
-    assert await journal.upload_turn("me") == 0
-
-
-async def test_when_a_hold_ends_the_turns_of_the_last_minute_still_count(journal: Journal, clock: Clock) -> None:
     for _ in range(5):
-        await journal.upload_turn("me")
+        assert await journal.upload_turn("me") == 0
     await journal.hold_uploads("me", 10)
-    assert await journal.upload_turn("me") == UPLOAD_TURN
-    clock.move(40)
-    await journal.hold_uploads("me", 50)
-    assert await journal.upload_turn("me") == 50
+    assert await journal.upload_turn("me") == UPLOAD_TURN, "when a hold ends the turns of the last minute still count"
+    for seconds in (301, 1e9, math.inf):
+        await journal.hold_uploads("me", seconds)
+        assert await journal.upload_turn("me") == 300, "no more is believed"
 
 
 async def test_turns_and_holds_of_an_earlier_boot_are_free(journal: Journal, clock: Clock) -> None:
@@ -150,6 +112,7 @@ async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:
     journal = opened(None, clock)
     finished = await ended(journal, FINISHED)
     for number in range(20):
+        await journal.reserve(intent(f"f{number}"), process=f"p{number}", consent=f"yes-{number}")
         await journal.remember_upload("me", f"{number}", UPLOAD, until=clock() + 10)
         await journal.upload_turn(f"turning {number}")
         await journal.hold_uploads(f"held {number}", 300)
@@ -157,29 +120,19 @@ async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:
 
     def counts() -> list[int]:
         assert journal._connection is not None
-        tables = ("uploads", "leases")
+        tables = ("uploads", "leases", "consents")
         return [journal._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables]
 
-    assert counts() == [20, 20 + 20 * 5 + 2]
+    assert counts() == [20, 20 + 20 + 20 * 5 + 1, 20]
     clock.move(100)
     await journal.expire()
-    assert counts() == [0, 20 * 5 + 1]
+    assert counts() == [0, 20 * 5 + 1, 20]
     clock.move(200)
     await journal.expire()
-    assert counts() == [0, 0]
-
-
-async def test_two_keepers_of_one_file_share_turns_and_uploads(tmp_path: Path, clock: Clock) -> None:
-    first, second = (opened(tmp_path / "journal.db", clock) for _ in range(2))
-    waits = [await kept.upload_turn("me") for _ in range(4) for kept in (first, second)]
-    assert waits == [0.0] * 5 + [UPLOAD_TURN] * 3
-    await first.remember_upload("me", DIGEST, UPLOAD, until=LATER)
-    assert await second.upload_of("me", DIGEST) == UPLOAD
-    entry = await accepted(second, intent(references=(f"sha256:{DIGEST}",)))
-    await second.record(entry.id, FAILED)
-    assert await first.upload_of("me", DIGEST) is None
-    await first.aclose()
-    await second.aclose()
+    assert counts() == [0, 0, 20]
+    clock.move(WINDOW - 300)
+    await journal.expire()
+    assert counts() == [0, 0, 0]
 
 
 async def test_a_task_that_fails_forgets_the_upload_of_the_saved_copy_that_it_was_made_from(journal: Journal) -> None:

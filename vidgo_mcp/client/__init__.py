@@ -11,12 +11,8 @@ __all__ = ["DEFAULT_BASE_URL", "ImageRequest", "Timeouts", "VidgoClient"]
 
 def __getattr__(name: str) -> Any:
     # Lazy: a server that only needs the polling or the retry policy must start before httpx is imported.
-    if name in {"DEFAULT_BASE_URL", "Timeouts", "VidgoClient"}:
-        from vidgo_mcp.client import client
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vidgo_mcp.client import client
 
-        return getattr(client, name)
-    if name == "ImageRequest":
-        from vidgo_mcp.models.requests import ImageRequest
-
-        return ImageRequest
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(client, name)

@@ -38,10 +38,6 @@ T = TypeVar("T")
 OnTask = Callable[[Task], Awaitable[None]]
 
 DEFAULT_BASE_URL: Final = "https://api.vidgo.ai"
-SUBMIT_PATH: Final = "/api/generate/submit"
-UPLOAD_PATH: Final = "/api/common/upload/stream"
-BALANCE_PATH: Final = "/api/user/balance"
-MAX_CONNECTIONS: Final = 100
 SLOWEST_UPLOAD: Final = 16 * 1024.0
 """Bytes a second below which an upload runs out of time."""
 
@@ -62,9 +58,7 @@ class VidgoClient:
     credits may have moved.
 
     Args:
-        api_key: a Vidgo API key.
         base_url: https, or plain http on loopback.
-        timeouts: seconds for connecting, reading, and for the answer to a submit.
         transport: replaces the network; for tests.
         now: the time of day in seconds since the epoch, to read a Retry-After that is a date.
         random: a random number between 0 and 1, for jitter.
@@ -100,19 +94,16 @@ class VidgoClient:
         return httpx.create_ssl_context()
 
     def _pool(self, *, keepalive: int) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self._api_key}", "User-Agent": USER_AGENT, "Accept": "application/json"}
         return httpx.AsyncClient(
             base_url=self.base_url,
-            headers={
-                "Authorization": f"Bearer {self._api_key}",
-                "User-Agent": USER_AGENT,
-                "Accept": "application/json",
-            },
+            headers=headers,
             verify=self._verify if self.base_url.startswith("https:") else False,
             transport=self._transport,
             # No proxy for loopback: it would see the key, and would look for the API on its own machine.
             trust_env=not self._local,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=keepalive),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=keepalive),
         )
 
     async def __aenter__(self) -> Self:
@@ -153,15 +144,11 @@ class VidgoClient:
                 await deadline.pause(error)
 
     async def submit_once(self, request: PricedRequest, *, callback_url: str | None = None) -> Task:
-        """Start one picture with exactly one POST, and return its task.
-
-        Raises:
-            VidgoError: as ``submit`` does.
-        """
+        """Start one picture with exactly one POST, and return its task. It raises what ``submit`` does."""
         if callback_url and not wire.is_web_url(callback_url):
             raise InvalidRequestError("The callback URL is not an http(s) URL.", field="callback_url")
         body = wire.submit_body(request, callback_url)
-        return await self._call(SUBMIT_PATH, wire.read_submitted, submit_error, submit=True, json=body)
+        return await self._call("/api/generate/submit", wire.read_submitted, submit_error, submit=True, json=body)
 
     async def status(self, task_id: str) -> Task:
         """Return one reading of a task. Free, and safe to repeat.
@@ -181,12 +168,9 @@ class VidgoClient:
             raise error.changed(task_id=task_id, money=money, remedy=remedy) from None
 
     async def wait(self, task_id: str, *, timeout: float = 600.0, on_task: OnTask | None = None) -> Task:
-        """Read a task until it has ended, and return its last reading.
+        """Read a task until it has ended, and return its last reading; ``on_task`` is called with each.
 
-        Args:
-            task_id: what ``submit`` returned.
-            timeout: seconds; when they run out the last reading is returned, still pending.
-            on_task: called with each reading.
+        When ``timeout`` (seconds) runs out, the last reading is still pending.
 
         Raises:
             VidgoError: the task could not be read even once, or reading it again is in vain.
@@ -223,7 +207,9 @@ class VidgoClient:
         """
         files = {"file": (file_name, content, mime_type)}
         sending = len(content) / SLOWEST_UPLOAD
-        return await self._call(UPLOAD_PATH, wire.read_upload, upload_error, sending=sending, files=files)
+        return await self._call(
+            "/api/common/upload/stream", wire.read_upload, upload_error, sending=sending, files=files
+        )
 
     async def balance(self) -> int | float:
         """Return the credits of the account. Free.
@@ -232,7 +218,7 @@ class VidgoClient:
             AuthenticationError: the key is not accepted.
             UnavailableError, RateLimitedError: it could not be read.
         """
-        return await self._call(BALANCE_PATH, wire.read_balance, partial(read_error, what="account"))
+        return await self._call("/api/user/balance", wire.read_balance, partial(read_error, what="account"))
 
     async def download(self, url: str, *, seconds: float = DOWNLOAD_SECONDS) -> bytes:
         """Return the bytes of a result, within ``seconds``, under limits, and never from a private address.
@@ -278,8 +264,7 @@ class VidgoClient:
             raise refused(status)
         try:
             value = wire.read_json(body)
-            code = wire.envelope_code(value)
-            if code is not None:
+            if (code := wire.envelope_code(value)) is not None:
                 raise refused(code)
             return parse(value)
         except wire.UnreadableAnswerError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
@@ -44,28 +45,20 @@ async def download(
     *,
     verify: ssl.SSLContext,
     allow_loopback: bool = False,
-    largest: int = MAX_DOWNLOAD,
     seconds: float = DOWNLOAD_SECONDS,
     find: Resolve = resolve,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> bytes:
-    """Return a file over http(s), at most ``largest`` bytes within ``seconds``, after at most 3 redirects.
+    """Return a file over http(s), at most 64 MB within ``seconds``, after at most 3 redirects.
 
-    Args:
-        url: where the file is.
-        verify: checks certificates.
-        allow_loopback: also allow this machine's own addresses; for an API that itself runs on loopback.
-        largest: bytes.
-        seconds: for everything together.
-        find: resolves a host; replaced in tests.
-        transport: replaces the network; for tests.
+    ``allow_loopback`` is for an API that itself runs on loopback.
 
     Raises:
         PermissionDeniedError: the address is private, or the URL is not http(s).
         NotFoundError: the host no longer has the file.
         UnavailableError: it could not be fetched, or is too large.
     """
-    fetcher = _Fetcher(transport, verify, seconds, allow_loopback, largest, find)
+    fetcher = _Fetcher(transport, verify, seconds, allow_loopback, find)
     try:
         with anyio.fail_after(seconds):
             for _ in range(MAX_REDIRECTS + 1):
@@ -89,7 +82,6 @@ class _Fetcher:
     verify: ssl.SSLContext
     seconds: float
     allow_loopback: bool
-    largest: int
     find: Resolve
 
     async def fetch(self, url: str) -> bytes | str:
@@ -98,23 +90,36 @@ class _Fetcher:
         if target.scheme not in {"http", "https"} or not target.host:
             raise PermissionDeniedError("Only http(s) URLs can be fetched.")
         port = target.port or (443 if target.scheme == "https" else 80)
-        if not 0 < port < 1 << 16:
+        if port >= 1 << 16:
             raise UnavailableError("The URL of the picture names a port that does not exist.", retryable=False)
-        address = await _public_address(target.host, port, self.allow_loopback, self.find)
+        address = await self._checked_address(target.host, port)
         direct = self.transport is not None or address.is_loopback
         proxy = None if direct else _proxy(target.scheme, f"{target.host}:{port}")
         async with self._connect(proxy) as http:
-            if proxy is not None and target.scheme == "https":
-                # Inside a tunnel httpcore holds the certificate against the host of the URL, so the URL keeps the name.
-                # A private host to which the name may lead by now has no certificate for it.
-                return await self._read(http, http.build_request("GET", target), url)
-            pinned = http.build_request(
-                "GET",
-                target.copy_with(host=str(address)),
-                headers={"Host": target.netloc.decode("ascii")},
-                extensions={"sni_hostname": target.raw_host.decode("ascii")},
-            )
-            return await self._read(http, pinned, url)
+            request = http.build_request("GET", target)
+            # Inside a tunnel httpcore holds the certificate against the host of the URL, so the URL keeps the name. A
+            # private host to which the name may lead by now has no certificate for it.
+            if proxy is None or target.scheme == "http":
+                request = http.build_request(
+                    "GET",
+                    target.copy_with(host=str(address)),
+                    headers={"Host": target.netloc.decode("ascii")},
+                    extensions={"sni_hostname": target.raw_host.decode("ascii")},
+                )
+            return await self._read(http, request, url)
+
+    async def _checked_address(self, host: str, port: int) -> Address:
+        try:
+            found = await self.find(host.strip("[]"), port)
+        except (OSError, UnicodeError):
+            raise UnavailableError("The host of the picture cannot be found.") from None
+        addresses = [ip_address(text.partition("%")[0]) for text in found]
+        for address in addresses:
+            if not is_public(address) and not (self.allow_loopback and address.is_loopback):
+                raise PermissionDeniedError(
+                    "The host of the picture has a private address; only public hosts are asked."
+                )
+        return addresses[0]
 
     def _connect(self, proxy: str | None) -> httpx.AsyncClient:
         try:
@@ -130,30 +135,28 @@ class _Fetcher:
             raise UnavailableError("The proxy that the environment names cannot be used.", retryable=False) from None
 
     async def _read(self, http: httpx.AsyncClient, request: httpx.Request, url: str) -> bytes | str:
-        response = await http.send(request, stream=True)
-        try:
+        async with aclosing(await http.send(request, stream=True)) as response:
+            status = response.status_code
             if response.has_redirect_location:
                 return str(httpx.URL(url).join(response.headers["location"]))
-            if response.status_code in {403, 404, 410}:
+            if status in {403, 404, 410}:
                 raise NotFoundError(
-                    f"The picture is no longer at its address (HTTP {response.status_code}); most live for 24 hours.",
-                    http_status=response.status_code,
+                    f"The picture is no longer at its address (HTTP {status}); most live for 24 hours.",
+                    http_status=status,
                     remedy="make_again",
                 )
-            if response.status_code != 200:
-                raise UnavailableError(f"The host of the picture answered HTTP {response.status_code}.")
+            if status != 200:
+                raise UnavailableError(f"The host of the picture answered HTTP {status}.")
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
-                if len(content) > self.largest:
+                if len(content) > MAX_DOWNLOAD:
                     raise UnavailableError(
-                        f"The picture is larger than {self.largest // (1024 * 1024)} MB.",
+                        f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB.",
                         retryable=False,
                         remedy="show_picture",
                     )
             return bytes(content)
-        finally:
-            await response.aclose()
 
 
 def _proxy(scheme: str, authority: str) -> str | None:
@@ -162,19 +165,6 @@ def _proxy(scheme: str, authority: str) -> str | None:
     if not proxy or proxy_bypass(authority):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-async def _public_address(host: str, port: int, allow_loopback: bool, find: Resolve) -> Address:
-    try:
-        addresses = [ip_address(text.partition("%")[0]) for text in await find(host.strip("[]"), port)]
-    except (OSError, UnicodeError):
-        raise UnavailableError("The host of the picture cannot be found.") from None
-    if not addresses:
-        raise UnavailableError("The host of the picture has no address.")
-    for address in addresses:
-        if not is_public(address) and not (allow_loopback and address.is_loopback):
-            raise PermissionDeniedError("The host of the picture has a private address; only public hosts are asked.")
-    return addresses[0]
 
 
 def is_public(address: Address) -> bool:

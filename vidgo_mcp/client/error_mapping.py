@@ -7,7 +7,7 @@ proven is unknown. ``tests/client/test_error_mapping.py`` walks httpx's exceptio
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import httpx
 
@@ -25,8 +25,6 @@ from vidgo_mcp.errors import (
     sentence,
 )
 
-E = TypeVar("E", bound=VidgoError)
-
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, TimeoutError)
 """All that a call can meet below HTTP; ``TimeoutError`` is our own deadline for the whole call."""
 NOT_SENT: Final = (
@@ -38,8 +36,20 @@ NOT_SENT: Final = (
     httpx.InvalidURL,
 )
 """Those that prove that no request was sent. All others leave open whether it arrived."""
+WORDS: Final[dict[tuple[type[Exception], ...], str]] = {
+    (httpx.PoolTimeout,): "all connections are busy",
+    (httpx.ConnectTimeout, httpx.ConnectError): "no connection",
+    (httpx.TimeoutException, TimeoutError): "no answer in time",
+    (httpx.ProxyError,): "the proxy refused",
+    (httpx.NetworkError, httpx.RemoteProtocolError): "the connection broke off",
+}
 REFUSED: Final = frozenset({400, 405, 409, 413, 415, 422, 451})
-NO_REASON: Final = "It gave no reason."
+READ: Final[dict[int, tuple[type[VidgoError], str]]] = {
+    401: (AuthenticationError, "Vidgo does not accept the API key."),
+    403: (PermissionDeniedError, "Vidgo does not allow this with this key."),
+    404: (NotFoundError, "Vidgo knows no such {what}."),
+    429: (RateLimitedError, "Vidgo asks to slow down, and did not take the request."),
+}
 _MONEY_WORDS = re.compile(r"\b(credits?|balance)\b", re.IGNORECASE)
 
 
@@ -57,8 +67,7 @@ def submit_error(refusal: Refusal) -> VidgoError:
     if status == 402 or (status in {400, 422} and text and _MONEY_WORDS.search(text)):
         return _error(InsufficientCreditsError, "The Vidgo account has too few credits; nothing was spent.", refusal)
     if status in REFUSED:
-        said = f"Vidgo refused the request (HTTP {status}); nothing was spent."
-        return _error(InvalidRequestError, said, refusal, otherwise=NO_REASON)
+        return _error(InvalidRequestError, f"Vidgo refused the request (HTTP {status}); nothing was spent.", refusal)
     if status in {401, 403, 429}:
         return read_error(refusal, what="account")
     if status == 404:
@@ -72,39 +81,31 @@ def submit_error(refusal: Refusal) -> VidgoError:
 
 def read_error(refusal: Refusal, *, what: str) -> VidgoError:
     """Return the error for a call that can be repeated safely; ``what`` it was about."""
-    match refusal.status:
-        case 401:
-            return _error(AuthenticationError, "Vidgo does not accept the API key.", refusal)
-        case 403:
-            return _error(PermissionDeniedError, "Vidgo does not allow this with this key.", refusal)
-        case 404:
-            return _error(NotFoundError, f"Vidgo knows no such {what}.", refusal)
-        case 429:
-            return _error(RateLimitedError, "Vidgo asks to slow down, and did not take the request.", refusal)
-        case status:
-            return _error(UnavailableError, f"Vidgo could not answer (HTTP {status}).", refusal)
+    kind, said = READ.get(refusal.status, (UnavailableError, f"Vidgo could not answer (HTTP {refusal.status})."))
+    return _error(kind, said.format(what=what), refusal)
 
 
 def upload_error(refusal: Refusal) -> VidgoError:
     """Return the error for an upload, which costs nothing."""
     status = refusal.status
     if status in REFUSED:
-        said = f"Vidgo refused the reference picture (HTTP {status})."
-        return _error(InvalidRequestError, said, refusal, otherwise=NO_REASON)
+        return _error(InvalidRequestError, f"Vidgo refused the reference picture (HTTP {status}).", refusal)
     if status == 403:
         said = "Vidgo does not allow uploads with this key (HTTP 403)."
-        return _error(PermissionDeniedError, said, refusal, otherwise=NO_REASON, remedy="use_url")
+        return _error(PermissionDeniedError, said, refusal, remedy="use_url")
     if status == 404:
         said = "Vidgo takes no uploads at its documented address (HTTP 404)."
-        return _error(UnavailableError, said, refusal, otherwise=NO_REASON, retryable=False, remedy="use_url")
+        return _error(UnavailableError, said, refusal, retryable=False, remedy="use_url")
     return read_error(refusal, what="upload")
 
 
-def _error(kind: type[E], said: str, refusal: Refusal, *, otherwise: str = "", **facts: Any) -> E:
+def _error(kind: type[VidgoError], said: str, refusal: Refusal, **facts: Any) -> VidgoError:
     status, text, retry_after = refusal
-    reason = f"Vidgo says: {sentence(text)}" if text else otherwise
-    message = f"{said} {reason}".rstrip()
-    return kind(message, http_status=status, vendor_text=text, retry_after=retry_after, **facts)
+    if text:
+        said = f"{said} Vidgo says: {sentence(text)}"
+    elif kind is InvalidRequestError:
+        said = f"{said} It gave no reason."
+    return kind(said, http_status=status, vendor_text=text, retry_after=retry_after, **facts)
 
 
 def transport_error(error: Exception, *, submit: bool) -> VidgoError:
@@ -129,14 +130,4 @@ def unreadable_error(status: int, why: str, *, submit: bool) -> VidgoError:
 
 def in_words(error: Exception) -> str:
     """Return what happened to a connection, for people: httpx's own texts name sockets and classes."""
-    if isinstance(error, httpx.PoolTimeout):
-        return "all connections are busy"
-    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-        return "no connection"
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return "no answer in time"
-    if isinstance(error, httpx.ProxyError):
-        return "the proxy refused"
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-        return "the connection broke off"
-    return "the connection failed"
+    return next((words for kinds, words in WORDS.items() if isinstance(error, kinds)), "the connection failed")

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, Self
 
 from vidgo_mcp.client.retry import backoff
@@ -24,10 +25,6 @@ REFUSED_READ_PAUSE: Final = 15.0
 """Seconds before a read that Vidgo refused (401, 403, 404) is tried again."""
 READ_PRICE: Final = 0.2
 """Seconds of late notice that one read less is worth; it places the plan between a poll every 3 and every 4 s."""
-HINTS_FROM: Final = 20
-"""Percent of progress below which an extrapolation of it says nothing."""
-PRIOR_TASKS: Final = 30
-"""How many tasks the vendor's word weighs against those that were seen."""
 LONGEST_LEARNED: Final = 600.0
 """Seconds beyond which a duration tells when somebody looked again, after a restart perhaps, not what the task took."""
 
@@ -37,6 +34,8 @@ _PRIOR: Final = (
     *(0.045, 0.075, 0.09, 0.095, 0.095, 0.09, 0.08, 0.085, 0.075, 0.05, 0.03, 0.015),  # 15 to 60 s
     *(0.025, 0.02, 0.02, 0.012, 0.01, 0.005, 0.005, 0.003),  # the tail
 )
+_PRIOR_TASKS: Final = 30
+"""How many tasks the vendor's word weighs against those that were seen."""
 _LEAST_HAZARD: Final = 0.002
 _LONGEST_GAP: Final = 15.0
 _LATE: Final = 60.0
@@ -50,35 +49,31 @@ class Plan:
     ends in the next second, given that it has not ended yet (Barlow, Hunter and Proschan 1963, on checking schedules).
     The hazard comes from the vendor's word (15 to 60 s) and, more with each task, from how long earlier tasks took.
 
-    Args:
-        durations: seconds that earlier tasks of the kind took; what no task can have taken is ignored.
-        read_price: seconds of late notice that one read less is worth; higher means fewer reads.
+    ``durations`` are the seconds that earlier tasks of the kind took. A higher ``read_price`` means fewer reads.
     """
 
     def __init__(self, durations: Sequence[float] = (), *, read_price: float = READ_PRICE) -> None:
-        counts = [PRIOR_TASKS * share for share in _PRIOR]
+        counts = [_PRIOR_TASKS * share for share in _PRIOR]
         for seconds in durations:
             if 0 <= seconds <= LONGEST_LEARNED:
                 counts[min(len(counts) - 1, bisect_right(_EDGES, seconds) - 1)] += 1
         left = sum(counts)
         self._rates: list[float] = []
-        for index, count in enumerate(counts):
-            width = _EDGES[index + 1] - _EDGES[index]
-            hazard = count / (max(left - count / 2, 1e-9) * width)
+        for count, (start, end) in zip(counts, pairwise(_EDGES), strict=True):
+            hazard = count / (max(left - count / 2, 1e-9) * (end - start))
             self._rates.append(math.sqrt(max(hazard, _LEAST_HAZARD) / (2 * read_price)))
             left -= count
 
     def next_read(self, elapsed: float, progress: int | None = None) -> float:
         """Return when to read next, in seconds from the submit.
 
-        Args:
-            elapsed: seconds from the submit to the read that was just made; 0 for the submit itself.
-            progress: what the vendor reported, 0 to 100. Where it tells of an end sooner than usual it is believed.
+        ``elapsed`` is when the last read was made; 0 for the submit itself. Where ``progress``, 0 to 100, tells of an
+        end sooner than usual it is believed; below 20 it says nothing.
         """
         if elapsed < FIRST_READ:
             return FIRST_READ
         planned = self._planned(elapsed)
-        if progress is None or not HINTS_FROM <= progress < 100:
+        if progress is None or not 20 <= progress < 100:
             return planned
         foreseen = elapsed * 100 / progress
         return min(planned, max(foreseen, elapsed + CLOSEST_READS, elapsed + (planned - elapsed) / 3))
@@ -103,13 +98,10 @@ class Polling:
 
     Attributes:
         submitted: when the task was submitted, or first asked for.
-        due: when it is read next.
         soonest: before this it is not read, whoever asks.
         heard: when a read, or the submit, was answered or failed.
         failure: why the last read failed; None when it did not.
-        readings: how many reads succeeded.
         misses: how many reads have failed since one succeeded.
-        empty_since: when the task was first seen finished without a file.
         empty: it finished without a file, and that is believed.
     """
 
@@ -160,18 +152,8 @@ class Polling:
             empty_since = now if empty_since is None else empty_since
             empty = now - empty_since >= EMPTY_FILES_SECONDS
             due = min(due, max(soonest, empty_since + EMPTY_FILES_SECONDS))
-        return replace(
-            self,
-            due=due,
-            soonest=soonest,
-            heard=now,
-            latest=task,
-            failure=None,
-            readings=self.readings + 1,
-            misses=0,
-            empty_since=empty_since,
-            empty=empty,
-        )
+        read = replace(self, heard=now, latest=task, failure=None, readings=self.readings + 1, misses=0)
+        return replace(read, due=due, soonest=soonest, empty_since=empty_since, empty=empty)
 
     def missed(self, error: VidgoError, now: float) -> Self:
         """Return the state after a failed read: the pauses grow, and none is shorter than a Retry-After."""

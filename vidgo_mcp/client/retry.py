@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random as random_module
 from collections.abc import Callable
 from typing import Final
 
@@ -17,16 +16,9 @@ BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 
 
 class RetryDeadline:
-    """The time that one call has for trying again.
+    """The time from now, in seconds, that one call has for trying again; ``random`` is for jitter."""
 
-    Args:
-        seconds: how long, from now.
-        random: a random number between 0 and 1, for jitter.
-    """
-
-    def __init__(
-        self, seconds: float = SUBMIT_RETRY_SECONDS, random: Callable[[], float] = random_module.random
-    ) -> None:
+    def __init__(self, seconds: float, random: Callable[[], float]) -> None:
         self._deadline = anyio.current_time() + seconds
         self._random = random
         self._attempt = 0

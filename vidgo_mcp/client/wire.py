@@ -1,21 +1,24 @@
-"""The one translation between Vidgo's JSON and our models, in both of the forms that its documents show."""
+"""The one translation between Vidgo's JSON and our models, in both of the forms that its documents show.
+
+What reads an answer raises ``UnreadableAnswerError`` when it lacks what the result cannot be without.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 from vidgo_mcp.errors import plain_text
 from vidgo_mcp.models.tasks import Task, Upload
 from vidgo_mcp.pricing import PricedRequest
 
-LARGEST_ANSWER: Final = 1_000_000
-"""Bytes; no documented answer comes near it."""
+LARGEST_ANSWER: Final = 1_000_000  # bytes; no documented answer comes near it
 REDACTED: Final = "[key]"
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
@@ -40,11 +43,7 @@ def submit_body(request: PricedRequest, callback_url: str | None) -> dict[str, A
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON value of a body.
-
-    Raises:
-        UnreadableAnswerError: it is too large or not JSON.
-    """
+    """Return the JSON value of a body."""
     if len(body) > LARGEST_ANSWER:
         raise UnreadableAnswerError("the answer is larger than 1 MB")
     try:
@@ -111,11 +110,7 @@ def envelope_code(value: Any) -> int | None:
 
 
 def envelope_data(value: Any) -> Mapping[str, Any]:
-    """Return the ``data`` object of an answer.
-
-    Raises:
-        UnreadableAnswerError: there is none.
-    """
+    """Return the ``data`` object of an answer."""
     data = value.get("data") if isinstance(value, Mapping) else None
     if not isinstance(data, Mapping):
         raise UnreadableAnswerError("the answer has no data object")
@@ -123,11 +118,7 @@ def envelope_data(value: Any) -> Mapping[str, Any]:
 
 
 def read_submitted(value: Any) -> Task:
-    """Return the task that a submit created; any status word is accepted.
-
-    Raises:
-        UnreadableAnswerError: the task_id is missing.
-    """
+    """Return the task that a submit created; any status word is accepted."""
     data = envelope_data(value)
     task_id = data.get("task_id")
     if isinstance(task_id, int) and not isinstance(task_id, bool):
@@ -142,31 +133,25 @@ def read_submitted(value: Any) -> Task:
 
 
 def read_task(value: Any, task_id: str) -> Task:
-    """Return one reading of a task.
-
-    Raises:
-        UnreadableAnswerError: the status is missing.
-    """
+    """Return one reading of a task."""
     data = envelope_data(value)
     status = data.get("status")
     if not isinstance(status, str) or not status.strip():
         raise UnreadableAnswerError("the answer has no status")
-    message = data.get("error_message")
+    progress, files, message = _number(data.get("progress")), data.get("files"), data.get("error_message")
+    named = files if isinstance(files, list) else []
+    urls = [item.get("file_url") if isinstance(item, Mapping) else item for item in named]
     return Task(
         task_id=task_id,
         status=plain_text(status, 60),
-        progress=_percent(data.get("progress")),
-        file_urls=_file_urls(data.get("files")),
+        progress=None if progress is None else int(min(100.0, max(0.0, progress))),
+        file_urls=tuple(url for url in urls if is_web_url(url)),
         error_message=plain_text(message) or None if isinstance(message, str) else None,
     )
 
 
 def read_upload(value: Any) -> Upload:
-    """Return an uploaded reference.
-
-    Raises:
-        UnreadableAnswerError: its URL is missing.
-    """
+    """Return an uploaded reference."""
     data = envelope_data(value)
     url = data.get("file_url")
     if not is_web_url(url):
@@ -174,17 +159,13 @@ def read_upload(value: Any) -> Upload:
     try:
         # The zone of the vendor's times is not documented, and their difference does not need it.
         until, since = (datetime.fromisoformat(data[name]) for name in ("expires_at", "upload_time"))
-        return Upload(str(url), lifetime=(until - since).total_seconds())
+        return Upload(url, lifetime=(until - since).total_seconds())
     except (KeyError, TypeError, ValueError):
-        return Upload(str(url))
+        return Upload(url)
 
 
 def read_balance(value: Any) -> int | float:
-    """Return the credits of the account.
-
-    Raises:
-        UnreadableAnswerError: there is no number.
-    """
+    """Return the credits of the account."""
     number = _number(envelope_data(value).get("credits_amount"))
     if number is None:
         raise UnreadableAnswerError("the answer has no credits_amount")
@@ -196,39 +177,23 @@ def retry_after(header: str | None, now: float) -> float | None:
 
     ``now`` is the time of day in seconds since the epoch.
     """
-    if header is None:
-        return None
     seconds = _number(header)
-    if seconds is not None:
-        return max(0.0, seconds)
-    try:
-        at = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+    if seconds is None and header is not None:
+        with contextlib.suppress(ValueError):
+            at = parsedate_to_datetime(header)
+            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
+    return None if seconds is None else max(0.0, seconds)
 
 
-def is_web_url(value: Any) -> bool:
+def is_web_url(value: Any) -> TypeGuard[str]:
     """Return whether a value is an http(s) URL that can be handed on."""
-    if not isinstance(value, str) or not value.isprintable() or any(c.isspace() for c in value):
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
         return False
     try:
         parts = urlsplit(value)
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
-
-
-def _file_urls(files: Any) -> tuple[str, ...]:
-    if not isinstance(files, list):
-        return ()
-    urls = [item.get("file_url") if isinstance(item, Mapping) else item for item in files]
-    return tuple(str(url) for url in urls if is_web_url(url))
-
-
-def _percent(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(min(100.0, max(0.0, number)))
 
 
 def _number(value: Any) -> float | None:

@@ -1,27 +1,28 @@
 """The durable record of paid intent: the interface of its atomic steps, and the embedded store."""
 
-from vidgo_mcp.journal.entries import (
+from vidgo_mcp.journal.journal import (
     MADE,
     UPLOADED,
     WINDOW,
+    ConsentUsed,
     Entry,
+    Exhausted,
+    Existing,
     Intent,
-    ReuseDecision,
+    Journal,
+    Reservation,
+    Reserved,
+    Spending,
     State,
     in_window,
-    reuse_decision,
 )
-from vidgo_mcp.journal.journal import ConsentUsed, Exhausted, Existing, Journal, Reservation, Reserved, Spending
-from vidgo_mcp.journal.leases import LEASE, RENEWAL, SAVING, UPLOADS_PER_MINUTE
+from vidgo_mcp.journal.processes import RENEWAL
 from vidgo_mcp.journal.sqlite import SqliteJournal
 
 __all__ = [
-    "LEASE",
     "MADE",
     "RENEWAL",
-    "SAVING",
     "UPLOADED",
-    "UPLOADS_PER_MINUTE",
     "WINDOW",
     "ConsentUsed",
     "Entry",
@@ -31,10 +32,8 @@ __all__ = [
     "Journal",
     "Reservation",
     "Reserved",
-    "ReuseDecision",
     "Spending",
     "SqliteJournal",
     "State",
     "in_window",
-    "reuse_decision",
 ]

@@ -6,11 +6,10 @@ import contextlib
 import errno
 import os
 import sqlite3
-import stat
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -25,9 +24,9 @@ from vidgo_mcp.journal.schema import UnusableFileError, migrate, prove_writable,
 
 BUSY_SECONDS: Final = 10.0
 """How long a step waits for another process's step."""
-BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 REASONS: Final[dict[int, JournalReason]] = {
-    **dict.fromkeys(BUSY, "locked"),
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
     sqlite3.SQLITE_FULL: "disk_full",
     sqlite3.SQLITE_CORRUPT: "damaged",
     sqlite3.SQLITE_NOTADB: "damaged",
@@ -45,9 +44,6 @@ class Database:
     A file is opened at the first step, so that a server whose journal is broken still starts; after a failure the next
     step opens it anew, so that it heals when the disk does. Its steps run in a worker thread, and are not torn when
     their caller is cancelled. Steps in memory take no time, and run at once.
-
-    Args:
-        path: the file, whose folder is made when it is missing; None keeps everything in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -56,19 +52,13 @@ class Database:
         self._identity: tuple[int, int] | None = None
         self._one_at_a_time = anyio.CapacityLimiter(1)
         # The limiter ends with its waiter, also when asyncio cancels that by force; the thread goes on until its end.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     async def aclose(self) -> None:
         """Close the file; a later step opens it again. What is in memory stays as long as this object."""
-        if self.path is None:
-            return
-
-        def close() -> None:
-            with self._lock:
-                self._drop()
-
-        with anyio.CancelScope(shield=True):
-            await self._in_thread(close)
+        if self.path is not None:
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(self._drop)
 
     async def check(self) -> None:
         """Open the file, and prove that it can be written.
@@ -87,40 +77,43 @@ class Database:
     async def _step(
         self, step: Callable[[sqlite3.Connection], T], *, money: Money = "nothing_spent", task_id: str | None = None
     ) -> T:
-        def run() -> T:
-            with self._lock:
-                return self._transact(step)
-
         try:
-            return await self._in_thread(run)
+            return await self._in_thread(lambda: self._transact(step))
         except (sqlite3.Error, OSError, ValueError, UnusableFileError) as error:
             raise _unusable(self.path, error, money=money, task_id=task_id) from None
 
     def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is not None and self._identity != _identity(self.path):
-            # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
-            self._drop()
-        try:
-            if self._connection is None:
-                self._connection = opened(self.path)
-                self._identity = _identity(self.path)
-                if self.path is None:
-                    # Python 3.13 warns of a connection that nobody closed.
-                    weakref.finalize(self, self._connection.close)
-            with transaction(self._connection):
-                recognise(self._connection)
-                return step(self._connection)
-        except JournalError:
-            raise
-        except BaseException:
-            if self.path is not None:
+        with self._lock:
+            if self.path is not None and self._identity != _identity(self.path):
+                # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
                 self._drop()
-            raise
+            try:
+                if self._connection is None:
+                    self._connection = self._open()
+                # Ends the transaction with all that was done, or with nothing of it.
+                with self._connection as connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    migrate(connection)
+                    return step(connection)
+            except BaseException as error:
+                if self.path is not None and not isinstance(error, JournalError):
+                    self._drop()
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        connection = opened(self.path)
+        if self.path is None:
+            # Python 3.13 warns of a connection that nobody closed.
+            weakref.finalize(self, connection.close)
+        else:
+            self._identity = _identity(self.path)
+        return connection
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
 
 
 def step(
@@ -135,44 +128,23 @@ def step(
     return taken
 
 
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """Take the right to write, and end with all that was done, or with nothing of it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
 def opened(path: Path | None) -> sqlite3.Connection:
-    """Open a journal, making or migrating it where needed. Blocking; call it in a worker thread.
-
-    Raises:
-        OSError: the place cannot be used.
-        sqlite3.Error: SQLite cannot use the file.
-        UnusableFileError: it is not a journal, or a newer or damaged one, or in the wrong place.
-    """
+    """Open a journal, making a file where there is none. Blocking; call it in a worker thread."""
     file = ":memory:" if path is None else _prepared(Path(os.path.realpath(path)))
     connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
     try:
         if path is not None:
             _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
             connection.execute("PRAGMA fullfsync = ON")
-        with transaction(connection):
-            migrate(connection)
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
     except BaseException:
         connection.close()
         raise
-    connection.row_factory = sqlite3.Row
     return connection
 
 
@@ -182,10 +154,9 @@ def _prepared(path: Path) -> Path:
     if kind is not None:
         message = f"it is on a network folder ({kind}), where locks cannot be trusted"
         raise UnusableFileError(message, "network_folder")
-    if path.is_dir():
-        raise UnusableFileError("it is a folder, not a file", "not_a_file")
     if path.exists() and not path.is_file():
-        raise UnusableFileError("it is not a regular file", "not_a_file")
+        what = "a folder, not a file" if path.is_dir() else "not a regular file"
+        raise UnusableFileError(f"it is {what}", "not_a_file")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -218,11 +189,10 @@ def _keep_private(path: Path) -> None:
     """
     if os.name != "posix":
         return
-    wanted = stat.S_IMODE(path.stat().st_mode) & 0o700
+    mode = path.stat().st_mode & 0o700
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         with contextlib.suppress(OSError):
-            if stat.S_IMODE(file.stat().st_mode) != wanted:
-                file.chmod(wanted)
+            file.chmod(mode)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -234,18 +204,18 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             # Processes that start together can meet a lock here in spite of the time-out.
-            if _code(error) not in BUSY or time.monotonic() > deadline:
+            if _reason(error) != "locked" or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
     if mode != "wal":
         raise UnusableFileError("its folder does not let several processes share a file", "network_folder")
 
 
-def _identity(path: Path | None) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     """Return which file a path leads to right now, None when there is none."""
     with contextlib.suppress(OSError):
-        if path is not None:
-            return (found := path.stat()).st_dev, found.st_ino
+        found = path.stat()
+        return found.st_dev, found.st_ino
     return None
 
 
@@ -253,24 +223,20 @@ def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str
     """Return the error for a step that could not be taken, with what is at stake."""
     reason = _reason(error)
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    if reason == "locked":
+    locked, facts = reason == "locked", Facts(reason=reason)
+    if locked:
         why = f"another process has held it for {BUSY_SECONDS:g} s"
-    what = f"The journal {path or 'in memory'} cannot be used ({why})"
-    facts = Facts(reason=reason)
+    what = f"The journal {path or 'in memory'} cannot be used ({why}), so"
     if task_id is not None:
+        message = f"{what} what became of the task {task_id} is not recorded."
         return JournalError(
-            f"{what}, so what became of the task {task_id} is not recorded.",
-            money="accepted",
-            task_id=task_id,
-            remedy="keep_task_id",
-            retryable=reason == "locked",
-            facts=facts,
+            message, money="accepted", task_id=task_id, remedy="keep_task_id", retryable=locked, facts=facts
         )
     if money == "unknown":
-        what = f"{what}, so it is not recorded that the answer to the submit was lost."
-        return JournalError(what, money=money, facts=facts)
-    what = f"{what}, so nothing that costs credits is sent: it could not be found again after a crash."
-    return JournalError(what, retryable=reason == "locked", facts=facts)
+        message = f"{what} it is not recorded that the answer to the submit was lost."
+        return JournalError(message, money=money, facts=facts)
+    message = f"{what} nothing that costs credits is sent: it could not be found again after a crash."
+    return JournalError(message, retryable=locked, facts=facts)
 
 
 def _reason(error: Exception) -> JournalReason:
@@ -278,14 +244,10 @@ def _reason(error: Exception) -> JournalReason:
         case UnusableFileError():
             return error.reason
         case sqlite3.Error():
-            return REASONS.get(_code(error), "unwritable")
+            # The low byte: the others add details, such as that it is locked for a recovery.
+            return REASONS.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF, "unwritable")
         case OSError():
             return "disk_full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "unwritable"
         case _:
             # A row that does not read as what was written into it.
             return "damaged"
-
-
-def _code(error: sqlite3.Error) -> int:
-    # The low byte: the others add details, such as that it is locked for a recovery.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,14 +1,16 @@
-"""The one translation between the rows of the journal's tables and its entries and leases."""
+"""What the journal's tables are asked, and the one translation between their rows and its entries and leases."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from dataclasses import astuple
 from typing import Any, Final
 
-from vidgo_mcp.journal.entries import Entry, Intent
-from vidgo_mcp.journal.leases import Lease
+from vidgo_mcp.journal.journal import WINDOW, Entry, Intent, Spending
+from vidgo_mcp.journal.processes import Lease
+from vidgo_mcp.models.sizes import QUALITIES, TIERS
 
 _INTENT: Final = (
     *("owner", "fingerprint", "request_key", "variation", "model", "prompt", "size", "tier", "quality", "credits"),
@@ -16,9 +18,17 @@ _INTENT: Final = (
 _FATE: Final = ("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest")
 _LISTS: Final = ("image_urls", "saved_paths")
 
+# Two searches of the index: joined by OR, SQLite would read all entries of the owner.
+_SINCE: Final = (
+    "state != 'failed' AND number IN ("
+    "SELECT number FROM entries WHERE owner = :owner AND sent_at IS NULL UNION ALL "
+    "SELECT number FROM entries WHERE owner = :owner AND sent_at > :since)"
+)
+# The index is searched by the rough bound; the fine one adds up as ``dies_at`` does, to the last bit.
+_COUNTED: Final = f"{_SINCE} AND (sent_at IS NULL OR sent_at + {WINDOW} > :now)"
+
 
 def insert(db: sqlite3.Connection, entry: Entry) -> None:
-    """Add an entry."""
     columns: dict[str, Any] = {name: getattr(entry.intent, name) for name in _INTENT}
     columns |= {"id": entry.id, "state": entry.state, "process": entry.process, "created_at": entry.created_at}
     columns["reference_ids"] = json.dumps(entry.intent.references)
@@ -35,21 +45,62 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
     db.execute(f"UPDATE entries SET {changes} WHERE id = :id", {**columns, "id": entry.id})  # noqa: S608  # ours
 
 
+def delete(db: sqlite3.Connection, entry_id: str) -> None:
+    db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+
+
 def entries(db: sqlite3.Connection, where: str, *, limit: int = -1, **values: Any) -> list[Entry]:
     """Return entries, newest first."""
     query = f"SELECT * FROM entries WHERE {where} ORDER BY number DESC LIMIT :limit"  # noqa: S608  # conditions are ours
     return [_entry(row) for row in db.execute(query, {**values, "limit": limit})]
 
 
+def first(db: sqlite3.Connection, where: str, **values: Any) -> Entry | None:
+    """Return the newest entry."""
+    return next(iter(entries(db, where, limit=1, **values)), None)
+
+
 def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
-    """Return one entry."""
-    return next(iter(entries(db, "id = :id", id=entry_id)), None)
+    return first(db, "id = :id", id=entry_id)
 
 
 def by_task(db: sqlite3.Connection, owner: str, task_id: str) -> Entry | None:
-    """Return the newest entry of a task."""
-    where = "owner = :owner AND task_id = :task_id"
-    return next(iter(entries(db, where, owner=owner, task_id=task_id, limit=1)), None)
+    return first(db, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)
+
+
+def counted(db: sqlite3.Connection, owner: str, now: float) -> list[Entry]:
+    """Return the entries that count in a day's budget."""
+    return entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now)
+
+
+def spent(db: sqlite3.Connection, owner: str, now: float) -> int:
+    """Return the credits of those entries."""
+    query = f"SELECT coalesce(sum(credits), 0) FROM entries WHERE {_COUNTED}"  # noqa: S608  # conditions are ours
+    return int(db.execute(query, {"owner": owner, "since": now - WINDOW - 1, "now": now}).fetchone()[0])
+
+
+def spending(db: sqlite3.Connection, owner: str, since: float) -> list[Spending]:
+    what = "quality, tier, count(*), sum(credits)"
+    query = f"SELECT {what} FROM entries WHERE {_SINCE} GROUP BY quality, tier"  # noqa: S608  # conditions are ours
+    found = [Spending(*row) for row in db.execute(query, {"owner": owner, "since": since})]
+    return sorted(found, key=lambda one: (QUALITIES.index(one.quality), TIERS.index(one.tier)))
+
+
+def prune(db: sqlite3.Connection, alive: Collection[str], *, now: float, oldest: float) -> None:
+    """Delete what no longer matters: leases that are not alive, and consents, uploads and entries that are too old."""
+    ended = [(name,) for (name,) in db.execute("SELECT name FROM leases") if name not in alive]
+    db.executemany("DELETE FROM leases WHERE name = ?", ended)
+    db.execute("DELETE FROM consents WHERE used_at <= ?", (now - WINDOW,))
+    db.execute("DELETE FROM uploads WHERE until <= ?", (now,))
+    db.execute(
+        "DELETE FROM entries WHERE created_at < :oldest AND coalesce(sent_at, created_at) < :oldest "
+        "AND state NOT IN ('reserved', 'sent')",
+        {"oldest": oldest},
+    )
+
+
+def forget_upload(db: sqlite3.Connection, account: str, digest: str) -> None:
+    db.execute("DELETE FROM uploads WHERE account = ? AND digest = ?", (account, digest))
 
 
 def living(db: sqlite3.Connection, now: float, *names: str) -> list[Lease]:

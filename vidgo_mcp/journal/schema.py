@@ -11,31 +11,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """
         CREATE TABLE entries (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
-            owner TEXT NOT NULL,
-            fingerprint TEXT NOT NULL,
-            family TEXT NOT NULL,
-            variation INTEGER NOT NULL,
-            model TEXT NOT NULL,
-            prompt TEXT NOT NULL,
-            size TEXT NOT NULL,
-            tier TEXT NOT NULL,
-            quality TEXT NOT NULL,
-            credits INTEGER NOT NULL,
-            reference_ids TEXT NOT NULL,
-            state TEXT NOT NULL,
-            holder TEXT NOT NULL,
-            created_at REAL NOT NULL,
-            sent_at REAL,
-            task_id TEXT,
-            status TEXT,
-            progress INTEGER,
-            image_urls TEXT NOT NULL DEFAULT '[]',
-            saved_paths TEXT NOT NULL DEFAULT '[]',
-            ended_at REAL,
-            error TEXT,
-            delivered INTEGER NOT NULL DEFAULT 0
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL, fingerprint TEXT NOT NULL, family TEXT NOT NULL, variation INTEGER NOT NULL,
+            model TEXT NOT NULL, prompt TEXT NOT NULL, size TEXT NOT NULL, tier TEXT NOT NULL, quality TEXT NOT NULL,
+            credits INTEGER NOT NULL, reference_ids TEXT NOT NULL,
+            state TEXT NOT NULL, holder TEXT NOT NULL, created_at REAL NOT NULL, sent_at REAL,
+            task_id TEXT, status TEXT, progress INTEGER,
+            image_urls TEXT NOT NULL DEFAULT '[]', saved_paths TEXT NOT NULL DEFAULT '[]',
+            ended_at REAL, error TEXT, delivered INTEGER NOT NULL DEFAULT 0
         )
         """,
         "CREATE INDEX entries_by_fingerprint ON entries (owner, fingerprint)",
@@ -49,10 +32,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE leases (holder TEXT PRIMARY KEY, until REAL NOT NULL)",
         """
         CREATE TABLE consents (
-            owner TEXT NOT NULL,
-            consent TEXT NOT NULL,
-            used_at REAL NOT NULL,
-            PRIMARY KEY (owner, consent)
+            owner TEXT NOT NULL, consent TEXT NOT NULL, used_at REAL NOT NULL, PRIMARY KEY (owner, consent)
         ) WITHOUT ROWID
         """,
         "CREATE INDEX consents_by_age ON consents (used_at)",
@@ -62,20 +42,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE savings (entry_id TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL)",
         """
         CREATE TABLE uploads (
-            account TEXT NOT NULL,
-            digest TEXT NOT NULL,
-            url TEXT NOT NULL,
-            until REAL NOT NULL,
+            account TEXT NOT NULL, digest TEXT NOT NULL, url TEXT NOT NULL, until REAL NOT NULL,
             PRIMARY KEY (account, digest)
         ) WITHOUT ROWID
         """,
         "CREATE INDEX uploads_by_age ON uploads (until)",
         """
         CREATE TABLE paces (
-            account TEXT PRIMARY KEY,
-            turns TEXT NOT NULL,
-            held_from REAL NOT NULL,
-            held_until REAL NOT NULL
+            account TEXT PRIMARY KEY, turns TEXT NOT NULL, held_from REAL NOT NULL, held_until REAL NOT NULL
         )
         """,
     ),
@@ -90,10 +64,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "DROP TABLE paces",
         """
         CREATE TABLE leases (
-            name TEXT PRIMARY KEY,
-            process TEXT NOT NULL,
-            until REAL NOT NULL,
-            length REAL NOT NULL
+            name TEXT PRIMARY KEY, process TEXT NOT NULL, until REAL NOT NULL, length REAL NOT NULL
         )
         """,
     ),
@@ -105,11 +76,7 @@ APPLICATION: Final = 0x5644474F
 
 
 class UnusableFileError(Exception):
-    """The file cannot be the journal; nothing in it is changed.
-
-    Attributes:
-        reason: the code for what is wrong with it.
-    """
+    """The file cannot be the journal; nothing in it is changed."""
 
     def __init__(self, message: str, reason: JournalReason) -> None:
         super().__init__(message)
@@ -117,12 +84,9 @@ class UnusableFileError(Exception):
 
 
 def recognise(connection: sqlite3.Connection) -> int:
-    """Return the version of a journal, 0 for a new file.
+    """Return the version of a journal, 0 for a new file; refuse one that a newer vidgo-mcp or another program wrote.
 
     Call it inside a transaction: another process may be making the file between two of its questions.
-
-    Raises:
-        UnusableFileError: a newer vidgo-mcp or another program wrote it.
     """
     found = _number(connection, "PRAGMA user_version")
     ours = _number(connection, "PRAGMA application_id") == APPLICATION
@@ -135,18 +99,15 @@ def recognise(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a journal to this version. Call it inside a transaction.
-
-    Raises:
-        UnusableFileError: a newer vidgo-mcp or another program wrote it.
-    """
+    """Bring a journal to this version, or refuse it as ``recognise`` does. Call it inside a transaction."""
     found = recognise(connection)
+    if found == len(MIGRATIONS):
+        return
     for statements in MIGRATIONS[found:]:
         for statement in statements:
             connection.execute(statement)
-    if found < len(MIGRATIONS):
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def prove_writable(connection: sqlite3.Connection) -> None:

@@ -8,29 +8,31 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Final
+from typing import TypeVar
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
-from vidgo_mcp.journal import leases, processes, rows, transitions
+from vidgo_mcp.journal import processes, rows, transitions
 from vidgo_mcp.journal.connection import Database, step
-from vidgo_mcp.journal.entries import WINDOW, Entry, Intent, in_window, reuse_decision, unsaved
-from vidgo_mcp.journal.journal import ConsentUsed, Exhausted, Existing, Reservation, Reserved, Spending
+from vidgo_mcp.journal.journal import (
+    WINDOW,
+    ConsentUsed,
+    Entry,
+    Exhausted,
+    Existing,
+    Intent,
+    Reservation,
+    Reserved,
+    Spending,
+    in_window,
+    reuse_decision,
+)
+from vidgo_mcp.journal.processes import Lease
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
 
-Rule = Callable[[Entry | None], Entry]
-
-RETENTION: Final = 90 * 24 * 3600.0
-
-# Two searches of the index: joined by OR, SQLite would read all entries of the owner.
-_SINCE: Final = (
-    "state != 'failed' AND number IN ("
-    "SELECT number FROM entries WHERE owner = :owner AND sent_at IS NULL UNION ALL "
-    "SELECT number FROM entries WHERE owner = :owner AND sent_at > :since)"
-)
-# The index is searched by the rough bound; the fine one adds up as ``dies_at`` does, to the last bit.
-_COUNTED: Final = f"{_SINCE} AND (sent_at IS NULL OR sent_at + {WINDOW} > :now)"
+E = TypeVar("E", bound=Entry | None)
+Rule = Callable[[Entry | None], E]
 
 
 class SqliteJournal(Database):
@@ -50,12 +52,11 @@ class SqliteJournal(Database):
         *,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        retention: float = RETENTION,
+        retention: float = 90 * 24 * 3600.0,
         is_process_dead: Callable[[str], bool] = processes.is_process_dead,
     ) -> None:
         super().__init__(path)
-        self._now = now
-        self._monotonic = monotonic
+        self._now, self._monotonic = now, monotonic
         self._retention = max(retention, WINDOW)
         self._is_process_dead = is_process_dead
 
@@ -79,7 +80,7 @@ class SqliteJournal(Database):
             return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
         rows.insert(db, entry)
-        rows.keep(db, leases.of_process(process, self._monotonic()))
+        self._renew(db, process)
         if consent is not None:
             query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
             db.execute(query, (owner, consent, now))
@@ -91,10 +92,8 @@ class SqliteJournal(Database):
     async def unsend(self, entry_id: str) -> Entry:
         return await self._change(entry_id, transitions.unsend)
 
-    @step
-    def release(self, db: Connection, entry_id: str) -> None:
-        if transitions.can_release(rows.entry(db, entry_id)):
-            db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
+    async def release(self, entry_id: str) -> None:
+        await self._change(entry_id, transitions.released)
 
     async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
         return await self._change(entry_id, lambda e: transitions.to_unknown(e, reason, self._now()), money="unknown")
@@ -102,14 +101,8 @@ class SqliteJournal(Database):
     async def bind(self, entry_id: str, task: Task) -> Entry:
         return await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
 
-    @step
-    def resolve(self, db: Connection, entry_id: str, *, task: Task | None) -> Entry | None:
-        after = transitions.resolved(rows.entry(db, entry_id), task)
-        if after is None:
-            db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
-        else:
-            rows.save(db, after)
-        return after
+    async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
+        return await self._change(entry_id, lambda e: transitions.resolved(e, task))
 
     async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
         return await self._change(
@@ -118,7 +111,7 @@ class SqliteJournal(Database):
 
     @step
     def renew(self, db: Connection, process: str) -> None:
-        rows.keep(db, leases.of_process(process, self._monotonic()))
+        self._renew(db, process)
 
     async def expire(self) -> Sequence[Entry]:
         return await self._settle(await self._dead(await self._under_way()))
@@ -134,8 +127,7 @@ class SqliteJournal(Database):
     @step
     def by_url(self, db: Connection, owner: str, url: str) -> Entry | None:
         named = "SELECT number FROM entries WHERE owner = :owner AND image_urls != '[]' AND instr(image_urls, :url)"
-        found = rows.entries(db, f"number IN ({named})", owner=owner, url=json.dumps(url))
-        return next((entry for entry in found if url in entry.image_urls), None)
+        return rows.first(db, f"number IN ({named})", owner=owner, url=json.dumps(url))
 
     @step
     def newest(self, db: Connection, owner: str, limit: int) -> Sequence[Entry]:
@@ -160,7 +152,7 @@ class SqliteJournal(Database):
 
     @step
     def release_saving(self, db: Connection, entry_id: str, *, process: str) -> None:
-        db.execute("DELETE FROM leases WHERE name = ? AND process = ?", (leases.saving_name(entry_id), process))
+        db.execute("DELETE FROM leases WHERE name = ? AND process = ?", (processes.claim_name(entry_id), process))
 
     @step
     def unsaved(self, db: Connection, owner: str) -> Sequence[Entry]:
@@ -173,7 +165,7 @@ class SqliteJournal(Database):
 
     @step
     def spent(self, db: Connection, owner: str) -> int:
-        return self._spent(db, owner, self._now())
+        return rows.spent(db, owner, self._now())
 
     @step
     def exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
@@ -181,9 +173,7 @@ class SqliteJournal(Database):
 
     @step
     def spending(self, db: Connection, owner: str, since: float) -> Sequence[Spending]:
-        what = "quality, tier, count(*), sum(credits)"
-        query = f"SELECT {what} FROM entries WHERE {_SINCE} GROUP BY quality, tier"  # noqa: S608  # conditions are ours
-        return transitions.in_table_order(Spending(*row) for row in db.execute(query, {"owner": owner, "since": since}))
+        return rows.spending(db, owner, since)
 
     @step
     def durations(self, db: Connection, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
@@ -208,22 +198,22 @@ class SqliteJournal(Database):
 
     @step
     def forget_upload(self, db: Connection, account: str, digest: str) -> None:
-        db.execute("DELETE FROM uploads WHERE account = ? AND digest = ?", (account, digest))
+        rows.forget_upload(db, account, digest)
 
     @step
     def upload_turn(self, db: Connection, account: str) -> float:
         now = self._monotonic()
-        turn = leases.upload_turn(account, rows.living(db, now, *leases.upload_names(account)), now)
-        if not isinstance(turn, leases.Lease):
-            return turn
-        rows.keep(db, turn)
-        return 0.0
+        turn = processes.upload_turn(account, rows.living(db, now, *processes.turn_names(account)), now)
+        if isinstance(turn, Lease):
+            rows.keep(db, turn)
+            return 0.0
+        return turn
 
     @step
     def hold_uploads(self, db: Connection, account: str, seconds: float) -> None:
         now = self._monotonic()
-        taken = rows.living(db, now, *leases.upload_names(account))
-        for lease in leases.upload_hold(account, taken, seconds, now):
+        taken = rows.living(db, now, *processes.turn_names(account))
+        for lease in processes.upload_hold(account, taken, seconds, now):
             rows.keep(db, lease)
 
     @step
@@ -242,35 +232,31 @@ class SqliteJournal(Database):
         alive = {lease.name for lease in rows.living(db, self._monotonic())}
         lost = []
         for entry in reversed(rows.entries(db, "state IN ('reserved', 'sent')")):
-            if entry.process not in dead and leases.process_name(entry.process) in alive:
+            if entry.process not in dead and processes.lease_name(entry.process) in alive:
                 continue
             if entry.state == "reserved":
-                db.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
+                rows.delete(db, entry.id)
             else:
                 lost.append(transitions.to_unknown(entry, transitions.ORPHANED, now))
                 rows.save(db, lost[-1])
-        ended = [(name,) for (name,) in db.execute("SELECT name FROM leases") if name not in alive]
-        db.executemany("DELETE FROM leases WHERE name = ?", ended)
-        db.execute("DELETE FROM consents WHERE used_at <= ?", (now - WINDOW,))
-        db.execute("DELETE FROM uploads WHERE until <= ?", (now,))
-        db.execute(
-            "DELETE FROM entries WHERE created_at < :oldest AND coalesce(sent_at, created_at) < :oldest "
-            "AND state NOT IN ('reserved', 'sent')",
-            {"oldest": now - self._retention},
-        )
+        rows.prune(db, alive, now=now, oldest=now - self._retention)
         return lost
 
     @step
     def _claim(self, db: Connection, entry_id: str, process: str, *, instead_of: str = "") -> str | None:
         """Return which process may save a picture, this one where no other may; None when none has to."""
-        found, claim = rows.entry(db, entry_id), leases.to_save(entry_id, process, self._monotonic())
-        if found is None or not unsaved(found, self._now()):
+        found, now = rows.entry(db, entry_id), self._monotonic()
+        if found is None or found.state != "finished" or found.saved_paths or not in_window(found, self._now()):
             return None
-        for lease in rows.living(db, self._monotonic(), claim.name):
+        claim = Lease.begun(processes.claim_name(entry_id), process, processes.SAVING, now)
+        for lease in rows.living(db, now, claim.name):
             if lease.process not in {process, instead_of}:
                 return lease.process
         rows.keep(db, claim)
         return process
+
+    def _renew(self, db: Connection, process: str) -> None:
+        rows.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))
 
     def _finished(self, db: Connection, owner: str, condition: str) -> Sequence[Entry]:
         """Return finished pictures with a living URL, oldest first."""
@@ -283,29 +269,28 @@ class SqliteJournal(Database):
         found = rows.entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
         return next((entry for entry in found if reuse_decision(entry, self._now()) != "again"), None)
 
-    def _spent(self, db: Connection, owner: str, now: float) -> int:
-        query = f"SELECT coalesce(sum(credits), 0) FROM entries WHERE {_COUNTED}"  # noqa: S608  # conditions are ours
-        return int(db.execute(query, {"owner": owner, "since": now - WINDOW - 1, "now": now}).fetchone()[0])
-
     def _exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
         now = self._now()
-        if self._spent(db, owner, now) + price <= budget:
+        if rows.spent(db, owner, now) + price <= budget:
             return None
-        return transitions.exhausted(
-            rows.entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now), price, budget, now
-        )
+        return transitions.exhausted(rows.counted(db, owner, now), price, budget, now)
 
     async def _change(
-        self, entry_id: str, rule: Rule, *, money: Money = "nothing_spent", task_id: str | None = None
-    ) -> Entry:
-        def change(db: Connection) -> Entry:
+        self, entry_id: str, rule: Rule[E], *, money: Money = "nothing_spent", task_id: str | None = None
+    ) -> E:
+        """Let a rule make another entry of one; None deletes it."""
+
+        def change(db: Connection) -> E:
             before = rows.entry(db, entry_id)
             after = rule(before)
+            if after is None:
+                rows.delete(db, entry_id)
+                return after
             if after != before:
                 rows.save(db, after)
-            account, made_by = after.intent.account, partial(rows.by_task, db, after.intent.owner)
+            made_by = partial(rows.by_task, db, after.intent.owner)
             for digest in transitions.uploads_to_invalidate(before, after, made_by):
-                db.execute("DELETE FROM uploads WHERE account = ? AND digest = ?", (account, digest))
+                rows.forget_upload(db, after.intent.account, digest)
             return after
 
         return await self._step(change, money=money, task_id=task_id)

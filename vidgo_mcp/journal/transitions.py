@@ -4,7 +4,8 @@
        ◀──────unsend─────── │                  ▲
                             └─to_unknown─▶ unknown    binding: a late answer, or a person who knows
 
-A rule gets None for an entry that is no longer there, and raises JournalError where the step must not be taken.
+A rule takes an entry, None for one that is no longer there, and returns it as it is after the step, None where it is
+to be deleted. It raises JournalError where the step must not be taken.
 """
 
 from __future__ import annotations
@@ -14,38 +15,34 @@ from dataclasses import replace
 from typing import Final
 
 from vidgo_mcp.errors import JournalError, Money, Remedy
-from vidgo_mcp.journal.entries import MADE, WINDOW, Entry
-from vidgo_mcp.journal.journal import Exhausted, Spending
-from vidgo_mcp.models.sizes import QUALITIES, TIERS
+from vidgo_mcp.journal.journal import MADE, UPLOADED, WINDOW, Entry, Exhausted
 from vidgo_mcp.models.tasks import Task
 
-GONE: Final = "it is no longer in the journal"
 ORPHANED: Final = "the process that sent it ended before the answer came"
 
 
 def sending(entry: Entry | None, now: float) -> Entry:
-    """Return the entry as it is while its POST is made; only what is reserved may be sent."""
+    """Mark, before the POST; only what is reserved may be sent."""
     if entry is None or entry.state != "reserved":
-        raise _refusal("The picture was not sent", entry, remedy="repeat", retryable=True)
+        raise _refusal("The picture was not sent", entry, retryable=True)
     return replace(entry, state="sent", sent_at=now)
 
 
 def unsend(entry: Entry | None) -> Entry:
-    """Return the entry after a POST that accepted nothing, also when its process had been taken for dead."""
+    """Take back the mark after a POST that accepted nothing, also when its process had been taken for dead."""
     if entry is None or entry.state not in {"sent", "unknown"}:
-        raise _refusal("The refused submit could not be taken back", entry, remedy="repeat", retryable=True)
+        raise _refusal("The refused submit could not be taken back", entry, retryable=True)
     return replace(entry, state="reserved", sent_at=None, error=None)
 
 
-def can_release(entry: Entry | None) -> bool:
-    """Return whether there is a reserved entry to delete; what may have been paid for is never deleted."""
+def released(entry: Entry | None) -> None:
+    """Delete what is reserved, or gone already; what may have been paid for is never deleted."""
     if entry is not None and entry.state != "reserved":
-        raise _refusal("The picture was not released", entry, money="unknown", remedy="repeat")
-    return entry is not None
+        raise _refusal("The picture was not released", entry, money="unknown")
 
 
 def to_unknown(entry: Entry | None, reason: str, now: float) -> Entry:
-    """Return the entry after the answer to its POST was lost, unless its task is known by now."""
+    """Record that the answer to the POST was lost, unless its task is known by now."""
     if entry is None:
         raise _refusal("That the answer to the submit was lost could not be recorded", entry, money="unknown")
     if entry.task_id is not None:
@@ -54,7 +51,7 @@ def to_unknown(entry: Entry | None, reason: str, now: float) -> Entry:
 
 
 def binding(entry: Entry | None, task: Task) -> Entry:
-    """Return the entry with the task that its POST created; the same answer may come twice."""
+    """Record the task that the POST created; the same answer may come twice."""
     if entry is not None and entry.task_id == task.task_id:
         return entry
     if entry is None or entry.state not in {"sent", "unknown"}:
@@ -63,14 +60,14 @@ def binding(entry: Entry | None, task: Task) -> Entry:
 
 
 def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
-    """Return the entry as a person settled it, None when it is to be deleted."""
+    """Settle it as a person says, who found its task, or that nothing was charged."""
     if entry is None or entry.state != "unknown":
         raise _refusal("The submit was not settled", entry, remedy="tell_user")
     return None if task is None else binding(entry, task)
 
 
 def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Entry:
-    """Return the entry after a reading of its task. An end is final."""
+    """Record a reading of the task. An end is final."""
     if entry is None or entry.task_id is None:
         raise _refusal(f"What Vidgo says of the task {task.task_id} could not be recorded", entry, task=task)
     if entry.state in {"finished", "failed", "empty"}:
@@ -86,7 +83,7 @@ def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Ent
 
 
 def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:
-    """Return the entry with the copy of its picture and the digest of its bytes; the first copy stays."""
+    """Record the copy of the picture and the digest of its bytes; the first copy stays."""
     if entry is None or entry.state != "finished":
         raise _refusal("Where the copy of the picture is could not be recorded", entry)
     return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths), saved_digest=digest)
@@ -99,10 +96,9 @@ def uploads_to_invalidate(before: Entry | None, after: Entry, of_task: Callable[
     """
     if after.state != "failed" or (before is not None and before.state == "failed"):
         return ()
-    made = [
-        of_task(reference.removeprefix(MADE)) for reference in after.intent.references if reference.startswith(MADE)
-    ]
-    return (*after.intent.uploads, *(entry.saved_digest for entry in made if entry is not None and entry.saved_digest))
+    digests = [one.removeprefix(UPLOADED) for one in after.intent.references if one.startswith(UPLOADED)]
+    made = [of_task(one.removeprefix(MADE)) for one in after.intent.references if one.startswith(MADE)]
+    return [*digests, *(entry.saved_digest for entry in made if entry is not None and entry.saved_digest)]
 
 
 def exhausted(entries: Iterable[Entry], price: int, budget: int, now: float) -> Exhausted:
@@ -116,11 +112,6 @@ def exhausted(entries: Iterable[Entry], price: int, budget: int, now: float) -> 
     return Exhausted(total, None)
 
 
-def in_table_order(found: Iterable[Spending]) -> list[Spending]:
-    """Return what was spent in the order of the price table."""
-    return sorted(found, key=lambda one: (QUALITIES.index(one.quality), TIERS.index(one.tier)))
-
-
 def _refusal(
     what: str,
     entry: Entry | None,
@@ -130,13 +121,11 @@ def _refusal(
     retryable: bool = False,
     task: Task | None = None,
 ) -> JournalError:
-    why = GONE if entry is None else f"in the journal it is {entry.state}"
-    task_id = task.task_id if task is not None else entry.task_id if entry is not None else None
-    if task_id is not None:
-        return JournalError(
-            f"{what}: {why}.",
-            money="accepted",
-            remedy="keep_task_id" if remedy == "repeat" else remedy,
-            task_id=task_id,
-        )
-    return JournalError(f"{what}: {why}.", money=money, remedy=remedy, retryable=retryable)
+    why = "it is no longer in the journal" if entry is None else f"in the journal it is {entry.state}"
+    known = task or entry
+    if known is not None and known.task_id is not None:
+        money, retryable = "accepted", False
+        remedy = "keep_task_id" if remedy == "repeat" else remedy
+    return JournalError(
+        f"{what}: {why}.", money=money, remedy=remedy, retryable=retryable, task_id=known.task_id if known else None
+    )
