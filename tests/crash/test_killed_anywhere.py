@@ -14,14 +14,14 @@ DELIVERY = {
     "before reserve": ANEW,
     "inside reserve": ANEW,
     "after reserve": ANEW,
-    "inside sent": ANEW,
-    "after sent": UNKNOWN,
+    "inside mark_sent": ANEW,
+    "after mark_sent": UNKNOWN,
     "charged": UNKNOWN,
-    "after answer": UNKNOWN,
+    "after submit_once": UNKNOWN,
     "before bind": UNKNOWN,
     "inside bind": UNKNOWN,
     "after bind": FOUND,
-    "waiting": FOUND,
+    "after status": FOUND,
     "before record": FOUND,
     "inside record": FOUND,
     "after record": FOUND,
@@ -51,7 +51,7 @@ def test_a_killed_process_loses_nothing_and_the_next_one_pays_nothing_twice(
         check(DELIVERY[point], heir.told(), sandbox, paid_before=paid)
 
 
-@pytest.mark.parametrize("point", ["after reserve", "after sent", "after answer", "after bind"])
+@pytest.mark.parametrize("point", ["after reserve", "after mark_sent", "after submit_once", "after bind"])
 def test_a_process_that_waits_for_another_sees_its_death(point: str, payers: Payers, tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     sandbox = Sandbox(seconds=(0.3, 0.3))

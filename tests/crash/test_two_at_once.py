@@ -22,7 +22,7 @@ def test_two_processes_that_see_a_picture_finish_save_it_once(payers: Payers, tm
     with running(sandbox) as base:
         pair = payers.take(), payers.take()
         for payer in pair:
-            payer.ask(path, base, "telling claims", save=str(folder))
+            payer.ask(path, base, claims=True, save=str(folder))
         claims = [payer.told()["claimed"] for payer in pair]
         opened.set()
         assert sorted(claims) == [False, True]
