@@ -1,8 +1,9 @@
 """A process that makes one picture, and at one point of the paid workflow something happens to it.
 
 The tests of killed processes stop it there, and look at what it leaves; the crash benchmark kills it. A point is
-``before``, ``inside`` or ``after``, and a step: a method of the journal or of the client, or, on the disk, ``write`` or
-``name``. Inside a step of the journal everything is written and nothing committed; inside ``write`` half of the file is.
+``before``, ``inside`` or ``after``, and a step: a method of the journal or of the client, or ``write`` or ``name`` for
+the file of a picture. Inside a step of the journal everything is written, and nothing is committed; inside ``write``
+half of the file is written.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def interrupt(part: SqliteJournal | VidgoClient, point: str, act: Act) -> None:
 
 
 def interrupt_disk(point: str, act: Act) -> None:
-    """Act while this process writes a picture, or before or after it gives it its name."""
+    """Act while this process writes a picture, or before or after it gives it its name, if that is the point."""
     write: Callable[..., int] = os.write
     give_name: Callable[[Path, Path], None] = vars(writer)["_give_name"]
 
@@ -140,7 +141,8 @@ def interrupt_disk(point: str, act: Act) -> None:
 
     if point == "inside write":
         vars(os).update(write=half_written)
-    vars(writer).update(_give_name=named)
+    if point in {"before name", "after name"}:
+        vars(writer).update(_give_name=named)
 
 
 async def entries_of(path: Path, base: str) -> Sequence[Entry]:

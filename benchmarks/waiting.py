@@ -22,11 +22,11 @@ from unittest.mock import patch
 
 import trio
 
-from benchmarks.world import VirtualJournal, World, on_virtual_clock
+from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock
 from vidgo_mcp.client.polling import LONGEST_LEARNED, READ_PRICE, Plan
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.sandbox import Task, parse_fault
-from vidgo_mcp.service import watches
+from vidgo_mcp.service import Principal, watches
 
 POLLS = (2.0, 3.0, 5.0)
 AIMS = {5.0: 0.8, 3.0: 0.9}
@@ -120,7 +120,7 @@ class Office:
 
             async def one(number: int) -> None:
                 asked = GenerateArguments(prompt=f"waiting {number}", wait_seconds=600)
-                result = await service.make(asked)
+                result = await service.make(Principal(ACCOUNT), asked)
                 assert result.task_id is not None
                 self.late[number] = trio.current_time() - self.ready[result.task_id]
 

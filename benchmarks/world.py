@@ -7,8 +7,7 @@ task right after the sandbox has accepted it. ``before`` is called with the endp
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
@@ -20,11 +19,8 @@ from PIL import Image
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal, SqliteJournal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, create_app
-from vidgo_mcp.sandbox.accounts import Account
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.gallery import Gallery
-from vidgo_mcp.service import LocalFiles, Service, account_of
+from vidgo_mcp.sandbox import SANDBOX_KEY, Account, Sandbox, Task, VendorOptions, create_app
+from vidgo_mcp.service import LocalFiles, Runtime, Service, account_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -63,13 +59,6 @@ def thumbnail(seed: str) -> bytes:
     file = BytesIO()
     Image.frombytes("RGB", (EDGE, EDGE), random.Random(seed).randbytes(3 * EDGE * EDGE)).save(file, "PNG")
     return file.getvalue()
-
-
-class Thumbnails(Gallery):
-    """Draws so little that thousands of pictures take no time."""
-
-    def png(self, brief: Brief) -> bytes:
-        return thumbnail(brief.seed)
 
 
 async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
@@ -125,11 +114,11 @@ class World:
         *,
         funds: int,
         seed: int,
-        disk: LocalFiles | None = None,
+        files: LocalFiles | None = None,
         now: Callable[[], float] = now,
     ) -> None:
         self.now = now
-        self._disk = disk
+        self._files = files
         self.sandbox = CastingSandbox(
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
@@ -137,28 +126,21 @@ class World:
             options=VendorOptions(inline_render=True, strict=True),
         )
         self.sandbox.casting = casting
-        self.sandbox.gallery = Thumbnails()
+        self.sandbox.draw = lambda brief: thumbnail(brief.seed)
         self.wire = Wire(self.sandbox, before)
         self.journal = journal
-        self._draw = random.Random(f"jitter {seed}").random
+        self._random = random.Random(f"jitter {seed}").random
 
     def service(self) -> Service:
         """Return a service, not yet entered."""
         return Service(
             journal=self.journal,
-            connect=self._connect,
+            connect=lambda account: self.client(),
+            files=self._files,
+            runtime=Runtime(now=self.now, random=self._random, threads=lambda: at_once),
             account=ACCOUNT,
-            files=self._disk,
-            in_thread=at_once,
-            now=self.now,
-            draw=self._draw,
         )
 
     def client(self) -> VidgoClient:
         """Return a client of its own on the same wire, for what the service does not do yet."""
-        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._draw)
-
-    @asynccontextmanager
-    async def _connect(self) -> AsyncGenerator[VidgoClient]:
-        async with self.client() as client:
-            yield client
+        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._random)

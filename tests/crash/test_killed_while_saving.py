@@ -23,7 +23,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 POINTS = (
-    *("after bind", "after record", "after claim_saving", "after download", "inside write", "before name", "after name"),
+    *(
+        "after bind",
+        "after record",
+        "after claim_saving",
+        "after download",
+        "inside write",
+        "before name",
+        "after name",
+    ),
     *("before mark_saved", "inside mark_saved", "after mark_saved"),
 )
 
