@@ -91,7 +91,7 @@ def hasten() -> None:
     service.RESUME_PAUSE = 0.05  # type: ignore[misc]
     picture_saver.PAUSES = (0.1,)  # type: ignore[misc,assignment]
     polling.CLOSEST_READS = READ_EVERY  # type: ignore[misc]
-    polling.Plan.next_read = next_read  # type: ignore[method-assign]
+    polling.Plan.next_read = next_read  # type: ignore[method-assign,assignment]
 
 
 def interrupt(part: SqliteJournal | VidgoClient, point: str, act: Act) -> None:

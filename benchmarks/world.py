@@ -113,7 +113,7 @@ class World:
         before: Callable[[str], None] = _nothing,
         *,
         funds: int,
-        seed: int,
+        seed: object,
         files: LocalFiles | None = None,
         now: Callable[[], float] = now,
     ) -> None:

@@ -51,13 +51,13 @@ class Child:
         for line in self.process.stdout:
             self._lines.put(line)
 
-    def told(self) -> Any:
+    def receive(self) -> Any:
         return json.loads(self._lines.get(timeout=WAIT))
 
     def silent(self) -> bool:
         return self._lines.empty()
 
-    def tell(self, message: object) -> None:
+    def send(self, message: object) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{json.dumps(message)}\n")
         self.process.stdin.flush()
@@ -80,8 +80,8 @@ class Payer(Child):
 
     def ask(self, path: Path, base: str, point: str = "", **more: Any) -> None:
         """Hand it its order; ``more`` are the parts that not every order has."""
-        assert self.told() == "ready"
-        self.tell({"journal": str(path), "base": base, "point": point, **more})
+        assert self.receive() == "ready"
+        self.send({"journal": str(path), "base": base, "point": point, **more})
 
 
 class Payers:

@@ -72,7 +72,7 @@ def test_the_next_start_leaves_one_whole_file_and_records_it(point: str, payers:
     with running(sandbox) as base:
         victim, heir = payers.take(), payers.take()
         victim.ask(path, base, point, save=str(folder))
-        assert victim.told() == "stopped"
+        assert victim.receive() == "stopped"
         victim.close()
         left = parts(folder)
         assert len(left) == (point in {"inside write", "before name", "after name"})
@@ -88,7 +88,7 @@ def test_the_next_start_leaves_one_whole_file_and_records_it(point: str, payers:
             fetched += 1
 
         heir.ask(path, base, save=str(folder), idle=True)
-        assert heir.told() == "idle"
+        assert heir.receive() == "idle"
         until(lambda: journal_of(path, base)[0].saved_paths and len(in_folder(folder)) == 1)
         assert downloads(sandbox) - fetched == (point != "after mark_saved")
         [file] = in_folder(folder)
@@ -101,8 +101,8 @@ def test_the_next_start_leaves_one_whole_file_and_records_it(point: str, payers:
 
 def check_answer(heir: Payer, file: Path) -> None:
     """The same call finds the picture, and the file."""
-    heir.tell("go on")
-    answer = heir.told()
+    heir.send("go on")
+    answer = heir.receive()
     assert (answer["outcome"], answer["reused"], answer["credits_charged"]) == ("finished", True, 0)
     assert answer["saved_paths"] == [str(file)]
 
@@ -113,13 +113,13 @@ def test_a_live_process_takes_over_what_a_killed_one_was_saving(payers: Payers, 
     with running(sandbox) as base:
         victim, heir = payers.take(), payers.take()
         victim.ask(path, base, "after download", save=str(folder))
-        assert victim.told() == "stopped"
+        assert victim.receive() == "stopped"
         heir.ask(path, base, claims=True, save=str(folder))
-        assert heir.told() == {"claimed": False}
+        assert heir.receive() == {"claimed": False}
         victim.close()
         # It looks for a while whether the other one comes to an end, and tries again after that.
-        assert heir.told()["outcome"] == "finished"
-        assert heir.told() == {"claimed": True}
+        assert heir.receive()["outcome"] == "finished"
+        assert heir.receive() == {"claimed": True}
         until(lambda: journal_of(path, base)[0].saved_paths)
         [file] = in_folder(folder)
         check_file(file, expected(path, base))

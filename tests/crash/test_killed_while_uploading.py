@@ -83,7 +83,7 @@ def test_the_next_process_uploads_what_is_missing_and_pays_once(
         if point == "accepted":
             until(lambda: len(vendor.storage.uploaded) == 2)
         else:
-            assert victim.told() == "stopped"
+            assert victim.receive() == "stopped"
         paid = bool(vendor.ledger)
         victim.close()
         assert len(vendor.tasks) == paid
@@ -91,7 +91,7 @@ def test_the_next_process_uploads_what_is_missing_and_pays_once(
         assert len(known) >= least
         assert [entry.state for entry in journal_of(path, base)] == left
         heir.ask(path, base, references=given)
-        check(fate, heir.told(), vendor, paid_before=paid)
+        check(fate, heir.receive(), vendor, paid_before=paid)
         missing = [sha256(reference.read_bytes()).hexdigest() for reference in references]
         assert sorted(vendor.storage.uploaded[before:]) == sorted(digest for digest in missing if digest not in known)
         # The victim asked for each at most once.
@@ -107,7 +107,7 @@ def test_an_upload_under_way_keeps_no_other_process_from_paying(
     with running(vendor) as base:
         uploading, other = payers.take(), payers.take()
         uploading.ask(path, base, "after upload_turn", references=given)
-        assert uploading.told() == "stopped"
+        assert uploading.receive() == "stopped"
         other.ask(path, base, references=given)
-        check(ANEW, other.told(), vendor, paid_before=False)
+        check(ANEW, other.receive(), vendor, paid_before=False)
         assert len(vendor.storage.uploaded) == 2
