@@ -93,7 +93,7 @@ class Round:
         self._photos: list[Path] = []
         self.world = World(
             journal,
-            self.cast,
+            self.plan_task,
             self.plan_fault,
             funds=FUNDS,
             seed=seed,
@@ -101,7 +101,7 @@ class Round:
             now=scale.now,
         )
 
-    def cast(self, task: Task) -> None:
+    def plan_task(self, task: Task) -> None:
         """Decide how long a task takes and how it ends."""
         rng = self._rng
         task.seconds = rng.uniform(*self._scale.seconds) * (4 if rng.random() < 0.05 else 1)

@@ -1,6 +1,6 @@
 """Ten thousand pictures under faults, cancellations, time-outs and repeats: do ledger, journal and disk still agree?
 
-Claimed: to the credit. Each charge in the vendor's books belongs to exactly one entry of the journal; only an entry
+Claimed: to the credit. Each charge in the vendor's ledger belongs to exactly one entry of the journal; only an entry
 whose outcome is unknown may be without one; no request has two live charges unless the state table allows the second;
 no two calls say that they paid for the same task; a refund is a failed entry and the other way round. Each finished
 picture of the person is on the disk, once and whole, and nothing else is; a result without a copy says why. Run it with
@@ -98,7 +98,7 @@ class Audit:
         wrong = []
         ledger = sum(m.credits if m.kind == "charge" else -m.credits for m in self.world.sandbox.ledger)
         if FUNDS - self.world.sandbox.balance() != ledger:
-            wrong.append("the sandbox's own books are wrong")
+            wrong.append("the sandbox's own ledger is wrong")
         sure = sum(e.intent.credits for e in self.entries if e.task_id is not None and e.state != "failed")
         most = sure + sum(e.intent.credits for e in self.entries if e.state == "unknown")
         if not sure <= ledger <= most:

@@ -1,6 +1,6 @@
 """The whole paid workflow without a socket, on trio's virtual clock: service, journal, real client, and the sandbox.
 
-What the benchmarks decide for each task, how long it takes for instance, is said by ``casting``: it is called with each
+What the benchmarks decide for each task, how long it takes for instance, is said by ``on_task``: it is called with each
 task right after the sandbox has accepted it. ``before`` is called with the endpoint of each request that is on its way.
 """
 
@@ -67,14 +67,14 @@ async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
     return work(*args)
 
 
-class CastingSandbox(Sandbox):
+class WatchedSandbox(Sandbox):
     """Hands each task over before anybody can look at it: an answer to its submit may come late, or never."""
 
-    casting: Callable[[Task], None]
+    on_task: Callable[[Task], None]
 
     def submit(self, account: Account, body: Any, base_url: str) -> Task:
         task = super().submit(account, body, base_url)
-        self.casting(task)
+        self.on_task(task)
         return task
 
 
@@ -109,7 +109,7 @@ class World:
     def __init__(
         self,
         journal: Journal,
-        casting: Callable[[Task], None],
+        on_task: Callable[[Task], None],
         before: Callable[[str], None] = _nothing,
         *,
         funds: int,
@@ -119,13 +119,13 @@ class World:
     ) -> None:
         self.now = now
         self._files = files
-        self.sandbox = CastingSandbox(
+        self.sandbox = WatchedSandbox(
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(now(), UTC),
             options=VendorOptions(inline_render=True, strict=True),
         )
-        self.sandbox.casting = casting
+        self.sandbox.on_task = on_task
         self.sandbox.draw = lambda brief: thumbnail(brief.seed)
         self.wire = Wire(self.sandbox, before)
         self.journal = journal
@@ -142,5 +142,5 @@ class World:
         )
 
     def client(self) -> VidgoClient:
-        """Return a client of its own on the same wire, for what the service does not do yet."""
+        """Return a client on the same wire."""
         return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._random)
