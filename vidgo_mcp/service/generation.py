@@ -253,7 +253,8 @@ class Generation:
                 if known is None or known.state not in {"reserved", "sent"}:
                     return known
                 entry = known
-            await anyio.sleep(min(JOURNAL_LOOK, until - anyio.current_time()))
+            # The looks themselves may have lasted beyond the end.
+            await anyio.sleep_until(min(anyio.current_time() + JOURNAL_LOOK, until))
         await self._reporter.report("another process of yours is submitting it")
         return entry
 
