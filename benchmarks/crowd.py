@@ -108,7 +108,7 @@ async def measure(url: str, pid: int, vendor: str, options: argparse.Namespace) 
 
 
 async def charges(http: httpx.AsyncClient, vendor: str) -> Counter[str]:
-    """Return how often each task was charged, by the vendor's own books."""
+    """Return how often each task was charged, by the vendor's own ledger."""
     ledger = (await http.get(f"{vendor}/_sandbox/ledger")).json()["ledger"]
     return Counter(entry["task_id"] for entry in ledger if entry["kind"] == "charge")
 

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+import psutil
+
 BARE: Final = [sys.executable, str(Path(__file__).with_name("bare_server.py"))]
 PRODUCT: Final = [str(Path(sys.executable).with_name("vidgo-mcp"))]
 VERSION: Final = "2025-11-25"
@@ -45,6 +47,7 @@ class Pipe:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
+        self.pid = process.pid
         self._stdin: IO[bytes] = process.stdin
         self._stdout: IO[bytes] = process.stdout
         self._id = 0
@@ -128,6 +131,12 @@ def peak_memory(pid: int) -> float | None:
     except OSError:
         return None
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds that a process has kept a processor busy so far: other work on the machine adds none."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def clock() -> float:

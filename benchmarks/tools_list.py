@@ -46,13 +46,9 @@ def committed(snapshot: str) -> tuple[str, str] | None:
 def main() -> None:
     snapshot = ROOT.joinpath(SNAPSHOT).read_text("utf-8")
     now = sizes(snapshot)
-    match committed(snapshot):
-        case commit, text:
-            print(f"tools/list, compared with {commit}:")
-            before = sizes(text)
-        case None:
-            print("tools/list, with no earlier version to compare with:")
-            before = now
+    commit, text = committed(snapshot) or ("nothing: no other version is committed", snapshot)
+    print(f"tools/list, compared with {commit}:")
+    before = sizes(text)
     print("\n".join(report(now, before)))
 
 

@@ -22,11 +22,11 @@ from unittest.mock import patch
 
 import trio
 
-from benchmarks.world import VirtualJournal, World, on_virtual_clock
+from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock
 from vidgo_mcp.client.polling import LONGEST_LEARNED, READ_PRICE, Plan
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.sandbox import Task, parse_fault
-from vidgo_mcp.service import watches
+from vidgo_mcp.service import Principal, watches
 
 POLLS = (2.0, 3.0, 5.0)
 AIMS = {5.0: 0.8, 3.0: 0.9}
@@ -98,16 +98,16 @@ def at_equal_reads(history: Sequence[float], reads: float, lengths: Sequence[flo
     return high, alone(Plan(history, read_price=high), lengths)
 
 
-class Office:
+class Workload:
     """Makes pictures through the real service, and writes down when each was ready and when it was noticed."""
 
     def __init__(self, rng: random.Random, seed: int) -> None:
         self._rng = rng
         self.ready: dict[str, float] = {}
         self.late: dict[int, float] = {}
-        self.world = World(VirtualJournal(), self._cast, funds=1_000_000, seed=seed)
+        self.world = World(VirtualJournal(), self._on_task, funds=1_000_000, seed=seed)
 
-    def _cast(self, task: Task) -> None:
+    def _on_task(self, task: Task) -> None:
         task.seconds = length(self._rng)
         early = task.seconds <= 5
         task.faults = tuple(parse_fault(f"task:{name}") for name in ("no_progress", *(("failed",) if early else ())))
@@ -120,7 +120,7 @@ class Office:
 
             async def one(number: int) -> None:
                 asked = GenerateArguments(prompt=f"waiting {number}", wait_seconds=600)
-                result = await service.make(asked)
+                result = await service.make(Principal(ACCOUNT), asked)
                 assert result.task_id is not None
                 self.late[number] = trio.current_time() - self.ready[result.task_id]
 
@@ -148,27 +148,27 @@ def _unlearning() -> Iterator[None]:
         yield
 
 
-async def _office(tasks: int, before: int, seed: int) -> Measured:
+async def _workload(tasks: int, before: int, seed: int) -> Measured:
     # The lengths that are measured are the same for everybody; those learned from are others.
     rng = random.Random(seed + 1 if before else seed)
-    office = Office(rng, seed)
+    workload = Workload(rng, seed)
     if before:
         again = random.Random(seed)
         lengths = iter([*(length(rng) for _ in range(before)), *(length(again) for _ in range(tasks))])
         with patch(f"{__name__}.length", lambda _: next(lengths)):
-            return await office.make(tasks, before)
-    return await office.make(tasks, 0)
+            return await workload.make(tasks, before)
+    return await workload.make(tasks, 0)
 
 
 def through_the_service(tasks: int, learned: int, seed: int) -> dict[str, Measured]:
     """Return what the real service makes of some tasks, with our plan and with polls."""
     found = {}
     with _unlearning():
-        found["our plan, prior only"] = on_virtual_clock(_office, tasks, 0, seed)
-    found[f"our plan, after {learned} tasks"] = on_virtual_clock(_office, tasks, learned, seed)
+        found["our plan, prior only"] = on_virtual_clock(_workload, tasks, 0, seed)
+    found[f"our plan, after {learned} tasks"] = on_virtual_clock(_workload, tasks, learned, seed)
     for interval in POLLS:
         with _poll(interval):
-            found[f"poll every {interval:g} s"] = on_virtual_clock(_office, tasks, 0, seed)
+            found[f"poll every {interval:g} s"] = on_virtual_clock(_workload, tasks, 0, seed)
     return found
 
 

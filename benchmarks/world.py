@@ -1,14 +1,13 @@
 """The whole paid workflow without a socket, on trio's virtual clock: service, journal, real client, and the sandbox.
 
-What the benchmarks decide for each task, how long it takes for instance, is said by ``casting``: it is called with each
+What the benchmarks decide for each task, how long it takes for instance, is said by ``on_task``: it is called with each
 task right after the sandbox has accepted it. ``before`` is called with the endpoint of each request that is on its way.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
@@ -17,14 +16,11 @@ import httpx
 import trio
 import trio.testing
 from PIL import Image
-from vidgo_mcp.sandbox.accounts import Account
-from vidgo_mcp.sandbox.briefs import Brief
-from vidgo_mcp.sandbox.gallery import Gallery
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Journal, SqliteJournal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, Task, VendorOptions, create_app
-from vidgo_mcp.service import LocalFiles, Service, account_of
+from vidgo_mcp.sandbox import SANDBOX_KEY, Account, Sandbox, Task, VendorOptions, create_app
+from vidgo_mcp.service import LocalFiles, Runtime, Service, account_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -65,27 +61,20 @@ def thumbnail(seed: str) -> bytes:
     return file.getvalue()
 
 
-class Thumbnails(Gallery):
-    """Draws so little that thousands of pictures take no time."""
-
-    def png(self, brief: Brief) -> bytes:
-        return thumbnail(brief.seed)
-
-
 async def at_once(work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
     """Run work that blocks in place of a thread, for which the virtual clock would not wait."""
     await trio.lowlevel.checkpoint()
     return work(*args)
 
 
-class CastingSandbox(Sandbox):
+class WatchedSandbox(Sandbox):
     """Hands each task over before anybody can look at it: an answer to its submit may come late, or never."""
 
-    casting: Callable[[Task], None]
+    on_task: Callable[[Task], None]
 
     def submit(self, account: Account, body: Any, base_url: str) -> Task:
         task = super().submit(account, body, base_url)
-        self.casting(task)
+        self.on_task(task)
         return task
 
 
@@ -120,45 +109,38 @@ class World:
     def __init__(
         self,
         journal: Journal,
-        casting: Callable[[Task], None],
+        on_task: Callable[[Task], None],
         before: Callable[[str], None] = _nothing,
         *,
         funds: int,
-        seed: int,
-        disk: LocalFiles | None = None,
+        seed: object,
+        files: LocalFiles | None = None,
         now: Callable[[], float] = now,
     ) -> None:
         self.now = now
-        self._disk = disk
-        self.sandbox = CastingSandbox(
+        self._files = files
+        self.sandbox = WatchedSandbox(
             accounts={SANDBOX_KEY: funds},
             clock=trio.current_time,
             now=lambda: datetime.fromtimestamp(now(), UTC),
             options=VendorOptions(inline_render=True, strict=True),
         )
-        self.sandbox.casting = casting
-        self.sandbox.gallery = Thumbnails()
+        self.sandbox.on_task = on_task
+        self.sandbox.draw = lambda brief: thumbnail(brief.seed)
         self.wire = Wire(self.sandbox, before)
         self.journal = journal
-        self._draw = random.Random(f"jitter {seed}").random
+        self._random = random.Random(f"jitter {seed}").random
 
     def service(self) -> Service:
         """Return a service, not yet entered."""
         return Service(
             journal=self.journal,
-            connect=self._connect,
+            connect=lambda account: self.client(),
+            files=self._files,
+            runtime=Runtime(now=self.now, random=self._random, threads=lambda: at_once),
             account=ACCOUNT,
-            files=self._disk,
-            in_thread=at_once,
-            now=self.now,
-            draw=self._draw,
         )
 
     def client(self) -> VidgoClient:
-        """Return a client of its own on the same wire, for what the service does not do yet."""
-        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._draw)
-
-    @asynccontextmanager
-    async def _connect(self) -> AsyncGenerator[VidgoClient]:
-        async with self.client() as client:
-            yield client
+        """Return a client on the same wire."""
+        return VidgoClient(SANDBOX_KEY, base_url=BASE, transport=self.wire, now=self.now, random=self._random)

@@ -53,7 +53,7 @@ async def run(photos: Path, saved: Path) -> None:
     assert {path.parent for path in map(Path, [*night["saved_paths"], *storm["saved_paths"]])} == {saved}
     assert (again["reused"], again["credits_charged"], again["task_id"]) == (True, 0, night["task_id"])
     assert (refused["category"], refused["money"]) == ("invalid_request", "nothing_spent")
-    assert "VIDGO_INPUT_DIRS" in refused["message"]
+    assert refused["remedy"] == "add_input_dir"
 
 
 if __name__ == "__main__":

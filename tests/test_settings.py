@@ -154,7 +154,7 @@ def test_a_tilde_means_the_home_folder_wherever_a_folder_is_named(tmp_path: Path
     assert (settings.save_dir, settings.input_dirs) == (str(home / "a"), (home, home / "b"))
 
 
-def test_without_a_word_pictures_are_saved_with_their_facts_and_no_other_folder_is_read() -> None:
+def test_by_default_pictures_are_saved_with_their_facts_and_no_folder_is_read() -> None:
     settings = load({})
     assert (settings.save_dir, settings.save_metadata) == (None, True)
     assert (settings.input_dirs, settings.max_upload_mb) == ((), 20)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import soak, waiting
-from benchmarks.folder import faults_of
-from benchmarks.soak import PERSON, Audit, Call
+from benchmarks import waiting
+from benchmarks.agents import FUNDS, PERSON, Call, Found
+from benchmarks.audit import folder_faults
+from benchmarks.soak import Audit
 from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock, thumbnail
 from vidgo_mcp.files.metadata import Facts, with_facts
 from vidgo_mcp.journal import Entry, Intent, Reserved
@@ -51,11 +52,11 @@ def test_soak_finds_ledger_journal_and_disk_in_agreement() -> None:
 def test_soak_sees_a_charge_that_no_entry_has(save_dir: Path) -> None:
     async def charge_by_the_way() -> list[str]:
         journal = VirtualJournal()
-        world = World(journal, lambda task: None, funds=soak.FUNDS, seed=1)
+        world = World(journal, lambda task: None, funds=FUNDS, seed=1)
         account = world.sandbox.accounts[0]
         body = {"model": "gpt-image-2", "input": {"prompt": "a secret", "quality": "low"}}
         world.sandbox.submit(account, body, "http://127.0.0.1")
-        return await Audit([], world, [], save_dir).disagreements(soak.Found())
+        return await Audit([], world, [], save_dir).disagreements(Found())
 
     wrong: list[str] = on_virtual_clock(charge_by_the_way)
     assert [fault.partition(":")[0] for fault in wrong] == [
@@ -67,7 +68,7 @@ def test_soak_sees_a_charge_that_no_entry_has(save_dir: Path) -> None:
 def test_soak_sees_two_live_entries_and_a_task_that_two_calls_paid_for(save_dir: Path) -> None:
     async def twice() -> list[str]:
         journal = VirtualJournal()
-        world = World(journal, lambda task: None, funds=soak.FUNDS, seed=1)
+        world = World(journal, lambda task: None, funds=FUNDS, seed=1)
         intents = [Intent(f"{ACCOUNT}/", name, "f", 1, "gpt-image-2", "p", "1:1", "1K", "low", 2) for name in "ab"]
         for number, intent in enumerate(intents):
             met = await journal.reserve(intent, process="h")
@@ -77,7 +78,7 @@ def test_soak_sees_two_live_entries_and_a_task_that_two_calls_paid_for(save_dir:
         entries = [*await journal.newest(f"{ACCOUNT}/", 5)]
         doubled = [*entries, entries[0]]
         calls = [Call("p", "finished", "t1", 2)] * 2
-        return await Audit(doubled, world, calls, save_dir).disagreements(soak.Found())
+        return await Audit(doubled, world, calls, save_dir).disagreements(Found())
 
     wrong: list[str] = on_virtual_clock(twice)
     assert any(fault.startswith("two live entries of one request") for fault in wrong)
@@ -100,7 +101,7 @@ def copy_of(number: int, save_dir: Path) -> Path:
 
 
 def test_copies_that_are_whole_are_in_order(save_dir: Path) -> None:
-    assert faults_of([finished(number, copy_of(number, save_dir)) for number in range(3)], save_dir) == []
+    assert folder_faults([finished(number, copy_of(number, save_dir)) for number in range(3)], save_dir) == []
 
 
 def test_soak_sees_a_copy_that_is_half_missing_doubled_or_of_another_picture(save_dir: Path) -> None:
@@ -108,7 +109,7 @@ def test_soak_sees_a_copy_that_is_half_missing_doubled_or_of_another_picture(sav
     half.write_bytes(half.read_bytes()[:-60])
     entries = [finished(0, half), finished(1, third), finished(2, second), finished(3, twice, second)]
     entries.append(finished(4, save_dir / "gone.png"))
-    wrong = faults_of(entries, save_dir)
+    wrong = folder_faults(entries, save_dir)
     for fault in (
         "0.png: it cannot be read",
         "gone.png: it cannot be read",
@@ -125,7 +126,7 @@ def test_soak_sees_a_second_name_and_files_that_nobody_knows(save_dir: Path) -> 
     copy = copy_of(1, save_dir)
     (save_dir / ".vidgo-0123456789abcdef.part").hardlink_to(copy)
     copy_of(2, save_dir)
-    assert sorted(faults_of([finished(1, copy)], save_dir)) == [
+    assert sorted(folder_faults([finished(1, copy)], save_dir)) == [
         ".vidgo-0123456789abcdef.part is in the folder, and no entry names it",
         "1.png: it has a second name",
         "2.png is in the folder, and no entry names it",
@@ -134,8 +135,8 @@ def test_soak_sees_a_second_name_and_files_that_nobody_knows(save_dir: Path) -> 
 
 def test_soak_sees_a_picture_that_was_not_saved(save_dir: Path) -> None:
     async def unsaved() -> list[str]:
-        world = World(VirtualJournal(), lambda task: None, funds=soak.FUNDS, seed=1)
-        return await Audit([finished(1)], world, [], save_dir).disagreements(soak.Found())
+        world = World(VirtualJournal(), lambda task: None, funds=FUNDS, seed=1)
+        return await Audit([finished(1)], world, [], save_dir).disagreements(Found())
 
     wrong: list[str] = on_virtual_clock(unsaved)
     assert any(fault.startswith("not saved: ") for fault in wrong)
@@ -152,4 +153,5 @@ def test_hostile_names_and_pictures_reach_nothing_outside() -> None:
 def test_crashes_lose_nothing_pay_nothing_twice_and_leave_nothing_half() -> None:
     printed = run("benchmarks.crashes", "--kills", "4")
     assert "tasks lost: 0\npictures paid twice: 0" in printed
+    assert "entries left by 5 kills while uploading: 0" in printed
     assert "pictures or files that are missing, half, doubled or left over: 0" in printed

@@ -16,11 +16,11 @@ from typing import Any
 import anyio
 import pytest
 
+from benchmarks.interrupted import entries_of
 from vidgo_mcp.journal import Entry
-from vidgo_mcp.journal.sqlite import SqliteJournal
-from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
-from vidgo_mcp.service import account_of
+from vidgo_mcp.sandbox import Sandbox
 
+ROOT = Path(__file__).parents[2]
 LOW = 2
 ANEW, UNKNOWN, FOUND = "anew", "unknown", "found"
 """What the next process makes of a request whose process was killed."""
@@ -34,7 +34,13 @@ class Child:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read)
@@ -45,13 +51,13 @@ class Child:
         for line in self.process.stdout:
             self._lines.put(line)
 
-    def told(self) -> Any:
+    def receive(self) -> Any:
         return json.loads(self._lines.get(timeout=WAIT))
 
     def silent(self) -> bool:
         return self._lines.empty()
 
-    def tell(self, message: object) -> None:
+    def send(self, message: object) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{json.dumps(message)}\n")
         self.process.stdin.flush()
@@ -70,12 +76,12 @@ class Payer(Child):
     """A process that pays, see ``paying.py``."""
 
     def __init__(self) -> None:
-        super().__init__([sys.executable, str(Path(__file__).with_name("paying.py"))])
+        super().__init__([sys.executable, "-m", "tests.crash.paying"])
 
-    def ask(self, path: Path, base: str, stop: str = "", **more: Any) -> None:
+    def ask(self, path: Path, base: str, point: str = "", **more: Any) -> None:
         """Hand it its order; ``more`` are the parts that not every order has."""
-        assert self.told() == "ready"
-        self.tell({"path": str(path), "base": base, "stop": stop, **more})
+        assert self.receive() == "ready"
+        self.send({"journal": str(path), "base": base, "point": point, **more})
 
 
 class Payers:
@@ -144,12 +150,4 @@ def check(fate: str, answer: dict[str, Any], sandbox: Sandbox, *, paid_before: b
 
 def journal_of(path: Path, base: str) -> Sequence[Entry]:
     """Return the entries of a journal that other processes use, newest first."""
-
-    async def read() -> Sequence[Entry]:
-        journal = SqliteJournal(path)
-        try:
-            return await journal.newest(f"{account_of(SANDBOX_KEY, base)}/", 100)
-        finally:
-            await journal.aclose()
-
-    return anyio.run(read)
+    return anyio.run(entries_of, path, base)

@@ -11,25 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("vidgo_mcp", "tests", "pyproject.toml")
-PREPARED = """\
-                request = await prepare()
-                submission.started = True
-                tries = RetryDeadline(random=self._draw)
-                while True:
-                    await anyio.lowlevel.checkpoint_if_cancelled()
-                    submission.entry = await self._journal.mark_sent(submission.entry.id)
-                    sent = True
+COPIED = ("benchmarks", "vidgo_mcp", "tests", "pyproject.toml")
+UPLOADED = """\
+        ready = await upload_references(self._tasks, references, self._deadline, self._reporter)
 """
-PREPARED_LATE = """\
-                submission.started = True
-                tries = RetryDeadline(random=self._draw)
-                while True:
-                    await anyio.lowlevel.checkpoint_if_cancelled()
-                    submission.entry = await self._journal.mark_sent(submission.entry.id)
-                    sent = True
-                    request = await prepare()
-"""
+RESERVED_EARLY = f"""\
+        await self._reserve(intent, None)
+{UPLOADED}"""
 NAMED = """\
             with _part(path.parent, content) as part:
                 _give_name(part, path)
@@ -41,20 +29,21 @@ NAMED_EARLY = """\
                 os.write(file, content)
                 os.close(file)
 """
+PAYING = "tests/crash/test_killed_anywhere.py::test_a_killed_process_loses_nothing_and_the_next_one_pays_nothing_twice"
 UPLOADING = "tests/crash/test_killed_while_uploading.py::test_the_next_process_uploads_what_is_missing_and_pays_once"
 SAVING = "tests/crash/test_killed_while_saving.py::test_the_next_start_leaves_one_whole_file_and_records_it"
 BREAKS = {
     "the sent mark is not written": (
-        "vidgo_mcp/service/submitting.py",
-        "                    submission.entry = await self._journal.mark_sent(submission.entry.id)\n",
-        "                    pass\n",
-        "tests/service/test_same_picture.py",
+        "vidgo_mcp/service/submission.py",
+        "            submission.entry = await self._journal.mark_sent(entry_id)\n",
+        "",
+        f"{PAYING}[charged]",
     ),
     "the sent mark comes after the answer": (
         "vidgo_mcp/journal/transitions.py",
         'return replace(entry, state="sent", sent_at=now)',
         'return replace(entry, state="reserved", sent_at=None)',
-        "tests/service/test_same_picture.py",
+        f"{PAYING}[charged]",
     ),
     "the step that reserves is not atomic": (
         "vidgo_mcp/journal/connection.py",
@@ -62,20 +51,20 @@ BREAKS = {
         'connection.execute("BEGIN")',
         "tests/journal/test_sqlite_processes.py",
     ),
-    "the references are uploaded after the sent mark": (
-        "vidgo_mcp/service/submitting.py",
-        PREPARED,
-        PREPARED_LATE,
-        f"{UPLOADING}[before turn]",
+    "the intent is reserved before its references are ready": (
+        "vidgo_mcp/service/generation.py",
+        UPLOADED,
+        RESERVED_EARLY,
+        f"{UPLOADING}[before upload_turn]",
     ),
     "an upload is not remembered": (
         "vidgo_mcp/journal/sqlite.py",
         "db.execute(query, (account, digest, url, until))",
         "pass",
-        f"{UPLOADING}[after remember]",
+        f"{UPLOADING}[after remember_upload]",
     ),
     "a file gets its name before it is written": (
-        "vidgo_mcp/files/saving.py",
+        "vidgo_mcp/files/writer.py",
         NAMED,
         NAMED_EARLY,
         f"{SAVING}[inside write]",
@@ -89,12 +78,12 @@ BREAKS = {
 }
 
 
-def suite(copy: Path, tests: str) -> subprocess.CompletedProcess[str]:
+def suite(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     # ``-m`` puts the copy, which is the working directory, before the installed package; PYTHONPATH does so for the
     # processes that the tests start.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
     alone["PYTHONPATH"] = str(copy)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=copy, env=alone, capture_output=True, text=True, timeout=240, check=False)
 
 
@@ -119,7 +108,6 @@ def test_the_suite_goes_red(what: str, tmp_path: Path) -> None:
     assert "failed" in run.stdout
 
 
-@pytest.mark.parametrize("tests", sorted({tests for _, _, _, tests in BREAKS.values()}))
-def test_the_copy_is_green_while_nothing_is_broken(tests: str, tmp_path: Path) -> None:
-    run = suite(copied(tmp_path), tests)
+def test_the_copy_is_green_while_nothing_is_broken(tmp_path: Path) -> None:
+    run = suite(copied(tmp_path), *sorted({tests for _, _, _, tests in BREAKS.values()}))
     assert run.returncode == 0, run.stdout

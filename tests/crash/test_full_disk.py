@@ -45,12 +45,12 @@ class Server(Child):
         super().__init__([*before, COMMAND], {**os.environ, **settings})
         client = {"name": "test", "version": "1"}
         self.ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
-        self.tell({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return its result."""
-        self.tell({"jsonrpc": "2.0", "id": method, "method": method, "params": params})
-        while (answer := self.told()).get("id") != method:
+        self.send({"jsonrpc": "2.0", "id": method, "method": method, "params": params})
+        while (answer := self.receive()).get("id") != method:
             pass
         result: dict[str, Any] = answer["result"]
         return result

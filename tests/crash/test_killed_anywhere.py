@@ -14,14 +14,14 @@ DELIVERY = {
     "before reserve": ANEW,
     "inside reserve": ANEW,
     "after reserve": ANEW,
-    "inside sent": ANEW,
-    "after sent": UNKNOWN,
+    "inside mark_sent": ANEW,
+    "after mark_sent": UNKNOWN,
     "charged": UNKNOWN,
-    "after answer": UNKNOWN,
+    "after submit_once": UNKNOWN,
     "before bind": UNKNOWN,
     "inside bind": UNKNOWN,
     "after bind": FOUND,
-    "waiting": FOUND,
+    "after status": FOUND,
     "before record": FOUND,
     "inside record": FOUND,
     "after record": FOUND,
@@ -42,27 +42,27 @@ def test_a_killed_process_loses_nothing_and_the_next_one_pays_nothing_twice(
         if point == "charged":
             until(lambda: sandbox.ledger)
         elif point == "answered":
-            assert victim.told()["credits_charged"] == LOW
+            assert victim.receive()["credits_charged"] == LOW
         else:
-            assert victim.told() == "stopped"
+            assert victim.receive() == "stopped"
         paid = bool(sandbox.ledger)
         victim.close()
         heir.ask(path, base)
-        check(DELIVERY[point], heir.told(), sandbox, paid_before=paid)
+        check(DELIVERY[point], heir.receive(), sandbox, paid_before=paid)
 
 
-@pytest.mark.parametrize("point", ["after reserve", "after sent", "after answer", "after bind"])
+@pytest.mark.parametrize("point", ["after reserve", "after mark_sent", "after submit_once", "after bind"])
 def test_a_process_that_waits_for_another_sees_its_death(point: str, payers: Payers, tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     sandbox = Sandbox(seconds=(0.3, 0.3))
     with running(sandbox) as base:
         victim, waiting = payers.take(), payers.take()
         victim.ask(path, base, point)
-        assert victim.told() == "stopped"
+        assert victim.receive() == "stopped"
         paid = bool(sandbox.ledger)
         waiting.ask(path, base)
         if point != "after bind":
             time.sleep(0.5)
             assert waiting.silent()
         victim.close()
-        check(DELIVERY[point], waiting.told(), sandbox, paid_before=paid)
+        check(DELIVERY[point], waiting.receive(), sandbox, paid_before=paid)

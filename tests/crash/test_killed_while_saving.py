@@ -15,15 +15,24 @@ from PIL import Image
 from tests.crash.conftest import LOW, Payer, Payers, charges, journal_of, until
 from vidgo_mcp.files.writer import STALE
 from vidgo_mcp.sandbox import Sandbox, running
-from vidgo_mcp.service.picture_saver import labelled
+from vidgo_mcp.service import LocalFiles
+from vidgo_mcp.service.picture_saver import with_metadata
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="there a process cannot be asked whether it is gone, and its claim lasts minutes"
 )
 
 POINTS = (
-    *("after bind", "after record", "after claim", "after download", "inside write", "after write", "after name"),
-    *("before saved", "inside saved", "after saved"),
+    *(
+        "after bind",
+        "after record",
+        "after claim_saving",
+        "after download",
+        "inside write",
+        "before name",
+        "after name",
+    ),
+    *("before mark_saved", "inside mark_saved", "after mark_saved"),
 )
 
 
@@ -44,7 +53,7 @@ def expected(path: Path, base: str) -> bytes:
     """Return what the file of the only picture in a journal must hold."""
     [entry] = journal_of(path, base)
     content = httpx.get(entry.image_urls[0], trust_env=False).content
-    return labelled(content, entry)
+    return with_metadata(LocalFiles(), content, entry)
 
 
 def check_file(file: Path, content: bytes) -> None:
@@ -63,25 +72,25 @@ def test_the_next_start_leaves_one_whole_file_and_records_it(point: str, payers:
     with running(sandbox) as base:
         victim, heir = payers.take(), payers.take()
         victim.ask(path, base, point, save=str(folder))
-        assert victim.told() == "stopped"
+        assert victim.receive() == "stopped"
         victim.close()
         left = parts(folder)
-        assert len(left) == (point in {"inside write", "after write", "after name"})
+        assert len(left) == (point in {"inside write", "before name", "after name"})
         for part in left:
             if part.stat().st_nlink == 1:
                 # Half a file of its own is swept away when it is old; a second name goes with the adoption.
                 os.utime(part, (time.time() - 2 * STALE,) * 2)
         early = [file for file in in_folder(folder) if file not in left]
-        assert len(early) == (point in {"after name", "before saved", "inside saved", "after saved"})
+        assert len(early) == (point in {"after name", "before mark_saved", "inside mark_saved", "after mark_saved"})
         fetched = downloads(sandbox)
         if early:
             assert early[0].read_bytes() == expected(path, base)
             fetched += 1
 
         heir.ask(path, base, save=str(folder), idle=True)
-        assert heir.told() == "idle"
+        assert heir.receive() == "idle"
         until(lambda: journal_of(path, base)[0].saved_paths and len(in_folder(folder)) == 1)
-        assert downloads(sandbox) - fetched == (point != "after saved")
+        assert downloads(sandbox) - fetched == (point != "after mark_saved")
         [file] = in_folder(folder)
         assert journal_of(path, base)[0].saved_paths == (str(file),)
         check_file(file, expected(path, base))
@@ -92,8 +101,8 @@ def test_the_next_start_leaves_one_whole_file_and_records_it(point: str, payers:
 
 def check_answer(heir: Payer, file: Path) -> None:
     """The same call finds the picture, and the file."""
-    heir.tell("go on")
-    answer = heir.told()
+    heir.send("go on")
+    answer = heir.receive()
     assert (answer["outcome"], answer["reused"], answer["credits_charged"]) == ("finished", True, 0)
     assert answer["saved_paths"] == [str(file)]
 
@@ -104,13 +113,13 @@ def test_a_live_process_takes_over_what_a_killed_one_was_saving(payers: Payers, 
     with running(sandbox) as base:
         victim, heir = payers.take(), payers.take()
         victim.ask(path, base, "after download", save=str(folder))
-        assert victim.told() == "stopped"
-        heir.ask(path, base, "telling claims", save=str(folder))
-        assert heir.told() == {"claimed": False}
+        assert victim.receive() == "stopped"
+        heir.ask(path, base, claims=True, save=str(folder))
+        assert heir.receive() == {"claimed": False}
         victim.close()
         # It looks for a while whether the other one comes to an end, and tries again after that.
-        assert heir.told()["outcome"] == "finished"
-        assert heir.told() == {"claimed": True}
+        assert heir.receive()["outcome"] == "finished"
+        assert heir.receive() == {"claimed": True}
         until(lambda: journal_of(path, base)[0].saved_paths)
         [file] = in_folder(folder)
         check_file(file, expected(path, base))

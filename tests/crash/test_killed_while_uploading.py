@@ -11,22 +11,24 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.crash.conftest import ANEW, FOUND, UNKNOWN, Payers, check, until
+from tests.crash.conftest import ANEW, FOUND, UNKNOWN, Payers, check, journal_of, until
 from vidgo_mcp.sandbox import Sandbox, running
 from vidgo_mcp.sandbox.storage import Storage, StoredFile
 
 POINTS = {
-    "before turn": (ANEW, 0),
-    "after turn": (ANEW, 0),
-    "accepted": (ANEW, 0),
-    "after upload": (ANEW, 0),
-    "inside remember": (ANEW, 0),
-    "after remember": (ANEW, 1),
-    "before sent": (ANEW, 2),
-    "after sent": (UNKNOWN, 2),
-    "after bind": (FOUND, 2),
+    "before upload_turn": (ANEW, 0, []),
+    "after upload_turn": (ANEW, 0, []),
+    "accepted": (ANEW, 0, []),
+    "after upload": (ANEW, 0, []),
+    "inside remember_upload": (ANEW, 0, []),
+    "after remember_upload": (ANEW, 1, []),
+    "before reserve": (ANEW, 2, []),
+    "before mark_sent": (ANEW, 2, ["reserved"]),
+    "after mark_sent": (UNKNOWN, 2, ["sent"]),
+    "after bind": (FOUND, 2, ["accepted"]),
 }
-"""What the next process makes of a request whose process was killed there, and how many uploads it finds at least."""
+"""What the next process makes of a request whose process was killed there; how many uploads it finds at least; and
+what the journal holds: nothing, as long as references are uploaded."""
 
 
 class Shelves(Storage):
@@ -72,7 +74,7 @@ def test_the_next_process_uploads_what_is_missing_and_pays_once(
     point: str, payers: Payers, references: list[Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "journal.db"
-    fate, least = POINTS[point]
+    fate, least, left = POINTS[point]
     vendor = Vendor("upload:hang*1") if point == "accepted" else Vendor()
     given = [str(reference) for reference in references]
     with running(vendor) as base:
@@ -81,33 +83,31 @@ def test_the_next_process_uploads_what_is_missing_and_pays_once(
         if point == "accepted":
             until(lambda: len(vendor.storage.uploaded) == 2)
         else:
-            assert victim.told() == "stopped"
+            assert victim.receive() == "stopped"
         paid = bool(vendor.ledger)
         victim.close()
         assert len(vendor.tasks) == paid
         known, before = remembered(path), len(vendor.storage.uploaded)
         assert len(known) >= least
+        assert [entry.state for entry in journal_of(path, base)] == left
         heir.ask(path, base, references=given)
-        check(fate, heir.told(), vendor, paid_before=paid)
+        check(fate, heir.receive(), vendor, paid_before=paid)
         missing = [sha256(reference.read_bytes()).hexdigest() for reference in references]
         assert sorted(vendor.storage.uploaded[before:]) == sorted(digest for digest in missing if digest not in known)
         # The victim asked for each at most once.
         assert before <= 2
 
 
-@pytest.mark.parametrize("point", ["after turn", "before sent"])
-def test_a_process_that_waits_for_the_uploads_of_another_goes_on_when_that_dies(
-    point: str, payers: Payers, references: list[Path], tmp_path: Path
+def test_an_upload_under_way_keeps_no_other_process_from_paying(
+    payers: Payers, references: list[Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "journal.db"
     vendor = Vendor()
     given = [str(reference) for reference in references]
     with running(vendor) as base:
-        victim, waiting = payers.take(), payers.take()
-        victim.ask(path, base, point, references=given)
-        assert victim.told() == "stopped"
-        waiting.ask(path, base, references=given)
-        assert vendor.tasks == {}
-        victim.close()
-        check(ANEW, waiting.told(), vendor, paid_before=False)
+        uploading, other = payers.take(), payers.take()
+        uploading.ask(path, base, "after upload_turn", references=given)
+        assert uploading.receive() == "stopped"
+        other.ask(path, base, references=given)
+        check(ANEW, other.receive(), vendor, paid_before=False)
         assert len(vendor.storage.uploaded) == 2

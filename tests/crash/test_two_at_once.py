@@ -22,11 +22,11 @@ def test_two_processes_that_see_a_picture_finish_save_it_once(payers: Payers, tm
     with running(sandbox) as base:
         pair = payers.take(), payers.take()
         for payer in pair:
-            payer.ask(path, base, "telling claims", save=str(folder))
-        claims = [payer.told()["claimed"] for payer in pair]
+            payer.ask(path, base, claims=True, save=str(folder))
+        claims = [payer.receive()["claimed"] for payer in pair]
         opened.set()
         assert sorted(claims) == [False, True]
-        answers = [payer.told() for payer in pair]
+        answers = [payer.receive() for payer in pair]
         [file] = folder.iterdir()
         assert [answer["outcome"] for answer in answers] == ["finished", "finished"]
         assert [answer["saved_paths"] for answer in answers] == [[str(file)]] * 2

@@ -66,7 +66,7 @@ def test_a_process_that_may_not_be_asked_about_lives(monkeypatch: pytest.MonkeyP
     assert not is_process_dead(f"{HOST}:{os.getppid()}:1")
 
 
-def test_the_name_of_this_process_is_made_without_the_library_that_asks_about_others() -> None:
+def test_the_name_of_this_process_is_made_without_loading_psutil() -> None:
     code = "import sys, vidgo_mcp.journal.processes as p; p.is_process_dead(p.current_process()); print(*sys.modules)"
     alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(

@@ -135,7 +135,7 @@ async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:
     assert counts() == [0, 0, 0]
 
 
-async def test_a_task_that_fails_forgets_the_upload_of_the_saved_copy_that_it_was_made_from(journal: Journal) -> None:
+async def test_a_failed_task_forgets_the_upload_of_the_saved_copy_it_was_made_from(journal: Journal) -> None:
     made = await ended(journal, FINISHED)
     await journal.mark_saved(made.id, ["/pictures/fox.png"], DIGEST)
     for owner, forgotten in (("me/another caller", False), ("me", True)):

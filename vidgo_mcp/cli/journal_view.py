@@ -62,6 +62,7 @@ def entries_text(entries: Sequence[Entry], path: Path | None) -> str:
 
 
 def entry_text(recorded: Mapping[str, Any]) -> str:
+    """Return one recorded picture, a line for each fact."""
     return "\n".join(
         f"{name:<12} {local_time(value) if name.endswith('_at') else _cell(value)}" for name, value in recorded.items()
     )
@@ -82,6 +83,7 @@ def settled_text(before: Entry, after: Entry | None) -> str:
 
 
 def spending_text(report: SpendingReport) -> str:
+    """Return what was spent in each period, and what a day has left."""
     lines = []
     for period in report.periods:
         pictures = f"{period.pictures} {'picture' if period.pictures == 1 else 'pictures'}"

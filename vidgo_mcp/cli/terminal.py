@@ -39,6 +39,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def json_text(value: dict[str, Any]) -> str:
+    """Return what ``--json`` prints."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 

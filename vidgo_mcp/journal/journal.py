@@ -94,7 +94,7 @@ def reuse_decision(entry: Entry, now: float) -> ReuseDecision:
         return "again"
     if entry.state == "finished":
         return "reuse"
-    if entry.state == "unknown" or entry.state == "empty":
+    if entry.state in ("unknown", "empty"):
         return entry.state
     return "join"
 

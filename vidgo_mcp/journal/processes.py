@@ -85,14 +85,17 @@ class Lease:
 
 
 def lease_name(process: str) -> str:
+    """Return the name of the lease that says a process lives."""
     return f"process:{process}"
 
 
 def claim_name(entry_id: str) -> str:
+    """Return the name of the lease on saving one picture."""
     return f"save:{entry_id}"
 
 
 def turn_names(account: str) -> Sequence[str]:
+    """Return the names of the leases on an account's uploads of this minute."""
     return [f"upload:{account}:{number}" for number in range(UPLOADS_PER_MINUTE)]
 
 

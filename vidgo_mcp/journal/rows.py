@@ -29,6 +29,7 @@ _COUNTED: Final = f"{_SINCE} AND (sent_at IS NULL OR sent_at + {WINDOW} > :now)"
 
 
 def insert(db: sqlite3.Connection, entry: Entry) -> None:
+    """Insert an entry that is only reserved yet."""
     columns: dict[str, Any] = {name: getattr(entry.intent, name) for name in _INTENT}
     columns |= {"id": entry.id, "state": entry.state, "process": entry.process, "created_at": entry.created_at}
     columns["reference_ids"] = json.dumps(entry.intent.references)
@@ -46,6 +47,7 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
 
 
 def delete(db: sqlite3.Connection, entry_id: str) -> None:
+    """Delete an entry that was never sent."""
     db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
 
 
@@ -61,10 +63,12 @@ def first(db: sqlite3.Connection, where: str, **values: Any) -> Entry | None:
 
 
 def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
+    """Return the entry of this id."""
     return first(db, "id = :id", id=entry_id)
 
 
 def by_task(db: sqlite3.Connection, owner: str, task_id: str) -> Entry | None:
+    """Return the entry that the vendor knows under this id."""
     return first(db, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)
 
 
@@ -80,6 +84,7 @@ def spent(db: sqlite3.Connection, owner: str, now: float) -> int:
 
 
 def spending(db: sqlite3.Connection, owner: str, since: float) -> list[Spending]:
+    """Return what was spent since a moment, by quality and tier, cheapest first."""
     what = "quality, tier, count(*), sum(credits)"
     query = f"SELECT {what} FROM entries WHERE {_SINCE} GROUP BY quality, tier"  # noqa: S608  # conditions are ours
     found = [Spending(*row) for row in db.execute(query, {"owner": owner, "since": since})]
@@ -100,6 +105,7 @@ def prune(db: sqlite3.Connection, alive: Collection[str], *, now: float, oldest:
 
 
 def forget_upload(db: sqlite3.Connection, account: str, digest: str) -> None:
+    """Delete the copy of these bytes that the vendor no longer has."""
     db.execute("DELETE FROM uploads WHERE account = ? AND digest = ?", (account, digest))
 
 

@@ -101,6 +101,7 @@ def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def refusal_answer(refusal: Refusal, form: ErrorForm, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a refusal as the vendor sends it."""
     return json_answer(refusal.body(form), refusal.status, headers)
 
 

@@ -88,6 +88,7 @@ class Callbacks:
 
 
 def is_loopback(host: str | None) -> bool:
+    """Return whether this host is the machine itself."""
     if host == "localhost":
         return True
     try:

@@ -229,5 +229,6 @@ class Generation:
                     return None
                 entry = known
             if entry.state in {"reserved", "sent"}:
-                await anyio.sleep(min(JOURNAL_LOOK, self._deadline.left_for_id()))
+                # The look itself may have lasted beyond the end.
+                await anyio.sleep(max(0.0, min(JOURNAL_LOOK, self._deadline.left_for_id())))
         return entry
