@@ -45,7 +45,7 @@ def result(**fields: Any) -> TaskResult:
         ),
         (
             {"outcome": "finished", "reused": True, "saved_paths": ["/a/b.png"], "notes": ["A note."], **PAID},
-            ["Finished. Already paid for; this cost nothing.", "saved as /a/b.png", "Note: A note."],
+            ["Already paid for; this cost nothing.", "saved as /a/b.png", "Note: A note."],
         ),
         ({"outcome": "finished", "image_urls": ["https://host/a.png"]}, ["Finished.\nhttps://host/a.png"]),
         (
@@ -59,10 +59,10 @@ def result(**fields: Any) -> TaskResult:
         ),
         ({"outcome": "failed", "error": "No.", "refunded": True, **PAID}, ["Failed: No. The credits were refunded."]),
         ({"outcome": "failed", "error": "No", **PAID}, ["Failed: No. 2 credits."]),
-        ({"outcome": "unknown", "credits": 2}, ["it may have cost 2 credits"]),
+        ({"outcome": "unknown", "credits": 2}, ["It may have cost 2 credits."]),
         (
             {**DEAD, "saved_paths": ["/a.png"]},
-            ["\n  the URL has died, but the picture is saved as /a.png", "--image task:task-1"],
+            ["Finished, but its URL has died.", "saved as /a.png", "--image task:task-1"],
         ),
     ],
 )

@@ -83,7 +83,7 @@ def suite(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     # processes that the tests start.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
     alone["PYTHONPATH"] = str(copy)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=copy, env=alone, capture_output=True, text=True, timeout=240, check=False)
 
 
