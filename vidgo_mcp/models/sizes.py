@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 Tier = Literal["1K", "2K", "4K"]
@@ -63,6 +64,7 @@ def fold_size(text: str) -> str:
     return f"{left}{':' if is_ratio else 'x'}{right}"
 
 
+@lru_cache
 def parse_size(text: str) -> Size:
     """Return the size that a canonical or folded text names.
 

@@ -65,7 +65,9 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
         faults = list({(f.field, f.message): f for f in faults}.values())
     unreadable = {fault.field for fault in faults}
     if issubclass(model, Picture) and not unreadable & {"size", "resolution"}:
-        faults += _price_faults(given, unreadable)
+        readable = {name: given[name] for name in given.keys() & Picture.model_fields.keys() - unreadable}
+        picture = arguments if isinstance(arguments, Picture) else Picture.model_validate(readable)
+        faults += _price_faults(picture)
     if issubclass(model, EditArguments) and "image_urls" not in unreadable:
         unusable = _reference_faults(_REFERENCES.validate_python(given["image_urls"]))
         faults += unusable
@@ -130,9 +132,7 @@ def _unknown_argument(model: type[Arguments], field: str) -> str:
     return f"{shown} is no argument; {takes}"
 
 
-def _price_faults(given: Mapping[str, Any], unreadable: set[str]) -> list[Fault]:
-    shape = {k: v for k, v in given.items() if k in Picture.model_fields and k not in unreadable}
-    picture = Picture.model_validate(shape)
+def _price_faults(picture: Picture) -> list[Fault]:
     try:
         quote(parse_size(picture.size), picture.resolution, picture.quality)
     except UnpriceableError as error:
