@@ -54,17 +54,13 @@ def _list_of(text: str) -> Any:
     return [text]
 
 
-def _encodable(value: str) -> str:
+def _sendable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it is empty")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError("it has half of a surrogate pair; send whole characters") from None
-    return value
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("it is empty")
     return value
 
 
@@ -77,8 +73,7 @@ def _usable_id(value: str) -> str:
 Integer = Annotated[int, BeforeValidator(_fold_integer)]
 Prompt = Annotated[
     str,
-    AfterValidator(_not_blank),
-    AfterValidator(_encodable),
+    AfterValidator(_sendable),
     Field(
         max_length=PROMPT_LIMIT,
         strict=True,
@@ -131,9 +126,7 @@ WaitSeconds = Annotated[
         "pending.",
     ),
 ]
-Reference = Annotated[
-    str, _folded(str.strip), AfterValidator(_not_blank), AfterValidator(_encodable), Field(strict=True)
-]
+Reference = Annotated[str, _folded(str.strip), AfterValidator(_sendable), Field(strict=True)]
 References = Annotated[
     list[Reference],
     _folded(_list_of),
