@@ -72,8 +72,7 @@ def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
 
 def journal_of(settings: Settings) -> Journal:
     """Return the record of what was paid for; a file is opened at the first step."""
-    path = journal_path(settings)
-    return SqliteJournal(path, retention=settings.journal_days * DAY)
+    return SqliteJournal(journal_path(settings), retention=settings.journal_days * DAY)
 
 
 def journal_path(settings: Settings) -> Path | None:
