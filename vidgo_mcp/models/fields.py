@@ -21,7 +21,6 @@ PROMPT_LIMIT: Final = 4000
 MOST_REFERENCES: Final = 16
 DEFAULT_WAIT: Final = 40
 LONGEST_WAIT: Final = 600
-HIGHEST_LIMIT: Final = 1_000_000_000
 
 _TASK_PREFIXES = re.compile(r"\A(\s*task:)+", re.IGNORECASE)
 
@@ -113,7 +112,7 @@ MaxCredits = Annotated[
     Integer,
     Field(
         ge=0,
-        le=HIGHEST_LIMIT,
+        le=1_000_000_000,
         description="Refuse before spending when the price is higher. 0: only return it if already paid for.",
     ),
 ]

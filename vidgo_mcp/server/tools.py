@@ -148,9 +148,7 @@ SAME_AGAIN: Final = (
 def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry]:
     """Return all tools by name, in the order in which they are listed.
 
-    Args:
-        default_wait: how many seconds a call waits when it does not say: the operator's setting.
-        reads_files: whether references may be local files.
+    ``default_wait``: how many seconds a call waits that does not say; ``reads_files``: references may be local files.
     """
     generate = f"Make one picture from words. Spends credits. {SAME_AGAIN}"
     edit = (

@@ -26,9 +26,7 @@ SETTLE: Final = (
 class Case:
     """What the sentence for a remedy depends on: what the error or result knows, and for a person their command.
 
-    Attributes:
-        options: what the command that fetches the picture is given beside the id.
-        durable: whether the journal outlives the command.
+    ``options`` and ``durable`` are those of ``for_person.Command``.
     """
 
     facts: Facts = NO_FACTS
@@ -251,5 +249,5 @@ def next_step(remedy: Remedy, reader: Reader, case: Case) -> str:
 
 
 def case_of(error: VidgoError, *, options: str = "", durable: bool = True) -> Case:
-    """Return the case that an error is; ``options`` and ``durable`` as in ``Case``."""
+    """Return the case that an error is."""
     return Case(error.facts, error.task_id, error.field, error.retry_after, options, durable)
