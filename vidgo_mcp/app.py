@@ -37,12 +37,7 @@ def configure_logging(level: str) -> None:
 
 
 def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Service:
-    """Return the service that the settings describe.
-
-    Args:
-        settings: what the user set.
-        files: what of this machine's disk may be used; by default what the settings allow to the person before it.
-    """
+    """Return the service that the settings describe; ``files`` takes the place of what they allow of the disk."""
     return Service(
         journal=journal_of(settings),
         connect=lambda account: connected(settings),
@@ -72,8 +67,7 @@ def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
 
 def journal_of(settings: Settings) -> Journal:
     """Return the record of what was paid for; a file is opened at the first step."""
-    path = journal_path(settings)
-    return SqliteJournal(path, retention=settings.journal_days * DAY)
+    return SqliteJournal(journal_path(settings), retention=settings.journal_days * DAY)
 
 
 def journal_path(settings: Settings) -> Path | None:

@@ -21,7 +21,6 @@ PROMPT_LIMIT: Final = 4000
 MOST_REFERENCES: Final = 16
 DEFAULT_WAIT: Final = 40
 LONGEST_WAIT: Final = 600
-HIGHEST_LIMIT: Final = 1_000_000_000
 
 _TASK_PREFIXES = re.compile(r"\A(\s*task:)+", re.IGNORECASE)
 
@@ -54,17 +53,13 @@ def _list_of(text: str) -> Any:
     return [text]
 
 
-def _encodable(value: str) -> str:
+def _sendable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it is empty")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError("it has half of a surrogate pair; send whole characters") from None
-    return value
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("it is empty")
     return value
 
 
@@ -77,8 +72,7 @@ def _usable_id(value: str) -> str:
 Integer = Annotated[int, BeforeValidator(_fold_integer)]
 Prompt = Annotated[
     str,
-    AfterValidator(_not_blank),
-    AfterValidator(_encodable),
+    AfterValidator(_sendable),
     Field(
         max_length=PROMPT_LIMIT,
         strict=True,
@@ -118,7 +112,7 @@ MaxCredits = Annotated[
     Integer,
     Field(
         ge=0,
-        le=HIGHEST_LIMIT,
+        le=1_000_000_000,
         description="Refuse before spending when the price is higher. 0: only return it if already paid for.",
     ),
 ]
@@ -131,9 +125,7 @@ WaitSeconds = Annotated[
         "pending.",
     ),
 ]
-Reference = Annotated[
-    str, _folded(str.strip), AfterValidator(_not_blank), AfterValidator(_encodable), Field(strict=True)
-]
+Reference = Annotated[str, _folded(str.strip), AfterValidator(_sendable), Field(strict=True)]
 References = Annotated[
     list[Reference],
     _folded(_list_of),

@@ -6,20 +6,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from vidgo_mcp.models.fields import (
-    Count,
-    Limit,
-    MaxCredits,
-    MaxEdge,
-    Prompt,
-    QualityField,
-    References,
-    Resolution,
-    SizeText,
-    TaskId,
-    Variation,
-    WaitSeconds,
-)
+from vidgo_mcp.models import fields
 
 ABSENT: Final = (None, "", "null")
 TEXT_TO_IMAGE: Final = "gpt-image-2"
@@ -44,9 +31,9 @@ class Arguments(BaseModel):
 class Picture(Arguments):
     """What decides the price of one picture."""
 
-    size: SizeText = "auto"
-    resolution: Resolution | None = None
-    quality: QualityField = "low"
+    size: fields.SizeText = "auto"
+    resolution: fields.Resolution | None = None
+    quality: fields.QualityField = "low"
 
 
 class GenerateArguments(Picture):
@@ -54,10 +41,10 @@ class GenerateArguments(Picture):
 
     model: ClassVar[ModelName] = TEXT_TO_IMAGE
 
-    prompt: Prompt
-    variation: Variation = 1
-    max_credits: MaxCredits | None = None
-    wait_seconds: WaitSeconds | None = None
+    prompt: fields.Prompt
+    variation: fields.Variation = 1
+    max_credits: fields.MaxCredits | None = None
+    wait_seconds: fields.WaitSeconds | None = None
 
 
 class EditArguments(GenerateArguments):
@@ -65,21 +52,21 @@ class EditArguments(GenerateArguments):
 
     model: ClassVar[ModelName] = EDIT
 
-    image_urls: References
+    image_urls: fields.References
 
 
 class GetTaskArguments(Arguments):
     """Arguments of ``get_task``."""
 
-    task_id: TaskId | None = None
-    wait_seconds: WaitSeconds | None = None
-    limit: Limit = 10
+    task_id: fields.TaskId | None = None
+    wait_seconds: fields.WaitSeconds | None = None
+    limit: fields.Limit = 10
 
 
 class EstimateArguments(Picture):
     """Arguments of ``estimate_cost``."""
 
-    count: Count = 1
+    count: fields.Count = 1
 
 
 class BalanceArguments(Arguments):
@@ -89,15 +76,15 @@ class BalanceArguments(Arguments):
 class ViewArguments(Arguments):
     """Arguments of ``view_image``."""
 
-    task_id: TaskId
-    max_edge: MaxEdge = 768
+    task_id: fields.TaskId
+    max_edge: fields.MaxEdge = 768
 
 
 class ImageRequest(Picture):
     """One picture as the client submits it: with ``image_urls`` it is an edit, and all of them are http(s) URLs."""
 
-    prompt: Prompt
-    image_urls: References | None = None
+    prompt: fields.Prompt
+    image_urls: fields.References | None = None
 
     @property
     def model(self) -> ModelName:

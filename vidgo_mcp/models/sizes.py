@@ -50,9 +50,6 @@ class Size:
         return max(self.width, self.height)
 
 
-AUTO: Final = Size("auto")
-
-
 def fold_size(text: str) -> str:
     """Return the canonical spelling of what people write: ``16x9`` is 16:9, ``1024×1536`` is 1024x1536."""
     folded = " ".join(text.split()).lower()
@@ -75,7 +72,7 @@ def parse_size(text: str) -> Size:
     """
     folded = fold_size(text)
     if folded == "auto":
-        return AUTO
+        return Size("auto")
     if folded in RATIOS:
         return Size("ratio", *map(int, folded.split(":")))
     if _CUSTOM.fullmatch(folded):

@@ -11,37 +11,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import anyio
-from mcp.server import ServerRequestContext
+import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    CallToolRequestParams,
-    CallToolResult,
-    CompleteRequestParams,
-    CompleteResult,
-    GetPromptRequestParams,
-    GetPromptResult,
-    InputRequiredResult,
-    ListPromptsResult,
-    ListResourcesResult,
-    ListResourceTemplatesResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    PromptReference,
-    ReadResourceRequestParams,
-    ReadResourceResult,
-)
 
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.server import prompts, resources
-from vidgo_mcp.server.elicitation import ANSWER_SECONDS, QuestionForClient, asker
+from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, error_answer, tool_entries
-from vidgo_mcp.service import Principal, Progress, Service
+from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.wording import for_model
 
 NAME: Final = "vidgo-mcp"
@@ -53,7 +34,6 @@ AN_HOUR: Final = CacheHint(3_600_000, "public")
 UNEXPECTED: Final = "%s failed in an unexpected way"
 SEE_LOG: Final = "{} failed inside vidgo-mcp; the server's log on stderr has the details."
 
-Context = ServerRequestContext[Any, Any]
 PrincipalOf = Callable[[Context], Principal]
 R = TypeVar("R")
 
@@ -82,20 +62,22 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     ``state_key`` seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, reads_files=service.reads_files)
-    listing = ListToolsResult(tools=[entry.tool for entry in entries.values()])
+    listing = types.ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
-    async def list_tools(ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+    async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         service.warm_up(principal_of(ctx))
         return listing
 
-    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+    async def call_tool(
+        ctx: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
         entry = entries.get(params.name)
         if entry is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
         modern = ctx.protocol_version >= MODERN_SINCE
         call = Call(service, principal_of(ctx), _progress(ctx), modern, asker(ctx, params, modern=modern))
         try:
-            return await entry.run(call, params.arguments)
+            return await entry.run(call, read_arguments(entry.arguments, params.arguments))
         except QuestionForClient as question:
             return question.result
         except VidgoError as error:
@@ -105,33 +87,35 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             bug = InternalError(SEE_LOG.format(params.name))
             return error_answer(bug.changed(money="unknown", remedy="repeat") if entry.spends else bug)
 
-    async def list_resources(ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
+    async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
 
-    async def list_templates(ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-        return ListResourceTemplatesResult(resource_templates=list(resources.TEMPLATES))
+    async def list_templates(
+        ctx: Context, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=list(resources.TEMPLATES))
 
-    async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+    async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         try:
             return await _guarded("Reading a resource", resources.read(service, params.uri, principal_of(ctx)))
         except NotFoundError as error:
-            code = INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
+            code = types.INVALID_PARAMS if ctx.protocol_version >= MODERN_SINCE else RESOURCE_NOT_FOUND
             message = f"Resource not found. {for_model.error_line(error)}"
             raise MCPError(code, message, data={"uri": params.uri}) from None
 
-    async def list_prompts(ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
+    async def list_prompts(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
         return prompts.listing(reads_files=service.reads_files)
 
-    async def get_prompt(ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+    async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         return prompts.get(params.name, params.arguments, reads_files=service.reads_files)
 
-    async def complete(ctx: Context, params: CompleteRequestParams) -> CompleteResult:
+    async def complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         principal, ref = principal_of(ctx), params.ref
-        if isinstance(ref, PromptReference):
+        if isinstance(ref, types.PromptReference):
             completion = prompts.complete(service, ref.name, params.argument, principal)
         else:
             completion = resources.complete(service, ref.uri, params.argument, principal)
-        return CompleteResult(completion=await _guarded("Completion", completion))
+        return types.CompleteResult(completion=await _guarded("Completion", completion))
 
     server: Server[Any] = Server(
         NAME,
@@ -165,7 +149,7 @@ async def _guarded(what: str, answer: Awaitable[R]) -> R:
         raise
     except Exception:  # the outermost edge: the SDK would send the words of any exception to the client
         log.exception(UNEXPECTED, what)
-        raise MCPError(INTERNAL_ERROR, SEE_LOG.format(what)) from None
+        raise MCPError(types.INTERNAL_ERROR, SEE_LOG.format(what)) from None
 
 
 def _progress(ctx: Context) -> Progress:

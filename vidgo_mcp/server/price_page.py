@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from vidgo_mcp.journal import WINDOW
 from vidgo_mcp.models import Size, Tier, parse_size
@@ -33,40 +33,37 @@ def price_page() -> str:
         (f"exact pixels, longest edge {LONGEST_EDGE}", nearest_custom_size(LONGEST_EDGE, LONGEST_EDGE // 2)),
     )
     tiers = [(label, *(_tier(size, asked) for asked in (None, *TIERS))) for label, size in shapes]
-    hours = int(WINDOW // 3600)
-    return "\n".join(
-        [
-            "# What a picture costs",
-            "",
-            "Credits for one picture, by quality and tier:",
-            "",
-            *_table(price_table()),
-            "",
-            "## Which tier a size gets",
-            "",
-            "The tier is what is rendered and billed. It follows from `size` and `resolution`:",
-            "",
-            *_table([("size", "no resolution", *(f"resolution {tier}" for tier in TIERS)), *tiers]),
-            "",
-            f"{large} exists only for {_listed(full)} and for exact pixels with an edge of {LONGEST_EDGE}; asked for "
-            f"elsewhere it is billed as {middle}, with auto as {small}. A refused call costs nothing.",
-            "",
-            "## Exact sizes (WIDTHxHEIGHT)",
-            "",
-            f"- Both edges are multiples of {EDGE_STEP}.",
-            f"- The longest edge is at most {LONGEST_EDGE}, and at most {GREATEST_ASPECT} times the shortest.",
-            f"- Width times height is {FEWEST_PIXELS:,} to {MOST_PIXELS:,} pixels.",
-            "",
-            "## What else matters for money",
-            "",
-            "- An edit costs the same as a picture made from words, whatever pictures go in.",
-            "- One call makes one picture; each further variation costs again.",
-            "- A failed task is refunded.",
-            f"- The same arguments again within {hours} hours return the picture already paid for, free.",
-            "- estimate_cost tells the exact price of any request, free.",
-            "",
-        ]
-    )
+    header = ("size", "no resolution", *(f"resolution {tier}" for tier in TIERS))
+    return f"""\
+# What a picture costs
+
+Credits for one picture, by quality and tier:
+
+{_table(price_table())}
+
+## Which tier a size gets
+
+The tier is what is rendered and billed. It follows from `size` and `resolution`:
+
+{_table([header, *tiers])}
+
+{large} exists only for {_listed(full)} and for exact pixels with an edge of {LONGEST_EDGE}; asked for elsewhere it is \
+billed as {middle}, with auto as {small}. A refused call costs nothing.
+
+## Exact sizes (WIDTHxHEIGHT)
+
+- Both edges are multiples of {EDGE_STEP}.
+- The longest edge is at most {LONGEST_EDGE}, and at most {GREATEST_ASPECT} times the shortest.
+- Width times height is {FEWEST_PIXELS:,} to {MOST_PIXELS:,} pixels.
+
+## What else matters for money
+
+- An edit costs the same as a picture made from words, whatever pictures go in.
+- One call makes one picture; each further variation costs again.
+- A failed task is refunded.
+- The same arguments again within {int(WINDOW // 3600)} hours return the picture already paid for, free.
+- estimate_cost tells the exact price of any request, free.
+"""
 
 
 def _tier(size: Size, asked: Tier | None) -> str:
@@ -76,9 +73,9 @@ def _tier(size: Size, asked: Tier | None) -> str:
         return "refused"
 
 
-def _table(rows: Sequence[Iterable[str]]) -> list[str]:
-    header, *body = (list(row) for row in rows)
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *body)]
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    header, *body = rows
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *body))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -36,11 +36,8 @@ def output_schema(*models: type[BaseModel]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for model in models:
         for name, field in _flat_properties(model.model_json_schema()).items():
-            if name in UNLISTED:
-                continue
-            properties.setdefault(
-                name, {k: v for k, v in field.items() if k in {"type", "description", "enum", "items"}}
-            )
+            if name not in UNLISTED:
+                properties.setdefault(name, field)
     return {"type": "object", "properties": properties}
 
 
@@ -51,11 +48,7 @@ def _flat_properties(described: dict[str, Any]) -> dict[str, Any]:
 def _flat(field: dict[str, Any]) -> dict[str, Any]:
     options = [option for option in field.get("anyOf", ()) if option.get("type") != "null"]
     if options:
-        # An integer is a number: of the two the wider one is left.
-        chosen = next((option for option in options if option.get("type") == "number"), options[0])
-        field = {**chosen, **{k: v for k, v in field.items() if k != "anyOf"}}
-    if "$ref" in field:
-        return {"type": "object"}
+        field = options[0] | field
     flat = {key: value for key, value in field.items() if key in KEPT and value is not None}
     if "items" in flat:
         flat["items"] = {"type": flat["items"].get("type", "object")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 
@@ -13,12 +14,9 @@ async def on_signal(react: Callable[[int], None]) -> None:
 
     On Windows it returns at once: there the end of stdin, or KeyboardInterrupt, ends the process.
     """
-    try:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                react(number)
-    except NotImplementedError:
-        return
+    with suppress(NotImplementedError), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            react(number)
 
 
 async def cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:

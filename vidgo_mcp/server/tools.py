@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,12 +26,10 @@ from vidgo_mcp.models.requests import (
 )
 from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.server.schemas import input_schema, output_schema
-from vidgo_mcp.service import Principal, Progress, Service, read_arguments
+from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.service.limits import Ask
 from vidgo_mcp.service.waiting import ProgressReporter
 from vidgo_mcp.wording import for_model
-
-RawArguments = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Call:
     ask: Ask
 
 
-Run = Callable[[Call, RawArguments], Awaitable[CallToolResult]]
+Run = Callable[[Call, Any], Awaitable[CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +51,9 @@ class ToolEntry:
     """One tool as it is listed, and what runs it. ``spends`` says whether a bug in it can have cost credits."""
 
     tool: Tool
+    arguments: type[Arguments]
     run: Run
     spends: bool
-
-
-async def _generate(call: Call, raw: RawArguments) -> CallToolResult:
-    return await _make(call, read_arguments(GenerateArguments, raw))
-
-
-async def _edit(call: Call, raw: RawArguments) -> CallToolResult:
-    return await _make(call, read_arguments(EditArguments, raw))
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
@@ -70,8 +61,7 @@ async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
     return _task_answer(made, links=call.links)
 
 
-async def _get_task(call: Call, raw: RawArguments) -> CallToolResult:
-    arguments = read_arguments(GetTaskArguments, raw)
+async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
         listed = for_model.with_next_steps(await tasks.listed(arguments.limit))
@@ -81,19 +71,17 @@ async def _get_task(call: Call, raw: RawArguments) -> CallToolResult:
     return _task_answer(found, links=call.links)
 
 
-async def _estimate(call: Call, raw: RawArguments) -> CallToolResult:
-    price = await call.service.estimate(call.principal, read_arguments(EstimateArguments, raw))
+async def _estimate(call: Call, arguments: EstimateArguments) -> CallToolResult:
+    price = await call.service.estimate(call.principal, arguments)
     return _answer(for_model.estimate_text(price), price)
 
 
-async def _balance(call: Call, raw: RawArguments) -> CallToolResult:
-    read_arguments(BalanceArguments, raw)
+async def _balance(call: Call, arguments: BalanceArguments) -> CallToolResult:
     left = await call.service.balance(call.principal)
     return _answer(for_model.balance_text(left), left)
 
 
-async def _view(call: Call, raw: RawArguments) -> CallToolResult:
-    arguments = read_arguments(ViewArguments, raw)
+async def _view(call: Call, arguments: ViewArguments) -> CallToolResult:
     found, view = await call.service.tasks(call.principal).view(arguments.task_id, arguments.max_edge)
     image = ImageContent(data=base64.b64encode(view.content).decode("ascii"), mime_type=view.mime_type)
     # No structured content: several clients then drop the image.
@@ -147,7 +135,7 @@ def _entry(
         output_schema=output_schema(*results) if results else None,
         annotations=hints,
     )
-    return ToolEntry(tool, run, spends)
+    return ToolEntry(tool, arguments, run, spends)
 
 
 SAME_AGAIN: Final = (
@@ -160,9 +148,7 @@ SAME_AGAIN: Final = (
 def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry]:
     """Return all tools by name, in the order in which they are listed.
 
-    Args:
-        default_wait: how many seconds a call waits when it does not say: the operator's setting.
-        reads_files: whether references may be local files.
+    ``default_wait``: how many seconds a call waits that does not say; ``reads_files``: references may be local files.
     """
     generate = f"Make one picture from words. Spends credits. {SAME_AGAIN}"
     edit = (
@@ -180,8 +166,8 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         "its URL instead."
     )
     entries = (
-        _entry("generate_image", generate, _generate, GenerateArguments, TaskResult, spends=True),
-        _entry("edit_image", edit, _edit, EditArguments, TaskResult, spends=True),
+        _entry("generate_image", generate, _make, GenerateArguments, TaskResult, spends=True),
+        _entry("edit_image", edit, _make, EditArguments, TaskResult, spends=True),
         _entry("get_task", get_task, _get_task, GetTaskArguments, TaskResult, TaskList),
         _entry("estimate_cost", price, _estimate, EstimateArguments, Estimate, open_world=False),
         _entry("get_balance", balance, _balance, BalanceArguments, BalanceResult),

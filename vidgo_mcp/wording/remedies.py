@@ -13,7 +13,6 @@ from vidgo_mcp.pricing import PRICES
 
 Reader = Literal["model", "person"]
 
-SET_KEY: Final = "Set VIDGO_API_KEY to a valid Vidgo key"
 CHEAPEST: Final = PRICES["low"]["1K"]
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
 PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
@@ -27,9 +26,7 @@ SETTLE: Final = (
 class Case:
     """What the sentence for a remedy depends on: what the error or result knows, and for a person their command.
 
-    Attributes:
-        options: what the command that fetches the picture is given beside the id.
-        durable: whether the journal outlives the command.
+    ``options`` and ``durable`` are those of ``for_person.Command``.
     """
 
     facts: Facts = NO_FACTS
@@ -129,10 +126,6 @@ def _type_other(case: Case) -> str:
     return step if case.facts.path is None else f"If the file as it is now was meant: {case.facts.path}. Else: {step}"
 
 
-def _compare_balance(case: Case) -> str:
-    return SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
-
-
 JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
     "newer_version": "Update vidgo-mcp, or name another file in VIDGO_JOURNAL.",
     "other_program": "Name another file in VIDGO_JOURNAL.",
@@ -195,7 +188,9 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
     "compare_balance": (
         "Tell the user, and call get_balance: if it fell by the price, the picture was paid for. The same arguments "
         "send nothing for 24 hours; another prompt or variation may pay twice, so ask the user first.",
-        _compare_balance,
+        lambda case: (
+            SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
+        ),
     ),
     "contact_support": (
         "Give the user the task_id, for Vidgo's support. Another variation pays again: ask the user first.",
@@ -208,7 +203,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
     "set_key": (
         "Ask the user to set VIDGO_API_KEY to a valid Vidgo key in this server's settings, not in the chat, and to "
         "restart it.",
-        f"{SET_KEY} (`vidgo-mcp doctor` checks it), or try --sandbox.",
+        "Set VIDGO_API_KEY to a valid Vidgo key (`vidgo-mcp doctor` checks it), or try --sandbox.",
     ),
     "add_credits": (
         "Tell the user that the Vidgo account needs more credits: get_balance says how many are left, and "
@@ -254,5 +249,5 @@ def next_step(remedy: Remedy, reader: Reader, case: Case) -> str:
 
 
 def case_of(error: VidgoError, *, options: str = "", durable: bool = True) -> Case:
-    """Return the case that an error is; ``options`` and ``durable`` as in ``Case``."""
+    """Return the case that an error is."""
     return Case(error.facts, error.task_id, error.field, error.retry_after, options, durable)
