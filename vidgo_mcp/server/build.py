@@ -22,7 +22,7 @@ from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.server import prompts, resources
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker
 from vidgo_mcp.server.tools import Call, error_answer, tool_entries
-from vidgo_mcp.service import Principal, Progress, Service, read_arguments
+from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
 
 NAME: Final = "vidgo-mcp"
@@ -77,7 +77,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         modern = ctx.protocol_version >= MODERN_SINCE
         call = Call(service, principal_of(ctx), _progress(ctx), modern, asker(ctx, params, modern=modern))
         try:
-            return await entry.run(call, read_arguments(entry.arguments, params.arguments))
+            return await entry.run(call, params.arguments)
         except QuestionForClient as question:
             return question.result
         except VidgoError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from vidgo_mcp.models.requests import (
 )
 from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
 from vidgo_mcp.server.schemas import input_schema, output_schema
-from vidgo_mcp.service import Principal, Progress, Service
+from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.limits import Ask
 from vidgo_mcp.service.waiting import ProgressReporter
 from vidgo_mcp.wording import for_model
@@ -43,17 +43,25 @@ class Call:
     ask: Ask
 
 
-Run = Callable[[Call, Any], Awaitable[CallToolResult]]
+Answer = Callable[[Call, Any], Awaitable[CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolEntry:
-    """One tool as it is listed, and what runs it. ``spends`` says whether a bug in it can have cost credits."""
+    """One tool as it is listed, and what answers it. ``spends`` says whether a bug in it can have cost credits."""
 
     tool: Tool
     arguments: type[Arguments]
-    run: Run
+    answer: Answer
     spends: bool
+
+    async def run(self, call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
+        """Return the answer to a call with what the model sent.
+
+        Raises:
+            VidgoError: it could not be answered.
+        """
+        return await self.answer(call, read_arguments(self.arguments, raw))
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
@@ -113,7 +121,7 @@ def error_answer(error: VidgoError) -> CallToolResult:
 def _entry(
     name: str,
     description: str,
-    run: Run,
+    answer: Answer,
     arguments: type[Arguments],
     *results: type[Result],
     spends: bool = False,
@@ -135,7 +143,7 @@ def _entry(
         output_schema=output_schema(*results) if results else None,
         annotations=hints,
     )
-    return ToolEntry(tool, arguments, run, spends)
+    return ToolEntry(tool, arguments, answer, spends)
 
 
 SAME_AGAIN: Final = (
