@@ -22,7 +22,6 @@ from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.results import SpendingReport
-from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.for_person import PROMPT_WIDTH, local_time
@@ -70,25 +69,23 @@ class JournalView:
             raise InvalidRequestError(what, remedy="tell_user")
         if task_id is None:
             return entry, await self.journal.resolve(entry.id, task=None)
-        task = await self._task(task_id.strip().removeprefix("task:"))
-        await self.journal.resolve(entry.id, task=task)
-        return entry, await self.journal.record(entry.id, task)
-
-    async def _task(self, task_id: str) -> Task:
-        """Return a task as Vidgo describes it to this key, so that a typing error settles nothing."""
+        task_id = task_id.strip().removeprefix("task:")
         known = await self.journal.by_task(self.owner, task_id)
         if known is not None:
             what = f"The task {task_id} already belongs to the entry {known.id[:8]}."
             raise InvalidRequestError(what, remedy="tell_user")
+        # Read as Vidgo describes it to this key, so that a typing error settles nothing.
         try:
             async with connected(self.settings) as client:
-                return await client.status(task_id)
+                task = await client.status(task_id)
         except (NotFoundError, PermissionDeniedError):
             what = f"Vidgo knows no task {task_id} of this key, so nothing was changed."
             raise NotFoundError(what, remedy="tell_user") from None
         except UnavailableError as error:
             what = f"The task {task_id} cannot be read at Vidgo. {error.message}"
             raise error.changed(message=what, money="nothing_spent") from None
+        await self.journal.resolve(entry.id, task=task)
+        return entry, await self.journal.record(entry.id, task)
 
 
 @click.group(invoke_without_command=True)
@@ -182,16 +179,16 @@ def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], 
     settings = settings_of(context)
     if journal_path(settings) is None:
         click.echo("The journal is in memory and ends with each process, so there is nothing to show.", err=True)
+
+    async def reading() -> T:
+        owner = principal_of(settings).owner
+        async with aclosing(journal_of(for_reading(settings))) as journal:
+            return await read(JournalView(settings, journal, owner))
+
     try:
-        return anyio.run(_read, settings, read)
+        return anyio.run(reading)
     except VidgoError as error:
         sys.exit(Report(settings, as_json).fail(error))
-
-
-async def _read(settings: Settings, read: Callable[[JournalView], Awaitable[T]]) -> T:
-    owner = principal_of(settings).owner
-    async with aclosing(journal_of(for_reading(settings))) as journal:
-        return await read(JournalView(settings, journal, owner))
 
 
 async def _spending(view: JournalView) -> SpendingReport:

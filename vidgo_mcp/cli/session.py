@@ -104,16 +104,12 @@ def patient(settings: Settings) -> Settings:
     return settings if chosen else settings.model_copy(update={"wait_seconds": 300})
 
 
-def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
+async def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
     """Run a command and return its exit code.
 
     ``service`` is entered and left here; after a signal ``stopped`` says what became of the work.
     """
     configure_logging(report.settings.log_level)
-    return anyio.run(_run, service, report, work, stopped)
-
-
-async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
     found: TaskResult | TaskList | VidgoError | None = None
     undelivered: VidgoError | None = None
     received: list[int] = []
