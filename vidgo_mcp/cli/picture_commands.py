@@ -21,7 +21,7 @@ import click
 
 from vidgo_mcp.app import build_service, for_reading, local_files, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
-from vidgo_mcp.cli.output import checked_output
+from vidgo_mcp.cli.output import check_output
 from vidgo_mcp.cli.session import EXIT_CODES, Report, patient, run
 from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text
 from vidgo_mcp.errors import BudgetError, VidgoError
@@ -51,7 +51,8 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
     picture: after Ctrl-C or a time-out the same command again finds it, and costs nothing for 24 hours.
     """
     settings = settings_of(context)
-    report = Report(settings, as_json, checked_output(output, as_json=as_json))
+    check_output(output, as_json=as_json)
+    report = Report(settings, as_json, output)
     files, principal = local_files(settings), principal_of(settings)
     model: type[GenerateArguments] = GenerateArguments
     raw = typed_arguments(given)
@@ -94,7 +95,8 @@ def task(context: click.Context, /, as_json: bool, output: str | None, **given: 
     if output is not None and given["task_id"] in ABSENT:
         raise click.UsageError("--output needs the ID of the task whose picture it is; `vidgo-mcp task` lists them.")
     settings = settings_of(context)
-    report = Report(settings, as_json, checked_output(output, as_json=as_json))
+    check_output(output, as_json=as_json)
+    report = Report(settings, as_json, output)
 
     async def find(service: Service, wait: Wait) -> TaskResult | TaskList:
         arguments = read_arguments(GetTaskArguments, typed_arguments(given))

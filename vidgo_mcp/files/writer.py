@@ -108,11 +108,7 @@ def _part(folder: Path, content: bytes) -> Iterator[Path]:
 
 
 def _give_name(part: Path, path: Path) -> None:
-    """Give a complete file its name.
-
-    Raises:
-        FileExistsError: the name is taken.
-    """
+    """Give a complete file its name; ``FileExistsError`` means that the name is taken."""
     if WINDOWS:
         # It does not overwrite there. https://docs.python.org/3/library/os.html#os.rename
         part.rename(path)
