@@ -30,7 +30,7 @@ def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:
         click.echo("VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP.", err=True)
     try:
         if is_loopback_host(host):
-            # Tried beforehand: of an address that cannot be taken uvicorn would log it and leave.
+            # Tried beforehand: uvicorn would log that an address cannot be taken, and leave.
             family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
             socket.create_server(address, family=family).close()
     except OSError as error:

@@ -183,13 +183,14 @@ def _control_routes(sandbox: Sandbox) -> list[Route]:
 
 
 def _state(sandbox: Sandbox) -> dict[str, Any]:
+    at = sandbox.clock()
     return {
         "accounts": [asdict(account) for account in sandbox.accounts],
         "tasks": [
             {
                 "task_id": task.task_id,
                 "account": task.account,
-                "status": task.status(sandbox.clock()),
+                "status": task.status(at),
                 "credits": task.submission.credits,
                 "created_time": task.created_time,
                 "prompt": task.submission.prompt[:100],

@@ -66,7 +66,7 @@ class Task:
             "status": self.status(at),
             "files": [],
             "created_time": self.created_time,
-            "progress": min(95, int(100 * (at - self.started) / self.seconds)) if self.seconds else 95,
+            "progress": int(min(95, 100 * (at - self.started) / self.seconds)) if self.seconds else 95,
             "error_message": None,
         }
         if self.ended(at):
