@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import pytest
 
-from vidgo_mcp.cli.output import Output
 from vidgo_mcp.cli.session import Report
 from vidgo_mcp.errors import (
     DeclinedError,
@@ -88,8 +87,8 @@ def test_the_exit_code_says_what_became_of_the_money(fields: dict[str, Any], cod
 
 def test_a_picture_that_just_cost_credits_and_is_gone_is_still_paid_for() -> None:
     gone = NotFoundError("It is gone.")
-    assert Report(load({}), output=Output("a.png")).show(result(**DEAD, credits_charged=2), gone) == 4
-    assert Report(load({}), output=Output("a.png")).show(result(**DEAD, credits_charged=0), gone) == 1
+    assert Report(load({}), output="a.png").show(result(**DEAD, credits_charged=2), gone) == 4
+    assert Report(load({}), output="a.png").show(result(**DEAD, credits_charged=0), gone) == 1
 
 
 def test_what_can_no_longer_be_fetched_is_not_offered() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -53,8 +53,12 @@ def run(output: Path | None, vidgo: Sandbox) -> int:
     """Run the demo, ``vidgo`` playing Vidgo; return its exit code: 0 only if every step came out as promised."""
     stage = _Stage(Console(highlight=False, soft_wrap=True), _folder(output), vidgo)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log, running(vidgo) as base_url:
+        # This very installation, as a server that sees neither the user's key nor their journal.
+        env = {"PYTHONUTF8": "1", "VIDGO_BASE_URL": base_url, "VIDGO_API_KEY": SANDBOX_KEY, "VIDGO_JOURNAL": "memory"}
+        # -P: the current folder is no place to import from.
+        server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "vidgo_mcp.cli"], env=env)
         try:
-            anyio.run(_story, stage, _server(base_url), log)
+            anyio.run(_story, stage, server, log)
         except* (BrokenPromiseError, TimeoutError, OSError, MCPError) as errors:
             error: BaseException = errors
             while isinstance(error, BaseExceptionGroup):
@@ -67,17 +71,16 @@ def run(output: Path | None, vidgo: Sandbox) -> int:
     return 1
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Stage:
     """What the steps share: where they are shown, where pictures go, and the sandbox to compare with."""
 
     console: Console
     folder: Path
     vidgo: Sandbox
-    steps: count[int] = field(default_factory=lambda: count(1))
 
     def open(self, title: str, tool: str) -> None:
-        self.console.print(Text.assemble((f"\n{next(self.steps)}/5 {title}  ", "bold"), (tool, "cyan")))
+        self.console.print(Text.assemble((f"\n{title}  ", "bold"), (tool, "cyan")))
 
     def say(self, text: str, style: str = "") -> None:
         self.console.print(Text(f"    {text}", style=style))
@@ -91,29 +94,39 @@ async def _story(stage: _Stage, server: StdioServerParameters, log: TextIO) -> N
     )
     with anyio.fail_after(120):  # it takes about 15 s
         async with Client(stdio_client(server, errlog=log)) as client:
-            price = await _price(stage, client)
-            fox = await _picture(stage, client, "generate_image", FOX, "1-fox", "A picture")
-            _promise(fox["credits_charged"] == price, "the picture costs what the price said")
+            stage.open("1/5 The price, before anything is sent", "estimate_cost")
+            estimate = await _call(client, "estimate_cost", {"size": FOX["size"]})
+            stage.say(f"{estimate['credits']} credits: {estimate['explanation']}")
+            _promise(not stage.vidgo.requests, "a price needs no network")
+
+            stage.open("2/5 A picture", "generate_image")
+            fox = await _picture(stage, client, "generate_image", FOX, "1-fox")
+            _promise(fox["credits_charged"] == estimate["credits"], "the picture costs what the price said")
+
+            stage.open("3/5 The same picture, changed", "edit_image")
             edit = {**NIGHT, "image_urls": [f"task:{fox['task_id']}"]}
-            night = await _picture(stage, client, "edit_image", edit, "2-fox-at-night", "The same picture, changed")
-            await _reuse(stage, client, fox)
-            await _balance(stage, client, [price, night["credits_charged"]])
+            night = await _picture(stage, client, "edit_image", edit, "2-fox-at-night")
+
+            stage.open("4/5 The first call once more, as after a time-out", "generate_image")
+            made = await _call(client, "generate_image", FOX)
+            reused = (made["task_id"], made["reused"], made["credits_charged"]) == (fox["task_id"], True, 0)
+            _promise(reused, "the same arguments are not paid for twice")
+            stage.say("the same picture at once, and free: the same arguments are never paid for twice")
+
+            stage.open("5/5 What is left", "get_balance")
+            balance = await _call(client, "get_balance", {})
+            prices = [estimate["credits"], night["credits_charged"]]
+            charges = [(entry.kind, entry.credits) for entry in stage.vidgo.ledger]
+            _promise(charges == [("charge", price) for price in prices], f"the sandbox charged {prices}, not {charges}")
+            _promise(balance["credits"] == STARTING_CREDITS - sum(prices), "the balance agrees with the prices")
+            stage.say(f"{balance['credits']} of {STARTING_CREDITS} credits")
+            spent = " + ".join(map(str, prices))
+            stage.say(f"the sandbox's ledger: {len(charges)} charges for 3 calls, {spent} credits")
     stage.console.print(Text(f"\nDone. The pictures are in {stage.folder}", style="bold green"))
     stage.console.print("Next: give your MCP client the command vidgo-mcp, with VIDGO_API_KEY set to your Vidgo key.")
 
 
-async def _price(stage: _Stage, client: Client) -> int:
-    stage.open("The price, before anything is sent", "estimate_cost")
-    estimate = await _call(client, "estimate_cost", {"size": FOX["size"]})
-    stage.say(f"{estimate['credits']} credits: {estimate['explanation']}")
-    _promise(not stage.vidgo.requests, "a price needs no network")
-    return int(estimate["credits"])
-
-
-async def _picture(
-    stage: _Stage, client: Client, tool: str, arguments: Mapping[str, Any], name: str, title: str
-) -> dict[str, Any]:
-    stage.open(title, tool)
+async def _picture(stage: _Stage, client: Client, tool: str, arguments: Mapping[str, Any], name: str) -> dict[str, Any]:
     stage.say(f'"{arguments["prompt"]}"')
     for reference in arguments.get("image_urls", ()):
         stage.say(f"from {reference}")
@@ -137,25 +150,6 @@ async def _picture(
     return made
 
 
-async def _reuse(stage: _Stage, client: Client, fox: Mapping[str, Any]) -> None:
-    stage.open("The first call once more, as after a time-out", "generate_image")
-    made = await _call(client, "generate_image", FOX)
-    reused = (made["task_id"], made["reused"], made["credits_charged"]) == (fox["task_id"], True, 0)
-    _promise(reused, "the same arguments are not paid for twice")
-    stage.say("the same picture at once, and free: the same arguments are never paid for twice")
-
-
-async def _balance(stage: _Stage, client: Client, prices: list[int]) -> None:
-    stage.open("What is left", "get_balance")
-    balance = await _call(client, "get_balance", {})
-    charges = [(entry.kind, entry.credits) for entry in stage.vidgo.ledger]
-    _promise(charges == [("charge", price) for price in prices], f"the sandbox charged {prices}, not {charges}")
-    _promise(balance["credits"] == STARTING_CREDITS - sum(prices), "the balance agrees with the prices")
-    spent = " + ".join(map(str, prices))
-    stage.say(f"{balance['credits']} of {STARTING_CREDITS} credits")
-    stage.say(f"the sandbox's ledger: {len(charges)} charges for 3 calls, {spent} credits")
-
-
 async def _call(
     client: Client, tool: str, arguments: Mapping[str, Any], progress: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
@@ -168,13 +162,6 @@ async def _call(
 def _promise(kept: bool, promise: str) -> None:
     if not kept:
         raise BrokenPromiseError(f"a promise was broken: {promise}.")
-
-
-def _server(base_url: str) -> StdioServerParameters:
-    """Return how to start this very installation as a server that sees neither the user's key nor their journal."""
-    env = {"PYTHONUTF8": "1", "VIDGO_BASE_URL": base_url, "VIDGO_API_KEY": SANDBOX_KEY, "VIDGO_JOURNAL": "memory"}
-    # -P: the current folder is no place to import from.
-    return StdioServerParameters(command=sys.executable, args=["-P", "-m", "vidgo_mcp.cli"], env=env)
 
 
 def _folder(output: Path | None) -> Path:

@@ -8,7 +8,7 @@ import sys
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import anyio
 import click
@@ -26,8 +26,6 @@ from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
 from vidgo_mcp.wording.remedies import case_of, next_step
-
-LEAST_CREDITS: Final = PRICES["low"]["1K"]
 
 State = Literal["ok", "warning", "problem", "skipped"]
 
@@ -111,11 +109,9 @@ async def _key_check(settings: Settings, api: Check) -> Check:
         return Check("key", "problem", error.message, "Copy the key again, or make a new one at Vidgo.")
     except VidgoError as error:
         return Check("key", "problem", f"set, but the balance cannot be read. {error.message}", "Try again later.")
-    what = f"accepted; {credits_left} credits left"
-    if credits_left < LEAST_CREDITS:
-        return Check(
-            "key", "problem", f"{what}, and the cheapest picture costs {LEAST_CREDITS}.", "Top up the account."
-        )
+    what, cheapest = f"accepted; {credits_left} credits left", PRICES["low"]["1K"]
+    if credits_left < cheapest:
+        return Check("key", "problem", f"{what}, and the cheapest picture costs {cheapest}.", "Top up the account.")
     return Check("key", "ok", what)
 
 
@@ -177,15 +173,10 @@ def input_checks(settings: Settings) -> list[Check]:
             what = f"{folder} is very wide: a model may name any picture in it, and its bytes go to Vidgo."
             remedy = "Name the folders of your pictures in VIDGO_INPUT_DIRS instead."
             checks.append(Check("input", "warning", what, remedy))
-    if checks:
-        return checks
-    named = ", ".join(map(str, settings.input_dirs))
-    what = (
-        f"an edit may also read from {named}"
-        if named
-        else "an edit reads only what is saved here; VIDGO_INPUT_DIRS names more folders"
-    )
-    return [Check("input", "ok", what)]
+    what = "an edit reads only what is saved here; VIDGO_INPUT_DIRS names more folders"
+    if settings.input_dirs:
+        what = f"an edit may also read from {', '.join(map(str, settings.input_dirs))}"
+    return checks or [Check("input", "ok", what)]
 
 
 def _why_unwritable(folder: Path) -> str:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import anyio
 import click
 
 from vidgo_mcp.app import build_service, connected, for_reading, journal_of, journal_path, principal_of
-from vidgo_mcp.cli import journal_view
 from vidgo_mcp.cli.options import json_option, settings_of
 from vidgo_mcp.cli.session import Report
 from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.results import SpendingReport
-from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
+from vidgo_mcp.wording.for_person import PROMPT_WIDTH, local_time
 
 T = TypeVar("T")
+
+COLUMNS: Final = (
+    *("id", "state", "task_id", "created_at", "sent_at", "ended_at", "expires_at", "credits", "model", "size", "tier"),
+    *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "saved_paths"),
+    *("error", "delivered"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +69,23 @@ class JournalView:
             raise InvalidRequestError(what, remedy="tell_user")
         if task_id is None:
             return entry, await self.journal.resolve(entry.id, task=None)
-        task = await self._task(task_id.strip().removeprefix("task:"))
-        await self.journal.resolve(entry.id, task=task)
-        return entry, await self.journal.record(entry.id, task)
-
-    async def _task(self, task_id: str) -> Task:
-        """Return a task as Vidgo describes it to this key, so that a typing error settles nothing."""
+        task_id = task_id.strip().removeprefix("task:")
         known = await self.journal.by_task(self.owner, task_id)
         if known is not None:
             what = f"The task {task_id} already belongs to the entry {known.id[:8]}."
             raise InvalidRequestError(what, remedy="tell_user")
+        # Read as Vidgo describes it to this key, so that a typing error settles nothing.
         try:
             async with connected(self.settings) as client:
-                return await client.status(task_id)
+                task = await client.status(task_id)
         except (NotFoundError, PermissionDeniedError):
             what = f"Vidgo knows no task {task_id} of this key, so nothing was changed."
             raise NotFoundError(what, remedy="tell_user") from None
         except UnavailableError as error:
             what = f"The task {task_id} cannot be read at Vidgo. {error.message}"
             raise error.changed(message=what, money="nothing_spent") from None
+        await self.journal.resolve(entry.id, task=task)
+        return entry, await self.journal.record(entry.id, task)
 
 
 @click.group(invoke_without_command=True)
@@ -96,13 +102,13 @@ def journal(context: click.Context, /, limit: int, summary: bool, as_json: bool)
         return
     if summary:
         report = _found(context, as_json, _spending)
-        click.echo(json_text(report.to_json()) if as_json else journal_view.spending_text(report))
+        click.echo(json_text(report.to_json()) if as_json else _spending_text(report))
         return
     entries = _found(context, as_json, lambda view: view.entries(limit))
     if as_json:
-        click.echo(json_text({"entries": [journal_view.as_dict(entry) for entry in entries]}))
+        click.echo(json_text({"entries": [_as_dict(entry) for entry in entries]}))
     else:
-        click.echo(journal_view.entries_text(entries, journal_path(settings_of(context))))
+        click.echo(_entries_text(entries, journal_path(settings_of(context))))
 
 
 @journal.command("show")
@@ -111,8 +117,8 @@ def journal(context: click.Context, /, limit: int, summary: bool, as_json: bool)
 @click.pass_context
 def journal_show(context: click.Context, /, name: str, as_json: bool) -> None:
     """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
-    recorded = journal_view.as_dict(_found(context, as_json, lambda view: view.find(name)))
-    click.echo(json_text(recorded) if as_json else journal_view.entry_text(recorded))
+    recorded = _as_dict(_found(context, as_json, lambda view: view.find(name)))
+    click.echo(json_text(recorded) if as_json else _entry_text(recorded))
 
 
 @journal.command("export")
@@ -128,8 +134,8 @@ def journal_show(context: click.Context, /, name: str, as_json: bool) -> None:
 @click.pass_context
 def journal_export(context: click.Context, /, form: Literal["json", "csv"], output: Path | None, as_json: bool) -> None:
     """Write all entries of your key, newest first, with full prompts."""
-    rows = [journal_view.as_dict(entry) for entry in _found(context, as_json, lambda view: view.entries())]
-    text = journal_view.as_csv(rows) if form == "csv" else f"{json_text({'entries': rows})}\n"
+    rows = [_as_dict(entry) for entry in _found(context, as_json, lambda view: view.entries())]
+    text = _as_csv(rows) if form == "csv" else f"{json_text({'entries': rows})}\n"
     if output is None:
         click.echo(text, nl=False)
         return
@@ -162,10 +168,10 @@ def journal_resolve(
         raise click.UsageError("Say either --task TASK_ID (it was charged) or --not-charged.")
     before, after = _found(context, as_json, lambda view: view.settle(name, task_id))
     if as_json:
-        settled = {"not_charged": True} if after is None else journal_view.as_dict(after)
+        settled = {"not_charged": True} if after is None else _as_dict(after)
         click.echo(json_text({"settled": before.id, **settled}))
     else:
-        click.echo(journal_view.settled_text(before, after))
+        click.echo(_settled_text(before, after))
 
 
 def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], Awaitable[T]]) -> T:
@@ -173,18 +179,92 @@ def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], 
     settings = settings_of(context)
     if journal_path(settings) is None:
         click.echo("The journal is in memory and ends with each process, so there is nothing to show.", err=True)
+
+    async def reading() -> T:
+        owner = principal_of(settings).owner
+        async with aclosing(journal_of(for_reading(settings))) as journal:
+            return await read(JournalView(settings, journal, owner))
+
     try:
-        return anyio.run(_read, settings, read)
+        return anyio.run(reading)
     except VidgoError as error:
         sys.exit(Report(settings, as_json).fail(error))
-
-
-async def _read(settings: Settings, read: Callable[[JournalView], Awaitable[T]]) -> T:
-    owner = principal_of(settings).owner
-    async with aclosing(journal_of(for_reading(settings))) as journal:
-        return await read(JournalView(settings, journal, owner))
 
 
 async def _spending(view: JournalView) -> SpendingReport:
     async with build_service(for_reading(view.settings)) as service:
         return await service.spending(principal_of(view.settings))
+
+
+def _as_dict(entry: Entry) -> dict[str, Any]:
+    """Return what is recorded of an entry; what is not known is absent."""
+    found: dict[str, Any] = {"expires_at": entry.dies_at}
+    found |= {name: getattr(entry, name, getattr(entry.intent, name, None)) for name in COLUMNS if name not in found}
+    found |= {name: timestamp(at) for name, at in found.items() if name.endswith("_at") and at is not None}
+    return {name: found[name] for name in COLUMNS if found[name] not in (None, ())}
+
+
+def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a table with a header; several values in one cell are separated by a space."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(value) if isinstance(value, tuple) else value
+
+
+def _entries_text(entries: Sequence[Entry], path: Path | None) -> str:
+    """Return entries, two lines each; ``path`` is the journal's file."""
+    if not entries:
+        return "Nothing is recorded." if path is None else f"Nothing is recorded for this key in {path}."
+    lines = []
+    for entry in entries:
+        intent, made = entry.intent, local_time(timestamp(entry.created_at))
+        head = f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}"
+        lines.append(head.rstrip())
+        shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
+        lines.append(f"    {shape}: {' '.join(intent.prompt.split())}"[: PROMPT_WIDTH + 4].rstrip())
+    unknown = sum(entry.state == "unknown" for entry in entries)
+    if unknown:
+        lines.append(
+            f"{unknown} {'outcome is' if unknown == 1 else 'outcomes are'} unknown: compare the balance, then "
+            "`vidgo-mcp journal resolve ID --task TASK_ID`, or `--not-charged`."
+        )
+    return "\n".join(lines)
+
+
+def _entry_text(recorded: Mapping[str, Any]) -> str:
+    """Return one recorded picture, a line for each fact."""
+    return "\n".join(
+        f"{name:<12} {local_time(value) if name.endswith('_at') else _cell(value)}" for name, value in recorded.items()
+    )
+
+
+def _settled_text(before: Entry, after: Entry | None) -> str:
+    """Return what settling a submit by hand means from now on."""
+    price = before.intent.credits
+    if after is None:
+        return (
+            f"Settled: not charged. The entry {before.id[:8]} is gone, and its {price} credits no longer count. "
+            f"The same request again is sent, and costs {price} credits."
+        )
+    head = f"Settled: the task {after.task_id} is recorded as what {before.id[:8]} paid for"
+    if after.state == "failed":
+        return f"{head}. It failed, so its {price} credits were refunded; the same request again is sent, and costs."
+    return f"{head} ({price} credits). Until 24 hours after its submit the same request again returns it, free."
+
+
+def _spending_text(report: SpendingReport) -> str:
+    """Return what was spent in each period, and what a day has left."""
+    lines = []
+    for period in report.periods:
+        pictures = f"{period.pictures} {'picture' if period.pictures == 1 else 'pictures'}"
+        lines.append(f"last {period.period}: {period.credits} credits, {pictures}")
+        lines += [f"    {one.quality:<8}{one.tier:<4}{one.pictures:>6}{one.credits:>8} credits" for one in period.lines]
+    if report.budget_per_day is not None:
+        lines.append(f"{report.budget_left} credits are left of the {report.budget_per_day} of a day.")
+    return "\n".join(lines)

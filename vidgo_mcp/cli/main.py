@@ -21,7 +21,6 @@ import click
 from vidgo_mcp import __version__
 from vidgo_mcp.cli.options import sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import is_terminal, use_utf8
-from vidgo_mcp.settings import Settings
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "demo",
@@ -83,15 +82,13 @@ def cli(context: click.Context) -> None:
     Without a command this is an MCP server over stdio, which an MCP client starts: put it into the configuration of
     your client. The commands below are for people and scripts.
     """
-    if context.invoked_subcommand is None:
-        _serve_stdio(settings_of(context))
-
-
-def _serve_stdio(settings: Settings) -> None:
+    if context.invoked_subcommand is not None:
+        return
     from vidgo_mcp.app import build_service, configure_logging, principal_of, state_key
     from vidgo_mcp.server.build import build_server
     from vidgo_mcp.server.stdio import serve_stdio
 
+    settings = settings_of(context)
     configure_logging(settings.log_level)
     if is_terminal(sys.stdin):
         click.echo(AT_A_TERMINAL, err=True)

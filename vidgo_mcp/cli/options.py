@@ -83,10 +83,13 @@ def options_of(model: type[Arguments], *, leave: str = "") -> Callable[[F], F]:
             described = properties[name]
             # An argument that may be left out is "this or null"; leaving it out is what an option means anyway.
             schema = described["anyOf"][0] if "anyOf" in described else described
+            metavar = {"integer": "N", "array": "REF"}.get(schema.get("type", ""), name.upper())
+            if "enum" in schema:
+                metavar = f"[{'|'.join(schema['enum'])}]"
             command = click.option(
                 "--image" if name == "image_urls" else f"--{name.replace('_', '-')}",
                 name,
-                metavar=_metavar(name, schema),
+                metavar=metavar,
                 multiple=schema.get("type") == "array",
                 help=f"{schema['description']} {MORE_HELP.get(name, '')}".strip(),
             )(command)
@@ -98,9 +101,3 @@ def options_of(model: type[Arguments], *, leave: str = "") -> Callable[[F], F]:
 def typed_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that were typed."""
     return {name: value for name, value in given.items() if value not in (None, ())}
-
-
-def _metavar(name: str, schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return f"[{'|'.join(schema['enum'])}]"
-    return {"integer": "N", "array": "REF"}.get(schema.get("type", ""), name.upper())

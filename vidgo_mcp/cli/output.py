@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,47 +24,10 @@ from vidgo_mcp.service import Principal, Service
 STDOUT: Final = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where a picture is wanted beside the usual saving: a new file, a folder, or ``-``."""
-
-    typed: str
-
-    @property
-    def options(self) -> str:
-        """What `vidgo-mcp task ID` is given so that it writes the picture there."""
-        return f' -o "{self.typed}"' if " " in self.typed else f" -o {self.typed}"
-
-    def write(self, content: bytes, result: TaskResult) -> TaskResult:
-        """Write a picture, and return its result with the path. Blocking; call it in a worker thread.
-
-        Raises:
-            UnavailableError: it is no picture.
-            OSError: it could not be written, or the file exists by now.
-        """
-        kind, path = kind_of(content), Path(self.typed).absolute()
-        if kind is None:
-            raise UnavailableError("What its URL gave is no picture.")
-        if self.typed == STDOUT:
-            # Not through sys.stdout: Python complains at the end about what a reader that went away leaves in it.
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(sys.stdout.fileno(), rest) :]
-            return result
-        if path.is_dir():
-            made = datetime.now(UTC) if result.created_at is None else datetime.fromisoformat(result.created_at)
-            day, prompt, task_id = made.astimezone().date(), result.prompt or "", result.task_id or ""
-            name = partial(file_name, day=day, prompt=prompt, task_id=task_id, extension=kind.extension)
-            path = save(content, path, lambda number: name(number=number))
-        else:
-            write_to(path, content)
-        return result.model_copy(update={"saved_paths": [*(result.saved_paths or ()), str(path)]})
-
-
-def checked_output(typed: str | None, *, as_json: bool) -> Output | None:
-    """Return where a picture is wanted, None for nowhere; an unusable place is a usage error."""
+def check_output(typed: str | None, *, as_json: bool) -> None:
+    """Raise a usage error where no picture can be written: ``typed`` is a new file, a folder, ``-``, or None."""
     if typed is None:
-        return None
+        return
     if typed == STDOUT and as_json:
         raise click.UsageError("--output - and --json would both write to stdout; name a file.")
     if typed == STDOUT and is_terminal(sys.stdout):
@@ -80,7 +42,6 @@ def checked_output(typed: str | None, *, as_json: bool) -> Output | None:
         ) from None
     except OSError as error:
         raise click.UsageError(f"--output {typed} cannot be used: {plain_reason(error)}. Nothing was sent.") from None
-    return Output(typed)
 
 
 def prove_writable(place: str) -> None:
@@ -91,19 +52,45 @@ def prove_writable(place: str) -> None:
     Path(trial).unlink()
 
 
+def _write(content: bytes, result: TaskResult, typed: str) -> TaskResult:
+    """Write a picture, and return its result with the path.
+
+    Raises:
+        UnavailableError: it is no picture.
+        OSError: it could not be written, or the file exists by now.
+    """
+    kind, path = kind_of(content), Path(typed).absolute()
+    if kind is None:
+        raise UnavailableError("What its URL gave is no picture.")
+    if typed == STDOUT:
+        # Not through sys.stdout: Python complains at the end about what a reader that went away leaves in it.
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+        return result
+    if path.is_dir():
+        made = datetime.now(UTC) if result.created_at is None else datetime.fromisoformat(result.created_at)
+        day, prompt, task_id = made.astimezone().date(), result.prompt or "", result.task_id or ""
+        name = partial(file_name, day=day, prompt=prompt, task_id=task_id, extension=kind.extension)
+        path = save(content, path, lambda number: name(number=number))
+    else:
+        write_to(path, content)
+    return result.model_copy(update={"saved_paths": [*(result.saved_paths or ()), str(path)]})
+
+
 async def deliver(
-    service: Service, principal: Principal, result: TaskResult | TaskList, output: Output | None
+    service: Service, principal: Principal, result: TaskResult | TaskList, typed: str | None
 ) -> tuple[TaskResult | TaskList, VidgoError | None]:
     """Write a finished picture where it was wanted; return its result, and why it is not there if so."""
-    if output is None or isinstance(result, TaskList) or result.outcome != "finished" or result.task_id is None:
+    if typed is None or isinstance(result, TaskList) or result.outcome != "finished" or result.task_id is None:
         return result, None
     try:
         _, content = await service.tasks(principal).file(result.task_id)
-        return await anyio.to_thread.run_sync(output.write, content, result, abandon_on_cancel=True), None
+        return await anyio.to_thread.run_sync(_write, content, result, typed, abandon_on_cancel=True), None
     except NotFoundError as error:  # the picture is gone: no command gets it
         return result, error
     except VidgoError as error:
         return result, error.changed(money="accepted", task_id=result.task_id)
     except OSError as error:
-        what = f"{'stdout' if output.typed == STDOUT else output.typed} could not be written: {plain_reason(error)}."
+        what = f"{'stdout' if typed == STDOUT else typed} could not be written: {plain_reason(error)}."
         return result, UnavailableError(what, money="accepted", task_id=result.task_id)

@@ -16,13 +16,14 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
+import anyio.to_thread
 import click
 
 from vidgo_mcp.app import build_service, for_reading, local_files, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
-from vidgo_mcp.cli.output import checked_output
+from vidgo_mcp.cli.output import check_output
 from vidgo_mcp.cli.session import EXIT_CODES, Report, patient, run
-from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text, read_line
+from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text
 from vidgo_mcp.errors import BudgetError, VidgoError
 from vidgo_mcp.files.paths import parse_path
 from vidgo_mcp.files.unusable import UnusableError
@@ -50,7 +51,8 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
     picture: after Ctrl-C or a time-out the same command again finds it, and costs nothing for 24 hours.
     """
     settings = settings_of(context)
-    report = Report(settings, as_json, checked_output(output, as_json=as_json))
+    check_output(output, as_json=as_json)
+    report = Report(settings, as_json, output)
     files, principal = local_files(settings), principal_of(settings)
     model: type[GenerateArguments] = GenerateArguments
     raw = typed_arguments(given)
@@ -74,7 +76,7 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
                 return for_person.error_text(error, report.command)
         return for_person.STOPPED_UNKNOWN
 
-    sys.exit(run(build_service(patient(settings), files=files), report, make, stopped))
+    sys.exit(anyio.run(run, build_service(patient(settings), files=files), report, make, stopped))
 
 
 @click.command(epilog=EXIT_CODES)
@@ -93,7 +95,8 @@ def task(context: click.Context, /, as_json: bool, output: str | None, **given: 
     if output is not None and given["task_id"] in ABSENT:
         raise click.UsageError("--output needs the ID of the task whose picture it is; `vidgo-mcp task` lists them.")
     settings = settings_of(context)
-    report = Report(settings, as_json, checked_output(output, as_json=as_json))
+    check_output(output, as_json=as_json)
+    report = Report(settings, as_json, output)
 
     async def find(service: Service, wait: Wait) -> TaskResult | TaskList:
         arguments = read_arguments(GetTaskArguments, typed_arguments(given))
@@ -106,7 +109,7 @@ def task(context: click.Context, /, as_json: bool, output: str | None, **given: 
     async def stopped(_: Service) -> str:
         return for_person.stopped_waiting_text(given["task_id"], report.command)
 
-    sys.exit(run(build_service(for_reading(patient(settings))), report, find, stopped))
+    sys.exit(anyio.run(run, build_service(for_reading(patient(settings))), report, find, stopped))
 
 
 @click.command()
@@ -158,8 +161,11 @@ async def _ask(wait: Wait, question: Question) -> Answer:
     if not is_terminal(sys.stdin):
         return Answer("cannot_ask")
     with wait.hidden(), anyio.move_on_after(300):
-        typed = await read_line(f"{question.text()}\n[y/N] ")
-        if typed is None:
+        click.echo(f"{question.text()}\n[y/N] ", err=True, nl=False)
+        # Not through sys.stdin: a cancelled call leaves its thread behind, which would hold the lock of the stream.
+        typed = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1024, abandon_on_cancel=True)
+        if not typed:
             return Answer("dismissed")
-        return await _agree(question) if typed.lower() in {"y", "yes"} else Answer("declined")
+        agreed = typed.decode("utf-8", "replace").strip().lower() in {"y", "yes"}
+        return await _agree(question) if agreed else Answer("declined")
     return Answer("no_answer")

@@ -28,8 +28,15 @@ def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:
     configure_logging(settings.log_level)
     if settings.save_dir not in {None, "off"} or settings.input_dirs:
         click.echo("VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP.", err=True)
-    if is_loopback_host(host):
-        _check_port(host, port)
+    try:
+        if is_loopback_host(host):
+            # Tried beforehand: uvicorn would log that an address cannot be taken, and leave.
+            family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+            socket.create_server(address, family=family).close()
+    except OSError as error:
+        raise click.ClickException(
+            f"{host}:{port} cannot be used: {plain_reason(error)}. Try another --port; 0 takes a free one."
+        ) from None
     try:
         anyio.run(_serve, settings, host, port)
     except NotLoopbackError as error:
@@ -48,14 +55,3 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         # One call may bring two of the largest pictures, in base64.
         largest_request=LARGEST_REQUEST + 2 * (settings.max_upload_mb * MEGABYTE * 4 // 3),
     )
-
-
-def _check_port(host: str, port: int) -> None:
-    """Refuse an address that cannot be taken: uvicorn would log it and leave."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        socket.create_server(address, family=family).close()
-    except OSError as error:
-        raise click.ClickException(
-            f"{host}:{port} cannot be used: {plain_reason(error)}. Try another --port; 0 takes a free one."
-        ) from None

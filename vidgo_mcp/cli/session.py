@@ -12,7 +12,7 @@ import anyio
 import click
 
 from vidgo_mcp.app import configure_logging, journal_path, principal_of
-from vidgo_mcp.cli.output import STDOUT, Output, deliver
+from vidgo_mcp.cli.output import STDOUT, deliver
 from vidgo_mcp.cli.terminal import Wait, json_text, shown_wait
 from vidgo_mcp.errors import InternalError, Money, VidgoError
 from vidgo_mcp.models.results import TaskList, TaskResult
@@ -57,16 +57,18 @@ _BY_MONEY: Final[Mapping[Money, ExitCode]] = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Reports what came of a command, in words or, as the tools return it, in JSON."""
+    """Reports what came of a command, in words or, as the tools return it, in JSON; ``output`` is what -o was given."""
 
     settings: Settings
     as_json: bool = False
-    output: Output | None = None
+    output: str | None = None
 
     @property
     def command(self) -> for_person.Command:
         """What the words for a person depend on."""
-        options = "" if self.output is None else self.output.options
+        options = ""
+        if self.output is not None:
+            options = f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
         return for_person.Command(self.settings.sandbox, journal_path(self.settings) is not None, options)
 
     def show(self, result: TaskResult | TaskList, undelivered: VidgoError | None = None) -> ExitCode:
@@ -82,8 +84,7 @@ class Report:
             noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
             click.echo(json_text(for_model.with_next_step(result.model_copy(update=noted)).to_json()))
         else:
-            to_stdout = self.output is not None and self.output.typed == STDOUT
-            click.echo(for_person.task_text(result, self.command), err=to_stdout)
+            click.echo(for_person.task_text(result, self.command), err=self.output == STDOUT)
         if undelivered is None:
             return _exit_code(result)
         click.echo(f"Error: {missing}", err=True)
@@ -104,16 +105,12 @@ def patient(settings: Settings) -> Settings:
     return settings if chosen else settings.model_copy(update={"wait_seconds": 300})
 
 
-def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
+async def run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
     """Run a command and return its exit code.
 
     ``service`` is entered and left here; after a signal ``stopped`` says what became of the work.
     """
     configure_logging(report.settings.log_level)
-    return anyio.run(_run, service, report, work, stopped)
-
-
-async def _run(service: Service, report: Report, work: Work, stopped: Stopped) -> int:
     found: TaskResult | TaskList | VidgoError | None = None
     undelivered: VidgoError | None = None
     received: list[int] = []

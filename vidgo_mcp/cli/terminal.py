@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import anyio
-import anyio.to_thread
 import click
 
 if TYPE_CHECKING:
@@ -112,11 +111,3 @@ def shown_wait(console: Console | None = None, say: Callable[[str], None] | None
     )
     with bar:
         yield _Bar(bar, bar.add_task("sending", total=100))
-
-
-async def read_line(question: str) -> str | None:
-    """Ask whoever is at the terminal; return the answer, None at the end of the input."""
-    click.echo(question, err=True, nl=False)
-    # Not through sys.stdin: a cancelled call leaves its thread behind, which would hold the lock of the stream.
-    typed = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1024, abandon_on_cancel=True)
-    return typed.decode("utf-8", "replace").strip() if typed else None

@@ -91,11 +91,8 @@ def kind_of(content: bytes) -> Kind | None:
 def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePicture:
     """Return the picture in the bytes, after decoding it; of an animation the first frame.
 
-    What follows the picture's end is cut off. Blocking; call it in a worker thread.
-
-    Args:
-        content: the bytes of a file.
-        most_pixels: width times height. More are refused before anything is decoded.
+    What follows the picture's end is cut off. More pixels than ``most_pixels`` (width times height) are refused before
+    anything is decoded. Blocking; call it in a worker thread.
 
     Raises:
         UnusableError: it is not a JPEG, PNG, GIF or WebP, it is damaged, or too large.
@@ -126,8 +123,10 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
             if kind is _WEBP and (canvas := webp_canvas(content)):
                 # Its decoder makes room for the canvas as soon as it is opened.
                 _check_size(canvas, most_pixels)
-            if kind is _JPEG:
-                _check_scans(content)
+            if kind is _JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
+                raise UnusableError(
+                    f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program"
+                )
             with _opened(content, kind) as image:
                 width, height = image.size
                 _check_size((width, height), most_pixels)
@@ -167,11 +166,6 @@ def _check_size(size: tuple[int, int], most_pixels: int) -> None:
     width, height = size
     if width * height > most_pixels:
         raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}", "make it smaller")
-
-
-def _check_scans(content: bytes) -> None:
-    if sum(segment.name[1] == SOS for segment in jpeg_segments(content)) > MOST_SCANS:
-        raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program")
 
 
 def _what_else(content: bytes) -> str:

@@ -10,7 +10,6 @@ from vidgo_mcp.files.privacy import without_private_data
 from vidgo_mcp.files.reader import LARGEST_FILE, too_large
 from vidgo_mcp.files.unusable import UnusableError
 
-_NOT_BASE64: Final = "it is not base64, or a part of it is missing"
 _HEADER: Final = 256
 """Characters before the comma: a media type, and parameters that nobody needs."""
 _WRITTEN: Final = 2
@@ -24,12 +23,8 @@ _ENCODED: Final = {"%2B": "+", "%2F": "/", "%3D": "=", "%20": "", "%0D": "", "%0
 def read_inline(text: str, *, largest: int = LARGEST_FILE) -> ReferencePicture:
     """Return the picture of a ``data:image/...;base64,...`` address (RFC 2397), as it may be sent.
 
-    White space, the alphabet of URLs and missing padding are accepted. No message repeats the data. Blocking; call it
-    in a worker thread.
-
-    Args:
-        text: the address.
-        largest: bytes that the picture may have. More are refused before they are decoded.
+    White space, the alphabet of URLs and missing padding are accepted. No message repeats the data. More bytes than
+    ``largest`` are refused before they are decoded. Blocking; call it in a worker thread.
 
     Raises:
         UnusableError: it is not such an address, or its bytes cannot be used.
@@ -54,5 +49,5 @@ def read_inline(text: str, *, largest: int = LARGEST_FILE) -> ReferencePicture:
     try:
         content = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError:
-        raise UnusableError(_NOT_BASE64) from None
+        raise UnusableError("it is not base64, or a part of it is missing") from None
     return without_private_data(validate_image(content))

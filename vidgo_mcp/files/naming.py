@@ -15,18 +15,13 @@ from unicodedata import category, normalize
 WORDS_BYTES: Final = 72
 """The most bytes of a prompt, in UTF-8. macOS may take letters apart, which makes up to three bytes of each one: even
 then a name stays below 255 bytes, the usual limit of a file system."""
-NO_WORDS: Final = "picture"
 
 
 def file_name(*, day: date, prompt: str, task_id: str, extension: str, number: int = 1) -> str:
     """Return the name of a picture: the day, the first words of its prompt and a short id of its task.
 
-    Args:
-        day: when it was made.
-        prompt: what it shows.
-        task_id: told apart by its last 8 ASCII letters and digits, whatever their case.
-        extension: with its dot, such as ``.png``.
-        number: 2 and more are for when the names before are taken.
+    A task is told apart by its last 8 ASCII letters and digits, whatever their case. The extension has its dot. A
+    number of 2 and more is for when the names before are taken.
     """
     short_id = re.sub("[^0-9A-Za-z]", "", task_id)[-8:].lower()
     parts = [f"{day:%Y-%m-%d}", _words(prompt), short_id, str(number) if number > 1 else ""]
@@ -42,7 +37,7 @@ def _words(prompt: str) -> str:
         # A sentence without blanks is one word, so an end between words must not cost most of the name.
         ends = [place for place in range(fitting // 2, fitting) if characters[place] == "-"]
         fitting = ends[-1] if ends else fitting
-    return "".join(characters[:fitting]).strip("-") or NO_WORDS
+    return "".join(characters[:fitting]).strip("-") or "picture"
 
 
 def _characters(prompt: str) -> Sequence[str]:

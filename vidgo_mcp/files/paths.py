@@ -22,7 +22,6 @@ _DEVICE: Final = re.compile(
     r"(?:^|[\\/:])(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(?:[.:\\/]|$)", re.IGNORECASE
 )
 """https://learn.microsoft.com/windows/win32/fileio/naming-a-file. ``PureWindowsPath.is_reserved`` is on its way out."""
-_ALIKE: Final = 0.6
 _COMPARED: Final = 64
 """Characters of a name that are compared: the time grows with their square."""
 
@@ -30,10 +29,7 @@ _COMPARED: Final = 64
 def parse_path(text: str, *, home: str | None, windows: bool) -> str:
     """Return the path that a text means; a relative one stays relative, and ``..`` stays as it is.
 
-    Args:
-        text: a path, or a ``file:`` address (RFC 8089).
-        home: the folder that ``~`` means.
-        windows: whether the path is one of Windows.
+    It may be a ``file:`` address (RFC 8089); ``home`` is the folder that ``~`` means.
 
     Raises:
         UnusableError: no file of this machine can have that name, or merely opening it could do harm.
@@ -68,7 +64,7 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
     """
     # The last of several with one stem is kept: the one that differs in no more than case or composition.
     stems = {_stem(there): there for there in sorted(names, key=lambda there: _folded(there) == _folded(name))}
-    alike = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=_ALIKE)
+    alike = difflib.get_close_matches(_stem(name), stems, n=1, cutoff=0.6)
     return stems[alike[0]] if alike else None
 
 

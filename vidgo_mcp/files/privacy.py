@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
@@ -71,14 +72,12 @@ def _only_orientation(exif: bytes) -> bytes:
     Exif is a TIFF directory: a count, and entries of 12 bytes (https://www.cipa.jp/std/documents/e/DC-X008.pdf, 4.6.2).
     """
     order = ">" if exif.startswith(b"MM") else "<"
-    try:
+    # One that is cut off, or is none, no other program can read either.
+    with suppress(struct.error):
         (start,) = struct.unpack_from(f"{order}4xI", exif)
         (count,) = struct.unpack_from(f"{order}H", exif, start)
         for number in range(count):
             tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * number)
             if tag == _ORIENTATION and 2 <= value <= 8:
                 return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, _ORIENTATION, 3, 1, value, 0, 0)
-    except struct.error:
-        # It is cut off, or none: other programs cannot read it either.
-        return b""
     return b""

@@ -38,9 +38,7 @@ _FILE: Final = _STEP | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 class Folders:
     """The folders from which pictures may be read: absolute, possibly links, possibly missing.
 
-    Attributes:
-        largest: bytes that a file may have.
-        home: the folder that ``~`` means in a name.
+    A file may have ``largest`` bytes; ``home`` is the folder that ``~`` means in a name.
     """
 
     allowed: tuple[Path, ...]
@@ -64,11 +62,8 @@ class Folders:
 def read_below(path: Path, folders: Sequence[Path], *, largest: int) -> bytes:
     """Return the content of a regular file below one of the folders. Blocking; call it in a worker thread.
 
-    Args:
-        path: absolute, or relative to any of the folders. ``..`` is taken away before links are followed: what a link
-            would do to it tells of what is outside.
-        folders: absolute; their links are followed anew at each call.
-        largest: bytes that the file may have.
+    The path is absolute, or relative to any of the folders. ``..`` is taken away before links are followed: what a link
+    would do to it tells of what is outside. The folders are absolute; their links are followed anew at each call.
 
     Raises:
         UnusableError: it is missing, outside, no regular file, too large, or cannot be read.

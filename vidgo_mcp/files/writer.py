@@ -36,12 +36,8 @@ def save(content: bytes, folder: Path, name_for: Callable[[int], str]) -> Path:
     """Save a picture in a folder, and return its absolute path.
 
     The folder is made when it is missing. A file of that name with the very same bytes is this picture: a process
-    saved it and ended before it could tell. Where anything else has the name, the next one is tried.
-
-    Args:
-        content: the whole picture.
-        folder: where it is kept.
-        name_for: gives the name for the numbers 1, 2, 3 ...
+    saved it and ended before it could tell. Where anything else has the name, the next one is tried: ``name_for``
+    gives those for the numbers 1, 2, 3 ...
 
     Raises:
         OSError: it could not be saved, and nothing is left behind.
@@ -71,10 +67,7 @@ def write_to(path: Path, content: bytes) -> None:
 def sweep(folder: Path, *, older_than: float, now: float) -> None:
     """Remove the temporary files of processes that were killed, as far as they can be found and removed.
 
-    Args:
-        folder: where pictures are kept; it may be missing.
-        older_than: seconds since a file was last written; younger ones may belong to a process that is at work.
-        now: seconds since the epoch.
+    Those last written less than ``older_than`` seconds before ``now`` may belong to a process that is at work.
     """
     for part in _parts(folder):
         with suppress(OSError):
@@ -115,11 +108,7 @@ def _part(folder: Path, content: bytes) -> Iterator[Path]:
 
 
 def _give_name(part: Path, path: Path) -> None:
-    """Give a complete file its name.
-
-    Raises:
-        FileExistsError: the name is taken.
-    """
+    """Give a complete file its name; ``FileExistsError`` means that the name is taken."""
     if WINDOWS:
         # It does not overwrite there. https://docs.python.org/3/library/os.html#os.rename
         part.rename(path)

@@ -31,8 +31,6 @@ _TYPES = {
     404: "resource_not_found_error",
     429: "rate_limit_error",
 }
-_PAGE = "<!doctype html><html><body><h1>Just a moment...</h1></body></html>"
-_MEGABYTE = 1024 * 1024
 
 
 class Refusal(Exception):  # noqa: N818 - an answer that Vidgo gives, not an error of the sandbox
@@ -107,13 +105,18 @@ def refusal_answer(refusal: Refusal, form: ErrorForm, headers: Mapping[str, str]
 
 async def fault_before(fault: Fault, request: Request, form: ErrorForm, now: datetime) -> Response | None:
     """Return the answer of a fault that strikes before anything is accepted, None for any other fault."""
+    too_many = Refusal(429, invented("Too many requests"))
     match fault.name:
         case "refuse":
             return _status_answer(fault, request, form)
         case "unprocessable":
             return refusal_answer(unprocessable(("input",), "value is not valid"), form)
-        case "rate_limited" | "rate_limited_date":
-            return refusal_answer(Refusal(429, invented("Too many requests")), form, _retry_after(fault, now))
+        case "rate_limited":
+            headers = {} if fault.number is None else {"Retry-After": f"{fault.number:g}"}
+            return refusal_answer(too_many, form, headers)
+        case "rate_limited_date":
+            moment = now.astimezone(UTC) + timedelta(seconds=fault.number or 0)
+            return refusal_answer(too_many, form, {"Retry-After": email.utils.format_datetime(moment, usegmt=True)})
         case "envelope_error":
             failed = Refusal(int(fault.number or 0), invented("The envelope says that this failed"))
             return json_answer(failed.body("error"))
@@ -139,9 +142,10 @@ async def fault_after(fault: Fault, answer: Response, request: Request, form: Er
         case "lose_half" | "truncated":
             return DropConnection(begun=answer)
         case "html":
-            return HTMLResponse(_PAGE)
+            return HTMLResponse("<!doctype html><html><body><h1>Just a moment...</h1></body></html>")
         case "huge":
-            return _huge(answer, int((fault.number or 0) * _MEGABYTE))
+            padded = _padded(bytes(answer.body), math.ceil(fault.number or 0))
+            return StreamingResponse(padded, media_type=answer.headers["content-type"])
         case "empty_body":
             return Response(status_code=200)
         case "broken_json":
@@ -173,20 +177,8 @@ async def _hang(fault: Fault, request: Request) -> Response:
     return DropConnection()
 
 
-def _huge(answer: Response, size: int) -> Response:
-    async def chunks() -> AsyncIterator[bytes]:
-        # White space after the value keeps JSON valid: only the size is wrong.
-        yield bytes(answer.body)
-        for _ in range(-(-size // _MEGABYTE)):
-            yield b" " * _MEGABYTE
-
-    return StreamingResponse(chunks(), media_type=answer.headers["content-type"])
-
-
-def _retry_after(fault: Fault, now: datetime) -> dict[str, str]:
-    if fault.number is None:
-        return {}
-    if fault.name == "rate_limited_date":
-        moment = now.astimezone(UTC) + timedelta(seconds=fault.number)
-        return {"Retry-After": email.utils.format_datetime(moment, usegmt=True)}
-    return {"Retry-After": f"{fault.number:g}"}
+async def _padded(body: bytes, megabytes: int) -> AsyncIterator[bytes]:
+    # White space after the value keeps JSON valid: only the size is wrong.
+    yield body
+    for _ in range(megabytes):
+        yield b" " * (1024 * 1024)

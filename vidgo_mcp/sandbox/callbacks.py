@@ -61,22 +61,19 @@ class Callbacks:
         if options.callback_transport is None and not is_loopback(urlsplit(url).hostname):
             self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, error=NOT_LOOPBACK))
             return
-        for delay in (*options.retry_delays, None):
-            status, error = await self._attempt(url, body)
-            self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, status, error))
-            if delay is None or (status is not None and status < 500):
-                return
-            await anyio.sleep(delay)
-
-    async def _attempt(self, url: str, body: dict[str, Any]) -> tuple[int | None, str | None]:
         import httpx
 
-        transport = self._sandbox.options.callback_transport
-        async with httpx.AsyncClient(transport=transport, timeout=30, trust_env=False) as client:
-            try:
-                return (await client.post(url, json=body)).status_code, None
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                return None, type(error).__name__
+        async with httpx.AsyncClient(transport=options.callback_transport, timeout=30, trust_env=False) as client:
+            for delay in (*options.retry_delays, None):
+                status = error = None
+                try:
+                    status = (await client.post(url, json=body)).status_code
+                except (httpx.HTTPError, httpx.InvalidURL) as failure:
+                    error = type(failure).__name__
+                self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, status, error))
+                if delay is None or (status is not None and status < 500):
+                    return
+                await anyio.sleep(delay)
 
     def _body(self, task: Task, at: float, claim: str | None = None) -> dict[str, Any]:
         data = task.data(at, self._sandbox.storage.url(task.base_url, task.result))

@@ -5,6 +5,7 @@ What a test in another process needs to plan faults and to read the ledger is be
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -87,7 +88,11 @@ def create_app(sandbox: Sandbox) -> Starlette:
         spoken = form or sandbox.options.error_form
 
         async def logged(request: Request) -> Response:
-            record = RequestRecord(request.method, request.url.path, await _logged_body(request))
+            content, body = await request.body(), None
+            if len(content) <= LOGGED_BODY_BYTES:
+                with suppress(ValueError):
+                    body = json.loads(content)
+            record = RequestRecord(request.method, request.url.path, body)
             sandbox.requests.append(record)
             del sandbox.requests[:-KEPT_REQUESTS]
             asked = "GET" if request.method == "HEAD" else request.method
@@ -123,28 +128,16 @@ async def _with_faults(
     strikes = next((fault for fault in planned if not fault.combines), None)
     response = None if strikes is None else await fault_before(strikes, request, form, sandbox.now())
     if response is None:
-        response = await _handled(handler, request, form)
+        try:
+            response = await handler(request)
+        except Refusal as refusal:
+            response = refusal_answer(refusal, form)
         # Only an answer to accepted work can go wrong: a refusal by the rules stays as it is.
         if strikes is not None and response.status_code == 200:
             response = await fault_after(strikes, response, request, form)
     if slow is not None:
         await until_disconnected(request.receive, slow.number or 0)
     return response
-
-
-async def _handled(handler: Handler, request: Request, form: ErrorForm) -> Response:
-    try:
-        return await handler(request)
-    except Refusal as refusal:
-        return refusal_answer(refusal, form)
-
-
-async def _logged_body(request: Request) -> Any:
-    content = await request.body()
-    try:
-        return json.loads(content) if len(content) <= LOGGED_BODY_BYTES else None
-    except ValueError:
-        return None
 
 
 def _control_routes(sandbox: Sandbox) -> list[Route]:

@@ -59,36 +59,27 @@ class Task:
         strange = self.fault("strange_status")
         return strange.text or "" if strange else "running"
 
-    def progress(self, at: float) -> int:
-        """Return 0 to 100; 0 for a failed task, as documented."""
-        if self.ended(at):
-            return 0 if self.fails else 100
-        return min(95, int(100 * (at - self.started) / self.seconds)) if self.seconds else 95
-
-    def error_message(self, at: float) -> str | None:
-        """Return why the task failed, once it has."""
-        if self.status(at) != "failed":
-            return None
-        planned = self.fault("failed")
-        return (planned and planned.text) or (LOST_REFERENCE if self.lost_reference else POLICY_VIOLATION)
-
-    def shows_files(self, at: float) -> bool:
-        """Tell whether a read at that moment lists the result."""
-        if self.status(at) != "finished" or self.fault("no_files"):
-            return False
-        late = self.fault("late_files")
-        return late is None or self.finished_reads > (late.number or 0)
-
     def data(self, at: float, file_url: str) -> dict[str, Any]:
         """Return the `data` of a status read at that moment."""
         data: dict[str, Any] = {
             "task_id": self.task_id,
             "status": self.status(at),
-            "files": [{"file_url": file_url, "file_type": "image"}] if self.shows_files(at) else [],
+            "files": [],
             "created_time": self.created_time,
-            "progress": self.progress(at),
-            "error_message": self.error_message(at),
+            "progress": int(min(95, 100 * (at - self.started) / self.seconds)) if self.seconds else 95,
+            "error_message": None,
         }
+        if self.ended(at):
+            # 0 for a failed task, as documented.
+            data["progress"] = 0 if self.fails else 100
+        if data["status"] == "failed":
+            planned = self.fault("failed")
+            why = LOST_REFERENCE if self.lost_reference else POLICY_VIOLATION
+            data["error_message"] = (planned and planned.text) or why
+        if data["status"] == "finished" and not self.fault("no_files"):
+            late = self.fault("late_files")
+            if late is None or self.finished_reads > (late.number or 0):
+                data["files"] = [{"file_url": file_url, "file_type": "image"}]
         if self.fault("null_progress"):
             data["progress"] = None
         if self.fault("no_progress"):

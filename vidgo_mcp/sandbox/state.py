@@ -85,13 +85,8 @@ class CallbackRecord:
 class Sandbox:
     """Vidgo imitated: accounts, tasks, files and planned faults.
 
-    Args:
-        accounts: the starting credits of each key.
-        seconds: the bounds of how long a task takes.
-        faults: what goes wrong, as `endpoint:name[=VALUE][*N]`.
-        options: what the documentation leaves open.
-        clock: in seconds; it decides when things happen.
-        now: the time of day, which is only written into answers.
+    `accounts` are the starting credits of each key, `seconds` the bounds of how long a task takes, `faults` are written
+    `endpoint:name[=VALUE][*N]`. `clock`, in seconds, decides when things happen; `now` is only written into answers.
 
     Raises:
         ValueError: a fault cannot be read, or the bounds do not rise from 0.
