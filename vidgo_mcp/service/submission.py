@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.abc
@@ -36,10 +36,6 @@ from vidgo_mcp.service.runtime import Runtime
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
 
-Phase = Literal["reserved", "sent", "accepted", "failed"]
-BIND_PAUSES: Final = (0.1, 0.5, 2.0)
-"""Seconds between attempts to record a task that Vidgo has accepted."""
-
 log = logging.getLogger(__name__)
 
 
@@ -51,18 +47,19 @@ class Submission:
         phase: ``sent`` from the moment at which the POST may have left.
         done: set when the phase is ``accepted`` or ``failed``.
         error: why it failed.
+        callers: how many calls wait for it.
     """
 
     def __init__(self, entry: Entry, request: PricedRequest, uploaded: Sequence[str], seconds: float) -> None:
         self.entry = entry
-        self.phase: Phase = "reserved"
+        self.phase: Literal["reserved", "sent", "accepted", "failed"] = "reserved"
         self.done = anyio.Event()
         self.error: VidgoError | None = None
+        self.callers = 0
         self.request = request
         self.uploaded = tuple(uploaded)
         self.seconds = min(seconds, SUBMIT_RETRY_SECONDS)
         self.scope = anyio.CancelScope(shield=True)
-        self._callers = 0
 
     async def wait(self, seconds: float) -> Entry:
         """Return the entry when its fate is known or time is over; what is unsent ends when the last caller leaves.
@@ -70,13 +67,13 @@ class Submission:
         Raises:
             VidgoError: it failed, or was given up before it was sent.
         """
-        self._callers += 1
+        self.callers += 1
         try:
             with anyio.move_on_after(seconds):
                 await self.done.wait()
         finally:
-            self._callers -= 1
-            if not self._callers:
+            self.callers -= 1
+            if not self.callers:
                 self.give_up_unsent()
         if self.scope.cancel_called:
             await self.done.wait()
@@ -84,11 +81,6 @@ class Submission:
             # All who wait get the error, so each gets one of their own to change and to raise.
             raise self.error.changed()
         return self.entry
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether a call waits for it."""
-        return self._callers > 0
 
     def give_up_unsent(self) -> None:
         """End it, unless its POST may have left: nothing may be paid after the last call for it has ended."""
@@ -124,7 +116,7 @@ class Submissions:
 
     def start(
         self, entry: Entry, request: PricedRequest, client: VidgoClient, *, uploaded: Sequence[str], seconds: float
-    ) -> Submission:
+    ) -> None:
         """Send a reserved intent in the background.
 
         ``uploaded`` are the digests of the references that were uploaded for it; it may be tried again for ``seconds``
@@ -137,7 +129,6 @@ class Submissions:
         if not self._renewing:
             self._renewing = True
             self._tasks.start_soon(self._keep_lease)
-        return submission
 
     async def close(self) -> None:
         """Let the answers to what was sent arrive; what was not sent is released at once, and nothing begins."""
@@ -162,8 +153,12 @@ class Submissions:
                 task = await self._post(submission, client)
                 submission.entry = await self._bind(submission, task)
                 submission.phase = "accepted"
-            if submission.phase != "accepted":
-                await self._fail(submission, _stopped(sent=submission.phase == "sent"))
+            if submission.phase == "sent":
+                stopped = "The server was stopped before Vidgo answered the submit."
+                await self._fail(submission, OutcomeUnknownError(stopped))
+            elif submission.phase == "reserved":
+                given_up = "The submit was given up before it was sent; nothing was spent."
+                await self._fail(submission, UnavailableError(given_up, remedy="repeat"))
         except VidgoError as error:
             await self._fail(submission, error)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
@@ -189,14 +184,14 @@ class Submissions:
                 if error.money == "nothing_spent":
                     submission.entry = await self._journal.unsend(entry_id)
                     submission.phase = "reserved"
-                    if self._closing or not submission.is_wanted:
+                    if self._closing or not submission.callers:
                         raise
                 await tries.pause(error)
 
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
         with anyio.CancelScope(shield=True):
-            for pause in (*BIND_PAUSES, None):
+            for pause in (0.1, 0.5, 2.0, None):
                 try:
                     return await self._journal.bind(submission.entry.id, task)
                 except Exception:  # whatever keeps it from writing: the id of what was paid for goes to the caller
@@ -221,7 +216,9 @@ class Submissions:
                 if sent:
                     await self._journal.mark_unknown(entry_id, error.message)
                 else:
-                    await self._release(submission)
+                    if submission.entry.state == "sent":
+                        submission.entry = await self._journal.unsend(entry_id)
+                    await self._journal.release(entry_id)
                 for digest in submission.uploaded if isinstance(error, InvalidRequestError) else ():
                     # What Vidgo refused may be a reference that it no longer has: it is uploaded anew next time.
                     await self._journal.forget_upload(submission.entry.intent.account, digest)
@@ -231,11 +228,6 @@ class Submissions:
                 log.exception("the journal could not record how a submit failed")
                 if not sent:
                     self._unreleased.add(entry_id)
-
-    async def _release(self, submission: Submission) -> None:
-        if submission.entry.state == "sent":
-            submission.entry = await self._journal.unsend(submission.entry.id)
-        await self._journal.release(submission.entry.id)
 
     async def _keep_lease(self) -> None:
         """Renew the lease of this process while anything is under way, so that no other process settles it."""
@@ -250,9 +242,3 @@ class Submissions:
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
         self._renewing = False
-
-
-def _stopped(*, sent: bool) -> VidgoError:
-    if sent:
-        return OutcomeUnknownError("The server was stopped before Vidgo answered the submit.")
-    return UnavailableError("The submit was given up before it was sent; nothing was spent.", remedy="repeat")
