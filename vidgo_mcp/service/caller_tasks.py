@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final
 
 import anyio
 
@@ -18,13 +17,6 @@ from vidgo_mcp.service.local_files import existing
 from vidgo_mcp.service.picture_saver import DOWNLOAD_SECONDS, with_metadata
 from vidgo_mcp.service.waiting import Deadline, ProgressReporter
 from vidgo_mcp.service.watches import follow
-
-LOOK_SECONDS: Final = 2.0
-"""What a disk has to say whether a file is there."""
-COPY_SECONDS: Final = 10.0
-"""What a disk has to give a file."""
-NEAR_AMONG: Final = 200
-"""How many of the newest tasks a mistyped id is compared with."""
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +38,10 @@ class CallerTasks:
             log.warning("%s", error.message)
             return None
 
-    async def get(self, task_id: str, deadline: Deadline, reporter: ProgressReporter) -> TaskResult:
-        """Return a task, waiting for its end, and record that somebody received it.
+    async def get(
+        self, task_id: str, deadline: Deadline, reporter: ProgressReporter, *, deliver: bool = True
+    ) -> TaskResult:
+        """Return a task, waiting for its end; ``deliver`` records that somebody received it.
 
         Raises:
             NotFoundError: neither the journal nor Vidgo knows it.
@@ -56,35 +50,22 @@ class CallerTasks:
         entry = await self.find(task_id)
         if entry is None:
             return await self.untracked_task(task_id, deadline, reporter)
+        notes = []
         with self.account.awaiting(entry.id):
-            entry, notes = await self._ended(entry, deadline, reporter)
-            return await self.deliver(entry, charged=None, notes=notes)
-
-    async def peek_task(self, task_id: str) -> TaskResult:
-        """Return a task as it stands. Its picture is not handed over: it is still announced to whoever waits for it.
-
-        Raises:
-            NotFoundError: neither the journal nor Vidgo knows it.
-            VidgoError: its status could not be read.
-        """
-        entry = await self.find(task_id)
-        if entry is None:
-            return await self.untracked_task(task_id, Deadline(0), ProgressReporter())
-        with self.account.awaiting(entry.id):
-            entry, notes = await self._ended(entry, Deadline(0), ProgressReporter())
+            if entry.state == "accepted" and in_window(entry, self._now()):
+                entry, failure = await self.account.await_end(entry, deadline, reporter)
+                if isinstance(failure, NotFoundError | PermissionDeniedError):
+                    notes = [f"It was accepted and paid for, but its status cannot be read. {failure.message}"]
+                elif failure is not None:
+                    raise failure
+            if deliver:
+                return await self.deliver(entry, charged=None, notes=notes)
             [saved] = await self.copies([entry])
             return task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
 
-    async def _ended(self, entry: Entry, deadline: Deadline, reporter: ProgressReporter) -> tuple[Entry, list[str]]:
-        """Return the entry as it is at its end or when time is over, and a note where Vidgo refuses to tell."""
-        if entry.state != "accepted" or not in_window(entry, self._now()):
-            return entry, []
-        entry, failure = await self.account.await_end(entry, deadline, reporter)
-        if isinstance(failure, NotFoundError | PermissionDeniedError):
-            return entry, [f"It was accepted and paid for, but its status cannot be read. {failure.message}"]
-        if failure is not None:
-            raise failure
-        return entry, []
+    async def peek_task(self, task_id: str) -> TaskResult:
+        """Return a task as it stands, or raise as ``get`` does. Its picture is still announced to whoever waits."""
+        return await self.get(task_id, Deadline(0), ProgressReporter(), deliver=False)
 
     async def untracked_task(
         self, task_id: str, deadline: Deadline, reporter: ProgressReporter, *, field: str = "task_id"
@@ -113,8 +94,9 @@ class CallerTasks:
         return task_results.untracked_result(latest, empty=watch.polling.empty, notes=notes)
 
     async def _nearest(self, task_id: str) -> str | None:
+        """Return the id that a mistyped one resembles, of the newest 200 tasks."""
         try:
-            entries = await self._journal.newest(self.owner, NEAR_AMONG)
+            entries = await self._journal.newest(self.owner, 200)
         except JournalError:
             return None
         known = [entry.task_id for entry in entries if entry.task_id]
@@ -177,19 +159,21 @@ class CallerTasks:
     async def copies(self, entries: Sequence[Entry]) -> list[list[str]]:
         """Return for each picture where its copies are that this caller may know of.
 
-        A disk that does not answer, a network folder for instance, is believed to have them still: that a copy were
-        gone would be a reason to pay for the picture again.
+        A disk that does not answer within 2 s, a network folder for instance, is believed to have them still: that a
+        copy were gone would be a reason to pay for the picture again.
         """
         saved = [self.account.files.copies(entry) for entry in entries]
         if not any(saved):
             return saved
-        with anyio.move_on_after(LOOK_SECONDS):
+        with anyio.move_on_after(2.0):
             there = set(await self.account.look_in_thread(existing, [path for paths in saved for path in paths]))
             return [[path for path in paths if path in there] for paths in saved]
         return saved
 
     async def picture(self, task_id: str, *, seconds: float | None = None) -> tuple[TaskResult, bytes]:
-        """Return a finished picture: its saved copy where there is one, else what its URL gives within ``seconds``.
+        """Return a finished picture: its saved copy, else what its URL gives within ``seconds``.
+
+        A disk has 10 s to give the copy.
 
         Raises:
             VidgoError: there is no picture, or not yet.
@@ -197,7 +181,7 @@ class CallerTasks:
         result = await self.peek_task(task_id)
         entry = await self.find(task_id) if result.saved_paths else None
         if entry is not None:
-            with anyio.move_on_after(COPY_SECONDS):
+            with anyio.move_on_after(10.0):
                 saved = await self.account.in_thread(self.account.files.read_copy, entry)
                 if saved is not None:
                     return result, saved
@@ -205,10 +189,9 @@ class CallerTasks:
         return result, await (client.download(url) if seconds is None else client.download(url, seconds=seconds))
 
     async def file(self, task_id: str) -> tuple[TaskResult, bytes]:
-        """Return a finished picture as it is saved. It may take as long as saving does: somebody wants this very file.
+        """Return a finished picture as it is saved, or raise as ``picture`` does.
 
-        Raises:
-            VidgoError: there is no picture, or not yet.
+        It may take as long as saving does: somebody wants this very file.
         """
         result, content = await self.picture(task_id, seconds=DOWNLOAD_SECONDS)
         entry = await self.find(task_id)
@@ -216,33 +199,21 @@ class CallerTasks:
             content = await self.account.in_thread(with_metadata, self.account.files, content, entry)
         return result, content
 
-    async def view(self, task_id: str, max_edge: int) -> tuple[TaskResult, View]:
-        """Return a finished picture scaled down for looking at, its longest edge at most ``max_edge`` pixels.
+    async def view(self, task_id: str, max_edge: int | None) -> tuple[TaskResult, View]:
+        """Return a ``picture`` scaled down for looking at, its longest edge at most ``max_edge`` pixels.
 
-        Raises:
-            VidgoError: there is nothing to look at, or not yet.
+        Without that it is the one that ``image`` returns.
         """
         result, content = await self.picture(task_id)
         return result, await self.account.in_thread(_scaled, content, max_edge)
 
     async def image(self, task_id: str) -> tuple[TaskResult, View]:
-        """Return a finished picture for a client that takes at most 700 KB: scaled down only where it must be.
-
-        Raises:
-            VidgoError: there is no picture, or not yet.
-        """
-        result, content = await self.picture(task_id)
-        return result, await self.account.in_thread(_fitted, content)
+        """Return a ``picture`` for a client that takes at most 700 KB: scaled down only where it must be."""
+        return await self.view(task_id, None)
 
 
-def _scaled(content: bytes, max_edge: int) -> View:
+def _scaled(content: bytes, max_edge: int | None) -> View:
     # Imported here, in the worker thread: Pillow is not needed before the first look at a picture.
-    from vidgo_mcp.service.thumbnails import scaled
+    from vidgo_mcp.service.thumbnails import fitting, scaled
 
-    return scaled(content, max_edge)
-
-
-def _fitted(content: bytes) -> View:
-    from vidgo_mcp.service.thumbnails import fitting
-
-    return fitting(content)
+    return fitting(content) if max_edge is None else scaled(content, max_edge)
