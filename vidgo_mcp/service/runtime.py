@@ -6,16 +6,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import anyio.to_thread
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-AT_ONCE: Final = 4
-"""Pictures that are decoded or written at the same time: each may need 200 MB of memory while it is."""
 
 
 class InThread(Protocol):
@@ -30,7 +27,8 @@ class Threads:
     """Runs blocking work in worker threads, a few at once; a cancelled caller does not wait for its end."""
 
     def __init__(self) -> None:
-        self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        # A picture may need 200 MB of memory while it is decoded or written.
+        self._limiter = anyio.CapacityLimiter(4)
 
     async def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True, limiter=self._limiter)

@@ -18,11 +18,6 @@ MOST_BYTES: Final = 300_000
 LARGEST_RESOURCE: Final = 700_000
 """Bytes of a picture that is read as a resource; in base64 it stays below the 1 MB at which some hosts give up."""
 LONGEST_RESOURCE_EDGE: Final = 2048
-_QUALITIES: Final = (85, 75, 60, 45, 30)
-_NO_PICTURE: Final = "What its address gave is not a readable picture."
-_ON_ITS_SIDE: Final = (5, 6, 7, 8)
-"""Orientations of EXIF with which width and height change places."""
-_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
 
 
 def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
@@ -34,18 +29,18 @@ def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP", "GIF")) as opened:
                 width, height = opened.size
                 if width * height > MOST_PIXELS:
                     raise _unshown(f"The picture has {width} x {height} pixels, too many to look at here.")
-                if opened.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE:
+                if opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # it lies on its side
                     width, height = height, width
                 opened.draft("RGB", (max_edge, max_edge))
                 picture = ImageOps.exif_transpose(opened)
                 picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
                 flat = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise _unshown(_NO_PICTURE) from None
+        raise _unshown("What its address gave is not a readable picture.") from None
     shown, shown_size = _encoded(flat, most_bytes)
     return View(shown, "image/webp", width, height, *shown_size)
 
@@ -72,7 +67,7 @@ def _unshown(why: str) -> UnavailableError:
 
 
 def _encoded(picture: Image.Image, most_bytes: int) -> tuple[bytes, tuple[int, int]]:
-    for quality in _QUALITIES:
+    for quality in (85, 75, 60, 45, 30):
         buffer = io.BytesIO()
         picture.save(buffer, "WEBP", quality=quality, method=4)
         encoded = buffer.getvalue()
