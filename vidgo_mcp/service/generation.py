@@ -7,9 +7,10 @@ Nothing is ever paid after the call was answered without a task on the way.
 
 from __future__ import annotations
 
+import json
 import logging
-from dataclasses import dataclass
-from typing import Final
+import unicodedata
+from hashlib import sha256
 
 import anyio
 
@@ -19,24 +20,12 @@ from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.pricing import price_request
 from vidgo_mcp.service.caller_tasks import CallerTasks
-from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
 from vidgo_mcp.service.waiting import Deadline, ProgressReporter
 
-JOURNAL_LOOK: Final = 0.5
-"""Seconds between looks at an entry that another process is submitting."""
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Unready:
-    """A request whose references were not ready in time. Nothing is reserved, so repeating it costs nothing more."""
-
-    intent: Intent
-    note: str
 
 
 class Generation:
@@ -65,8 +54,10 @@ class Generation:
         """The person's acceptance: they are asked once, also when another call's reservation came between."""
         self._charged = False
 
-    async def start(self) -> Entry | Unready:
+    async def start(self) -> Entry | TaskResult:
         """Return the entry of the request as soon as it has a task, or time is over.
+
+        It is a result at once when its references were not ready in time: nothing is reserved.
 
         Raises:
             VidgoError: it was refused, or its submit failed; ``money`` says what that means.
@@ -78,7 +69,7 @@ class Generation:
             self._charged = False
             if entry is None:
                 paid = await self._pay(intent, references)
-                if isinstance(paid, Unready):
+                if isinstance(paid, TaskResult):
                     return paid
                 entry = paid
             # They may be hundreds of megabytes, and the wait is long.
@@ -88,32 +79,27 @@ class Generation:
                 if settled is not None:
                     return settled
 
-    async def wait(self, started: Entry | Unready) -> TaskResult:
+    async def wait(self, started: Entry | TaskResult) -> TaskResult:
         """Return the result of what ``start`` returned, waiting for its picture.
 
         Raises:
             VidgoError: it may have been paid for, or was paid for in vain.
         """
-        if isinstance(started, Unready):
-            return unready_result(started.intent, self._account.runtime.now(), started.note)
-        with self._account.awaiting(started.id):
-            return await self._finish(started)
-
-    async def _finish(self, entry: Entry) -> TaskResult:
-        notes = self._notes
-        if entry.state in {"reserved", "sent"} and self._account.submissions.of(entry.id) is None:
-            notes.append("Another process of yours is submitting it.")
-        if entry.state == "accepted":
-            entry, failure = await self._account.await_end(
-                entry, self._deadline, self._reporter, look=not self._charged
-            )
-            if failure is not None:
-                notes.append(f"Its status could not be read just now. {failure.message}")
-        if entry.state == "unknown":
-            raise lost_answer(entry)
-        if entry.state == "empty" and not self._charged:
-            raise paid_nothing(entry)
-        return await self._tasks.deliver(entry, charged=self._charged, notes=notes, receipt=await self._receipt())
+        if isinstance(started, TaskResult):
+            return started
+        entry, notes, charged = started, self._notes, self._charged
+        with self._account.awaiting(entry.id):
+            if entry.state in {"reserved", "sent"} and self._account.submissions.of(entry.id) is None:
+                notes.append("Another process of yours is submitting it.")
+            if entry.state == "accepted":
+                entry, failure = await self._account.await_end(entry, self._deadline, self._reporter, look=not charged)
+                if failure is not None:
+                    notes.append(f"Its status could not be read just now. {failure.message}")
+            if entry.state == "unknown":
+                raise lost_answer(entry)
+            if entry.state == "empty" and not charged:
+                raise paid_nothing(entry)
+            return await self._tasks.deliver(entry, charged=charged, notes=notes, receipt=await self._receipt())
 
     async def _receipt(self) -> list[str]:
         if not self._charged:
@@ -125,11 +111,29 @@ class Generation:
             return [error.message]
 
     async def _intent(self, references: list[Reference]) -> Intent:
-        owner = self._tasks.owner
+        """Return which picture is meant, with the fingerprint by which the same request is found again."""
+        owner, variation = self._tasks.owner, self._arguments.variation
+        request, quote = self._request, self._request.quote
         identities = [await identity_of(self._journal, owner, reference) for reference in references]
-        return intent_of(owner, self._request, identities, self._arguments.variation)
+        # Two spellings that show the same text are the same request; the wire gets the prompt untouched.
+        prompt = unicodedata.normalize("NFC", request.prompt.replace("\r\n", "\n").replace("\r", "\n").strip())
+        shape = [owner, request.model, prompt, str(quote.size), quote.resolution, quote.quality, identities]
+        request_key = sha256(json.dumps(shape).encode()).hexdigest()
+        return Intent(
+            owner=owner,
+            fingerprint=sha256(f"{request_key}/{variation}".encode()).hexdigest(),
+            request_key=request_key,
+            variation=variation,
+            model=request.model,
+            prompt=request.prompt,
+            size=str(quote.size),
+            tier=quote.tier,
+            quality=quote.quality,
+            credits=quote.credits,
+            references=tuple(identities),
+        )
 
-    async def _pay(self, intent: Intent, references: list[Reference]) -> Entry | Unready:
+    async def _pay(self, intent: Intent, references: list[Reference]) -> Entry | TaskResult:
         """Pass the gates, reserve and submit."""
         check_max_credits(self._arguments.max_credits, intent.credits)
         warnings = self._limits.budget.check_call(intent.credits)
@@ -143,7 +147,8 @@ class Generation:
         ready = await upload_references(self._tasks, references, self._deadline, self._reporter)
         urls = ready.complete
         if urls is None:
-            return Unready(intent, f"{ready}; nothing is reserved or spent. The uploads go on.")
+            note = f"{ready}; nothing is reserved or spent. The uploads go on."
+            return unready_result(intent, self._account.runtime.now(), note)
         ticket = await self._consent(intent)
         client = await self._account.client()
         with anyio.CancelScope(shield=True):
@@ -230,5 +235,5 @@ class Generation:
                 entry = known
             if entry.state in {"reserved", "sent"}:
                 # The look itself may have lasted beyond the end.
-                await anyio.sleep(max(0.0, min(JOURNAL_LOOK, self._deadline.left_for_id())))
+                await anyio.sleep(max(0.0, min(0.5, self._deadline.left_for_id())))
         return entry
