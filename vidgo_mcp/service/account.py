@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
@@ -26,31 +25,23 @@ from vidgo_mcp.service.watches import Watches, follow
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
 
-Connect = Callable[[], AbstractAsyncContextManager["VidgoClient"]]
-"""Opens the client of an account, and closes it."""
-
-BALANCE_LIFE: Final = 30.0
-"""Seconds for which a balance is believed while no credits moved."""
-
-log = logging.getLogger(__name__)
-
 
 class Account:
     """One account at Vidgo, as long as the service runs.
 
-    ``name`` comes from ``account_of``; ``connect`` opens the client when it is first needed; what goes on without a
-    caller runs in ``tasks``; the other arguments are those of ``Service``.
+    ``name`` comes from ``account_of``; what goes on without a caller runs in ``tasks``; the other arguments are those
+    of ``Service``.
     """
 
     def __init__(
         self,
         name: str,
-        connect: Connect,
+        connect: Callable[[str], AbstractAsyncContextManager[VidgoClient]],
         journal: Journal,
         files: LocalFiles,
         runtime: Runtime,
         tasks: anyio.abc.TaskGroup,
-        callback_url: str | None = None,
+        callback_url: str | None,
     ) -> None:
         self.name = name
         self.journal = journal
@@ -77,7 +68,7 @@ class Account:
         """Return the client; it is opened once."""
         async with self._opening:
             if self._client is None:
-                self._client = await self._stack.enter_async_context(self._connect())
+                self._client = await self._stack.enter_async_context(self._connect(self.name))
             return self._client
 
     async def aclose(self) -> None:
@@ -85,13 +76,13 @@ class Account:
         await self._stack.aclose()
 
     async def balance(self) -> float:
-        """Return the credits of the account, at most 30 s old.
+        """Return the credits of the account: read at most 30 s ago, and since credits last moved.
 
         Raises:
             VidgoError: it could not be read.
         """
         client = await self.client()
-        if self._balance is not None and anyio.current_time() - self._balance[1] <= BALANCE_LIFE:
+        if self._balance is not None and anyio.current_time() - self._balance[1] <= 30.0:
             return self._balance[0]
         changes = self._balance_changes
         left = await client.balance()

@@ -1,16 +1,17 @@
-"""What may be spent without further questions: budgets, and the price above which the person is asked."""
+"""Who calls, and what may be spent for them: budgets, and the price above which the person is asked."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from vidgo_mcp.errors import BudgetError, Consent, DeclinedError, Facts, Remedy
+from vidgo_mcp.errors import AuthenticationError, BudgetError, Consent, DeclinedError, Facts, Remedy
 from vidgo_mcp.journal import Exhausted
 from vidgo_mcp.service.task_results import timestamp
 
-BudgetMode = Literal["off", "warn", "enforce"]
 Verdict = Consent | Literal["accepted"]
 
 PROMPT_SHOWN: Final = 120
@@ -22,7 +23,7 @@ class Budget:
 
     per_call: int | None = None
     per_day: int | None = None
-    mode: BudgetMode = "off"
+    mode: Literal["off", "warn", "enforce"] = "off"
 
     @property
     def enforced_day(self) -> int | None:
@@ -53,18 +54,16 @@ class Budget:
 
     def receipt(self, spent: int) -> list[str]:
         """Return what a call that paid says about the day."""
+        said = f"The last 24 hours cost {spent} credits"
         if self.mode == "off" or self.per_day is None:
-            return [f"The last 24 hours cost {spent} credits."]
+            return [f"{said}."]
         if spent > self.per_day:
-            return [f"The last 24 hours cost {spent} credits, more than the {self.per_day} that the user wants."]
-        return [
-            f"The last 24 hours cost {spent} credits; {self.per_day - spent} are left of the user's {self.per_day}."
-        ]
+            return [f"{said}, more than the {self.per_day} that the user wants."]
+        return [f"{said}; {self.per_day - spent} are left of the user's {self.per_day}."]
 
     def refusal(self, price: int, full: Exhausted) -> BudgetError:
         """Return the error for a price that the day has no room for."""
-        assert self.per_day is not None
-        left = max(0, self.per_day - full.spent)
+        left = self.left(full.spent)
         when = (
             "A picture of this price never fits into it."
             if full.frees_at is None
@@ -84,6 +83,44 @@ class Limits:
 
     budget: Budget = field(default_factory=Budget)
     confirm_above: int | None = None
+
+
+def account_of(api_key: str, base_url: str) -> str:
+    """Return the name of an account: the same in every process, and the key cannot be recovered from it."""
+    return hmac.new(api_key.encode(), base_url.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        account: whose key pays, from ``account_of``; None without a key.
+        caller: the token's name or subject over HTTP; empty on stdio and on the command line.
+        limits: what the operator allows this caller.
+        no_key: why there is no key, for the call that needs one.
+    """
+
+    account: str | None
+    caller: str = ""
+    limits: Limits = field(default_factory=Limits)
+    no_key: str = "VIDGO_API_KEY is not set."
+
+    @property
+    def owner(self) -> str:
+        """Whose fingerprints, budgets, lists and pictures these are; raises as ``paying`` does."""
+        return f"{self.paying}/{self.caller}"
+
+    @property
+    def paying(self) -> str:
+        """The account that pays.
+
+        Raises:
+            AuthenticationError: there is no key.
+        """
+        if self.account is None:
+            raise AuthenticationError(self.no_key)
+        return self.account
 
 
 def check_max_credits(max_credits: int | None, price: int) -> None:
@@ -118,9 +155,7 @@ class Question:
         """Return the question as it is shown."""
         shown = " ".join(self.prompt.split())
         shown = shown if len(shown) <= PROMPT_SHOWN else f"{shown[: PROMPT_SHOWN - 3]}..."
-        day = (
-            f"{self.left} credits are left of the day's budget" if self.left is not None else "there is no daily limit"
-        )
+        day = "there is no daily limit" if self.left is None else f"{self.left} credits are left of the day's budget"
         return (
             f"Spend {self.credits} credits on one picture ({self.shape})?\n\n{shown}\n\n"
             f"The last 24 hours cost {self.spent} credits; {day}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -27,9 +27,8 @@ from vidgo_mcp.pricing import PRICES, price_picture
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.generation import Generation
-from vidgo_mcp.service.limits import Ask, cannot_ask
+from vidgo_mcp.service.limits import Ask, Principal, cannot_ask
 from vidgo_mcp.service.local_files import LocalFiles
-from vidgo_mcp.service.principal import Principal
 from vidgo_mcp.service.runtime import Runtime
 from vidgo_mcp.service.waiting import Deadline, Progress, ProgressReporter, silence
 
@@ -40,12 +39,8 @@ PERIODS: Final[Mapping[Literal["24 h", "7 d", "30 d"], int]] = {"24 h": 1, "7 d"
 """The days of each period of a spending report."""
 SHUTDOWN_SECONDS: Final = 10.0
 """How long a stopping process waits for the answers to its submits, and then for pictures that are being saved."""
-WARM_UP_PAUSE: Final = 0.3
-"""Seconds that leave the first answers undisturbed by imports in the background."""
 RESUME_PAUSE: Final = 1.0
 """Seconds that leave the first answers undisturbed by the journal's opening in the background."""
-RESUME_AGAIN: Final = 30.0
-"""Seconds before tasks of earlier runs are looked after again, when the journal could not be read."""
 
 log = logging.getLogger(__name__)
 
@@ -220,13 +215,7 @@ class Service:
         account = self._accounts.get(name)
         if account is None:
             account = self._accounts[name] = Account(
-                name,
-                lambda: self._connect(name),
-                self._journal,
-                self._files,
-                self._runtime,
-                self._background,
-                self._callback_url,
+                name, self._connect, self._journal, self._files, self._runtime, self._background, self._callback_url
             )
             self._background.start_soon(self._resume, account)
         return account
@@ -241,12 +230,11 @@ class Service:
             return None
 
     async def _open_soon(self, account: Account) -> None:
-        await anyio.sleep(WARM_UP_PAUSE)
-        try:
+        # Leaves the first answers undisturbed by the imports.
+        await anyio.sleep(0.3)
+        # The call that needs the client will say why it cannot be opened.
+        with suppress(VidgoError):
             await account.client()
-        except VidgoError:
-            # The call that needs the client will say why it cannot be opened.
-            return
 
     async def _resume(self, account: Account) -> None:
         await anyio.sleep(RESUME_PAUSE)
@@ -259,6 +247,6 @@ class Service:
                 # Another program may hold the journal for a while.
                 log.log(level, "tasks of earlier runs cannot be looked after yet: %s", error.message)
                 level = logging.DEBUG
-                await anyio.sleep(RESUME_AGAIN)
+                await anyio.sleep(30.0)
             else:
                 return
