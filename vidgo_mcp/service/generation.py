@@ -7,10 +7,8 @@ Nothing is ever paid after the call was answered without a task on the way.
 
 from __future__ import annotations
 
-import json
 import logging
-import unicodedata
-from hashlib import sha256
+from typing import Final
 
 import anyio
 
@@ -20,10 +18,14 @@ from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.pricing import price_request
 from vidgo_mcp.service.caller_tasks import CallerTasks
+from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
 from vidgo_mcp.service.waiting import Deadline, ProgressReporter
+
+JOURNAL_LOOK: Final = 0.5
+"""Seconds between looks at an entry that another process is submitting."""
 
 log = logging.getLogger(__name__)
 
@@ -111,27 +113,9 @@ class Generation:
             return [error.message]
 
     async def _intent(self, references: list[Reference]) -> Intent:
-        """Return which picture is meant, with the fingerprint by which the same request is found again."""
-        owner, variation = self._tasks.owner, self._arguments.variation
-        request, quote = self._request, self._request.quote
+        owner = self._tasks.owner
         identities = [await identity_of(self._journal, owner, reference) for reference in references]
-        # Two spellings that show the same text are the same request; the wire gets the prompt untouched.
-        prompt = unicodedata.normalize("NFC", request.prompt.replace("\r\n", "\n").replace("\r", "\n").strip())
-        shape = [owner, request.model, prompt, str(quote.size), quote.resolution, quote.quality, identities]
-        request_key = sha256(json.dumps(shape).encode()).hexdigest()
-        return Intent(
-            owner=owner,
-            fingerprint=sha256(f"{request_key}/{variation}".encode()).hexdigest(),
-            request_key=request_key,
-            variation=variation,
-            model=request.model,
-            prompt=request.prompt,
-            size=str(quote.size),
-            tier=quote.tier,
-            quality=quote.quality,
-            credits=quote.credits,
-            references=tuple(identities),
-        )
+        return intent_of(owner, self._request, identities, self._arguments.variation)
 
     async def _pay(self, intent: Intent, references: list[Reference]) -> Entry | TaskResult:
         """Pass the gates, reserve and submit."""
@@ -235,5 +219,5 @@ class Generation:
                 entry = known
             if entry.state in {"reserved", "sent"}:
                 # The look itself may have lasted beyond the end.
-                await anyio.sleep(max(0.0, min(0.5, self._deadline.left_for_id())))
+                await anyio.sleep(max(0.0, min(JOURNAL_LOOK, self._deadline.left_for_id())))
         return entry

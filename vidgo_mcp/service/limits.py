@@ -1,14 +1,12 @@
-"""Who calls, and what may be spent for them: budgets, and the price above which the person is asked."""
+"""What may be spent without further questions: budgets, and the price above which the person is asked."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from vidgo_mcp.errors import AuthenticationError, BudgetError, Consent, DeclinedError, Facts, Remedy
+from vidgo_mcp.errors import BudgetError, Consent, DeclinedError, Facts, Remedy
 from vidgo_mcp.journal import Exhausted
 from vidgo_mcp.service.task_results import timestamp
 
@@ -83,44 +81,6 @@ class Limits:
 
     budget: Budget = field(default_factory=Budget)
     confirm_above: int | None = None
-
-
-def account_of(api_key: str, base_url: str) -> str:
-    """Return the name of an account: the same in every process, and the key cannot be recovered from it."""
-    return hmac.new(api_key.encode(), base_url.encode(), hashlib.sha256).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who calls.
-
-    Attributes:
-        account: whose key pays, from ``account_of``; None without a key.
-        caller: the token's name or subject over HTTP; empty on stdio and on the command line.
-        limits: what the operator allows this caller.
-        no_key: why there is no key, for the call that needs one.
-    """
-
-    account: str | None
-    caller: str = ""
-    limits: Limits = field(default_factory=Limits)
-    no_key: str = "VIDGO_API_KEY is not set."
-
-    @property
-    def owner(self) -> str:
-        """Whose fingerprints, budgets, lists and pictures these are; raises as ``paying`` does."""
-        return f"{self.paying}/{self.caller}"
-
-    @property
-    def paying(self) -> str:
-        """The account that pays.
-
-        Raises:
-            AuthenticationError: there is no key.
-        """
-        if self.account is None:
-            raise AuthenticationError(self.no_key)
-        return self.account
 
 
 def check_max_credits(max_credits: int | None, price: int) -> None:

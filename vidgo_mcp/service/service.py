@@ -27,8 +27,9 @@ from vidgo_mcp.pricing import PRICES, price_picture
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.generation import Generation
-from vidgo_mcp.service.limits import Ask, Principal, cannot_ask
+from vidgo_mcp.service.limits import Ask, cannot_ask
 from vidgo_mcp.service.local_files import LocalFiles
+from vidgo_mcp.service.principal import Principal
 from vidgo_mcp.service.runtime import Runtime
 from vidgo_mcp.service.waiting import Deadline, Progress, ProgressReporter, silence
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 import anyio.abc
@@ -35,6 +35,9 @@ from vidgo_mcp.service.runtime import Runtime
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
+
+BIND_PAUSES: Final = (0.1, 0.5, 2.0)
+"""Seconds between attempts to record a task that Vidgo has accepted."""
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +194,7 @@ class Submissions:
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
         with anyio.CancelScope(shield=True):
-            for pause in (0.1, 0.5, 2.0, None):
+            for pause in (*BIND_PAUSES, None):
                 try:
                     return await self._journal.bind(submission.entry.id, task)
                 except Exception:  # whatever keeps it from writing: the id of what was paid for goes to the caller
