@@ -55,7 +55,8 @@ class ProgressReporter:
         task = watch.polling.latest
         reported = float(task.progress or 0) if task else 0.0
         status = task.status if task else "accepted"
-        await self.report(f"{status} after {watch.age():.0f} s, task {watch.task_id}", reported)
+        age = anyio.current_time() - watch.polling.submitted
+        await self.report(f"{status} after {age:.0f} s, task {watch.task_id}", reported)
 
     async def report(self, message: str, reported: float = 0.0) -> None:
         """Tell what is happening; ``reported`` is how far it is by somebody's word, 0 to 100."""
