@@ -114,12 +114,6 @@ async def upload_references(
         index: tasks.account.uploads.start(one, line) for index, one in enumerate(found) if not isinstance(one, str)
     }
     digests = tuple(one.digest for one in found if not isinstance(one, str))
-
-    def readiness() -> Readiness:
-        return Readiness(
-            tuple(one if isinstance(one, str) else jobs[index].url for index, one in enumerate(found)), digests
-        )
-
     while True:
         for index, job in jobs.items():
             if job.error is not None:
@@ -127,10 +121,12 @@ async def upload_references(
                 raise job.error.changed(message=message, field="image_urls")
         waiting = [job for job in jobs.values() if not job.done.is_set()]
         left = deadline.left_for_id()
+        urls = tuple(one if isinstance(one, str) else jobs[index].url for index, one in enumerate(found))
+        ready = Readiness(urls, digests)
         if not waiting or left <= 0:
-            return readiness()
+            return ready
         doing = {job.doing for job in waiting}
-        await reporter.report(f"{WAITING if WAITING in doing else doing.pop()}: {readiness()}")
+        await reporter.report(f"{WAITING if WAITING in doing else doing.pop()}: {ready}")
         with anyio.move_on_after(min(left, PROGRESS_EVERY)):
             await waiting[0].done.wait()
 
