@@ -19,7 +19,7 @@ from vidgo_mcp.service.arguments import shown_reference
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.task_results import entry_result
 from vidgo_mcp.service.upload_queue import WAITING
-from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
+from vidgo_mcp.service.watches import PROGRESS_EVERY, Deadline, ProgressReporter
 
 if TYPE_CHECKING:
     from vidgo_mcp.files.images import ReferencePicture

@@ -1,4 +1,4 @@
-"""One watch for each task, however many calls wait for it, and one rate for all reads of an account."""
+"""One watch for each task, however many calls wait for it; how long a call may wait, and what it is told."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from vidgo_mcp.errors import JournalError, RateLimitedError, VidgoError
 from vidgo_mcp.journal import WINDOW, Entry, Journal
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
-from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -28,6 +27,12 @@ LEARNED_FROM: Final = 200
 """From how many of the newest tasks of a kind it is learned how long such tasks take."""
 PLAN_LIFE: Final = 600.0
 """Seconds after which that is learned anew."""
+SHORTEST_WAIT_FOR_ID: Final = 20.0
+"""Seconds for which even a call that does not wait holds out for a task_id, or for a first status."""
+PROGRESS_EVERY: Final = 4.0
+
+Progress = Callable[[float, str], Awaitable[None]]
+"""Told how far a wait has come, above 0, below 100 and strictly rising, and what is happening, in words."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +45,6 @@ class RateLimiter:
         self._held_until = -math.inf
 
     async def turn(self) -> None:
-        """Wait until it is this read's turn."""
         while True:
             slot = max(anyio.current_time(), self._next, self._held_until)
             self._next = slot + READ_SPACING
@@ -72,7 +76,6 @@ class Watch:
         self._woken = anyio.Event()
 
     def poll_now(self) -> None:
-        """Read as soon as that is allowed."""
         self.polling = self.polling.poll_now()
         self._woken.set()
 
@@ -89,7 +92,6 @@ class Watch:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count somebody who waits."""
         self._waiters += 1
         try:
             yield
@@ -103,7 +105,6 @@ class Watch:
         self.announce()
 
     def announce(self) -> None:
-        """Let all who wait look at what is known now."""
         self.changed.set()
         self.changed = anyio.Event()
 
@@ -170,8 +171,7 @@ class Watches:
         return self._start(task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None)
 
     def _start(self, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
-        watch = Watch(task_id, polling, entry_id)
-        self._watches[task_id] = watch
+        watch = self._watches[task_id] = Watch(task_id, polling, entry_id)
         self._tasks.start_soon(self._run, watch)
         return watch
 
@@ -226,6 +226,52 @@ class Watches:
             plan = Plan(durations)
             self._plans[quality, tier] = plan, now
         return plan
+
+
+async def silence(progress: float, message: str) -> None:
+    """Tell nobody how far a wait has come."""
+
+
+class Deadline:
+    """How long one call may wait. All of it counts from the start of the call: uploads and the submit too."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        self._started = self._agreed = anyio.current_time()
+        self._wait = wait_seconds
+
+    def restart_for_id(self) -> None:
+        """Hold out for a task_id from now on: the person took time to agree, and only now it begins."""
+        self._agreed = anyio.current_time()
+
+    def left(self) -> float:
+        """Return the seconds left for the picture; negative when they are over."""
+        return self._started + self._wait - anyio.current_time()
+
+    def left_for_id(self) -> float:
+        """Return the seconds left for what even a call with ``wait_seconds`` 0 waits for."""
+        until = max(self._started + self._wait, self._agreed + SHORTEST_WAIT_FOR_ID)
+        return until - anyio.current_time()
+
+
+class ProgressReporter:
+    """Tells one caller how far the call is, in numbers that rise with every telling, whatever the vendor reports."""
+
+    def __init__(self, progress: Progress = silence) -> None:
+        self._progress = progress
+        self._shown = 0.0
+
+    async def report_watch(self, watch: Watch) -> None:
+        """Tell how far a task is."""
+        task = watch.polling.latest
+        status, progress = (task.status, task.progress) if task else ("accepted", None)
+        age = anyio.current_time() - watch.polling.submitted
+        await self.report(f"{status} after {age:.0f} s, task {watch.task_id}", float(progress or 0))
+
+    async def report(self, message: str, reported: float = 0.0) -> None:
+        """Tell what is happening; ``reported`` is how far it is by somebody's word, 0 to 100."""
+        self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
+        # Not rounded: after many tellings the steps are so small that rounded numbers would stand still.
+        await self._progress(self._shown, message)
 
 
 async def follow(
