@@ -53,38 +53,36 @@ def entry_result(
     intent = entry.intent
     size = parse_size(intent.size)
     alive = in_window(entry, now)
-    finished, failed = entry.state == "finished", entry.state == "failed"
+    failed = entry.state == "failed"
     error = (entry.error or NO_REASON) if failed else None
     if entry.state == "empty":
         error = f"{NO_FILE} It was paid for and not refunded."
-    return TaskResult.model_validate(
-        {
-            "outcome": OUTCOMES[entry.state],
-            "task_id": entry.task_id,
-            "status": entry.status,
-            "progress": entry.progress,
-            "image_urls": list(entry.image_urls[:1]) if finished and alive else None,
-            "expires_at": None if entry.dies_at is None else timestamp(entry.dies_at),
-            "saved_paths": list(saved) or None,
-            "prompt": intent.prompt[:PROMPT_SHOWN],
-            "created_at": timestamp(entry.created_at),
-            "model": intent.model,
-            "size": intent.size,
-            "tier": intent.tier,
-            "quality": intent.quality,
-            "variation": intent.variation,
-            "width": size.width if size.kind == "custom" else None,
-            "height": size.height if size.kind == "custom" else None,
-            "credits": intent.credits,
-            "credits_charged": None if charged is None else intent.credits if charged and not failed else 0,
-            "reused": None if charged is None else not charged and entry.state != "reserved",
-            "refunded": True if failed else None,
-            "error": error,
-            "notes": [*_state_notes(entry, alive), *notes] or None,
-            "remedy": _remedy(entry, can_be_shown=alive or bool(saved)),
-            "next_variation": another,
-            "age": now - entry.created_at,
-        }
+    return TaskResult(
+        outcome=OUTCOMES[entry.state],
+        task_id=entry.task_id,
+        status=entry.status,
+        progress=entry.progress,
+        image_urls=list(entry.image_urls[:1]) if alive and entry.state == "finished" else None,
+        expires_at=None if entry.dies_at is None else timestamp(entry.dies_at),
+        saved_paths=list(saved) or None,
+        prompt=intent.prompt[:PROMPT_SHOWN],
+        created_at=timestamp(entry.created_at),
+        model=intent.model,
+        size=intent.size,
+        tier=intent.tier,
+        quality=intent.quality,
+        variation=intent.variation,
+        width=size.width if size.kind == "custom" else None,
+        height=size.height if size.kind == "custom" else None,
+        credits=intent.credits,
+        credits_charged=None if charged is None else intent.credits if charged and not failed else 0,
+        reused=None if charged is None else not charged and entry.state != "reserved",
+        refunded=True if failed else None,
+        error=error,
+        notes=[*_state_notes(entry, alive), *notes] or None,
+        remedy=_remedy(entry, can_be_shown=alive or bool(saved)),
+        next_variation=another,
+        age=now - entry.created_at,
     )
 
 
