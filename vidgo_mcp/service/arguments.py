@@ -67,8 +67,7 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
     try:
         arguments = model.model_validate(given)
     except ValidationError as error:
-        faults = [_fault(model, detail) for detail in error.errors(include_url=False)]
-        faults = list({(f.field, f.message): f for f in faults}.values())
+        faults = list(dict.fromkeys(_fault(model, detail) for detail in error.errors(include_url=False)))
     unreadable = {fault.field for fault in faults}
     if issubclass(model, Picture) and not unreadable & {"size", "resolution"}:
         readable = {name: given[name] for name in given.keys() & Picture.model_fields.keys() - unreadable}
@@ -78,9 +77,12 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
         except UnpriceableError as error:
             faults.append(Fault(error.field, str(error)))
     if issubclass(model, EditArguments) and "image_urls" not in unreadable:
-        unusable = _reference_faults(_REFERENCES.validate_python(given["image_urls"]))
-        faults += unusable
-        unreadable |= {fault.field for fault in unusable}
+        for index, reference in enumerate(_REFERENCES.validate_python(given["image_urls"])):
+            try:
+                read_reference(reference)
+            except ValueError as error:
+                faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
+                unreadable.add("image_urls")
     if arguments is None or faults:
         raise InvalidRequestError.from_faults(faults, facts=_example(model, given, unreadable))
     return arguments
@@ -122,16 +124,6 @@ def _unknown_argument(model: type[Arguments], field: str) -> str:
         return f"{shown} is no argument; did you mean {near[0]}?"
     takes = f"the arguments are {', '.join(known)}" if known else "this tool takes no arguments"
     return f"{shown} is no argument; {takes}"
-
-
-def _reference_faults(references: list[str]) -> list[Fault]:
-    faults = []
-    for index, reference in enumerate(references):
-        try:
-            read_reference(reference)
-        except ValueError as error:
-            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
-    return faults
 
 
 def shown_reference(reference: str) -> str:

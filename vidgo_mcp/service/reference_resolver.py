@@ -110,10 +110,9 @@ async def upload_references(
     """
     found = [await resolve_reference(tasks, reference, deadline, reporter) for reference in references]
     line = anyio.Lock()
-    jobs = {
-        index: tasks.account.uploads.start(one, line) for index, one in enumerate(found) if not isinstance(one, str)
-    }
-    digests = tuple(one.digest for one in found if not isinstance(one, str))
+    pictures = {index: one for index, one in enumerate(found) if not isinstance(one, str)}
+    jobs = {index: tasks.account.uploads.start(picture, line) for index, picture in pictures.items()}
+    digests = tuple(picture.digest for picture in pictures.values())
     while True:
         for index, job in jobs.items():
             if job.error is not None:
