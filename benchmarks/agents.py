@@ -21,7 +21,7 @@ from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import Task, every_fault, parse_fault
 from vidgo_mcp.service import LocalFiles, Principal, Service
 from vidgo_mcp.service.picture_saver import PAUSES
-from vidgo_mcp.service.waiting import ProgressReporter
+from vidgo_mcp.service.watches import ProgressReporter
 
 FUNDS: Final = 10_000_000
 CALLERS: Final = ("", "ann", "bob")

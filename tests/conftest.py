@@ -32,7 +32,7 @@ from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, Service, account_of
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.limits import Ask, cannot_ask
-from vidgo_mcp.service.waiting import ProgressReporter, silence
+from vidgo_mcp.service.watches import ProgressReporter, silence
 
 BASE = "http://127.0.0.1:8787"
 ANOTHER_KEY = "another-key"

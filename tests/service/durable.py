@@ -21,7 +21,7 @@ from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 from vidgo_mcp.service import Limits, Principal, Runtime, Service, account_of, service
-from vidgo_mcp.service.waiting import Deadline, ProgressReporter
+from vidgo_mcp.service.watches import Deadline, ProgressReporter
 
 ACCOUNT = account_of(SANDBOX_KEY, BASE)
 OWNER = Principal(ACCOUNT).owner

@@ -14,7 +14,7 @@ from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import LocalFiles, Progress
-from vidgo_mcp.service.waiting import silence
+from vidgo_mcp.service.watches import silence
 
 pytestmark = pytest.mark.anyio
 

@@ -32,7 +32,7 @@ from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, 
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
 from vidgo_mcp.service import LocalFiles, Service, read_arguments
 from vidgo_mcp.service.limits import Answer, Question
-from vidgo_mcp.service.waiting import ProgressReporter
+from vidgo_mcp.service.watches import ProgressReporter
 from vidgo_mcp.wording import for_person
 
 

@@ -28,7 +28,7 @@ from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, 
 from vidgo_mcp.server.schemas import input_schema, output_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.limits import Ask
-from vidgo_mcp.service.waiting import ProgressReporter
+from vidgo_mcp.service.watches import ProgressReporter
 from vidgo_mcp.wording import for_model
 
 

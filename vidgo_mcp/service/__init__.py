@@ -6,7 +6,7 @@ from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.principal import Principal, account_of
 from vidgo_mcp.service.runtime import Runtime
 from vidgo_mcp.service.service import Service
-from vidgo_mcp.service.waiting import Progress
+from vidgo_mcp.service.watches import Progress
 
 __all__ = [
     "Budget",

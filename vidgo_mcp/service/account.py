@@ -19,8 +19,7 @@ from vidgo_mcp.service.picture_saver import PictureSaver
 from vidgo_mcp.service.runtime import Runtime
 from vidgo_mcp.service.submission import Submission, Submissions
 from vidgo_mcp.service.upload_queue import UploadQueue
-from vidgo_mcp.service.waiting import Deadline, ProgressReporter
-from vidgo_mcp.service.watches import Watches, follow
+from vidgo_mcp.service.watches import Deadline, ProgressReporter, Watches, follow
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient

@@ -20,10 +20,19 @@ from vidgo_mcp.pricing import UnpriceableError, quote
 
 A = TypeVar("A", bound=Arguments)
 
-ONE_PICTURE: Final = (
-    "one call makes one picture; for several, make several calls with variation 1, 2, 3, ... "
-    "and otherwise the same arguments"
-)
+SENTENCES: Final[Mapping[str, str]] = {
+    "literal_error": "{name} {seen} is not offered; allowed: {allowed}",
+    "int": "{name} {seen} is not a whole number",
+    "greater_than_equal": "{name} {seen} is too small; at least {ge} is allowed",
+    "less_than_equal": "{name} {seen} is too large; at most {le} is allowed",
+    "string_type": "{name} must be text, {seen} was given",
+    "text_too_long": "{name} has {actual_length:,} characters; at most {max_length:,} are allowed",
+    "too_long": "{name} has {actual_length} entries; at most {max_length} are allowed",
+    "too_short": "{name} is empty; at least one is needed",
+    "list_type": "{name} must be a list of texts, {seen} was given",
+    "value_error": "{name}: {error}",
+}
+"""What is wrong, by pydantic's word for it and with what it tells of it."""
 COUNTS: Final = frozenset({"n", "count", "num_images", "number_of_images", "num_outputs", "batch_size"})
 SAME_THING: Final[Mapping[str, str]] = {
     "aspect_ratio": "size",
@@ -42,9 +51,6 @@ SAME_THING: Final[Mapping[str, str]] = {
     "id": "task_id",
 }
 LONGEST_ECHO: Final = 200
-EXAMPLE_PROMPT: Final = "<your prompt>"
-EXAMPLE_REFERENCE: Final = "task:<task_id>"
-"""Placeholders, not examples: a model may copy them, and a picture that nobody asked for costs credits."""
 
 _REFERENCES: Final = TypeAdapter(References)
 
@@ -61,17 +67,22 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
     try:
         arguments = model.model_validate(given)
     except ValidationError as error:
-        faults = [_fault(model, detail) for detail in error.errors(include_url=False)]
-        faults = list({(f.field, f.message): f for f in faults}.values())
+        faults = list(dict.fromkeys(_fault(model, detail) for detail in error.errors(include_url=False)))
     unreadable = {fault.field for fault in faults}
     if issubclass(model, Picture) and not unreadable & {"size", "resolution"}:
         readable = {name: given[name] for name in given.keys() & Picture.model_fields.keys() - unreadable}
         picture = arguments if isinstance(arguments, Picture) else Picture.model_validate(readable)
-        faults += _price_faults(picture)
+        try:
+            quote(parse_size(picture.size), picture.resolution, picture.quality)
+        except UnpriceableError as error:
+            faults.append(Fault(error.field, str(error)))
     if issubclass(model, EditArguments) and "image_urls" not in unreadable:
-        unusable = _reference_faults(_REFERENCES.validate_python(given["image_urls"]))
-        faults += unusable
-        unreadable |= {fault.field for fault in unusable}
+        for index, reference in enumerate(_REFERENCES.validate_python(given["image_urls"])):
+            try:
+                read_reference(reference)
+            except ValueError as error:
+                faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
+                unreadable.add("image_urls")
     if arguments is None or faults:
         raise InvalidRequestError.from_faults(faults, facts=_example(model, given, unreadable))
     return arguments
@@ -81,39 +92,19 @@ def _fault(model: type[Arguments], detail: ErrorDetails) -> Fault:
     location = [str(part) for part in detail["loc"]]
     if not location:
         return Fault("arguments", "the arguments must be a JSON object")
-    field, kind = location[0], detail["type"]
-    name = f"{field}[{location[1]}]" if len(location) > 1 else field
+    field, kind, value, context = location[0], detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return Fault(plain_text(field, 60), _unknown_argument(model, field))
-    seen, context = _shown(detail["input"]), detail.get("ctx", {})
     if kind == "missing":
         return Fault(field, f"{field} is required: {model.model_fields[field].description}")
-    return Fault(field, _sentence(name, kind, seen, detail["input"], context))
-
-
-def _sentence(name: str, kind: str, seen: str, value: Any, context: Mapping[str, Any]) -> str:
-    if kind == "literal_error":
-        allowed = str(context.get("expected", "")).replace("'", "")
-        return f"{name} {seen} is not offered; allowed: {allowed}"
     if kind.startswith("int_"):
-        return f"{name} {seen} is not a whole number"
-    if kind == "greater_than_equal":
-        return f"{name} {seen} is too small; at least {context['ge']} is allowed"
-    if kind == "less_than_equal":
-        return f"{name} {seen} is too large; at most {context['le']} is allowed"
-    if kind == "string_too_long" or (kind == "too_long" and isinstance(value, str)):
-        return f"{name} has {len(value):,} characters; at most {context['max_length']:,} are allowed"
-    if kind in {"string_type", "string_sub_type"}:
-        return f"{name} must be text, {seen} was given"
-    if kind == "too_long":
-        return f"{name} has {len(value)} entries; at most {context['max_length']} are allowed"
-    if kind == "too_short":
-        return f"{name} is empty; at least one is needed"
-    if kind == "list_type":
-        return f"{name} must be a list of texts, {seen} was given"
-    if kind == "value_error":
-        return f"{name}: {context['error']}"
-    return f"{name} {seen} is not allowed"
+        kind = "int"
+    elif kind == "too_long" and isinstance(value, str):
+        kind = "text_too_long"
+    name = f"{field}[{location[1]}]" if len(location) > 1 else field
+    allowed = str(context.get("expected", "")).replace("'", "")
+    sentence = SENTENCES.get(kind, "{name} {seen} is not allowed")
+    return Fault(field, sentence.format(name=name, seen=_shown(value), allowed=allowed, **context))
 
 
 def _unknown_argument(model: type[Arguments], field: str) -> str:
@@ -121,7 +112,10 @@ def _unknown_argument(model: type[Arguments], field: str) -> str:
     shown = plain_text(field, 60)
     lowered = field.lower()
     if lowered in COUNTS and issubclass(model, GenerateArguments):
-        return f"{shown} is no argument: {ONE_PICTURE}"
+        return (
+            f"{shown} is no argument: one call makes one picture; for several, make several calls with variation "
+            "1, 2, 3, ... and otherwise the same arguments"
+        )
     meant = "count" if lowered in COUNTS and "count" in known else SAME_THING.get(lowered, lowered)
     if meant == "image_urls" and model is GenerateArguments:
         return f"{shown} is no argument of generate_image: to change or combine pictures call edit_image"
@@ -130,24 +124,6 @@ def _unknown_argument(model: type[Arguments], field: str) -> str:
         return f"{shown} is no argument; did you mean {near[0]}?"
     takes = f"the arguments are {', '.join(known)}" if known else "this tool takes no arguments"
     return f"{shown} is no argument; {takes}"
-
-
-def _price_faults(picture: Picture) -> list[Fault]:
-    try:
-        quote(parse_size(picture.size), picture.resolution, picture.quality)
-    except UnpriceableError as error:
-        return [Fault(error.field, str(error))]
-    return []
-
-
-def _reference_faults(references: list[str]) -> list[Fault]:
-    faults = []
-    for index, reference in enumerate(references):
-        try:
-            read_reference(reference)
-        except ValueError as error:
-            faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
-    return faults
 
 
 def shown_reference(reference: str) -> str:
@@ -159,12 +135,13 @@ def shown_reference(reference: str) -> str:
 def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> Facts:
     """Return the call again, corrected: what was right is kept, what was wrong takes its default or its replacement."""
     kept = {k: v for k, v in given.items() if k in model.model_fields and k not in unreadable}
+    # Placeholders, not examples: a model may copy them, and a picture that nobody asked for costs credits.
     if "prompt" in model.model_fields:
-        kept.setdefault("prompt", EXAMPLE_PROMPT)
+        kept.setdefault("prompt", "<your prompt>")
         if len(kept["prompt"]) > LONGEST_ECHO:
             kept["prompt"] = "<the same prompt>"
     if "image_urls" in model.model_fields:
-        kept.setdefault("image_urls", [EXAMPLE_REFERENCE])
+        kept.setdefault("image_urls", ["task:<task_id>"])
         if len(str(kept["image_urls"])) > LONGEST_ECHO:
             kept["image_urls"] = ["<the same image_urls>"]
     if "task_id" in model.model_fields and model.model_fields["task_id"].is_required():

@@ -15,8 +15,7 @@ from vidgo_mcp.service import task_results
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.local_files import existing
 from vidgo_mcp.service.picture_saver import DOWNLOAD_SECONDS, with_metadata
-from vidgo_mcp.service.waiting import Deadline, ProgressReporter
-from vidgo_mcp.service.watches import follow
+from vidgo_mcp.service.watches import Deadline, ProgressReporter, follow
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ LARGEST_COPY: Final = 200 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """The part of the disk that a service may touch; by default none.
+    """The part of the disk that a service may touch; by default none. What reads is blocking, for a worker thread.
 
     Attributes:
         folders: where local references may come from; None where the disk is not the caller's.
@@ -38,7 +38,7 @@ class LocalFiles:
     largest: int = LARGEST_FILE
 
     def read(self, source: ReferenceSource) -> ReferencePicture:
-        """Return the picture of a local file or of inline data. Blocking; call it in a worker thread.
+        """Return the picture of a local file or of inline data.
 
         Raises:
             UnusableError: it cannot be used.
@@ -57,10 +57,7 @@ class LocalFiles:
         return list(entry.saved_paths) if self.folders is not None else []
 
     def read_copy(self, entry: Entry) -> bytes | None:
-        """Return the saved copy of a picture; None when it is gone or was changed.
-
-        Blocking; call it in a worker thread.
-        """
+        """Return the saved copy of a picture; None when it is gone or was changed."""
         for path in self.copies(entry):
             try:
                 content = read_below(Path(path), [Path(path).parent], largest=LARGEST_COPY)
@@ -72,10 +69,7 @@ class LocalFiles:
         return None
 
     def saved_reference(self, entry: Entry) -> ReferencePicture | None:
-        """Return the saved copy of a picture as a reference; None when there is none that can be used.
-
-        Blocking; call it in a worker thread.
-        """
+        """Return the saved copy of a picture as a reference; None when there is none that can be used."""
         from vidgo_mcp.files.images import validate_image
 
         content = self.read_copy(entry)

@@ -117,7 +117,6 @@ class PictureSaver:
         return entry, [f"Not saved to {self._files.save_dir}: {job.failure}.{again}"]
 
     def unfinished(self) -> list[SaveJob]:
-        """Return the jobs that are not done."""
         return list(self._jobs.values())
 
     async def settle(self) -> None:
@@ -165,10 +164,9 @@ class PictureSaver:
 
     async def _attempt(self, entry: Entry, job: SaveJob) -> bool:
         """Return whether there is nothing left to do."""
-        process = self._runtime.process
         claimed = False
         try:
-            claimed = await self._journal.claim_saving(entry.id, process=process)
+            claimed = await self._journal.claim_saving(entry.id, process=self._runtime.process)
             if not claimed:
                 job.failure = "another process is at it, or the journal has not recorded its end"
                 return await self._saved_elsewhere(entry, job)
@@ -213,9 +211,7 @@ class PictureSaver:
 
 
 def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str]:
-    """Write a picture into the folder; return where it is, and the SHA-256 of its bytes.
-
-    Blocking; call it in a worker thread.
+    """Write a picture into the folder, blocking; return where it is, and the SHA-256 of its bytes.
 
     Raises:
         OSError: it cannot be written.
@@ -245,10 +241,7 @@ def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str]:
 
 
 def with_metadata(files: LocalFiles, content: bytes, entry: Entry) -> bytes:
-    """Return a picture as it is saved: with prompt, model and task inside, where the person wants that.
-
-    Blocking; call it in a worker thread.
-    """
+    """Return a picture as it is saved: with its facts inside, where the person wants that. Blocking."""
     from vidgo_mcp.files.metadata import Facts, with_facts
 
     if not files.embed_metadata:

@@ -19,7 +19,7 @@ from vidgo_mcp.service.arguments import shown_reference
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.task_results import entry_result
 from vidgo_mcp.service.upload_queue import WAITING
-from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
+from vidgo_mcp.service.watches import PROGRESS_EVERY, Deadline, ProgressReporter
 
 if TYPE_CHECKING:
     from vidgo_mcp.files.images import ReferencePicture
@@ -110,16 +110,9 @@ async def upload_references(
     """
     found = [await resolve_reference(tasks, reference, deadline, reporter) for reference in references]
     line = anyio.Lock()
-    jobs = {
-        index: tasks.account.uploads.start(one, line) for index, one in enumerate(found) if not isinstance(one, str)
-    }
-    digests = tuple(one.digest for one in found if not isinstance(one, str))
-
-    def readiness() -> Readiness:
-        return Readiness(
-            tuple(one if isinstance(one, str) else jobs[index].url for index, one in enumerate(found)), digests
-        )
-
+    pictures = {index: one for index, one in enumerate(found) if not isinstance(one, str)}
+    jobs = {index: tasks.account.uploads.start(picture, line) for index, picture in pictures.items()}
+    digests = tuple(picture.digest for picture in pictures.values())
     while True:
         for index, job in jobs.items():
             if job.error is not None:
@@ -127,10 +120,12 @@ async def upload_references(
                 raise job.error.changed(message=message, field="image_urls")
         waiting = [job for job in jobs.values() if not job.done.is_set()]
         left = deadline.left_for_id()
+        urls = tuple(one if isinstance(one, str) else jobs[index].url for index, one in enumerate(found))
+        ready = Readiness(urls, digests)
         if not waiting or left <= 0:
-            return readiness()
+            return ready
         doing = {job.doing for job in waiting}
-        await reporter.report(f"{WAITING if WAITING in doing else doing.pop()}: {readiness()}")
+        await reporter.report(f"{WAITING if WAITING in doing else doing.pop()}: {ready}")
         with anyio.move_on_after(min(left, PROGRESS_EVERY)):
             await waiting[0].done.wait()
 

@@ -31,7 +31,7 @@ from vidgo_mcp.service.limits import Ask, cannot_ask
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.principal import Principal
 from vidgo_mcp.service.runtime import Runtime
-from vidgo_mcp.service.waiting import Deadline, Progress, ProgressReporter, silence
+from vidgo_mcp.service.watches import Deadline, Progress, ProgressReporter, silence
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient

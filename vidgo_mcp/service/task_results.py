@@ -16,6 +16,7 @@ from vidgo_mcp.models.tasks import Task
 PROMPT_SHOWN: Final = 100
 DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "failed"})
 NO_REASON: Final = "Vidgo gave no reason."
+NO_FILE: Final = "Vidgo says finished, but gave no file."
 OUTCOMES: Final[Mapping[State, Outcome]] = {
     "reserved": "pending",
     "sent": "pending",
@@ -25,6 +26,14 @@ OUTCOMES: Final[Mapping[State, Outcome]] = {
     "empty": "failed",
     "failed": "failed",
 }
+REMEDIES: Final[Mapping[State | Outcome, Remedy]] = {
+    "pending": "wait_for_task",
+    "finished": "show_picture",
+    "failed": "tell_user",
+    "empty": "contact_support",
+    "unknown": "compare_balance",
+}
+"""What to do about a task, unless more is known."""
 
 
 def entry_result(
@@ -44,35 +53,36 @@ def entry_result(
     intent = entry.intent
     size = parse_size(intent.size)
     alive = in_window(entry, now)
-    finished, failed, empty = entry.state == "finished", entry.state == "failed", entry.state == "empty"
-    return TaskResult.model_validate(
-        {
-            "outcome": OUTCOMES[entry.state],
-            "task_id": entry.task_id,
-            "status": entry.status,
-            "progress": entry.progress,
-            "image_urls": list(entry.image_urls[:1]) if finished and alive else None,
-            "expires_at": None if entry.dies_at is None else timestamp(entry.dies_at),
-            "saved_paths": list(saved) or None,
-            "prompt": intent.prompt[:PROMPT_SHOWN],
-            "created_at": timestamp(entry.created_at),
-            "model": intent.model,
-            "size": intent.size,
-            "tier": intent.tier,
-            "quality": intent.quality,
-            "variation": intent.variation,
-            "width": size.width if size.kind == "custom" else None,
-            "height": size.height if size.kind == "custom" else None,
-            "credits": intent.credits,
-            "credits_charged": None if charged is None else intent.credits if charged and not failed else 0,
-            "reused": None if charged is None else not charged and entry.state != "reserved",
-            "refunded": True if failed else None,
-            "error": _failure(entry) if failed or empty else None,
-            "notes": [*_state_notes(entry, now), *notes] or None,
-            "remedy": _remedy(entry, now, saved),
-            "next_variation": another,
-            "age": now - entry.created_at,
-        }
+    failed = entry.state == "failed"
+    error = (entry.error or NO_REASON) if failed else None
+    if entry.state == "empty":
+        error = f"{NO_FILE} It was paid for and not refunded."
+    return TaskResult(
+        outcome=OUTCOMES[entry.state],
+        task_id=entry.task_id,
+        status=entry.status,
+        progress=entry.progress,
+        image_urls=list(entry.image_urls[:1]) if alive and entry.state == "finished" else None,
+        expires_at=None if entry.dies_at is None else timestamp(entry.dies_at),
+        saved_paths=list(saved) or None,
+        prompt=intent.prompt[:PROMPT_SHOWN],
+        created_at=timestamp(entry.created_at),
+        model=intent.model,
+        size=intent.size,
+        tier=intent.tier,
+        quality=intent.quality,
+        variation=intent.variation,
+        width=size.width if size.kind == "custom" else None,
+        height=size.height if size.kind == "custom" else None,
+        credits=intent.credits,
+        credits_charged=None if charged is None else intent.credits if charged and not failed else 0,
+        reused=None if charged is None else not charged and entry.state != "reserved",
+        refunded=True if failed else None,
+        error=error,
+        notes=[*_state_notes(entry, alive), *notes] or None,
+        remedy=_remedy(entry, can_be_shown=alive or bool(saved)),
+        next_variation=another,
+        age=now - entry.created_at,
     )
 
 
@@ -83,8 +93,7 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
     return result.model_copy(update={"remedy": "repeat_with_time"})
 
 
-def _state_notes(entry: Entry, now: float) -> list[str]:
-    alive = in_window(entry, now)
+def _state_notes(entry: Entry, alive: bool) -> list[str]:
     if entry.state == "finished":
         return [] if alive else ["The URL has died: Vidgo keeps a picture for 24 hours."]
     if entry.state != "accepted":
@@ -101,47 +110,28 @@ def _strange_status(status: str | None) -> list[str]:
     return [f"Vidgo reports a status that it does not document: {status}."]
 
 
-def _failure(entry: Entry) -> str:
-    if entry.state == "empty":
-        return "Vidgo says finished, but gave no file. It was paid for and not refunded."
-    return entry.error or NO_REASON
-
-
-def _remedy(entry: Entry, now: float, saved: Sequence[str]) -> Remedy:
-    if entry.state == "finished":
-        return "show_picture" if saved or in_window(entry, now) else "make_again"
-    if entry.state == "failed":
-        return "tell_user"
-    if entry.state == "empty":
-        return "contact_support"
-    if entry.state == "unknown":
-        return "compare_balance"
-    return "wait_for_task" if entry.task_id else "repeat"
+def _remedy(entry: Entry, *, can_be_shown: bool) -> Remedy:
+    if entry.state == "finished" and not can_be_shown:
+        return "make_again"
+    if OUTCOMES[entry.state] == "pending":
+        return "wait_for_task" if entry.task_id else "repeat"
+    return REMEDIES[entry.state]
 
 
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
     """Return a task that this journal did not submit, as Vidgo describes it."""
-    said = [*notes, *_strange_status(task.status)] or None
-    if task.phase == "failed" or empty:
-        error = task.error_message or ("Vidgo says finished, but gave no file." if empty else NO_REASON)
-        return TaskResult(
-            outcome="failed",
-            task_id=task.task_id,
-            status=task.status,
-            refunded=None if empty else True,
-            error=error,
-            notes=said,
-            remedy="tell_user",
-        )
-    done = bool(task.file_urls)
+    failed = task.phase == "failed" or empty
+    outcome: Outcome = "failed" if failed else "finished" if task.file_urls else "pending"
     return TaskResult(
-        outcome="finished" if done else "pending",
+        outcome=outcome,
         task_id=task.task_id,
         status=task.status,
-        progress=task.progress,
-        image_urls=list(task.file_urls[:1]) if done else None,
-        notes=said,
-        remedy="show_picture" if done else "wait_for_task",
+        progress=None if failed else task.progress,
+        image_urls=list(task.file_urls[:1]) if outcome == "finished" else None,
+        refunded=True if failed and not empty else None,
+        error=(task.error_message or (NO_FILE if empty else NO_REASON)) if failed else None,
+        notes=[*notes, *_strange_status(task.status)] or None,
+        remedy=REMEDIES[outcome],
     )
 
 

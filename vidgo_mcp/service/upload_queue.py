@@ -28,8 +28,6 @@ ATTEMPTS: Final = 5
 """How often a failing upload is tried. It is free, and safe to repeat."""
 LONGEST_PAUSE: Final = 120.0
 WAITING: Final = "waiting for the upload limit (Vidgo takes 5 a minute)"
-UPLOADING: Final = "uploading"
-RETRYING: Final = "the upload failed, trying again"
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +96,7 @@ class UploadQueue:
             known = await self._wait_for_turn(picture.digest, job, line)
             if known is not None:
                 return known
-            job.doing = UPLOADING
+            job.doing = "uploading"
             began = self._runtime.now()
             try:
                 upload = await client.upload(
@@ -119,7 +117,7 @@ class UploadQueue:
                     # Somebody else uploads with this key: the turn was not free after all, for no process.
                     await self._journal.hold_uploads(self._account, pause)
                 else:
-                    job.doing = RETRYING
+                    job.doing = "the upload failed, trying again"
                     await anyio.sleep(pause)
             else:
                 kept = KEPT if upload.lifetime is None else min(KEPT, upload.lifetime)

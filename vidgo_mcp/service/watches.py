@@ -1,10 +1,9 @@
-"""One watch for each task, however many calls wait for it, and one rate for all reads of an account."""
+"""One watch for each task, however many calls wait for it; how long a call may wait, and what it is told."""
 
 from __future__ import annotations
 
 import logging
 import math
-import random as random_module
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,6 @@ from vidgo_mcp.errors import JournalError, RateLimitedError, VidgoError
 from vidgo_mcp.journal import WINDOW, Entry, Journal
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
-from vidgo_mcp.service.waiting import PROGRESS_EVERY, Deadline, ProgressReporter
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -29,9 +27,12 @@ LEARNED_FROM: Final = 200
 """From how many of the newest tasks of a kind it is learned how long such tasks take."""
 PLAN_LIFE: Final = 600.0
 """Seconds after which that is learned anew."""
+SHORTEST_WAIT_FOR_ID: Final = 20.0
+"""Seconds for which even a call that does not wait holds out for a task_id, or for a first status."""
+PROGRESS_EVERY: Final = 4.0
 
-Read = Callable[[str], Awaitable[Task]]
-Record = Callable[[str | None, Polling], Awaitable[None]]
+Progress = Callable[[float, str], Awaitable[None]]
+"""Told how far a wait has come, above 0, below 100 and strictly rising, and what is happening, in words."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,6 @@ class RateLimiter:
         self._held_until = -math.inf
 
     async def turn(self) -> None:
-        """Wait until it is this read's turn."""
         while True:
             slot = max(anyio.current_time(), self._next, self._held_until)
             self._next = slot + READ_SPACING
@@ -59,47 +59,25 @@ class RateLimiter:
 
 
 class Watch:
-    """Reads one task until it has ended.
+    """What is known of one task, and who waits for more.
 
-    Args:
-        task_id: the task.
-        polling: when it is read.
+    Attributes:
         entry_id: the journal's entry of a task that was submitted here. Such a task is read on when nobody waits.
-        rate: shared with the other watches of the account.
-        read: makes one status read.
-        record: gets each reading with the entry_id, before any caller does.
+        changed: set at the next reading, or the next failure to read.
     """
 
-    def __init__(
-        self, task_id: str, polling: Polling, *, entry_id: str | None, rate: RateLimiter, read: Read, record: Record
-    ) -> None:
+    def __init__(self, task_id: str, polling: Polling, entry_id: str | None) -> None:
         self.task_id = task_id
         self.polling = polling
-        self._entry_id = entry_id
-        self._rate = rate
-        self._read = read
-        self._record = record
+        self.entry_id = entry_id
+        self.changed = anyio.Event()
         self._waiters = 0
         self._given_up = False
-        self._changed = anyio.Event()
         self._woken = anyio.Event()
 
-    def track(self, entry_id: str) -> None:
-        """Record readings from now on, and go on when nobody waits: the task was submitted here after all."""
-        self._entry_id = entry_id
-
     def poll_now(self) -> None:
-        """Read as soon as that is allowed."""
         self.polling = self.polling.poll_now()
         self._woken.set()
-
-    def needs_poll(self) -> bool:
-        """Return whether what is known is too old for somebody who asks."""
-        return self.polling.needs_poll(anyio.current_time())
-
-    def age(self) -> float:
-        """Return the seconds since the task was submitted, or since it was first asked for."""
-        return anyio.current_time() - self.polling.submitted
 
     @property
     def ended(self) -> bool:
@@ -110,15 +88,10 @@ class Watch:
     def failed_for_good(self) -> bool:
         """Whether waiting is in vain: the task was not submitted here, and Vidgo refuses to show it."""
         failure = self.polling.failure
-        return self._entry_id is None and failure is not None and not failure.retryable
-
-    async def changed(self) -> None:
-        """Wait for the next reading, or the next failure to read."""
-        await self._changed.wait()
+        return self.entry_id is None and failure is not None and not failure.retryable
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count somebody who waits."""
         self._waiters += 1
         try:
             yield
@@ -126,24 +99,19 @@ class Watch:
             self._waiters -= 1
             self._woken.set()
 
-    async def run(self) -> None:
-        """Read until the task has ended, its time is over, or nobody is interested."""
-        await anyio.lowlevel.checkpoint()  # lets whoever started this begin to wait
-        while await self._until_due():
-            await self._rate.turn()
-            await self._poll()
-            self._announce()
-        self.give_up()
-
     def give_up(self) -> None:
         """Read no more, and let nobody wait any longer."""
         self._given_up = True
-        self._announce()
+        self.announce()
 
-    async def _until_due(self) -> bool:
+    def announce(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    async def until_due(self) -> bool:
         """Wait until the next read is due; return False when there will be none."""
         end = self.polling.submitted + WINDOW
-        while not self.ended and (self._entry_id is not None or self._waiters) and (now := anyio.current_time()) < end:
+        while not self.ended and (self.entry_id is not None or self._waiters) and (now := anyio.current_time()) < end:
             if now >= self.polling.due:
                 return True
             self._woken = anyio.Event()
@@ -151,33 +119,12 @@ class Watch:
                 await self._woken.wait()
         return False
 
-    async def _poll(self) -> None:
-        try:
-            task = await self._read(self.task_id)
-        except VidgoError as error:
-            self.polling = self.polling.missed(error, anyio.current_time())
-            if isinstance(error, RateLimitedError):
-                self._rate.hold(self.polling.soonest)
-        else:
-            polling = self.polling.seen(task, anyio.current_time())
-            await self._record(self._entry_id, polling)
-            # Only now: what a call reports as finished is in the journal.
-            self.polling = polling
-
-    def _announce(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-
 
 class Watches:
     """All watches of one account.
 
-    Args:
-        journal: where readings of tasks that were submitted here are recorded.
-        open_client: returns the account's client.
-        on_ended: gets the last reading of a task, with its entry where the journal has recorded it.
-        now: the time of day in seconds since the epoch.
-        random: a random number between 0 and 1, for jitter.
+    ``on_ended`` gets the last reading of a task, with its entry where the journal has recorded it; ``now`` and
+    ``random`` are those of ``Runtime``.
     """
 
     def __init__(
@@ -188,7 +135,7 @@ class Watches:
         *,
         on_ended: Callable[[Entry | None, Task], object],
         now: Callable[[], float],
-        random: Callable[[], float] = random_module.random,
+        random: Callable[[], float],
     ) -> None:
         self._journal = journal
         self._open_client = open_client
@@ -208,7 +155,8 @@ class Watches:
         plan = await self._plan(entry.intent.quality, entry.intent.tier)
         if entry.task_id in self._watches:
             watch = self._watches[entry.task_id]
-            watch.track(entry.id)
+            # It may have been watched before it was known to be submitted here.
+            watch.entry_id = entry.id
             return watch
         now = anyio.current_time()
         submitted = now - (self._now() - (entry.sent_at or entry.created_at))
@@ -223,22 +171,48 @@ class Watches:
         return self._start(task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None)
 
     def _start(self, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
-        watch = Watch(task_id, polling, entry_id=entry_id, rate=self._rate, read=self._read, record=self._record)
-        self._watches[task_id] = watch
+        watch = self._watches[task_id] = Watch(task_id, polling, entry_id)
         self._tasks.start_soon(self._run, watch)
         return watch
 
     async def _run(self, watch: Watch) -> None:
+        """Read a task until it has ended, its time is over, or nobody is interested."""
         try:
-            await watch.run()
+            await anyio.lowlevel.checkpoint()  # lets whoever started this begin to wait
+            while await watch.until_due():
+                await self._rate.turn()
+                await self._poll(watch)
+                watch.announce()
         except Exception:  # the edge of a background task: what goes wrong with one task must not end all other calls
             log.exception("the watch of task %s failed", watch.task_id)
-            watch.give_up()
         finally:
             del self._watches[watch.task_id]
             since = anyio.current_time() - CLOSEST_READS
             recent = {task_id: at for task_id, at in self._last_reads.items() if at > since}
             self._last_reads = {**recent, watch.task_id: watch.polling.heard}
+        watch.give_up()
+
+    async def _poll(self, watch: Watch) -> None:
+        try:
+            client = await self._open_client()
+            task = await client.status(watch.task_id)
+        except VidgoError as error:
+            watch.polling = watch.polling.missed(error, anyio.current_time())
+            if isinstance(error, RateLimitedError):
+                self._rate.hold(watch.polling.soonest)
+            return
+        polling = watch.polling.seen(task, anyio.current_time())
+        entry = None
+        if watch.entry_id is not None:
+            try:
+                entry = await self._journal.record(watch.entry_id, task, empty=polling.empty)
+            except JournalError as error:
+                # Whoever waits still gets the picture, and it will be read again from Vidgo.
+                log.warning("%s", error.message)
+        if polling.ended:
+            self._on_ended(entry, task)
+        # Only now: what a call reports as finished is in the journal.
+        watch.polling = polling
 
     async def _plan(self, quality: Quality, tier: Tier) -> Plan:
         """Return when to read such a task, learned from how long the newest ones took."""
@@ -253,21 +227,51 @@ class Watches:
             self._plans[quality, tier] = plan, now
         return plan
 
-    async def _read(self, task_id: str) -> Task:
-        client = await self._open_client()
-        return await client.status(task_id)
 
-    async def _record(self, entry_id: str | None, polling: Polling) -> None:
-        assert polling.latest is not None
-        entry = None
-        if entry_id is not None:
-            try:
-                entry = await self._journal.record(entry_id, polling.latest, empty=polling.empty)
-            except JournalError as error:
-                # Whoever waits still gets the picture, and it will be read again from Vidgo.
-                log.warning("%s", error.message)
-        if polling.ended:
-            self._on_ended(entry, polling.latest)
+async def silence(progress: float, message: str) -> None:
+    """Tell nobody how far a wait has come."""
+
+
+class Deadline:
+    """How long one call may wait. All of it counts from the start of the call: uploads and the submit too."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        self._started = self._agreed = anyio.current_time()
+        self._wait = wait_seconds
+
+    def restart_for_id(self) -> None:
+        """Hold out for a task_id from now on: the person took time to agree, and only now it begins."""
+        self._agreed = anyio.current_time()
+
+    def left(self) -> float:
+        """Return the seconds left for the picture; negative when they are over."""
+        return self._started + self._wait - anyio.current_time()
+
+    def left_for_id(self) -> float:
+        """Return the seconds left for what even a call with ``wait_seconds`` 0 waits for."""
+        until = max(self._started + self._wait, self._agreed + SHORTEST_WAIT_FOR_ID)
+        return until - anyio.current_time()
+
+
+class ProgressReporter:
+    """Tells one caller how far the call is, in numbers that rise with every telling, whatever the vendor reports."""
+
+    def __init__(self, progress: Progress = silence) -> None:
+        self._progress = progress
+        self._shown = 0.0
+
+    async def report_watch(self, watch: Watch) -> None:
+        """Tell how far a task is."""
+        task = watch.polling.latest
+        status, progress = (task.status, task.progress) if task else ("accepted", None)
+        age = anyio.current_time() - watch.polling.submitted
+        await self.report(f"{status} after {age:.0f} s, task {watch.task_id}", float(progress or 0))
+
+    async def report(self, message: str, reported: float = 0.0) -> None:
+        """Tell what is happening; ``reported`` is how far it is by somebody's word, 0 to 100."""
+        self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
+        # Not rounded: after many tellings the steps are so small that rounded numbers would stand still.
+        await self._progress(self._shown, message)
 
 
 async def follow(
@@ -280,15 +284,15 @@ async def follow(
     readings = watch.polling.readings
     with watch.waiting():
         await reporter.report_watch(watch)
-        if look and watch.needs_poll():
+        if look and watch.polling.needs_poll(anyio.current_time()):
             watch.poll_now()
         while not watch.ended and not watch.failed_for_good:
-            look = look and watch.needs_poll()
+            look = look and watch.polling.needs_poll(anyio.current_time())
             left = deadline.left_for_id() if look else deadline.left()
             if left <= 0:
                 break
             with anyio.move_on_after(min(left, PROGRESS_EVERY)):
-                await watch.changed()
+                await watch.changed.wait()
             await reporter.report_watch(watch)
     failure = watch.polling.failure
     # All who wait get the failure, so each gets one of their own to change and to raise.
