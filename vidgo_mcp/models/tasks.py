@@ -37,3 +37,8 @@ class Upload:
 
     file_url: str
     lifetime: float | None = None
+
+
+def logged_id(task_id: str | None) -> str:
+    """Return how a log names a task: whoever has the whole id can fetch its picture, without a key."""
+    return f"...{(task_id or '')[-8:]}"

@@ -17,6 +17,7 @@ import anyio.abc
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import Entry, Journal, in_window
+from vidgo_mcp.models.tasks import logged_id
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.runtime import Runtime
 
@@ -156,7 +157,7 @@ class PictureSaver:
                     planned = next(pauses)
                 job.attempted = anyio.Event() if job.attempted.is_set() else job.attempted
         except Exception:  # the edge of a background task: a picture that cannot be saved must not end all other calls
-            log.exception("task %s could not be saved", entry.task_id)
+            log.exception("task %s could not be saved", logged_id(entry.task_id))
             job.failure = "vidgo-mcp failed, and the server's log on stderr has the details"
         finally:
             self._jobs.pop(entry.id, None)
@@ -189,7 +190,7 @@ class PictureSaver:
             if claimed:
                 await self._release(entry)
         # Whoever asks for the picture is told in notes.
-        log.info("task %s is not saved yet: %s", entry.task_id, job.failure)
+        log.info("task %s is not saved yet: %s", logged_id(entry.task_id), job.failure)
         return job.final
 
     async def _saved_elsewhere(self, entry: Entry, job: SaveJob) -> bool:

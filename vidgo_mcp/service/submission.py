@@ -198,6 +198,7 @@ class Submissions:
                 try:
                     return await self._journal.bind(submission.entry.id, task)
                 except Exception:  # whatever keeps it from writing: the id of what was paid for goes to the caller
+                    # The whole id, a secret elsewhere in logs: this may be all that is left of what was paid for.
                     log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
                 if pause is not None:
                     await anyio.sleep(pause)

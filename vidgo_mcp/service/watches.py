@@ -16,7 +16,7 @@ from vidgo_mcp.client.polling import CLOSEST_READS, Plan, Polling
 from vidgo_mcp.errors import JournalError, RateLimitedError, VidgoError
 from vidgo_mcp.journal import WINDOW, Entry, Journal
 from vidgo_mcp.models.sizes import Quality, Tier
-from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.models.tasks import Task, logged_id
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -184,7 +184,7 @@ class Watches:
                 await self._poll(watch)
                 watch.announce()
         except Exception:  # the edge of a background task: what goes wrong with one task must not end all other calls
-            log.exception("the watch of task %s failed", watch.task_id)
+            log.exception("the watch of task %s failed", logged_id(watch.task_id))
         finally:
             del self._watches[watch.task_id]
             since = anyio.current_time() - CLOSEST_READS
