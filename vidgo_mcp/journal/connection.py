@@ -109,12 +109,25 @@ class Database:
                 raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = opened(self.path)
+        file = ":memory:" if self.path is None else _prepared(Path(os.path.realpath(self.path)))
+        connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
         if self.path is None:
             # Python 3.13 warns of a connection that nobody closed.
             weakref.finalize(self, connection.close)
-        else:
-            self._identity = _identity(self.path)
+            return connection
+        try:
+            _write_ahead(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
+            connection.execute("PRAGMA fullfsync = ON")
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
+        except BaseException:
+            connection.close()
+            raise
+        self._identity = _identity(self.path)
         return connection
 
     def _drop(self) -> None:
@@ -134,26 +147,6 @@ def step(
         return await self._step(lambda connection: method(self, connection, *args, **kwargs))
 
     return taken
-
-
-def opened(path: Path | None) -> sqlite3.Connection:
-    """Open a journal, making a file where there is none. Blocking; call it in a worker thread."""
-    file = ":memory:" if path is None else _prepared(Path(os.path.realpath(path)))
-    connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    try:
-        if path is not None:
-            _write_ahead(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
-            connection.execute("PRAGMA fullfsync = ON")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _prepared(path: Path) -> Path:
