@@ -78,7 +78,6 @@ class Report:
 
     @property
     def command(self) -> for_person.Command:
-        """What the words for a person depend on."""
         options = ""
         if self.output is not None:
             options = f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
@@ -141,12 +140,7 @@ def prove_writable(place: str) -> None:
 
 
 def _write(content: bytes, result: TaskResult, typed: str) -> TaskResult:
-    """Write a picture, and return its result with the path.
-
-    Raises:
-        UnavailableError: it is no picture.
-        OSError: it could not be written, or the file exists by now.
-    """
+    """Write a picture, unless the file exists by now; return its result with the path."""
     kind, path = kind_of(content), Path(typed).absolute()
     if kind is None:
         raise UnavailableError("What its URL gave is no picture.")

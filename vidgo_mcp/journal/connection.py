@@ -20,7 +20,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from vidgo_mcp.errors import Facts, JournalError, JournalReason, Money
-from vidgo_mcp.journal.schema import UnusableFileError, migrate, prove_writable, recognise
+from vidgo_mcp.journal.tables import UnusableFileError, migrate, prove_writable, recognise
 
 BUSY_SECONDS: Final = 10.0
 """How long a step waits for another process's step."""
