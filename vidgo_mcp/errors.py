@@ -83,14 +83,7 @@ Remedy = Literal[
 """What to do next. ``wording`` says each one, once for a model and once for a person."""
 
 JournalReason = Literal[
-    "newer_version",
-    "other_program",
-    "network_folder",
-    "not_a_file",
-    "locked",
-    "disk_full",
-    "damaged",
-    "unwritable",
+    "newer_version", "other_program", "network_folder", "not_a_file", "locked", "disk_full", "damaged", "unwritable"
 ]
 """Why the journal's file cannot be used."""
 
@@ -107,24 +100,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a remedy is worded with, as far as it is known.
+    """What a remedy is worded with, as far as it is known."""
 
-    Attributes:
-        price: credits of the picture.
-        limit: credits of the limit that refused it.
-        affordable: the most credits that a picture may cost right now.
-        other_task: the task of a reference, or the known task_id that is most like the one that was given.
-        path: where the copy of a picture is.
-        example: the arguments of a call that works, at ``price``.
-        reason: why the journal's file cannot be used.
-    """
-
-    price: int | None = None
-    limit: int | None = None
-    affordable: int | None = None
-    other_task: str | None = None
-    path: str | None = None
-    example: Mapping[str, Any] | None = None
+    price: int | None = None  # credits of the picture
+    limit: int | None = None  # credits of the limit that refused it
+    affordable: int | None = None  # the most credits that a picture may cost right now
+    other_task: str | None = None  # of a reference, or the known task_id that is most like the one that was given
+    path: str | None = None  # where the copy of a picture is
+    example: Mapping[str, Any] | None = None  # the arguments of a call that works, at ``price``
     reason: JournalReason | None = None
 
 
@@ -132,36 +115,23 @@ NO_FACTS = Facts()
 
 
 class VidgoError(Exception):
-    """A call that could not be answered. Errors are frozen: ``changed`` returns another one.
-
-    Attributes:
-        message: what happened, in plain sentences that fit any caller; never the key, never a class name.
-        money: whether credits may have moved.
-        retryable: whether this very call may succeed when it is simply made again.
-        remedy: the code for what to do next.
-        facts: what the remedy is worded with.
-        task_id: the task that the call was about, when there is one.
-        field: the argument that is at fault, when there is one.
-        http_status: what Vidgo answered, when it answered.
-        vendor_text: Vidgo's own words, trimmed and without control characters.
-        retry_after: seconds to wait, when Vidgo named a number.
-    """
+    """A call that could not be answered. Errors are frozen: ``changed`` returns another one."""
 
     category: ClassVar[Category] = "internal"
     default_money: ClassVar[Money] = "nothing_spent"
     default_retryable: ClassVar[bool] = False
     default_remedy: ClassVar[Remedy] = "tell_user"
 
-    message: str
-    money: Money
-    retryable: bool
+    message: str  # what happened, in plain sentences that fit any caller; never the key, never a class name
+    money: Money  # whether credits may have moved
+    retryable: bool  # whether this very call may succeed when it is simply made again
     remedy: Remedy
     facts: Facts
-    task_id: str | None
-    field: str | None
-    http_status: int | None
-    vendor_text: str | None
-    retry_after: float | None
+    task_id: str | None  # the task that the call was about
+    field: str | None  # the argument that is at fault
+    http_status: int | None  # what Vidgo answered
+    vendor_text: str | None  # Vidgo's own words, trimmed and without control characters
+    retry_after: float | None  # seconds to wait, when Vidgo named a number
 
     def __init__(
         self,

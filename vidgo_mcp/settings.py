@@ -105,82 +105,64 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    api_key: Annotated[
-        SecretStr | None,
-        AfterValidator(_checked_key),
-        Field(description="Your Vidgo API key. Also read from the file that `VIDGO_API_KEY_FILE` names."),
-    ] = None
-    base_url: Annotated[
-        str,
-        AfterValidator(checked_base_url),
-        Field(description="Where Vidgo's API is; https, or plain http on this machine."),
-    ] = "https://api.vidgo.ai"
-    sandbox: Annotated[bool, Field(description="`1` runs against a sandbox inside the process: no key, no cost.")] = (
-        False
+    api_key: Annotated[SecretStr | None, AfterValidator(_checked_key)] = Field(
+        default=None, description="Your Vidgo API key. Also read from the file that `VIDGO_API_KEY_FILE` names."
     )
-    wait_seconds: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=LONGEST_WAIT,
-            description="Seconds a call waits for its picture when the model does not say; many clients give up at 45.",
-        ),
-    ] = DEFAULT_WAIT
-    callback_url: Annotated[
-        str | None, AfterValidator(_checked_callback), Field(description="A URL that Vidgo posts every result to.")
-    ] = None
-    journal: Annotated[
-        str | None,
-        AfterValidator(_checked_journal),
-        Field(
-            description="The file that records what was paid for (SQLite), by default in your data folder; several "
-            "clients may share it. `memory` ends with the process."
-        ),
-    ] = None
-    journal_days: Annotated[
-        int, Field(ge=1, le=3650, description="How many days an ended task is kept in the journal.")
-    ] = 90
-    budget_per_call: Annotated[
-        int | None, Field(ge=0, description="The most credits that one picture may cost; the model cannot raise it.")
-    ] = None
-    budget_per_day: Annotated[
-        int | None,
-        Field(ge=0, description="The most credits that any 24 hours may cost, over all clients and restarts."),
-    ] = None
-    budget_mode: Annotated[
-        Literal["off", "warn", "enforce"] | None,
-        Field(description="`enforce` (when a budget is set) refuses, `warn` only says so, `off` ignores the budgets."),
-    ] = None
-    confirm_above: Annotated[
-        int | None,
-        Field(ge=0, description="Ask you before a picture that costs more credits; refused where a client cannot ask."),
-    ] = None
-    save_dir: Annotated[
-        str | None,
-        AfterValidator(_checked_save_dir),
-        Field(
-            description="The folder where finished pictures are saved, by default `vidgo` in your Pictures folder (not "
-            "with a sandbox). `off` saves nothing. Over HTTP nothing is saved."
-        ),
-    ] = None
-    save_metadata: Annotated[
-        bool, Field(description="`0` leaves prompt, model, size, tier and task id out of the saved files.")
-    ] = True
-    input_dirs: Annotated[
-        tuple[Path, ...],
-        BeforeValidator(_folders),
-        Field(
-            description="Folders that an edit may read your pictures from, separated by `:` (on Windows `;`), beside "
-            "the folder where pictures are saved. Over HTTP no file is read."
-        ),
-    ] = ()
-    max_upload_mb: Annotated[
-        int, Field(ge=1, le=100, description="The most megabytes that one local or inline picture may have.")
-    ] = 20
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-        Field(description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`."),
-    ] = "WARNING"
+    base_url: Annotated[str, AfterValidator(checked_base_url)] = Field(
+        default="https://api.vidgo.ai", description="Where Vidgo's API is; https, or plain http on this machine."
+    )
+    sandbox: bool = Field(default=False, description="`1` runs against a sandbox inside the process: no key, no cost.")
+    wait_seconds: int = Field(
+        default=DEFAULT_WAIT,
+        ge=0,
+        le=LONGEST_WAIT,
+        description="Seconds a call waits for its picture when the model does not say; many clients give up at 45.",
+    )
+    callback_url: Annotated[str | None, AfterValidator(_checked_callback)] = Field(
+        default=None, description="A URL that Vidgo posts every result to."
+    )
+    journal: Annotated[str | None, AfterValidator(_checked_journal)] = Field(
+        default=None,
+        description="The file that records what was paid for (SQLite), by default in your data folder; several "
+        "clients may share it. `memory` ends with the process.",
+    )
+    journal_days: int = Field(
+        default=90, ge=1, le=3650, description="How many days an ended task is kept in the journal."
+    )
+    budget_per_call: int | None = Field(
+        default=None, ge=0, description="The most credits that one picture may cost; the model cannot raise it."
+    )
+    budget_per_day: int | None = Field(
+        default=None, ge=0, description="The most credits that any 24 hours may cost, over all clients and restarts."
+    )
+    budget_mode: Literal["off", "warn", "enforce"] | None = Field(
+        default=None,
+        description="`enforce` (when a budget is set) refuses, `warn` only says so, `off` ignores the budgets.",
+    )
+    confirm_above: int | None = Field(
+        default=None,
+        ge=0,
+        description="Ask you before a picture that costs more credits; refused where a client cannot ask.",
+    )
+    save_dir: Annotated[str | None, AfterValidator(_checked_save_dir)] = Field(
+        default=None,
+        description="The folder where finished pictures are saved, by default `vidgo` in your Pictures folder (not "
+        "with a sandbox). `off` saves nothing. Over HTTP nothing is saved.",
+    )
+    save_metadata: bool = Field(
+        default=True, description="`0` leaves prompt, model, size, tier and task id out of the saved files."
+    )
+    input_dirs: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = Field(
+        default=(),
+        description="Folders that an edit may read your pictures from, separated by `:` (on Windows `;`), beside "
+        "the folder where pictures are saved. Over HTTP no file is read.",
+    )
+    max_upload_mb: int = Field(
+        default=20, ge=1, le=100, description="The most megabytes that one local or inline picture may have."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="WARNING", description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`."
+    )
 
     @model_validator(mode="after")
     def _mode_needs_a_number(self) -> Self:

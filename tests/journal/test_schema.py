@@ -14,12 +14,12 @@ import pytest
 
 from tests.journal.conftest import START, URL, Clock, intent, opened, reserved
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import ConsentUsed, Entry, SqliteJournal, schema
+from vidgo_mcp.journal import ConsentUsed, Entry, SqliteJournal, tables
 from vidgo_mcp.journal.processes import UPLOAD_TURN
 
 pytestmark = pytest.mark.anyio
 
-KNOWN = len(schema.MIGRATIONS)
+KNOWN = len(tables.MIGRATIONS)
 
 
 def written(path: Path, *statements: str) -> Path:
@@ -39,7 +39,7 @@ def number(path: Path, query: str) -> object:
         return connection.execute(query).fetchone()[0]
 
 
-def tables(path: Path) -> dict[str, str]:
+def layout(path: Path) -> dict[str, str]:
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return {name: " ".join(sql.split()) for name, sql in found}
@@ -78,7 +78,7 @@ async def test_what_an_older_version_wrote_is_read_in_full(older: int, tmp_path:
     uploaded = None if older == 1 else "https://storage.vidgo.ai/uploads/1.png"
     assert await kept.upload_of("me", "1") == uploaded
     await kept.aclose()
-    assert tables(tmp_path / "journal.db") == tables(version(KNOWN, tmp_path / "newer.db"))
+    assert layout(tmp_path / "journal.db") == layout(version(KNOWN, tmp_path / "newer.db"))
 
 
 @pytest.mark.parametrize("older", range(1, KNOWN + 1))
@@ -109,9 +109,9 @@ async def test_leases_of_this_version_still_bind(tmp_path: Path, clock: Clock) -
 
 @pytest.mark.parametrize("number", range(1, KNOWN + 1))
 def test_each_version_is_still_what_it_wrote(number: int, tmp_path: Path) -> None:
-    statements = [one for version_of in schema.MIGRATIONS[:number] for one in version_of]
+    statements = [one for version_of in tables.MIGRATIONS[:number] for one in version_of]
     made = written(tmp_path / "made.db", *statements)
-    assert tables(made) == tables(version(number, tmp_path / "journal.db"))
+    assert layout(made) == layout(version(number, tmp_path / "journal.db"))
 
 
 async def test_an_older_journal_migrates_by_itself_and_keeps_all(
@@ -121,11 +121,11 @@ async def test_an_older_journal_migrates_by_itself_and_keeps_all(
     before = opened(path, clock)
     entries = await before.newest("me", 10)
     later = (
-        *schema.MIGRATIONS,
+        *tables.MIGRATIONS,
         ("ALTER TABLE entries ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'", "CREATE TABLE more (x)"),
         ("UPDATE entries SET colour = 'blue' WHERE id = 'e2'", "INSERT INTO more VALUES (1)"),
     )
-    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    monkeypatch.setattr(tables, "MIGRATIONS", later)
     after = opened(path, clock)
     assert await after.newest("me", 10) == entries
     assert (number(path, "PRAGMA user_version"), number(path, "SELECT count(*) FROM more")) == (len(later), 1)
@@ -134,7 +134,7 @@ async def test_an_older_journal_migrates_by_itself_and_keeps_all(
     await after.check()
     assert number(path, "SELECT count(*) FROM more") == 1
     # A process that was there before, and knows only the older version, stops.
-    monkeypatch.setattr(schema, "MIGRATIONS", later[:KNOWN])
+    monkeypatch.setattr(tables, "MIGRATIONS", later[:KNOWN])
     newer = f"a newer vidgo-mcp wrote it: it has version {KNOWN + 2}, this one knows {KNOWN}"
     with pytest.raises(JournalError, match=newer):
         await before.reserve(intent("new"), process="p1")
@@ -148,13 +148,13 @@ async def test_a_migration_that_fails_leaves_the_older_journal(
 ) -> None:
     path = version(1, tmp_path / "journal.db")
     kept = opened(path, clock)
-    good = schema.MIGRATIONS
-    monkeypatch.setattr(schema, "MIGRATIONS", (*good, ("CREATE TABLE more (x)", "INSERT INTO nowhere VALUES (1)")))
+    good = tables.MIGRATIONS
+    monkeypatch.setattr(tables, "MIGRATIONS", (*good, ("CREATE TABLE more (x)", "INSERT INTO nowhere VALUES (1)")))
     with pytest.raises(JournalError, match="no such table: nowhere"):
         await kept.check()
     assert number(path, "PRAGMA user_version") == 1
     assert number(path, "SELECT count(*) FROM sqlite_master WHERE name = 'more'") == 0
-    monkeypatch.setattr(schema, "MIGRATIONS", good)
+    monkeypatch.setattr(tables, "MIGRATIONS", good)
     assert len(await kept.newest("me", 10)) == 3
     await kept.aclose()
 

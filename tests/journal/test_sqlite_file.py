@@ -13,7 +13,7 @@ import pytest
 
 from tests.journal.conftest import FINISHED, START, Clock, ended, in_state, intent, opened, reserved, sent
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import WINDOW, ConsentUsed, Entry, Reserved, SqliteJournal, connection, rows
+from vidgo_mcp.journal import WINDOW, ConsentUsed, Entry, Reserved, SqliteJournal, connection, tables
 
 pytestmark = pytest.mark.anyio
 
@@ -137,14 +137,14 @@ async def test_a_step_that_asyncio_tears_by_force_does_not_mix_with_the_next(
 ) -> None:
     kept = SqliteJournal(tmp_path / "journal.db")
     entry = await reserved(kept, intent("a"))
-    inside, go_on, save = threading.Event(), threading.Event(), rows.save
+    inside, go_on, save = threading.Event(), threading.Event(), tables.save
 
     def slow(db: sqlite3.Connection, entry: Entry) -> None:
         inside.set()
         assert go_on.wait(timeout=60)
         save(db, entry)
 
-    monkeypatch.setattr(rows, "save", slow)
+    monkeypatch.setattr(tables, "save", slow)
     torn = asyncio.ensure_future(kept.mark_sent(entry.id))
     assert await asyncio.to_thread(inside.wait, 60)
     torn.cancel()
@@ -169,7 +169,7 @@ async def test_a_step_that_fails_leaves_nothing_behind(
     def failing(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(rows, "keep", failing)
+    monkeypatch.setattr(tables, "keep", failing)
     with pytest.raises(ZeroDivisionError):
         await reserved(kept, intent("b"))
     monkeypatch.undo()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.journal.conftest import START, URL, Clock, intent, opened
 from vidgo_mcp.journal import WINDOW, Entry, Exhausted, Journal, Reserved, SqliteJournal
-from vidgo_mcp.journal.rows import insert, save
+from vidgo_mcp.journal.tables import insert, save
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio

@@ -15,8 +15,8 @@ import pytest
 
 from tests.journal.conftest import intent, reserved, sent
 from vidgo_mcp.errors import JournalError, JournalReason
-from vidgo_mcp.journal import Reserved, SqliteJournal, connection, rows
-from vidgo_mcp.journal.network_folders import network_folder
+from vidgo_mcp.journal import Reserved, SqliteJournal, connection, tables
+from vidgo_mcp.journal.connection import network_folder
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -184,7 +184,7 @@ async def test_what_is_at_stake_is_said_when_a_step_cannot_be_written(
 
     given: dict[str, list[Any]] = {"mark_sent": [], "mark_unknown": ["lost"], "bind": [TASK]}
     step = functools.partial(getattr(kept, name), entry.id, *given[name])
-    monkeypatch.setattr(rows, "save", failing)
+    monkeypatch.setattr(tables, "save", failing)
     with pytest.raises(JournalError, match="disk I/O error") as caught:
         await step()
     monkeypatch.undo()

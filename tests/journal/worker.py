@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 
 from vidgo_mcp.errors import JournalError
-from vidgo_mcp.journal import Intent, SqliteJournal, rows
+from vidgo_mcp.journal import Intent, SqliteJournal, tables
 from vidgo_mcp.models.tasks import Task
 
 PROCESS = "worker:1:1"
@@ -50,7 +50,7 @@ async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
             say("stalled")
             sys.stdin.read()
 
-        setattr(rows, given[0], stalled)
+        setattr(tables, given[0], stalled)
         return None
     # Pays until it is killed, and says each step that is on the disk.
     for number in range(10_000):

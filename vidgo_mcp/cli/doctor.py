@@ -17,10 +17,10 @@ import httpx
 from vidgo_mcp import __version__
 from vidgo_mcp.app import connected, journal_exists, journal_of, journal_path, save_folder
 from vidgo_mcp.cli.options import json_option, sandbox_option
-from vidgo_mcp.cli.output import prove_writable
+from vidgo_mcp.cli.session import prove_writable
 from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, VidgoError
-from vidgo_mcp.journal.network_folders import network_folder
+from vidgo_mcp.journal.connection import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.pricing import PRICES

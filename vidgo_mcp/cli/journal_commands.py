@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,11 @@ def journal(context: click.Context, /, limit: int, summary: bool, as_json: bool)
 def journal_show(context: click.Context, /, name: str, as_json: bool) -> None:
     """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
     recorded = _as_dict(_found(context, as_json, lambda view: view.find(name)))
-    click.echo(json_text(recorded) if as_json else _entry_text(recorded))
+    if as_json:
+        click.echo(json_text(recorded))
+        return
+    for field, value in recorded.items():
+        click.echo(f"{field:<12} {local_time(value) if field.endswith('_at') else _cell(value)}")
 
 
 @journal.command("export")
@@ -237,15 +241,7 @@ def _entries_text(entries: Sequence[Entry], path: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _entry_text(recorded: Mapping[str, Any]) -> str:
-    """Return one recorded picture, a line for each fact."""
-    return "\n".join(
-        f"{name:<12} {local_time(value) if name.endswith('_at') else _cell(value)}" for name, value in recorded.items()
-    )
-
-
 def _settled_text(before: Entry, after: Entry | None) -> str:
-    """Return what settling a submit by hand means from now on."""
     price = before.intent.credits
     if after is None:
         return (
@@ -259,7 +255,6 @@ def _settled_text(before: Entry, after: Entry | None) -> str:
 
 
 def _spending_text(report: SpendingReport) -> str:
-    """Return what was spent in each period, and what a day has left."""
     lines = []
     for period in report.periods:
         pictures = f"{period.pictures} {'picture' if period.pictures == 1 else 'pictures'}"

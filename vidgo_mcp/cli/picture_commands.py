@@ -21,8 +21,7 @@ import click
 
 from vidgo_mcp.app import build_service, for_reading, local_files, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
-from vidgo_mcp.cli.output import check_output
-from vidgo_mcp.cli.session import EXIT_CODES, Report, patient, run
+from vidgo_mcp.cli.session import EXIT_CODES, Report, check_output, patient, run
 from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text
 from vidgo_mcp.errors import BudgetError, VidgoError
 from vidgo_mcp.files.paths import parse_path

@@ -1,26 +1,39 @@
-"""Runs a command about pictures to its exit code: it shows progress, survives signals, and reports before it saves."""
+"""Runs a command about pictures to its exit code: it shows progress, survives signals, and reports before it saves.
+
+Where ``--output`` wants the picture is proved to be writable before anything is paid for.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import secrets
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 import click
 
 from vidgo_mcp.app import configure_logging, journal_path, principal_of
-from vidgo_mcp.cli.output import STDOUT, deliver
-from vidgo_mcp.cli.terminal import Wait, json_text, shown_wait
-from vidgo_mcp.errors import InternalError, Money, VidgoError
+from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text, plain_reason, shown_wait
+from vidgo_mcp.errors import InternalError, Money, NotFoundError, UnavailableError, VidgoError
+from vidgo_mcp.files.images import kind_of
+from vidgo_mcp.files.naming import file_name
+from vidgo_mcp.files.writer import save, write_to
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.server.signals import cancel_on_signal
-from vidgo_mcp.service import Service
+from vidgo_mcp.service import Principal, Service
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording import for_model, for_person
 
+STDOUT: Final = "-"
 EXIT_CODES: Final = """\b
 Exit codes:
   0    finished
@@ -65,7 +78,6 @@ class Report:
 
     @property
     def command(self) -> for_person.Command:
-        """What the words for a person depend on."""
         options = ""
         if self.output is not None:
             options = f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
@@ -97,6 +109,73 @@ class Report:
         else:
             click.echo(for_person.error_text(error, self.command), err=True)
         return _BY_MONEY[error.money]
+
+
+def check_output(typed: str | None, *, as_json: bool) -> None:
+    """Raise a usage error where no picture can be written: ``typed`` is a new file, a folder, ``-``, or None."""
+    if typed is None:
+        return
+    if typed == STDOUT and as_json:
+        raise click.UsageError("--output - and --json would both write to stdout; name a file.")
+    if typed == STDOUT and is_terminal(sys.stdout):
+        raise click.UsageError("--output - would write a picture to the terminal; send it to a program or a file.")
+    try:
+        if typed != STDOUT:
+            prove_writable(typed)
+    except FileExistsError:
+        raise click.UsageError(
+            f"{typed} exists already, so nothing was sent. Name another file; `vidgo-mcp task ID -o FILE` writes a "
+            "picture that is already paid for."
+        ) from None
+    except OSError as error:
+        raise click.UsageError(f"--output {typed} cannot be used: {plain_reason(error)}. Nothing was sent.") from None
+
+
+def prove_writable(place: str) -> None:
+    """Make a file, or one in a folder, and remove it: permissions alone do not tell on every system."""
+    # Named like an unfinished picture: should this process be killed here, saving another one sweeps it away.
+    trial = Path(place, f".vidgo-{secrets.token_hex(8)}.part") if place and Path(place).is_dir() else place
+    os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    Path(trial).unlink()
+
+
+def _write(content: bytes, result: TaskResult, typed: str) -> TaskResult:
+    """Write a picture, unless the file exists by now; return its result with the path."""
+    kind, path = kind_of(content), Path(typed).absolute()
+    if kind is None:
+        raise UnavailableError("What its URL gave is no picture.")
+    if typed == STDOUT:
+        # Not through sys.stdout: Python complains at the end about what a reader that went away leaves in it.
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+        return result
+    if path.is_dir():
+        made = datetime.now(UTC) if result.created_at is None else datetime.fromisoformat(result.created_at)
+        day, prompt, task_id = made.astimezone().date(), result.prompt or "", result.task_id or ""
+        name = partial(file_name, day=day, prompt=prompt, task_id=task_id, extension=kind.extension)
+        path = save(content, path, lambda number: name(number=number))
+    else:
+        write_to(path, content)
+    return result.model_copy(update={"saved_paths": [*(result.saved_paths or ()), str(path)]})
+
+
+async def deliver(
+    service: Service, principal: Principal, result: TaskResult | TaskList, typed: str | None
+) -> tuple[TaskResult | TaskList, VidgoError | None]:
+    """Write a finished picture where it was wanted; return its result, and why it is not there if so."""
+    if typed is None or isinstance(result, TaskList) or result.outcome != "finished" or result.task_id is None:
+        return result, None
+    try:
+        _, content = await service.tasks(principal).file(result.task_id)
+        return await anyio.to_thread.run_sync(_write, content, result, typed, abandon_on_cancel=True), None
+    except NotFoundError as error:  # the picture is gone: no command gets it
+        return result, error
+    except VidgoError as error:
+        return result, error.changed(money="accepted", task_id=result.task_id)
+    except OSError as error:
+        what = f"{'stdout' if typed == STDOUT else typed} could not be written: {plain_reason(error)}."
+        return result, UnavailableError(what, money="accepted", task_id=result.task_id)
 
 
 def patient(settings: Settings) -> Settings:

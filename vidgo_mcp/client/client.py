@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as percent_encode
 
@@ -109,13 +108,10 @@ class VidgoClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections."""
         with anyio.CancelScope(shield=True):
             await self._reads.aclose()
             await self._writes.aclose()

@@ -95,32 +95,24 @@ class Polling:
     """The reads of one task: when the next one is due, and whether they have ended.
 
     Frozen: each event returns the state after it. All times are seconds on the caller's clock.
-
-    Attributes:
-        submitted: when the task was submitted, or first asked for.
-        soonest: before this it is not read, whoever asks.
-        heard: when a read, or the submit, was answered or failed.
-        failure: why the last read failed; None when it did not.
-        misses: how many reads have failed since one succeeded.
-        empty: it finished without a file, and that is believed.
     """
 
     plan: Plan
-    random: Callable[[], float]
-    submitted: float
+    random: Callable[[], float]  # from 0 to 1, for jitter
+    submitted: float  # or first asked for
     due: float
-    soonest: float
-    heard: float = -math.inf
+    soonest: float  # before this it is not read, whoever asks
+    heard: float = -math.inf  # when a read, or the submit, was answered or failed
     latest: Task | None = None
-    failure: VidgoError | None = None
+    failure: VidgoError | None = None  # of the last read, when it failed
     readings: int = 0
-    misses: int = 0
+    misses: int = 0  # how many reads have failed since one succeeded
     empty_since: float | None = None
-    empty: bool = False
+    empty: bool = False  # it finished without a file, and that is believed
 
     @classmethod
     def of_submitted(cls, plan: Plan, submitted: float, now: float, random: Callable[[], float]) -> Self:
-        """Begin after a submit, whose answer counts as a read. ``random`` returns numbers from 0 to 1, for jitter."""
+        """Begin after a submit, whose answer counts as a read."""
         due = submitted + plan.next_read(now - submitted)
         return cls(plan, random, submitted, due, soonest=submitted + CLOSEST_READS, heard=submitted)
 

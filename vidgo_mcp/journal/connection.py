@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
@@ -19,8 +20,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from vidgo_mcp.errors import Facts, JournalError, JournalReason, Money
-from vidgo_mcp.journal.network_folders import network_folder
-from vidgo_mcp.journal.schema import UnusableFileError, migrate, prove_writable, recognise
+from vidgo_mcp.journal.tables import UnusableFileError, migrate, prove_writable, recognise
 
 BUSY_SECONDS: Final = 10.0
 """How long a step waits for another process's step."""
@@ -32,6 +32,14 @@ REASONS: Final[dict[int, JournalReason]] = {
     sqlite3.SQLITE_NOTADB: "damaged",
 }
 """By SQLite's result codes: https://sqlite.org/rescode.html."""
+NETWORK_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs"}
+    | {"davfs", "vboxsf", "prl_fs", "beegfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse"}
+    | {"fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "fuse.davfs2", "fuse.vmhgfs-fuse"}
+)
+_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
+_SHARE: Final = re.compile(r"[\\/]{2}(?![?.][\\/])|[\\/]{2}\?[\\/]UNC[\\/]", re.IGNORECASE)
+r"""``\\server\share``, also as ``\\?\UNC\server\share``; ``\\?\C:\`` is a disk."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -101,12 +109,25 @@ class Database:
                 raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = opened(self.path)
+        file = ":memory:" if self.path is None else _prepared(Path(os.path.realpath(self.path)))
+        connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
         if self.path is None:
             # Python 3.13 warns of a connection that nobody closed.
             weakref.finalize(self, connection.close)
-        else:
-            self._identity = _identity(self.path)
+            return connection
+        try:
+            _write_ahead(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
+            connection.execute("PRAGMA fullfsync = ON")
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
+        except BaseException:
+            connection.close()
+            raise
+        self._identity = _identity(self.path)
         return connection
 
     def _drop(self) -> None:
@@ -126,26 +147,6 @@ def step(
         return await self._step(lambda connection: method(self, connection, *args, **kwargs))
 
     return taken
-
-
-def opened(path: Path | None) -> sqlite3.Connection:
-    """Open a journal, making a file where there is none. Blocking; call it in a worker thread."""
-    file = ":memory:" if path is None else _prepared(Path(os.path.realpath(path)))
-    connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    try:
-        if path is not None:
-            _write_ahead(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
-            connection.execute("PRAGMA fullfsync = ON")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise UnusableFileError(f"it is damaged: {verdict}", "damaged")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _prepared(path: Path) -> Path:
@@ -168,6 +169,30 @@ def _prepared(path: Path) -> Path:
     _refuse_strange(path)
     _keep_private(path)
     return path
+
+
+def network_folder(path: PurePath, mounts: Path = Path("/proc/mounts")) -> str | None:
+    """Return the kind of network file system that a path is on; None when it is local, or cannot be told.
+
+    Args:
+        path: absolute, with its links resolved.
+        mounts: the kernel's list of what is mounted where; only Linux has one.
+    """
+    if _SHARE.match(str(path)):
+        return "a network share"
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    depth, kind = 0, ""
+    for fields in map(str.split, lines):
+        if len(fields) < 3:
+            continue
+        point = PurePath(_ESCAPE.sub(lambda found: chr(int(found[1], 8)), fields[1]))
+        # Of two mounts on one point the later covers the earlier.
+        if path.is_relative_to(point) and len(point.parts) >= depth:
+            depth, kind = len(point.parts), fields[2]
+    return kind if kind in NETWORK_SYSTEMS else None
 
 
 def _refuse_strange(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
-from vidgo_mcp.journal import processes, rows, transitions
+from vidgo_mcp.journal import processes, tables, transitions
 from vidgo_mcp.journal.connection import Database, step
 from vidgo_mcp.journal.journal import (
     WINDOW,
@@ -79,7 +79,7 @@ class SqliteJournal(Database):
         if full is not None:
             return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
-        rows.insert(db, entry)
+        tables.insert(db, entry)
         self._renew(db, process)
         if consent is not None:
             query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
@@ -118,20 +118,20 @@ class SqliteJournal(Database):
 
     @step
     def entry(self, db: Connection, entry_id: str) -> Entry | None:
-        return rows.entry(db, entry_id)
+        return tables.entry(db, entry_id)
 
     @step
     def by_task(self, db: Connection, owner: str, task_id: str) -> Entry | None:
-        return rows.by_task(db, owner, task_id)
+        return tables.by_task(db, owner, task_id)
 
     @step
     def by_url(self, db: Connection, owner: str, url: str) -> Entry | None:
         named = "SELECT number FROM entries WHERE owner = :owner AND image_urls != '[]' AND instr(image_urls, :url)"
-        return rows.first(db, f"number IN ({named})", owner=owner, url=json.dumps(url))
+        return tables.first(db, f"number IN ({named})", owner=owner, url=json.dumps(url))
 
     @step
     def newest(self, db: Connection, owner: str, limit: int) -> Sequence[Entry]:
-        return rows.entries(db, "owner = :owner", owner=owner, limit=limit)
+        return tables.entries(db, "owner = :owner", owner=owner, limit=limit)
 
     @step
     def undelivered(self, db: Connection, owner: str) -> Sequence[Entry]:
@@ -160,12 +160,12 @@ class SqliteJournal(Database):
 
     @step
     def variations(self, db: Connection, owner: str, request_key: str) -> frozenset[int]:
-        found = rows.entries(db, "owner = :owner AND request_key = :key", owner=owner, key=request_key)
+        found = tables.entries(db, "owner = :owner AND request_key = :key", owner=owner, key=request_key)
         return frozenset(entry.intent.variation for entry in found if reuse_decision(entry, self._now()) != "again")
 
     @step
     def spent(self, db: Connection, owner: str) -> int:
-        return rows.spent(db, owner, self._now())
+        return tables.spent(db, owner, self._now())
 
     @step
     def exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
@@ -173,7 +173,7 @@ class SqliteJournal(Database):
 
     @step
     def spending(self, db: Connection, owner: str, since: float) -> Sequence[Spending]:
-        return rows.spending(db, owner, since)
+        return tables.spending(db, owner, since)
 
     @step
     def durations(self, db: Connection, quality: Quality, tier: Tier, limit: int) -> Sequence[float]:
@@ -183,7 +183,7 @@ class SqliteJournal(Database):
 
     @step
     def unfinished(self, db: Connection) -> Sequence[Entry]:
-        return [entry for entry in reversed(rows.entries(db, "state = 'accepted'")) if in_window(entry, self._now())]
+        return [entry for entry in reversed(tables.entries(db, "state = 'accepted'")) if in_window(entry, self._now())]
 
     @step
     def upload_of(self, db: Connection, account: str, digest: str) -> str | None:
@@ -198,23 +198,23 @@ class SqliteJournal(Database):
 
     @step
     def forget_upload(self, db: Connection, account: str, digest: str) -> None:
-        rows.forget_upload(db, account, digest)
+        tables.forget_upload(db, account, digest)
 
     @step
     def upload_turn(self, db: Connection, account: str) -> float:
         now = self._monotonic()
-        turn = processes.upload_turn(account, rows.living(db, now, *processes.turn_names(account)), now)
+        turn = processes.upload_turn(account, tables.living(db, now, *processes.turn_names(account)), now)
         if isinstance(turn, Lease):
-            rows.keep(db, turn)
+            tables.keep(db, turn)
             return 0.0
         return turn
 
     @step
     def hold_uploads(self, db: Connection, account: str, seconds: float) -> None:
         now = self._monotonic()
-        taken = rows.living(db, now, *processes.turn_names(account))
+        taken = tables.living(db, now, *processes.turn_names(account))
         for lease in processes.upload_hold(account, taken, seconds, now):
-            rows.keep(db, lease)
+            tables.keep(db, lease)
 
     @step
     def _under_way(self, db: Connection) -> Sequence[str]:
@@ -229,51 +229,51 @@ class SqliteJournal(Database):
     @step
     def _settle(self, db: Connection, dead: Collection[str]) -> Sequence[Entry]:
         now = self._now()
-        alive = {lease.name for lease in rows.living(db, self._monotonic())}
+        alive = {lease.name for lease in tables.living(db, self._monotonic())}
         lost = []
-        for entry in reversed(rows.entries(db, "state IN ('reserved', 'sent')")):
+        for entry in reversed(tables.entries(db, "state IN ('reserved', 'sent')")):
             if entry.process not in dead and processes.lease_name(entry.process) in alive:
                 continue
             if entry.state == "reserved":
-                rows.delete(db, entry.id)
+                tables.delete(db, entry.id)
             else:
                 lost.append(transitions.to_unknown(entry, transitions.ORPHANED, now))
-                rows.save(db, lost[-1])
-        rows.prune(db, alive, now=now, oldest=now - self._retention)
+                tables.save(db, lost[-1])
+        tables.prune(db, alive, now=now, oldest=now - self._retention)
         return lost
 
     @step
     def _claim(self, db: Connection, entry_id: str, process: str, *, instead_of: str = "") -> str | None:
         """Return which process may save a picture, this one where no other may; None when none has to."""
-        found, now = rows.entry(db, entry_id), self._monotonic()
+        found, now = tables.entry(db, entry_id), self._monotonic()
         if found is None or found.state != "finished" or found.saved_paths or not in_window(found, self._now()):
             return None
         claim = Lease.begun(processes.claim_name(entry_id), process, processes.SAVING, now)
-        for lease in rows.living(db, now, claim.name):
+        for lease in tables.living(db, now, claim.name):
             if lease.process not in {process, instead_of}:
                 return lease.process
-        rows.keep(db, claim)
+        tables.keep(db, claim)
         return process
 
     def _renew(self, db: Connection, process: str) -> None:
-        rows.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))
+        tables.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))
 
     def _finished(self, db: Connection, owner: str, condition: str) -> Sequence[Entry]:
         """Return finished pictures with a living URL, oldest first."""
         now = self._now()
         where = f"owner = :owner AND state = 'finished' AND {condition} AND sent_at > :since"
-        found = rows.entries(db, where, owner=owner, since=now - WINDOW - 1)
+        found = tables.entries(db, where, owner=owner, since=now - WINDOW - 1)
         return [entry for entry in reversed(found) if in_window(entry, now)]
 
     def _reusable(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
-        found = rows.entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
+        found = tables.entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
         return next((entry for entry in found if reuse_decision(entry, self._now()) != "again"), None)
 
     def _exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
         now = self._now()
-        if rows.spent(db, owner, now) + price <= budget:
+        if tables.spent(db, owner, now) + price <= budget:
             return None
-        return transitions.exhausted(rows.counted(db, owner, now), price, budget, now)
+        return transitions.exhausted(tables.counted(db, owner, now), price, budget, now)
 
     async def _change(
         self, entry_id: str, rule: Rule[E], *, money: Money = "nothing_spent", task_id: str | None = None
@@ -281,16 +281,16 @@ class SqliteJournal(Database):
         """Let a rule make another entry of one; None deletes it."""
 
         def change(db: Connection) -> E:
-            before = rows.entry(db, entry_id)
+            before = tables.entry(db, entry_id)
             after = rule(before)
             if after is None:
-                rows.delete(db, entry_id)
+                tables.delete(db, entry_id)
                 return after
             if after != before:
-                rows.save(db, after)
-            made_by = partial(rows.by_task, db, after.intent.owner)
+                tables.save(db, after)
+            made_by = partial(tables.by_task, db, after.intent.owner)
             for digest in transitions.uploads_to_invalidate(before, after, made_by):
-                rows.forget_upload(db, after.intent.account, digest)
+                tables.forget_upload(db, after.intent.account, digest)
             return after
 
         return await self._step(change, money=money, task_id=task_id)
