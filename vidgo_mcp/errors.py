@@ -115,23 +115,36 @@ NO_FACTS = Facts()
 
 
 class VidgoError(Exception):
-    """A call that could not be answered. Errors are frozen: ``changed`` returns another one."""
+    """A call that could not be answered. Errors are frozen: ``changed`` returns another one.
+
+    Attributes:
+        message: what happened, in plain sentences that fit any caller; never the key, never a class name.
+        money: whether credits may have moved.
+        retryable: whether this very call may succeed when it is simply made again.
+        remedy: the code for what to do next.
+        facts: what the remedy is worded with.
+        task_id: the task that the call was about, when there is one.
+        field: the argument that is at fault, when there is one.
+        http_status: what Vidgo answered, when it answered.
+        vendor_text: Vidgo's own words, trimmed and without control characters.
+        retry_after: seconds to wait, when Vidgo named a number.
+    """
 
     category: ClassVar[Category] = "internal"
     default_money: ClassVar[Money] = "nothing_spent"
     default_retryable: ClassVar[bool] = False
     default_remedy: ClassVar[Remedy] = "tell_user"
 
-    message: str  # what happened, in plain sentences that fit any caller; never the key, never a class name
-    money: Money  # whether credits may have moved
-    retryable: bool  # whether this very call may succeed when it is simply made again
+    message: str
+    money: Money
+    retryable: bool
     remedy: Remedy
     facts: Facts
-    task_id: str | None  # the task that the call was about
-    field: str | None  # the argument that is at fault
-    http_status: int | None  # what Vidgo answered
-    vendor_text: str | None  # Vidgo's own words, trimmed and without control characters
-    retry_after: float | None  # seconds to wait, when Vidgo named a number
+    task_id: str | None
+    field: str | None
+    http_status: int | None
+    vendor_text: str | None
+    retry_after: float | None
 
     def __init__(
         self,

@@ -179,7 +179,7 @@ async def test_a_step_that_fails_leaves_nothing_behind(
     await kept.aclose()
 
 
-async def test_only_processes_with_something_under_way_are_asked_about_outside_a_transaction(
+async def test_only_processes_with_something_under_way_are_asked_about_and_outside_a_step(
     tmp_path: Path, clock: Clock
 ) -> None:
     asked: list[tuple[str, bool]] = []
