@@ -93,7 +93,7 @@ class Service:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let submits and savings under way end, for up to 10 s: an answer that comes then is not lost."""
+        """Let submits and copies under way end, for up to 10 s: an answer that comes then is not lost."""
         accounts = list(self._accounts.values())
         with anyio.CancelScope(shield=True):
             late = [job for account in accounts for job in account.saver.unfinished()]
