@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vidgo_mcp.models.sizes import Quality, Size, Tier, custom_size_faults, nearest_custom_size, parse_size
-from vidgo_mcp.pricing import Suggestion, UnpriceableError, price_table, quote
+from vidgo_mcp.pricing import PUBLISHED, Suggestion, UnpriceableError, quote
 
 REPEATABLE = settings(deadline=None, derandomize=True)
 
@@ -309,7 +309,7 @@ def test_the_ratio_that_is_offered_never_names_a_resolution_above_its_tier() -> 
 
 
 def test_the_price_table_as_text_is_the_documented_one() -> None:
-    assert price_table() == (
+    assert PUBLISHED.rows() == (
         ("quality", "1K", "2K", "4K"),
         ("low", "2", "4", "8"),
         ("medium", "3", "6", "12"),

@@ -18,6 +18,7 @@ from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Journal, SqliteJournal
 from vidgo_mcp.journal.processes import current_process
+from vidgo_mcp.pricing import PUBLISHED, PriceTable
 from vidgo_mcp.service import Budget, Limits, LocalFiles, Principal, Runtime, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
 
@@ -44,6 +45,7 @@ def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Ser
         files=files or local_files(settings),
         default_wait=settings.wait_seconds,
         callback_url=settings.callback_url,
+        prices=price_table(settings),
         runtime=Runtime(current_process()),
         account=principal_of(settings).account,
     )
@@ -58,6 +60,11 @@ def principal_of(settings: Settings) -> Principal:
         limits=Limits(budget, settings.confirm_above),
         no_key=missing_key_reason(),
     )
+
+
+def price_table(settings: Settings) -> PriceTable:
+    """Return the price table that the settings name, by default the published one."""
+    return settings.prices or PUBLISHED
 
 
 def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:

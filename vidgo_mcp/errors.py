@@ -24,7 +24,10 @@ import copy
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+if TYPE_CHECKING:
+    from vidgo_mcp.models.findings import BalanceFinding
 
 Category = Literal[
     "invalid_request",
@@ -105,6 +108,8 @@ class Facts:
     price: int | None = None  # credits of the picture
     limit: int | None = None  # credits of the limit that refused it
     affordable: int | None = None  # the most credits that a picture may cost right now
+    cheapest: int | None = None  # credits of a picture at low and 1K, where they are not the published ones
+    finding: BalanceFinding | None = None  # what the balance says about a submit whose answer was lost
     other_task: str | None = None  # of a reference, or the known task_id that is most like the one that was given
     path: str | None = None  # where the copy of a picture is
     example: Mapping[str, Any] | None = None  # the arguments of a call that works, at ``price``

@@ -1,13 +1,14 @@
 """The exact price of every legal request: effective tier, price table, quote, priced request, legal replacements.
 
 Source: the vendor's page on GPT Image 2, sections "Effective tier" and "Credits". Edits cost the same as generations.
+The page has printed no credits since the summer of 2026, so a table says where it comes from wherever it is shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, Self
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Self
 
 from vidgo_mcp.errors import InvalidRequestError
 from vidgo_mcp.models.requests import GenerateArguments, ImageRequest, ModelName, Picture
@@ -24,12 +25,72 @@ from vidgo_mcp.models.sizes import (
     parse_size,
 )
 
-PRICES: Final[Mapping[Quality, Mapping[Tier, int]]] = {
-    "low": {"1K": 2, "2K": 4, "4K": 8},
-    "medium": {"1K": 3, "2K": 6, "4K": 12},
-    "high": {"1K": 12, "2K": 24, "4K": 48},
-}
 FULL_4K_RATIOS: Final = frozenset({"16:9", "9:16", "21:9"})
+
+Cell = tuple[Quality, Tier]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Credits for one picture by quality and tier, and on whose word.
+
+    ``charged`` are the prices that Vidgo took lately where the table says another one. They are the prices in force.
+    """
+
+    credits: Mapping[Quality, Mapping[Tier, int]]
+    source: Literal["published", "operator"] = "published"
+    charged: Mapping[Cell, int] = field(default_factory=dict)
+
+    def price(self, quality: Quality, tier: Tier) -> int:
+        """Return the price in force."""
+        return self.charged.get((quality, tier), self.credits[quality][tier])
+
+    @property
+    def identity(self) -> str:
+        """Names the table among all tables: what was found about one says nothing about another."""
+        return f"{self.source} {[[self.credits[q][t] for t in TIERS] for q in QUALITIES]}"
+
+    @property
+    def origin(self) -> str:
+        """On whose word the prices in force are, in brackets or after a comma."""
+        said = "as VIDGO_PRICES says" if self.source == "operator" else "as Vidgo published it until summer 2026"
+        lately = ", ".join(f"{quality} {tier}" for quality, tier in self.charged)
+        return f"{said}, {lately} as Vidgo charged lately" if lately else said
+
+    def line(self) -> str:
+        """Return the prices in force in one line."""
+        rows = (f"{q} {'/'.join(str(self.price(q, t)) for t in TIERS)}" for q in QUALITIES)
+        return f"Credits at {'/'.join(TIERS)} ({self.origin}): {', '.join(rows)}"
+
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """Return the prices in force as rows of text, header first."""
+        return (("quality", *TIERS), *((q, *(str(self.price(q, t)) for t in TIERS)) for q in QUALITIES))
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for each price that Vidgo contradicts."""
+        return [self.contradiction(*cell) for cell in self.charged]
+
+    def contradiction(self, quality: Quality, tier: Tier) -> str:
+        """Return what Vidgo charged for such a picture in place of what the table says."""
+        charged, said = self.charged[quality, tier], self.credits[quality][tier]
+        return (
+            f"Vidgo charged {charged} where the table says {said} ({quality}, {tier}), so {charged} is its price now."
+        )
+
+    def basis(self, quality: Quality, tier: Tier) -> str:
+        """Return on whose word one price is, in two or three words."""
+        if (quality, tier) in self.charged:
+            return "as Vidgo charged lately"
+        return "VIDGO_PRICES" if self.source == "operator" else "Vidgo's table of summer 2026"
+
+
+PUBLISHED: Final = PriceTable(
+    {
+        "low": {"1K": 2, "2K": 4, "4K": 8},
+        "medium": {"1K": 3, "2K": 6, "4K": 12},
+        "high": {"1K": 12, "2K": 24, "4K": 48},
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,43 +154,45 @@ class UnpriceableError(ValueError):
         self.suggestions = suggestions
 
 
-def price_request(request: GenerateArguments | ImageRequest) -> PricedRequest:
+def price_request(request: GenerateArguments | ImageRequest, table: PriceTable = PUBLISHED) -> PricedRequest:
     """Return what is sent for a request, and its price. The URLs of references are added by ``with_image_urls``.
 
     Raises:
         InvalidRequestError: it has no price.
     """
-    return PricedRequest(request.model, request.prompt, price_picture(request))
+    return PricedRequest(request.model, request.prompt, price_picture(request, table))
 
 
-def price_picture(picture: Picture) -> Quote:
+def price_picture(picture: Picture, table: PriceTable = PUBLISHED) -> Quote:
     """Return the price of one picture.
 
     Raises:
         InvalidRequestError: it has none.
     """
     try:
-        return quote(parse_size(picture.size), picture.resolution, picture.quality)
+        return quote(parse_size(picture.size), picture.resolution, picture.quality, table)
     except UnpriceableError as error:
         raise InvalidRequestError(str(error), field=error.field) from None
 
 
-def quote(size: Size, resolution: Tier | None, quality: Quality) -> Quote:
+def quote(size: Size, resolution: Tier | None, quality: Quality, table: PriceTable = PUBLISHED) -> Quote:
     """Return the exact price of one picture.
 
     Raises:
         UnpriceableError: a custom size breaks a rule, or its resolution does not fit.
     """
     if size.kind == "custom":
-        _refuse_unpriceable(size, resolution, quality)
+        _refuse_unpriceable(size, resolution, quality, table)
     tier, why = _effective_tier(size, resolution)
     note = f"{resolution} is billed as {tier} at {size}; ask {tier} for the same picture"
     if size.kind == "auto":
         note = f"auto ignores resolution {resolution}: it is 1K"
-    notes = () if resolution in {None, tier} else (note,)
-    price = PRICES[quality][tier]
-    explanation = f"{why}: {quality} {tier} costs {price} credits"
-    return Quote(size, tier, quality, price, None if size.kind == "auto" else tier, explanation, notes)
+    notes = [] if resolution in {None, tier} else [note]
+    if (quality, tier) in table.charged:
+        notes.append(table.contradiction(quality, tier))
+    price = table.price(quality, tier)
+    explanation = f"{why}: {quality} {tier} costs {price} credits ({table.basis(quality, tier)})"
+    return Quote(size, tier, quality, price, None if size.kind == "auto" else tier, explanation, tuple(notes))
 
 
 def _effective_tier(size: Size, resolution: Tier | None) -> tuple[Tier, str]:
@@ -147,32 +210,27 @@ def _effective_tier(size: Size, resolution: Tier | None) -> tuple[Tier, str]:
     return resolution, f"{size} with resolution {resolution} is rendered and billed as {resolution}"
 
 
-def _refuse_unpriceable(size: Size, resolution: Tier | None, quality: Quality) -> None:
+def _refuse_unpriceable(size: Size, resolution: Tier | None, quality: Quality, table: PriceTable) -> None:
     faults, needed = custom_size_faults(size.width, size.height), _needed(size)
     if faults:
-        raise UnpriceableError("size", f"{size}: {'; '.join(faults)}", _replacements(size, resolution, quality))
+        raise UnpriceableError("size", f"{size}: {'; '.join(faults)}", _replacements(size, resolution, quality, table))
     if resolution in {None, "1K"} or (resolution == "2K" and needed == "4K"):
         edge = f"has an edge of {LONGEST_EDGE} and " if resolution == "2K" else ""
         seen = f"{resolution} was given" if resolution else "none was given"
         reason = f"{size} {edge}needs resolution {needed}, {seen}"
-        raise UnpriceableError("resolution", reason, _replacements(size, resolution, quality))
+        raise UnpriceableError("resolution", reason, _replacements(size, resolution, quality, table))
 
 
 def _needed(size: Size) -> Tier:
     return "4K" if size.longest == LONGEST_EDGE else "2K"
 
 
-def _replacements(size: Size, resolution: Tier | None, quality: Quality) -> tuple[Suggestion, ...]:
+def _replacements(size: Size, resolution: Tier | None, quality: Quality, table: PriceTable) -> tuple[Suggestion, ...]:
     """Return the nearest ratio at the asked resolution, and the nearest exact size."""
     ratio = parse_size(nearest_ratio(max(1, size.width), max(1, size.height)))
     exact = size if not custom_size_faults(size.width, size.height) else nearest_custom_size(size.width, size.height)
-    by_ratio, by_pixels = quote(ratio, resolution, quality), quote(exact, _needed(exact), quality)
+    by_ratio, by_pixels = quote(ratio, resolution, quality, table), quote(exact, _needed(exact), quality, table)
     return (
         Suggestion(str(ratio), by_ratio.resolution if resolution else None, by_ratio.credits),
         Suggestion(str(exact), by_pixels.resolution, by_pixels.credits),
     )
-
-
-def price_table() -> tuple[tuple[str, ...], ...]:
-    """Return the price table as rows of text, header first, credits per picture."""
-    return (("quality", *TIERS), *((q, *(str(PRICES[q][t]) for t in TIERS)) for q in QUALITIES))

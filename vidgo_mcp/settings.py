@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -22,13 +23,16 @@ from pydantic import (
 )
 
 from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
+from vidgo_mcp.models.sizes import QUALITIES, TIERS
 from vidgo_mcp.models.urls import checked_base_url
+from vidgo_mcp.pricing import PUBLISHED, PriceTable
 
 PREFIX: Final = "VIDGO_"
 UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%")
 BRACED: Final = re.compile(r"\$\{[^}]*\}")
 SECRETS: Final = ("api_key",)
 LONGEST_CALLBACK_URL: Final = 2048
+DEAREST: Final = 1_000_000
 NOT_FILLED_IN: Final = (
     "was passed on without being filled in: the client's configuration names a variable that it did not expand. "
     "Write the value itself there, or set the variable where the client starts."
@@ -79,6 +83,23 @@ def _checked_save_dir(folder: str) -> str:
     return "off" if folder.lower() == "off" else str(_absolute(folder))
 
 
+def _price_table(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    example = json.dumps({quality: dict(PUBLISHED.credits[quality]) for quality in QUALITIES})
+    wrong = f"it is not JSON with nine whole numbers from 1 to {DEAREST:,}, credits by quality and tier, like {example}"
+    try:
+        prices = json.loads(value)
+        credits_of = {quality: {tier: prices[quality][tier] for tier in TIERS} for quality in QUALITIES}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ValueError(wrong) from None
+    numbers = [number for row in credits_of.values() for number in row.values()]
+    unknown = {*prices} - {*QUALITIES} or {tier for row in prices.values() for tier in row} - {*TIERS}
+    if unknown or any(type(number) is not int or not 0 < number <= DEAREST for number in numbers):
+        raise ValueError(wrong)
+    return PriceTable(credits_of, "operator")
+
+
 def _folders(value: str) -> tuple[Path, ...]:
     return tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
 
@@ -120,6 +141,11 @@ class Settings(BaseModel):
     )
     callback_url: Annotated[str | None, AfterValidator(_checked_callback)] = Field(
         default=None, description="A URL that Vidgo posts every result to."
+    )
+    prices: Annotated[PriceTable | None, BeforeValidator(_price_table)] = Field(
+        default=None,
+        description="Your own price table in place of the published one, as JSON: credits by quality (`low`, `medium`, "
+        "`high`) and tier (`1K`, `2K`, `4K`), nine numbers.",
     )
     journal: Annotated[str | None, AfterValidator(_checked_journal)] = Field(
         default=None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vidgo_mcp.pricing import PRICES, price_table
+from vidgo_mcp.pricing import PUBLISHED
 from vidgo_mcp.sandbox.submit_rules import CREDITS
 from vidgo_mcp.server.tools import tool_entries
 from vidgo_mcp.settings import PREFIX, SECRETS, Settings, SettingsError, load
@@ -26,7 +26,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def prices() -> str:
-    header, *rows = price_table()
+    header, *rows = PUBLISHED.rows()
     return table(header, ([f"`{quality}`", *cells] for quality, *cells in rows))
 
 
@@ -102,7 +102,7 @@ def test_server_json_names_the_settings() -> None:
 
 
 def test_the_sandbox_charges_what_the_documents_promise() -> None:
-    assert {quality: dict(tiers) for quality, tiers in CREDITS.items()} == {q: dict(t) for q, t in PRICES.items()}
+    assert PUBLISHED.credits == CREDITS
 
 
 def test_what_the_documents_call_missing_is_missing() -> None:

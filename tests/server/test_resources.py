@@ -29,7 +29,7 @@ from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
-from vidgo_mcp.pricing import PRICES, UnpriceableError, quote
+from vidgo_mcp.pricing import PUBLISHED, UnpriceableError, quote
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.server.resources import IMAGE, TASK, _parse_uri, _uri
@@ -393,7 +393,7 @@ def tables(page: str) -> list[list[list[str]]]:
 async def test_the_page_of_prices_needs_neither_key_nor_network() -> None:
     async with World(key=None) as world, client_of(world) as client:
         page = await text_of(client, "vidgo://pricing")
-        assert page == price_page()
+        assert page == price_page(PUBLISHED)
         assert page.isascii()
         assert (world.opened, world.wire.seen) == (0, [])
         [content] = (await client.read_resource("vidgo://pricing")).contents
@@ -401,12 +401,15 @@ async def test_the_page_of_prices_needs_neither_key_nor_network() -> None:
 
 
 def test_the_page_of_prices_says_what_the_calls_cost() -> None:
-    prices, _ = tables(price_page())
-    assert prices == [["quality", *TIERS], *([q, *(str(row[t]) for t in TIERS)] for q, row in PRICES.items())]
+    prices, _ = tables(price_page(PUBLISHED))
+    assert prices == [
+        ["quality", *TIERS],
+        *([q, *(str(row[t]) for t in TIERS)] for q, row in PUBLISHED.credits.items()),
+    ]
 
 
 def test_the_page_of_prices_says_of_every_size_which_tier_it_gets() -> None:
-    _, (header, *rows) = tables(price_page())
+    _, (header, *rows) = tables(price_page(PUBLISHED))
     asked = (None, *TIERS)
     assert header[1:] == ["no resolution", *(f"resolution {tier}" for tier in TIERS)]
     examples = {"below 3840": ["1536x1024", "2048x2048"], "longest edge 3840": ["3840x2160", "1280x3840"]}
@@ -426,7 +429,7 @@ def test_the_page_of_prices_says_of_every_size_which_tier_it_gets() -> None:
 
 
 def test_the_page_of_prices_says_the_rules_of_exact_sizes() -> None:
-    page = price_page()
+    page = price_page(PUBLISHED)
     for number in (f"{LONGEST_EDGE}", f"{GREATEST_ASPECT} times", f"{FEWEST_PIXELS:,} to {MOST_PIXELS:,} pixels"):
         assert number in page
     for rule in ("An edit costs the same", "A failed task is refunded", "The same arguments again within 24 hours"):

@@ -13,6 +13,7 @@ from vidgo_mcp.settings import Settings, SettingsError, load
 F = TypeVar("F", bound=Callable[..., Any])
 
 MORE_HELP: Final[Mapping[str, str]] = {
+    "quality": "`vidgo-mcp price` prints what they cost.",
     "wait_seconds": "Default 300 here, or VIDGO_WAIT_SECONDS.",
     "image_urls": "A file that you name may lie anywhere on this computer; it is uploaded to Vidgo. Repeat the option "
     "for several.",

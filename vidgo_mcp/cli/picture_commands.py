@@ -29,6 +29,7 @@ from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.references import read_reference
 from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
+from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.service import LocalFiles, Service, read_arguments
 from vidgo_mcp.service.limits import Answer, Question
 from vidgo_mcp.service.watches import ProgressReporter
@@ -61,7 +62,8 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
 
     async def make(service: Service, wait: Wait) -> TaskResult:
         ask = _agree if yes else partial(_ask, wait)
-        return await service.make(principal, read_arguments(model, raw), progress=wait, ask=ask)
+        asked = read_arguments(model, raw, service.prices(principal))
+        return await service.make(principal, asked, progress=wait, ask=ask)
 
     async def stopped(service: Service) -> str:
         # The same request, which may only be reused: it says what became of the task, and can spend nothing.
@@ -119,15 +121,17 @@ def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
     """Print the exact price of a picture. Free, works without key and network."""
     settings, raw = settings_of(context), typed_arguments(given)
 
-    async def estimated() -> Estimate:
+    async def estimated() -> tuple[Estimate, PriceTable]:
+        principal = principal_of(settings)
         async with build_service(for_reading(settings)) as service:
-            return await service.estimate(principal_of(settings), read_arguments(EstimateArguments, raw))
+            prices = await service.prices_in_force(principal)
+            return await service.estimate(principal, read_arguments(EstimateArguments, raw, prices)), prices
 
     try:
-        estimate = anyio.run(estimated)
+        estimate, prices = anyio.run(estimated)
     except VidgoError as error:
         sys.exit(Report(settings, as_json).fail(error))
-    click.echo(json_text(estimate.to_json()) if as_json else for_person.price_text(estimate, table=not raw))
+    click.echo(json_text(estimate.to_json()) if as_json else for_person.price_text(estimate, None if raw else prices))
 
 
 def typed_references(texts: Sequence[str], files: LocalFiles) -> tuple[list[str], LocalFiles]:

@@ -1,5 +1,6 @@
 """The durable record of paid intent: the interface of its atomic steps, and the embedded store."""
 
+from vidgo_mcp.journal.balances import Look, Reading
 from vidgo_mcp.journal.journal import (
     MADE,
     UPLOADED,
@@ -30,6 +31,8 @@ __all__ = [
     "Existing",
     "Intent",
     "Journal",
+    "Look",
+    "Reading",
     "Reservation",
     "Reserved",
     "Spending",

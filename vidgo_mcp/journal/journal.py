@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from vidgo_mcp.models.findings import BalanceFinding, ObservedPrice
 from vidgo_mcp.models.requests import ModelName
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
+
+if TYPE_CHECKING:
+    from vidgo_mcp.journal.balances import Look, Reading
+    from vidgo_mcp.pricing import PriceTable
 
 WINDOW: Final = 24 * 3600.0
 """Seconds from *sent*, for reuse, unknown and budget alike: as long as a result's URL lives."""
@@ -58,7 +63,8 @@ class Entry:
     """One intent and what became of it. Times are seconds since the epoch.
 
     ``process`` names the process that pays for it. ``saved_digest`` is the SHA-256 (hex) of the copy on the person's
-    disk, None while there is none.
+    disk, None while there is none. ``straddled``: the balance was read while it was under way. ``charged`` is what the
+    balance showed for it, where that is certain; ``finding`` what it showed about a lost answer.
     """
 
     id: str
@@ -76,6 +82,9 @@ class Entry:
     delivered: bool = False
     saved_paths: tuple[str, ...] = ()
     saved_digest: str | None = None
+    straddled: bool = False
+    charged: int | None = None
+    finding: BalanceFinding | None = None
 
     @property
     def dies_at(self) -> float | None:
@@ -257,6 +266,28 @@ class Journal(Protocol):
 
     async def unfinished(self) -> Sequence[Entry]:
         """Return the accepted entries of all owners that are in their window and are to be read again, oldest first."""
+
+    async def balance_look(self, account: str) -> Look:
+        """Return what the balance is about to be compared with. Call it right before the balance is read."""
+
+    async def balance_turn(self, account: str) -> float:
+        """Take the one reading of the balance that an account has in any minute, over all processes.
+
+        Returns 0.0 when it was taken, else the seconds until one may be free; then nothing was taken.
+        """
+
+    async def compare_balance(self, account: str, look: Look, credits_left: float, table: PriceTable) -> None:
+        """Record a reading of the balance, and what it says about the pictures since the last one.
+
+        It counts for nothing when another reading was recorded since the look, or when anything was under way, unless
+        it is the very first.
+        """
+
+    async def balance_read(self, account: str) -> Reading | None:
+        """Return the last reading that counts."""
+
+    async def observed_prices(self, account: str, table: PriceTable) -> Sequence[ObservedPrice]:
+        """Return what Vidgo charges in contradiction to this table, as far as it is believed."""
 
     async def upload_of(self, account: str, digest: str) -> str | None:
         """Return the URL under which the bytes of this SHA-256 (hex) were uploaded, None when none is remembered."""

@@ -1,8 +1,8 @@
 """The processes that share a journal: their names, whether one has ended, and the leases by which they keep apart.
 
-A lease is a living process, its claim to save a picture, or a turn to upload. All are measured on the monotonic clock,
-which all processes of one boot share: a time of day may be set back, and would then keep what a dead process holds.
-Read it inside the transaction, or another process may have renewed a lease after that moment.
+A lease is a living process, its claim to save a picture, or a turn to upload or to read the balance. All are measured
+on the monotonic clock, which all processes of one boot share: a time of day may be set back, and would then keep what a
+dead process holds. Read it inside the transaction, or another process may have renewed a lease after that moment.
 """
 
 from __future__ import annotations
@@ -92,6 +92,11 @@ def lease_name(process: str) -> str:
 def claim_name(entry_id: str) -> str:
     """Return the name of the lease on saving one picture."""
     return f"save:{entry_id}"
+
+
+def reading_name(account: str) -> str:
+    """Return the name of the lease on the reading of an account's balance in this minute."""
+    return f"balance:{account}"
 
 
 def turn_names(account: str) -> Sequence[str]:

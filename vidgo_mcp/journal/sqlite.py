@@ -12,7 +12,8 @@ from typing import TypeVar
 from uuid import uuid4
 
 from vidgo_mcp.errors import Money
-from vidgo_mcp.journal import processes, tables, transitions
+from vidgo_mcp.journal import balance_rows, balances, processes, tables, transitions
+from vidgo_mcp.journal.balances import Look, Reading
 from vidgo_mcp.journal.connection import Database, step
 from vidgo_mcp.journal.journal import (
     WINDOW,
@@ -28,8 +29,10 @@ from vidgo_mcp.journal.journal import (
     reuse_decision,
 )
 from vidgo_mcp.journal.processes import Lease
+from vidgo_mcp.models.findings import ObservedPrice
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.pricing import PriceTable
 
 E = TypeVar("E", bound=Entry | None)
 Rule = Callable[[Entry | None], E]
@@ -184,6 +187,31 @@ class SqliteJournal(Database):
     @step
     def unfinished(self, db: Connection) -> Sequence[Entry]:
         return [entry for entry in reversed(tables.entries(db, "state = 'accepted'")) if in_window(entry, self._now())]
+
+    @step
+    def balance_look(self, db: Connection, account: str) -> Look:
+        return Look(balance_rows.reading(db, account), tuple(balance_rows.to_compare(db, account)))
+
+    @step
+    def balance_turn(self, db: Connection, account: str) -> float:
+        now = self._monotonic()
+        turn = Lease.begun(processes.reading_name(account), "", balances.READING_TURN, now)
+        for taken in tables.living(db, now, turn.name):
+            return taken.until - now
+        tables.keep(db, turn)
+        return 0.0
+
+    @step
+    def compare_balance(self, db: Connection, account: str, look: Look, credits_left: float, table: PriceTable) -> None:
+        balance_rows.compare(db, account, look, Reading(credits_left, self._now()), table)
+
+    @step
+    def balance_read(self, db: Connection, account: str) -> Reading | None:
+        return balance_rows.reading(db, account)
+
+    @step
+    def observed_prices(self, db: Connection, account: str, table: PriceTable) -> Sequence[ObservedPrice]:
+        return [price for price in balance_rows.observed_prices(db, account, table) if price.charged is not None]
 
     @step
     def upload_of(self, db: Connection, account: str, digest: str) -> str | None:

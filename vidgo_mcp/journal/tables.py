@@ -14,6 +14,7 @@ from typing import Any, Final
 from vidgo_mcp.errors import JournalReason
 from vidgo_mcp.journal.journal import WINDOW, Entry, Intent, Spending
 from vidgo_mcp.journal.processes import Lease
+from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.sizes import QUALITIES, TIERS
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
@@ -75,6 +76,25 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         CREATE TABLE leases (
             name TEXT PRIMARY KEY, process TEXT NOT NULL, until REAL NOT NULL, length REAL NOT NULL
         )
+        """,
+    ),
+    (
+        "ALTER TABLE entries ADD COLUMN compared INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE entries ADD COLUMN straddled INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE entries ADD COLUMN charged INTEGER",
+        "ALTER TABLE entries ADD COLUMN finding TEXT",
+        "CREATE INDEX entries_to_compare ON entries (owner) WHERE compared = 0",
+        "CREATE INDEX entries_misquoted ON entries (owner) WHERE credits != charged",
+        """
+        CREATE TABLE balances (
+            account TEXT PRIMARY KEY, credits REAL NOT NULL, read_at REAL NOT NULL, shared_at REAL
+        )
+        """,
+        """
+        CREATE TABLE observed_prices (
+            account TEXT NOT NULL, price_table TEXT NOT NULL, quality TEXT NOT NULL, tier TEXT NOT NULL,
+            charged INTEGER, seen INTEGER, PRIMARY KEY (account, price_table, quality, tier)
+        ) WITHOUT ROWID
         """,
     ),
 )
@@ -239,6 +259,8 @@ def keep(db: sqlite3.Connection, lease: Lease) -> None:
 
 def _entry(row: sqlite3.Row) -> Entry:
     intent = Intent(**{name: row[name] for name in _INTENT}, references=tuple(json.loads(row["reference_ids"])))
-    columns: dict[str, Any] = {name: row[name] for name in ("id", "process", "created_at", *_FATE)}
+    columns: dict[str, Any] = {name: row[name] for name in ("id", "process", "created_at", *_FATE, "charged")}
     columns |= {name: tuple(json.loads(row[name])) for name in _LISTS}
-    return Entry(intent=intent, **{**columns, "delivered": bool(row["delivered"])})
+    columns |= {name: bool(row[name]) for name in ("delivered", "straddled")}
+    finding = None if row["finding"] is None else BalanceFinding(**json.loads(row["finding"]))
+    return Entry(intent=intent, finding=finding, **columns)

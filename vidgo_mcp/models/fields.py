@@ -97,7 +97,7 @@ Resolution = Annotated[
 QualityField = Annotated[
     Quality,
     _folded(lambda text: text.strip().lower()),
-    Field(description="low (default), medium or high. At 1K: 2, 3, 12 credits."),
+    Field(description="low (default), medium or high."),
 ]
 Variation = Annotated[
     Integer,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vidgo_mcp.errors import Category, Consent, Money, Remedy
 from vidgo_mcp.models.fields import Outcome
+from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.sizes import Quality, Tier
 
 NextStep = Annotated[str, Field(description="What to do now.")]
@@ -57,6 +58,8 @@ class TaskResult(Result):
     """The lowest unused variation, for a picture that was reused. Only wording uses this, and the next."""
     age: Annotated[float | None, Field(exclude=True)] = None
     """Seconds since it was paid for."""
+    finding: Annotated[BalanceFinding | None, Field(exclude=True)] = None
+    """What the balance says of a lost answer; wording makes a note of it."""
 
 
 class TaskList(Result):
@@ -112,6 +115,8 @@ class SpendingReport(Result):
     """What a caller's pictures cost, by period, quality and tier."""
 
     periods: list[SpendingPeriod]
+    price_table: str
+    notes: Notes | None = None
     budget_per_day: int | None = None
     budget_left: int | None = None
 

@@ -61,7 +61,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
 
     ``state_key`` seals questions to the person; several processes that serve the same clients need the same one.
     """
-    entries = tool_entries(service.default_wait, reads_files=service.reads_files)
+    entries = tool_entries(service.default_wait, service.price_table, reads_files=service.reads_files)
     listing = types.ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -104,10 +104,11 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             raise MCPError(code, message, data={"uri": params.uri}) from None
 
     async def list_prompts(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        return prompts.listing(reads_files=service.reads_files)
+        return prompts.listing(service.prices(principal_of(ctx)), reads_files=service.reads_files)
 
     async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        return prompts.get(params.name, params.arguments, reads_files=service.reads_files)
+        prices = service.prices(principal_of(ctx))
+        return prompts.get(params.name, params.arguments, prices, reads_files=service.reads_files)
 
     async def complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         principal, ref = principal_of(ctx), params.ref

@@ -17,10 +17,10 @@ from vidgo_mcp.models.sizes import (
     TIERS,
     nearest_custom_size,
 )
-from vidgo_mcp.pricing import FULL_4K_RATIOS, UnpriceableError, price_table, quote
+from vidgo_mcp.pricing import FULL_4K_RATIOS, PriceTable, UnpriceableError, quote
 
 
-def price_page() -> str:
+def price_page(prices: PriceTable) -> str:
     """Return every rule of the price as Markdown in ASCII. Needs neither key nor network."""
     small, middle, large = TIERS
     full = [ratio for ratio in RATIOS if ratio in FULL_4K_RATIOS]
@@ -37,10 +37,10 @@ def price_page() -> str:
     return f"""\
 # What a picture costs
 
-Credits for one picture, by quality and tier:
+Credits for one picture, by quality and tier ({prices.origin}):
 
-{_table(price_table())}
-
+{_table(prices.rows())}
+{"".join(f"{chr(10)}{said}{chr(10)}" for said in prices.contradictions())}
 ## Which tier a size gets
 
 The tier is what is rendered and billed. It follows from `size` and `resolution`:

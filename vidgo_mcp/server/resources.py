@@ -114,7 +114,7 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
         MCPError: it exists, and cannot be read now; the message says why.
     """
     if uri == PRICING:
-        page = TextResourceContents(uri=uri, mime_type=MARKDOWN, text=price_page())
+        page = TextResourceContents(uri=uri, mime_type=MARKDOWN, text=price_page(service.prices(principal)))
         return ReadResourceResult(contents=[page], ttl_ms=AN_HOUR, cache_scope="public")
     try:
         if uri == SPENDING:

@@ -11,11 +11,14 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from vidgo_mcp.models.requests import Arguments
+from vidgo_mcp.pricing import PriceTable
 
 KEPT: Final = frozenset(
     "type description enum default items minimum maximum minItems maxItems minLength maxLength".split()  # noqa: SIM905
 )
-UNLISTED: Final = frozenset({"prompt", "created_at", "model", "width", "height", "remedy", "next_variation", "age"})
+UNLISTED: Final = frozenset(
+    {"prompt", "created_at", "model", "width", "height", "remedy", "next_variation", "age", "finding"}
+)
 """Fields of results that are not branched on: they are sent, but listing them would cost every conversation tokens."""
 
 
@@ -25,6 +28,14 @@ def input_schema(model: type[Arguments]) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object", "properties": _flat_properties(described)}
     if described.get("required"):
         schema["required"] = described["required"]
+    return schema
+
+
+def picture_schema(model: type[Arguments], prices: PriceTable) -> dict[str, Any]:
+    """Return the schema of a tool's arguments, with the prices in the words for ``quality``, where it has that."""
+    schema = input_schema(model)
+    if "quality" in schema["properties"]:
+        schema["properties"]["quality"]["description"] += f" {prices.line()}."
     return schema
 
 

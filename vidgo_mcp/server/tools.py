@@ -25,7 +25,8 @@ from vidgo_mcp.models.requests import (
     ViewArguments,
 )
 from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
-from vidgo_mcp.server.schemas import input_schema, output_schema
+from vidgo_mcp.pricing import PriceTable
+from vidgo_mcp.server.schemas import output_schema, picture_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.limits import Ask
 from vidgo_mcp.service.watches import ProgressReporter
@@ -61,7 +62,7 @@ class ToolEntry:
         Raises:
             VidgoError: it could not be answered.
         """
-        return await self.answer(call, read_arguments(self.arguments, raw))
+        return await self.answer(call, read_arguments(self.arguments, raw, call.service.prices(call.principal)))
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
@@ -123,6 +124,7 @@ def _entry(
     description: str,
     answer: Answer,
     arguments: type[Arguments],
+    prices: PriceTable,
     *results: type[Result],
     spends: bool = False,
     open_world: bool = True,
@@ -139,7 +141,7 @@ def _entry(
         name=name,
         title=title,
         description=description,
-        input_schema=input_schema(arguments),
+        input_schema=picture_schema(arguments, prices),
         output_schema=output_schema(*results) if results else None,
         annotations=hints,
     )
@@ -153,7 +155,7 @@ SAME_AGAIN: Final = (
 )
 
 
-def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry]:
+def tool_entries(default_wait: int, prices: PriceTable, *, reads_files: bool) -> dict[str, ToolEntry]:
     """Return all tools by name, in the order in which they are listed.
 
     ``default_wait``: how many seconds a call waits that does not say; ``reads_files``: references may be local files.
@@ -174,12 +176,12 @@ def tool_entries(default_wait: int, *, reads_files: bool) -> dict[str, ToolEntry
         "its URL instead."
     )
     entries = (
-        _entry("generate_image", generate, _make, GenerateArguments, TaskResult, spends=True),
-        _entry("edit_image", edit, _make, EditArguments, TaskResult, spends=True),
-        _entry("get_task", get_task, _get_task, GetTaskArguments, TaskResult, TaskList),
-        _entry("estimate_cost", price, _estimate, EstimateArguments, Estimate, open_world=False),
-        _entry("get_balance", balance, _balance, BalanceArguments, BalanceResult),
-        _entry("view_image", view, _view, ViewArguments),
+        _entry("generate_image", generate, _make, GenerateArguments, prices, TaskResult, spends=True),
+        _entry("edit_image", edit, _make, EditArguments, prices, TaskResult, spends=True),
+        _entry("get_task", get_task, _get_task, GetTaskArguments, prices, TaskResult, TaskList),
+        _entry("estimate_cost", price, _estimate, EstimateArguments, prices, Estimate, open_world=False),
+        _entry("get_balance", balance, _balance, BalanceArguments, prices, BalanceResult),
+        _entry("view_image", view, _view, ViewArguments, prices),
     )
     by_name = {entry.tool.name: entry for entry in entries}
     for entry in entries:

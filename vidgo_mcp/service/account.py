@@ -14,8 +14,10 @@ from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.journal.transitions import recorded
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.picture_saver import PictureSaver
+from vidgo_mcp.service.reconciliation import Reconciliation
 from vidgo_mcp.service.runtime import Runtime
 from vidgo_mcp.service.submission import Submission, Submissions
 from vidgo_mcp.service.upload_queue import UploadQueue
@@ -32,7 +34,7 @@ class Account:
     of ``Service``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what one account is made of
         self,
         name: str,
         connect: Callable[[str], AbstractAsyncContextManager[VidgoClient]],
@@ -40,7 +42,9 @@ class Account:
         files: LocalFiles,
         runtime: Runtime,
         tasks: anyio.abc.TaskGroup,
+        *,
         callback_url: str | None,
+        prices: PriceTable,
     ) -> None:
         self.name = name
         self.journal = journal
@@ -56,6 +60,7 @@ class Account:
         self.watches = Watches(
             journal, self.client, tasks, on_ended=self._task_ended, now=runtime.now, random=runtime.random
         )
+        self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, runtime, tasks)
         self._connect = connect
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
@@ -68,6 +73,7 @@ class Account:
         async with self._opening:
             if self._client is None:
                 self._client = await self._stack.enter_async_context(self._connect(self.name))
+                self.reconciliation.begin()
             return self._client
 
     async def aclose(self) -> None:
@@ -80,9 +86,13 @@ class Account:
         Raises:
             VidgoError: it could not be read.
         """
-        client = await self.client()
+        await self.client()
         if self._balance is not None and anyio.current_time() - self._balance[1] <= 30.0:
             return self._balance[0]
+        return await self._read_balance()
+
+    async def _read_balance(self) -> float:
+        client = await self.client()
         changes = self._balance_changes
         left = await client.balance()
         if changes == self._balance_changes:
@@ -96,10 +106,12 @@ class Account:
 
     async def _submitted(self, submission: Submission) -> None:
         self.forget_balance()
+        self.reconciliation.wake()
         if submission.phase == "accepted":
             await self.watches.tracked_task(submission.entry)
 
     def _task_ended(self, entry: Entry | None, task: Task) -> None:
+        self.reconciliation.wake()
         if task.phase == "failed":
             self.forget_balance()
         if entry is not None:

@@ -16,7 +16,7 @@ from vidgo_mcp.models.fields import References
 from vidgo_mcp.models.references import read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.pricing import UnpriceableError, quote
+from vidgo_mcp.pricing import PUBLISHED, PriceTable, UnpriceableError, quote
 
 A = TypeVar("A", bound=Arguments)
 
@@ -55,8 +55,8 @@ LONGEST_ECHO: Final = 200
 _REFERENCES: Final = TypeAdapter(References)
 
 
-def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
-    """Return the arguments of a call.
+def read_arguments(model: type[A], raw: Mapping[str, Any] | None, prices: PriceTable = PUBLISHED) -> A:
+    """Return the arguments of a call; ``prices`` are those of the examples.
 
     Raises:
         InvalidRequestError: with every fault of the call, and a corrected example with its price.
@@ -73,7 +73,7 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
         readable = {name: given[name] for name in given.keys() & Picture.model_fields.keys() - unreadable}
         picture = arguments if isinstance(arguments, Picture) else Picture.model_validate(readable)
         try:
-            quote(parse_size(picture.size), picture.resolution, picture.quality)
+            quote(parse_size(picture.size), picture.resolution, picture.quality, prices)
         except UnpriceableError as error:
             faults.append(Fault(error.field, str(error)))
     if issubclass(model, EditArguments) and "image_urls" not in unreadable:
@@ -84,7 +84,7 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
                 faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
                 unreadable.add("image_urls")
     if arguments is None or faults:
-        raise InvalidRequestError.from_faults(faults, facts=_example(model, given, unreadable))
+        raise InvalidRequestError.from_faults(faults, facts=_example(model, given, unreadable, prices))
     return arguments
 
 
@@ -132,7 +132,7 @@ def shown_reference(reference: str) -> str:
     return _shown(re.sub(r"//[^/]*@", "//...@", reference))
 
 
-def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> Facts:
+def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str], prices: PriceTable) -> Facts:
     """Return the call again, corrected: what was right is kept, what was wrong takes its default or its replacement."""
     kept = {k: v for k, v in given.items() if k in model.model_fields and k not in unreadable}
     # Placeholders, not examples: a model may copy them, and a picture that nobody asked for costs credits.
@@ -150,15 +150,15 @@ def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[s
     if not isinstance(call, Picture):
         return Facts(example=kept)
     limit = call.max_credits if isinstance(call, GenerateArguments) else None
-    changes, price = _priceable(call, limit)
+    changes, price = _priceable(call, limit, prices)
     example = {name: value for name, value in (kept | changes).items() if value is not None}
     return Facts(example=example, price=price, limit=limit)
 
 
-def _priceable(picture: Picture, limit: int | None) -> tuple[dict[str, Any], int]:
+def _priceable(picture: Picture, limit: int | None, prices: PriceTable) -> tuple[dict[str, Any], int]:
     """Return what has to change so that the picture has a price, within the limit where that can be, and the price."""
     try:
-        return {}, quote(parse_size(picture.size), picture.resolution, picture.quality).credits
+        return {}, quote(parse_size(picture.size), picture.resolution, picture.quality, prices).credits
     except UnpriceableError as error:
         affordable = [s for s in error.suggestions if limit is None or s.credits <= limit]
         best = min(affordable or error.suggestions, key=lambda suggestion: suggestion.credits)

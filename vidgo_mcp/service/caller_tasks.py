@@ -153,7 +153,11 @@ class CallerTasks:
         if deliver:
             await self._journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
         saved = await self.copies(entries)
-        return [task_results.entry_result(entry, now, saved=paths) for entry, paths in zip(entries, saved, strict=True)]
+        findings = [await self.account.reconciliation.finding(entry) for entry in entries]
+        return [
+            task_results.entry_result(entry, now, saved=paths, finding=finding)
+            for entry, paths, finding in zip(entries, saved, findings, strict=True)
+        ]
 
     async def copies(self, entries: Sequence[Entry]) -> list[list[str]]:
         """Return for each picture where its copies are that this caller may know of.

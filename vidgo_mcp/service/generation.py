@@ -8,11 +8,12 @@ Nothing is ever paid after the call was answered without a task on the way.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 import anyio
 
-from vidgo_mcp.errors import JournalError, VidgoError
+from vidgo_mcp.errors import Facts, JournalError, OutcomeUnknownError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
@@ -50,8 +51,8 @@ class Generation:
         self._deadline = deadline
         self._reporter = reporter
         self._ask = ask
-        self._request = price_request(arguments)
-        self._notes = list(self._request.quote.notes)
+        self._request = price_request(arguments, tasks.account.reconciliation.prices)
+        self._notes: list[str] = []
         self._ticket: str | None = None
         """The person's acceptance: they are asked once, also when another call's reservation came between."""
         self._charged = False
@@ -64,6 +65,8 @@ class Generation:
         Raises:
             VidgoError: it was refused, or its submit failed; ``money`` says what that means.
         """
+        self._request = price_request(self._arguments, await self._account.reconciliation.refresh())
+        self._notes = list(self._request.quote.notes)
         while True:
             references = await read_references(self._account, self._arguments, self._deadline)
             intent = await self._intent(references)
@@ -98,7 +101,7 @@ class Generation:
                 if failure is not None:
                     notes.append(f"Its status could not be read just now. {failure.message}")
             if entry.state == "unknown":
-                raise lost_answer(entry)
+                raise lost_answer(entry, await self._account.reconciliation.finding(entry))
             if entry.state == "empty" and not charged:
                 raise paid_nothing(entry)
             return await self._tasks.deliver(entry, charged=charged, notes=notes, receipt=await self._receipt())
@@ -204,7 +207,11 @@ class Generation:
         submission = self._account.submissions.of(entry.id)
         if submission is not None:
             # Not read from the journal: one that broke meanwhile must not hide what was paid for.
-            return await submission.wait(self._deadline.left_for_id())
+            try:
+                return await submission.wait(self._deadline.left_for_id())
+            except OutcomeUnknownError as error:
+                finding = await self._account.reconciliation.finding(replace(entry, state="unknown"))
+                raise error.changed(facts=Facts(price=entry.intent.credits, finding=finding)) from None
         while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0:
             await self._reporter.report("another process of yours is submitting it")
             try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 import anyio
 import anyio.abc
 
-from vidgo_mcp.errors import JournalError, VidgoError
+from vidgo_mcp.errors import BudgetError, JournalError, VidgoError
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.models.fields import DEFAULT_WAIT
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
@@ -23,7 +24,8 @@ from vidgo_mcp.models.results import (
     SpendingReport,
     TaskResult,
 )
-from vidgo_mcp.pricing import PRICES, price_picture
+from vidgo_mcp.models.sizes import QUALITIES
+from vidgo_mcp.pricing import PUBLISHED, PriceTable, price_picture
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.generation import Generation
@@ -57,11 +59,12 @@ class Service:
         files: what of this machine's disk may be used; nothing by default.
         default_wait: seconds that a call waits when it does not say.
         callback_url: where Vidgo posts results to, if the operator wants that.
+        prices: the price table that the operator names.
         runtime: clock, dice, threads, and the name of this process.
         account: whose earlier tasks are looked after from the start; others from their first call on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each thing that a service is made of, by name
         self,
         *,
         journal: Journal,
@@ -69,10 +72,12 @@ class Service:
         files: LocalFiles | None = None,
         default_wait: int = DEFAULT_WAIT,
         callback_url: str | None = None,
+        prices: PriceTable = PUBLISHED,
         runtime: Runtime | None = None,
         account: str | None = None,
     ) -> None:
         self.default_wait = default_wait
+        self.price_table = prices
         self.saved_late: dict[str, str | None] = {}
         """After the end: where the pictures are that were still being saved, by task_id; None when they are not."""
         self._journal = journal
@@ -140,9 +145,24 @@ class Service:
         """Return how long a call may wait, from now; ``wait_seconds`` is None when it does not say."""
         return Deadline(self.default_wait if wait_seconds is None else wait_seconds)
 
+    def prices(self, principal: Principal) -> PriceTable:
+        """Return the prices in force for the caller, as far as this process knows them."""
+        account = self._accounts.get(principal.account or "")
+        return self.price_table if account is None else account.reconciliation.prices
+
+    async def prices_in_force(self, principal: Principal) -> PriceTable:
+        """Return the prices in force for the caller, with what any process has found by now."""
+        if principal.account is None:
+            return self.price_table
+        reconciliation = self._account(principal.account).reconciliation
+        try:
+            return await reconciliation.refresh()
+        except JournalError:
+            return reconciliation.prices
+
     async def estimate(self, principal: Principal, arguments: EstimateArguments) -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
-        quote = price_picture(arguments)
+        quote = price_picture(arguments, await self.prices_in_force(principal))
         return Estimate(
             credits=quote.credits,
             total_credits=quote.credits * arguments.count,
@@ -170,7 +190,11 @@ class Service:
         """
         deadline = self.deadline(arguments.wait_seconds)
         call = Generation(self.tasks(principal), principal.limits, arguments, deadline, ProgressReporter(progress), ask)
-        return await call.wait(await call.start())
+        try:
+            return await call.wait(await call.start())
+        except BudgetError as error:
+            facts = replace(error.facts, cheapest=self.prices(principal).price("low", "1K"))
+            raise error.changed(facts=facts) from None
 
     async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.
@@ -193,8 +217,11 @@ class Service:
                     lines=lines,
                 )
             )
+        prices = await self.prices_in_force(principal)
         return SpendingReport(
             periods=periods,
+            price_table=prices.line(),
+            notes=prices.contradictions() or None,
             budget_per_day=budget.per_day if budget.mode != "off" else None,
             budget_left=budget.left(await self._journal.spent(principal.owner)),
         )
@@ -206,7 +233,8 @@ class Service:
             VidgoError: it could not be read.
         """
         left = await self._account(principal.paying).balance()
-        buys = {quality: max(0, int(left // prices["1K"])) for quality, prices in PRICES.items()}
+        prices = await self.prices_in_force(principal)
+        buys = {quality: max(0, int(left // prices.price(quality, "1K"))) for quality in QUALITIES}
         return BalanceResult(
             credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
         )
@@ -216,7 +244,14 @@ class Service:
         account = self._accounts.get(name)
         if account is None:
             account = self._accounts[name] = Account(
-                name, self._connect, self._journal, self._files, self._runtime, self._background, self._callback_url
+                name,
+                self._connect,
+                self._journal,
+                self._files,
+                self._runtime,
+                self._background,
+                callback_url=self._callback_url,
+                prices=self.price_table,
             )
             self._background.start_soon(self._resume, account)
         return account

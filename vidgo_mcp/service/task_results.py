@@ -9,6 +9,7 @@ from typing import Final
 from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
+from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
 from vidgo_mcp.models.tasks import Task
@@ -44,11 +45,13 @@ def entry_result(
     charged: bool | None = None,
     another: int | None = None,
     notes: Sequence[str] = (),
+    finding: BalanceFinding | None = None,
 ) -> TaskResult:
     """Return one task as results show it.
 
     ``saved`` are its copies; ``charged`` says whether this very call caused the submit, None for a mere look;
-    ``another`` is the lowest unused variation of a picture that was reused.
+    ``another`` is the lowest unused variation of a picture that was reused; ``finding`` is what the balance says of a
+    lost answer.
     """
     intent = entry.intent
     size = parse_size(intent.size)
@@ -83,6 +86,7 @@ def entry_result(
         remedy=_remedy(entry, can_be_shown=alive or bool(saved)),
         next_variation=another,
         age=now - entry.created_at,
+        finding=finding,
     )
 
 
@@ -135,12 +139,13 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
     )
 
 
-def lost_answer(entry: Entry) -> OutcomeUnknownError:
+def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownError:
     """Return the error for a request whose submit may have been accepted."""
     why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
     return OutcomeUnknownError(
         "The answer to the submit of this picture was lost, so it may have been paid for "
-        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours."
+        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours.",
+        facts=Facts(price=entry.intent.credits, finding=finding),
     )
 
 

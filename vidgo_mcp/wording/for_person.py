@@ -8,7 +8,7 @@ from typing import Final
 
 from vidgo_mcp.errors import Money, VidgoError
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
-from vidgo_mcp.pricing import price_table
+from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.wording import for_model
 from vidgo_mcp.wording.for_model import lines
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
@@ -87,12 +87,12 @@ def list_text(result: TaskList, command: Command) -> str:
     return f"No tasks are recorded here. {why}`vidgo-mcp task ID` asks Vidgo for any task of your key."
 
 
-def price_text(estimate: Estimate, *, table: bool) -> str:
+def price_text(estimate: Estimate, table: PriceTable | None) -> str:
     """Return a price; ``table`` adds the whole price list."""
     text = for_model.estimate_text(estimate)
-    if table:
-        rows = ("  " + name.ljust(8) + "".join(cell.rjust(5) for cell in cells) for name, *cells in price_table())
-        text = "\n".join([text, "", "Credits a picture:", *rows])
+    if table is not None:
+        rows = ("  " + name.ljust(8) + "".join(cell.rjust(5) for cell in cells) for name, *cells in table.rows())
+        text = "\n".join([text, "", f"Credits a picture, {table.origin}:", *rows])
     return text
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vidgo_mcp.errors import NO_FACTS, Facts, JournalReason, Remedy, VidgoError
-from vidgo_mcp.pricing import PRICES
+from vidgo_mcp.pricing import PUBLISHED
 
 Reader = Literal["model", "person"]
 
-CHEAPEST: Final = PRICES["low"]["1K"]
+CHEAPEST: Final = PUBLISHED.price("low", "1K")
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
 PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
@@ -85,12 +85,13 @@ def _raise_max_credits(case: Case) -> str:
     price = case.facts.price
     if case.facts.limit == 0:
         return f"To make it, call again with max_credits {price}, or without max_credits."
-    cheaper = f"; or offer a cheaper one: quality low at 1K costs {CHEAPEST}" if price and price > CHEAPEST else ""
+    cheapest = case.facts.cheapest or CHEAPEST
+    cheaper = f"; or offer a cheaper one: quality low at 1K costs {cheapest}" if price and price > cheapest else ""
     return f"If the user agrees to the price, call again with max_credits {price}{cheaper}."
 
 
-def _raise_budget(setting: str, most: int | None) -> str:
-    offers = most is not None and most >= CHEAPEST
+def _raise_budget(setting: str, most: int | None, facts: Facts) -> str:
+    offers = most is not None and most >= (facts.cheapest or CHEAPEST)
     said = f"Offer the user a picture of at most {most} credits" if offers else "Tell the user"
     return f"{said}; only they can raise the limit, {setting} in the server's settings."
 
@@ -212,11 +213,11 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
     ),
     "raise_max_credits": (_raise_max_credits, "Raise --max-credits to {facts.price}."),
     "raise_call_budget": (
-        lambda case: _raise_budget("VIDGO_BUDGET_PER_CALL", case.facts.limit),
+        lambda case: _raise_budget("VIDGO_BUDGET_PER_CALL", case.facts.limit, case.facts),
         f"Raise VIDGO_BUDGET_PER_CALL, {CHEAPER}",
     ),
     "raise_day_budget": (
-        lambda case: _raise_budget("VIDGO_BUDGET_PER_DAY", case.facts.affordable),
+        lambda case: _raise_budget("VIDGO_BUDGET_PER_DAY", case.facts.affordable, case.facts),
         f"Raise VIDGO_BUDGET_PER_DAY, {CHEAPER}",
     ),
     "raise_confirm_above": (

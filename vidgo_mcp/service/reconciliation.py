@@ -1,0 +1,120 @@
+"""Compares an account's balance with the journal in the background. What is found is said, never acted on.
+
+The balance is read when the client is opened, when the account has become quiet after a submit, and a minute after an
+answer was lost: at most once a minute over all processes, and never on the path of a call.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+import anyio
+import anyio.abc
+
+from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.journal import Entry, Journal
+from vidgo_mcp.journal.balances import READING_TURN, quiet_in
+from vidgo_mcp.models.findings import BalanceFinding
+from vidgo_mcp.pricing import PriceTable
+from vidgo_mcp.service.runtime import Runtime
+
+QUIET: Final = 1.0
+"""Seconds of rest after an end, which leave its answer undisturbed, and Vidgo the time for a refund."""
+
+log = logging.getLogger(__name__)
+
+
+class Reconciliation:
+    """Keeps the readings of one account. ``table`` is the operator's; ``prices`` are those in force."""
+
+    def __init__(
+        self,
+        account: str,
+        journal: Journal,
+        read: Callable[[], Awaitable[float]],
+        table: PriceTable,
+        runtime: Runtime,
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        self.prices = table
+        self._table = table
+        self._account = account
+        self._journal = journal
+        self._read = read
+        self._now = runtime.now
+        self._tasks = tasks
+        self._woken = anyio.Event()
+        self._begun = False
+
+    def begin(self) -> None:
+        """Read for the first time, and then whenever it is due."""
+        if not self._begun:
+            self._begun = True
+            self._tasks.start_soon(self._run)
+
+    def wake(self) -> None:
+        """Look again when to read: a submit was answered, or a task ended."""
+        self._woken.set()
+
+    async def refresh(self) -> PriceTable:
+        """Return the prices in force, with what any process has found by now.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        found = await self._journal.observed_prices(self._account, self._table)
+        charged = {(one.quality, one.tier): one.charged for one in found if one.charged is not None}
+        self.prices = replace(self._table, charged=charged)
+        return self.prices
+
+    async def finding(self, entry: Entry) -> BalanceFinding | None:
+        """Return what is known of a lost answer by now, None of any other entry."""
+        if entry.state != "unknown" or entry.finding is not None:
+            return entry.finding
+        try:
+            read = await self._journal.balance_read(self._account)
+        except VidgoError:
+            read = None
+        if read is None or read.read_at > (entry.sent_at or entry.created_at):
+            return BalanceFinding("pending")
+        return BalanceFinding("pending", read.credits, read.read_at)
+
+    async def _run(self) -> None:
+        missed = 0
+        opening = True
+        try:
+            while True:
+                try:
+                    pause = await self._compare(opening=opening)
+                    missed = 0
+                except VidgoError as error:
+                    log.debug("the balance cannot be compared with the journal: %s", error.message)
+                    pause = READING_TURN * 2**missed
+                    missed = min(missed + 1, 6)
+                opening = False
+                with anyio.move_on_after(pause):
+                    await self._woken.wait()
+                self._woken = anyio.Event()
+                await anyio.sleep(QUIET)
+        except Exception:  # the edge of a background task: what goes wrong here must not end all calls
+            log.exception("the balance is no longer compared with the journal")
+
+    async def _compare(self, *, opening: bool) -> float:
+        """Read the balance when that is due; return the seconds until it may be, if nothing happens before."""
+        look = await self._journal.balance_look(self._account)
+        pause = quiet_in(look.entries, self._now())
+        if not opening and not look.entries:
+            return math.inf
+        # The very first reading counts whatever is under way: there is nothing better to begin with.
+        if pause and (look.before is not None or not opening):
+            return pause
+        pause = await self._journal.balance_turn(self._account)
+        if pause:
+            return pause
+        await self._journal.compare_balance(self._account, look, await self._read(), self._table)
+        await self.refresh()
+        return READING_TURN
