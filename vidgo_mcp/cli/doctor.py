@@ -5,17 +5,27 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import anyio
 import click
 import httpx
 
 from vidgo_mcp import __version__
-from vidgo_mcp.app import connected, journal_exists, journal_of, journal_path, save_folder
+from vidgo_mcp.app import (
+    build_service,
+    connected,
+    for_reading,
+    journal_exists,
+    journal_of,
+    journal_path,
+    price_table,
+    principal_of,
+    save_folder,
+)
 from vidgo_mcp.cli.options import json_option, sandbox_option
 from vidgo_mcp.cli.session import prove_writable
 from vidgo_mcp.cli.terminal import json_text, plain_reason
@@ -23,9 +33,13 @@ from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, VidgoErro
 from vidgo_mcp.journal.connection import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.pricing import PRICES
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
+from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.for_person import local_time
 from vidgo_mcp.wording.remedies import case_of, next_step
+
+LOST_SHOWN: Final = 50
+"""How many of the newest entries are looked through for lost answers."""
 
 State = Literal["ok", "warning", "problem", "skipped"]
 
@@ -75,7 +89,8 @@ async def examine(overrides: dict[str, Any]) -> list[Check]:
     if not checks:
         checks = [Check("variables", "ok", "every VIDGO_ variable that is set is known and filled in")]
     api = await _api_check(settings)
-    checks += [await _key_check(settings, api), api, await _journal_check(settings), saving_check(settings)]
+    checks += [await _key_check(settings, api), api, await _journal_check(settings)]
+    checks += [*await _balance_checks(settings), saving_check(settings)]
     return [*checks, *input_checks(settings)]
 
 
@@ -103,16 +118,48 @@ async def _key_check(settings: Settings, api: Check) -> Check:
     if api.state == "problem":
         return Check("key", "skipped", "set, and not tried: Vidgo cannot be reached")
     try:
-        async with connected(settings) as client:
-            credits_left = await client.balance()
+        credits_left = await _compared_balance(settings)
     except AuthenticationError as error:
         return Check("key", "problem", error.message, "Copy the key again, or make a new one at Vidgo.")
     except VidgoError as error:
         return Check("key", "problem", f"set, but the balance cannot be read. {error.message}", "Try again later.")
-    what, cheapest = f"accepted; {credits_left} credits left", PRICES["low"]["1K"]
+    what, cheapest = f"accepted; {credits_left} credits left", price_table(settings).price("low", "1K")
     if credits_left < cheapest:
         return Check("key", "problem", f"{what}, and the cheapest picture costs {cheapest}.", "Top up the account.")
     return Check("key", "ok", what)
+
+
+async def _compared_balance(settings: Settings) -> float:
+    """Return the balance, and let the journal compare it with what was paid for since it was last read."""
+    account = principal_of(settings).paying
+    async with connected(settings) as client, aclosing(journal_of(for_reading(settings))) as journal:
+        try:
+            look = await journal.balance_look(account)
+            credits_left = await client.balance()
+            await journal.compare_balance(account, look, credits_left, price_table(settings))
+        except JournalError:
+            # The check of the journal says why it cannot be used.
+            return await client.balance()
+        return credits_left
+
+
+async def _balance_checks(settings: Settings) -> list[Check]:
+    """Say where the prices come from, which of them Vidgo contradicts, and what is known of lost answers."""
+    principal = principal_of(settings)
+    async with build_service(for_reading(settings)) as service:
+        prices = await service.prices_in_force(principal)
+        checks = [
+            Check("prices", "warning", said, "Compare it at Vidgo, then set VIDGO_PRICES.")
+            for said in prices.contradictions()
+        ]
+        checks = checks or [Check("prices", "ok", prices.line())]
+        with suppress(VidgoError):
+            for task in await service.tasks(principal).newest(LOST_SHOWN):
+                said = balance_sentence(task.finding, task.credits, "person")
+                if said and task.outcome == "unknown":
+                    what = f"An answer was lost on {local_time(task.created_at or '')}. {said}"
+                    checks.append(Check("lost", "warning", what, "`vidgo-mcp journal resolve` settles it."))
+    return checks
 
 
 async def _journal_check(settings: Settings) -> Check:

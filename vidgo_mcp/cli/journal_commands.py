@@ -24,6 +24,7 @@ from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.results import SpendingReport
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
+from vidgo_mcp.wording.findings import balance_sentence
 from vidgo_mcp.wording.for_person import PROMPT_WIDTH, local_time
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ T = TypeVar("T")
 COLUMNS: Final = (
     *("id", "state", "task_id", "created_at", "sent_at", "ended_at", "expires_at", "credits", "model", "size", "tier"),
     *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "saved_paths"),
-    *("error", "delivered"),
+    *("error", "finding", "charged", "delivered"),
 )
 
 
@@ -202,10 +203,14 @@ async def _spending(view: JournalView) -> SpendingReport:
 
 def _as_dict(entry: Entry) -> dict[str, Any]:
     """Return what is recorded of an entry; what is not known is absent."""
-    found: dict[str, Any] = {"expires_at": entry.dies_at}
+    found: dict[str, Any] = {"expires_at": entry.dies_at, "finding": _finding(entry) or None}
     found |= {name: getattr(entry, name, getattr(entry.intent, name, None)) for name in COLUMNS if name not in found}
     found |= {name: timestamp(at) for name, at in found.items() if name.endswith("_at") and at is not None}
     return {name: found[name] for name in COLUMNS if found[name] not in (None, ())}
+
+
+def _finding(entry: Entry) -> str:
+    return balance_sentence(entry.finding, entry.intent.credits, "person")
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -232,6 +237,7 @@ def _entries_text(entries: Sequence[Entry], path: Path | None) -> str:
         lines.append(head.rstrip())
         shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
         lines.append(f"    {shape}: {' '.join(intent.prompt.split())}"[: PROMPT_WIDTH + 4].rstrip())
+        lines += [f"    {said}" for said in [_finding(entry)] if said]
     unknown = sum(entry.state == "unknown" for entry in entries)
     if unknown:
         lines.append(
@@ -262,4 +268,5 @@ def _spending_text(report: SpendingReport) -> str:
         lines += [f"    {one.quality:<8}{one.tier:<4}{one.pictures:>6}{one.credits:>8} credits" for one in period.lines]
     if report.budget_per_day is not None:
         lines.append(f"{report.budget_left} credits are left of the {report.budget_per_day} of a day.")
+    lines += report.notes or []
     return "\n".join(lines)

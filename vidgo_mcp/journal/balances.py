@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vidgo_mcp.journal.journal import Entry
-from vidgo_mcp.models.findings import BalanceFinding, ObservedPrice
+from vidgo_mcp.models.findings import BalanceFinding, ObservedPrice, Verdict
 from vidgo_mcp.pricing import Cell
 
 SETTLING: Final = 60.0
@@ -91,18 +91,17 @@ def compare(before: Reading, credits_left: float, entries: Sequence[Entry], now:
     others = not _explained(fell, sent)
     shared = others or before.is_shared(now)
     charged = {} if shared else _charged(fell, sent)
-    lost = {e.id: _verdict(fell, e, sent, shared=shared) for e in sent if e.state == "unknown"}
     certain = sum(amounts[0] for amounts in map(_amounts, sent) if len(amounts) == 1)
+    readings = {"before": before.credits, "before_at": before.read_at, "after": credits_left, "after_at": now}
     said = {
-        entry_id: replace(
-            verdict,
-            before=before.credits,
-            before_at=before.read_at,
-            after=credits_left,
-            after_at=now,
+        entry.id: BalanceFinding(
+            _verdict(fell, entry, sent, shared=shared),
+            **readings,
             others=certain,
+            seconds=round(now - (entry.sent_at or now)),
         )
-        for entry_id, verdict in lost.items()
+        for entry in sent
+        if entry.state == "unknown"
     }
     return Comparison(said, charged, others)
 
@@ -137,15 +136,15 @@ def _sums(entries: Iterable[Entry]) -> frozenset[int]:
     return sums
 
 
-def _verdict(fell: float, entry: Entry, sent: Sequence[Entry], *, shared: bool) -> BalanceFinding:
+def _verdict(fell: float, entry: Entry, sent: Sequence[Entry], *, shared: bool) -> Verdict:
     if shared:
-        return BalanceFinding("shared")
+        return "shared"
     others = _sums(other for other in sent if other.id != entry.id)
     paid, unpaid = fell - entry.intent.credits in others, fell in others
     if paid and not unpaid:
-        return BalanceFinding("paid")
+        return "paid"
     # What was taken before the first reading, the second one does not show.
-    return BalanceFinding("unpaid" if unpaid and not paid and not entry.straddled else "unclear")
+    return "unpaid" if unpaid and not paid and not entry.straddled else "unclear"
 
 
 def _explained(fell: float, sent: Sequence[Entry]) -> bool:

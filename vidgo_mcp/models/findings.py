@@ -8,7 +8,7 @@ from typing import Literal
 from vidgo_mcp.models.sizes import Quality, Tier
 
 Verdict = Literal["pending", "paid", "unpaid", "unclear", "shared"]
-"""``pending``: not compared yet; ``unclear``: the difference fits both or neither; ``shared``: others use the key too."""
+"""``pending``: not compared yet; ``unclear``: it fits both, or neither; ``shared``: others use the key too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class BalanceFinding:
         before: the credits when the account was last quiet, None when nobody had read them.
         after: the credits a minute or more after the submit.
         others: what other pictures from here cost between the two readings.
+        seconds: how long after the submit the second reading was.
     """
 
     verdict: Verdict
@@ -28,6 +29,7 @@ class BalanceFinding:
     after: float | None = None
     after_at: float | None = None
     others: int = 0
+    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _STATUSES_CHARGED = (408, 500, 502, 503, 504)
 class _Kind:
     endpoints: tuple[str, ...]
     description: str
-    value: Literal["none", "number", "status", "text", "shape"] = "none"
+    value: Literal["none", "number", "status", "text", "shape", "price"] = "none"
     default: str | None = None
     combines: bool = False
 
@@ -67,6 +67,13 @@ _KINDS: Mapping[str, _Kind] = {
     ),
     "truncated": _Kind(_FILE, "half of the picture, then the connection closes"),
     "redirect_loop": _Kind(_FILE, "a redirect to itself"),
+    "price": _Kind(
+        _TASK,
+        "the submit is charged =CREDITS (5), or =QUALITY/TIER/CREDITS only those; adds to another fault",
+        "price",
+        "5",
+        combines=True,
+    ),
     "stuck": _Kind(_TASK, "the task runs forever"),
     "failed": _Kind(_TASK, "the task fails at its end and is refunded; =MESSAGE sets the text", "text"),
     "failed_early": _Kind(_TASK, "the task fails after 2 s and is refunded"),
@@ -89,6 +96,7 @@ _VALUES = {
     "status": (r"[345][0-9][0-9](:.*)?", "an HTTP status from 300 to 599, with a message after a colon or without"),
     "text": (r".*", "a text"),
     "shape": (r"list|string", "list or string"),
+    "price": (r"((low|medium|high)/[124]K/)?[0-9]+", "a number of credits, or like low/1K/5"),
 }
 _WRITTEN = re.compile(r"(?P<endpoint>\w+):(?P<name>\w+)(?:=(?P<value>.*?))?(?:\*(?P<times>\d+))?", re.DOTALL)
 
@@ -110,6 +118,11 @@ class Fault:
     def combines(self) -> bool:
         """Whether it adds to another fault instead of taking its turn."""
         return _KINDS[self.name].combines
+
+    def price(self, quality: str, tier: str) -> int | None:
+        """Return what a picture is charged because of this fault, None when it is charged as always."""
+        cell, _, amount = (self.text or "").rpartition("/")
+        return int(amount) if self.name == "price" and cell in ("", f"{quality}/{tier}") else None
 
     @property
     def text(self) -> str | None:
@@ -178,13 +191,13 @@ class FaultPlan:
         with self._lock:
             self._planned.append(planned)
 
-    def take(self, endpoint: str) -> tuple[Fault, ...]:
-        """Use up what strikes the next request: one fault that takes turns, with what adds to it."""
+    def take(self, endpoint: str, *, use_up: bool = True) -> tuple[Fault, ...]:
+        """Return what strikes the next request, and use it up: one fault that takes turns, with what adds to it."""
         taken: dict[str, Fault] = {}
         left: list[Fault] = []
         with self._lock:
             for fault in self._planned:
-                turn = fault.name if fault.combines else "turn"
+                turn = f"{fault.name} {(fault.value or '').rpartition('/')[0]}" if fault.combines else "turn"
                 if fault.endpoint != endpoint or turn in taken:
                     left.append(fault)
                     continue
@@ -193,7 +206,8 @@ class FaultPlan:
                     left.append(fault)
                 elif fault.times > 1:
                     left.append(replace(fault, times=fault.times - 1))
-            self._planned = left
+            if use_up:
+                self._planned = left
         return tuple(taken.values())
 
     def listed(self) -> list[str]:

@@ -171,6 +171,13 @@ def _control_routes(sandbox: Sandbox) -> list[Route]:
         sandbox.advance(seconds)
         return {"now": sandbox.now().isoformat()}
 
+    def spend(body: Any) -> Any:
+        amount = body.get("credits")
+        if type(amount) is not int:
+            raise ValueError('Send {"credits": 7}: what another user of the key spends; below 0 it is a top-up.')
+        sandbox.spend_elsewhere(amount, next(iter(sandbox.keys)))
+        return {"accounts": [asdict(account) for account in sandbox.accounts]}
+
     return [
         route("", "GET", lambda _: _state(sandbox)),
         route("/faults", "POST", plan),
@@ -179,6 +186,7 @@ def _control_routes(sandbox: Sandbox) -> list[Route]:
         route("/requests", "GET", lambda _: {"requests": [asdict(record) for record in sandbox.requests]}),
         route("/callbacks", "GET", lambda _: {"callbacks": [asdict(record) for record in sandbox.callbacks]}),
         route("/advance", "POST", advance),
+        route("/spend", "POST", spend),
     ]
 
 

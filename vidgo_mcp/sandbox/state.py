@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,9 +53,9 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One movement of credits. `account` is a label, never a key."""
+    """One movement of credits. `account` is a label, never a key; `elsewhere` is what another user of the key spent."""
 
-    kind: Literal["charge", "refund"]
+    kind: Literal["charge", "refund", "elsewhere"]
     credits: int
     task_id: str
     account: str
@@ -131,6 +131,11 @@ class Sandbox:
         return list(self._ledger)
 
     @property
+    def keys(self) -> list[str]:
+        """The keys of all accounts, as they were given."""
+        return list(self._accounts)
+
+    @property
     def accounts(self) -> list[Account]:
         """All accounts, with their credits up to this moment."""
         self._settle()
@@ -152,6 +157,11 @@ class Sandbox:
     def clear_faults(self) -> None:
         """Behave from now on."""
         self.fault_plan.replace(())
+
+    def spend_elsewhere(self, amount: int, key: str = SANDBOX_KEY) -> None:
+        """Take credits as another user of the key does; a negative amount is a top-up. KeyError for an unknown key."""
+        with self._lock:
+            self._move("elsewhere", self._accounts[key], amount, "")
 
     def advance(self, seconds: float) -> None:
         """Move the clock and the time of day forward. Raises ValueError unless seconds is a number from 0."""
@@ -185,6 +195,9 @@ class Sandbox:
             suffix = sha256(f"{number} {asked.prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
             task_id = f"task-unified-{int(created.timestamp())}-{suffix}"
             references, lost = self._references(asked.image_urls, base_url, started)
+            planned = self.fault_plan.take("task", use_up=False)
+            prices = [fault.price(asked.quality, asked.tier) for fault in planned]
+            asked = replace(asked, credits=next((price for price in prices if price is not None), asked.credits))
             if account.credits < asked.credits:
                 text = f"Insufficient credits: {asked.credits} needed, {account.credits} left"
                 raise Refusal(self.options.insufficient_status, invented(text))
@@ -252,6 +265,8 @@ class Sandbox:
                         account = next(each for each in self._accounts.values() if each.label == task.account)
                         self._move("refund", account, task.submission.credits, task.task_id)
 
-    def _move(self, kind: Literal["charge", "refund"], account: Account, amount: int, task_id: str) -> None:
+    def _move(
+        self, kind: Literal["charge", "refund", "elsewhere"], account: Account, amount: int, task_id: str
+    ) -> None:
         account.credits += amount if kind == "refund" else -amount
         self._ledger.append(LedgerEntry(kind, amount, task_id, account.label))

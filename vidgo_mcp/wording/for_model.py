@@ -8,6 +8,7 @@ from typing import Final
 
 from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError, sentence
 from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View
+from vidgo_mcp.wording.findings import balance_sentence
 from vidgo_mcp.wording.remedies import Case, case_of, next_step
 
 MONEY: Final[dict[Money, str]] = {
@@ -21,7 +22,7 @@ def error_result(error: VidgoError) -> ErrorResult:
     """Return an error as the tools send it."""
     return ErrorResult(
         category=error.category,
-        message=error.message,
+        message=f"{error.message} {balance_sentence(error.facts.finding, error.facts.price, 'model')}".rstrip(),
         retryable=error.retryable,
         money=error.money,
         remedy=error.remedy,
@@ -81,7 +82,7 @@ def _show_picture(result: TaskResult) -> str:
 
 def with_next_steps(result: TaskList) -> TaskList:
     """Return a list of tasks with one sentence for all of them; each task keeps its remedy."""
-    tasks, steps = result.tasks, []
+    tasks, steps = [_with_finding(task) for task in result.tasks], []
     if not tasks:
         steps.append("There are no tasks yet; generate_image makes one.")
     elif any(task.outcome == "pending" and task.task_id for task in tasks):
@@ -92,10 +93,17 @@ def with_next_steps(result: TaskList) -> TaskList:
         steps.append(
             "None is pending. Give the user a URL or the path of a copy, or edit one with image_urls task:<task_id>."
         )
-    if any(task.outcome == "unknown" for task in tasks):
-        steps.append(f"For what is unknown: {next_step('compare_balance', 'model', Case())}")
+    lost = [task.finding for task in tasks if task.outcome == "unknown"]
+    if lost:
+        pending = next((one for one in lost if one is None or one.verdict == "pending"), lost[0])
+        steps.append(f"For what is unknown: {next_step('compare_balance', 'model', Case(Facts(finding=pending)))}")
     step = " ".join(steps) or "None is pending, and none has a picture that can be fetched."
-    return result.model_copy(update={"next_step": step})
+    return result.model_copy(update={"tasks": tasks, "next_step": step})
+
+
+def _with_finding(result: TaskResult) -> TaskResult:
+    said = balance_sentence(result.finding, result.credits, "model")
+    return result.model_copy(update={"notes": [*(result.notes or ()), said]}) if said else result
 
 
 def task_text(result: TaskResult, *, brief: bool = False) -> str:

@@ -10,6 +10,7 @@ from vidgo_mcp.errors import Money, VidgoError
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.wording import for_model
+from vidgo_mcp.wording.findings import balance_sentence
 from vidgo_mcp.wording.for_model import lines
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
 
@@ -100,7 +101,8 @@ def error_text(error: VidgoError, command: Command) -> str:
     """Return why a command could not be answered, what that means for the money, and what to do."""
     fetch = _fetch(error.task_id, command) if error.money == "accepted" else ""
     step = fetch or next_step(error.remedy, "person", case_of(error, options=command.options, durable=command.durable))
-    return lines(f"Error: {error.message}", MONEY[error.money], step)
+    found = balance_sentence(error.facts.finding, error.facts.price, "person")
+    return lines(f"Error: {error.message}", found, MONEY[error.money], step)
 
 
 def local_time(timestamp: str) -> str:
@@ -133,7 +135,9 @@ def _entry(result: TaskResult) -> str:
     price = "" if result.credits is None else f"{result.credits} credits"
     made = local_time(result.created_at) if result.created_at else ""
     head = "  ".join(part for part in (result.task_id or "(no task id)", result.outcome, price, made) if part)
-    return f"{head}\n    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
+    found = balance_sentence(result.finding, result.credits, "person")
+    prompt = f"    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
+    return lines(head, prompt, f"    {found}" if found else "")
 
 
 def _fetch(task_id: str | None, command: Command) -> str:

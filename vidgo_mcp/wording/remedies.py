@@ -65,6 +65,20 @@ def _repeat_later(case: Case) -> str:
     return f"Tell the user, and repeat this exact call in {case.retry_after:.0f} s, not sooner."
 
 
+def _compare_balance(case: Case) -> str:
+    finding = case.facts.finding
+    known = finding is not None and finding.verdict != "pending"
+    first = (
+        "Tell the user what the balance says."
+        if known
+        else "Tell the user. In about a minute call get_task without task_id: it says what the balance shows."
+    )
+    return (
+        f"{first} The same arguments send nothing for 24 hours; another prompt or variation may pay twice, so ask the "
+        "user first."
+    )
+
+
 def _price_again(case: Case) -> str:
     return "credits again" if case.facts.price is None else f"{case.facts.price} credits again"
 
@@ -187,8 +201,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         "",
     ),
     "compare_balance": (
-        "Tell the user, and call get_balance: if it fell by the price, the picture was paid for. The same arguments "
-        "send nothing for 24 hours; another prompt or variation may pay twice, so ask the user first.",
+        _compare_balance,
         lambda case: (
             SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
         ),
