@@ -99,7 +99,7 @@ async def test_what_an_older_version_wrote_takes_up_what_came_later(older: int, 
 
 
 async def test_leases_of_this_version_still_bind(tmp_path: Path, clock: Clock) -> None:
-    kept = opened(version(3, tmp_path / "journal.db"), clock)
+    kept = opened(version(KNOWN, tmp_path / "journal.db"), clock)
     assert list(await kept.expire()) == []
     assert await kept.entry("e3") is not None
     assert not await kept.claim_saving("e4", process="p")

@@ -27,6 +27,11 @@ def reading(db: sqlite3.Connection, account: str) -> Reading | None:
     return None if row is None else Reading(*row)
 
 
+def look(db: sqlite3.Connection, account: str) -> Look:
+    """Return what a reading is to be compared with."""
+    return Look(reading(db, account), tuple(to_compare(db, account)))
+
+
 def to_compare(db: sqlite3.Connection, account: str) -> list[Entry]:
     """Return the entries of all callers of an account that no reading has closed yet."""
     return tables.entries(db, f"compared = 0 AND {_OF_ACCOUNT}", account=account)
@@ -38,12 +43,12 @@ def observed_prices(db: sqlite3.Connection, account: str, table: PriceTable) -> 
     return [ObservedPrice(*row) for row in db.execute(query, (account, table.identity))]
 
 
-def compare(db: sqlite3.Connection, account: str, look: Look, read: Reading, table: PriceTable) -> None:
+def compare(db: sqlite3.Connection, account: str, looked: Look, read: Reading, table: PriceTable) -> None:
     """Record a reading and what follows from it; not when another one came between, or anything was under way."""
     before, entries = reading(db, account), to_compare(db, account)
-    if before != look.before:
+    if before != looked.before:
         return
-    known = {entry.id: entry for entry in look.entries}
+    known = {entry.id: entry for entry in looked.entries}
     straddling = {entry.id for entry in entries if balances.straddles(entry, known, read.read_at)}
     if before is not None and straddling:
         return

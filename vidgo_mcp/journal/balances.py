@@ -7,6 +7,7 @@ picture is compared when it has ended, and a lost answer a minute after it was s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -61,9 +62,16 @@ class Comparison:
     shared: bool = False
 
 
-def quiet_in(entries: Iterable[Entry], now: float) -> float:
-    """Return the seconds until what was taken for these can no longer change, unless they end before."""
-    return max((_open_for(entry, now) for entry in entries), default=0.0)
+def reading_due_in(look: Look, now: float, *, opening: bool) -> float:
+    """Return the seconds until the balance is to be read, unless something ends before; ``opening``: anything is news.
+
+    It waits until nothing is under way. Only the very first reading counts all the same: there is nothing better.
+    """
+    if opening and look.before is None:
+        return 0.0
+    if not opening and not look.entries:
+        return math.inf
+    return max((_open_for(entry, now) for entry in look.entries), default=0.0)
 
 
 def _open_for(entry: Entry, now: float) -> float:

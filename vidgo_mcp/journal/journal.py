@@ -270,10 +270,11 @@ class Journal(Protocol):
     async def balance_look(self, account: str) -> Look:
         """Return what the balance is about to be compared with. Call it right before the balance is read."""
 
-    async def balance_turn(self, account: str) -> float:
-        """Take the one reading of the balance that an account has in any minute, over all processes.
+    async def begin_reading(self, account: str, *, opening: bool) -> Look | float:
+        """Return the same where the balance is to be read now, else the seconds until that may be.
 
-        Returns 0.0 when it was taken, else the seconds until one may be free; then nothing was taken.
+        It takes the one reading that an account has in any minute, over all processes. ``opening``: the client was
+        opened just now.
         """
 
     async def compare_balance(self, account: str, look: Look, credits_left: float, table: PriceTable) -> None:

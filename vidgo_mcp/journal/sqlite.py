@@ -190,16 +190,19 @@ class SqliteJournal(Database):
 
     @step
     def balance_look(self, db: Connection, account: str) -> Look:
-        return Look(balance_rows.reading(db, account), tuple(balance_rows.to_compare(db, account)))
+        return balance_rows.look(db, account)
 
     @step
-    def balance_turn(self, db: Connection, account: str) -> float:
-        now = self._monotonic()
+    def begin_reading(self, db: Connection, account: str, *, opening: bool) -> Look | float:
+        look, now = balance_rows.look(db, account), self._monotonic()
+        pause = balances.reading_due_in(look, self._now(), opening=opening)
+        if pause:
+            return pause
         turn = Lease.begun(processes.reading_name(account), "", balances.READING_TURN, now)
         for taken in tables.living(db, now, turn.name):
             return taken.until - now
         tables.keep(db, turn)
-        return 0.0
+        return look
 
     @step
     def compare_balance(self, db: Connection, account: str, look: Look, credits_left: float, table: PriceTable) -> None:

@@ -60,7 +60,7 @@ class Account:
         self.watches = Watches(
             journal, self.client, tasks, on_ended=self._task_ended, now=runtime.now, random=runtime.random
         )
-        self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, runtime, tasks)
+        self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, tasks)
         self._connect = connect
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
@@ -92,7 +92,8 @@ class Account:
         return await self._read_balance()
 
     async def _read_balance(self) -> float:
-        client = await self.client()
+        # Without a turn of the event loop where it is open: the first reading is to leave before a submit does.
+        client = self._client or await self.client()
         changes = self._balance_changes
         left = await client.balance()
         if changes == self._balance_changes:

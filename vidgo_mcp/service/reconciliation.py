@@ -7,7 +7,6 @@ answer was lost: at most once a minute over all processes, and never on the path
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
@@ -17,10 +16,9 @@ import anyio.abc
 
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.journal.balances import READING_TURN, quiet_in
+from vidgo_mcp.journal.balances import READING_TURN
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.pricing import PriceTable
-from vidgo_mcp.service.runtime import Runtime
 
 QUIET: Final = 1.0
 """Seconds of rest after an end, which leave its answer undisturbed, and Vidgo the time for a refund."""
@@ -37,7 +35,6 @@ class Reconciliation:
         journal: Journal,
         read: Callable[[], Awaitable[float]],
         table: PriceTable,
-        runtime: Runtime,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self.prices = table
@@ -45,7 +42,6 @@ class Reconciliation:
         self._account = account
         self._journal = journal
         self._read = read
-        self._now = runtime.now
         self._tasks = tasks
         self._woken = anyio.Event()
         self._begun = False
@@ -84,18 +80,16 @@ class Reconciliation:
         return BalanceFinding("pending", read.credits, read.read_at)
 
     async def _run(self) -> None:
-        missed = 0
-        opening = True
+        missed, opening = 0, True
         try:
             while True:
                 try:
                     pause = await self._compare(opening=opening)
-                    missed = 0
+                    missed, opening = 0, False
                 except VidgoError as error:
                     log.debug("the balance cannot be compared with the journal: %s", error.message)
                     pause = READING_TURN * 2**missed
                     missed = min(missed + 1, 6)
-                opening = False
                 with anyio.move_on_after(pause):
                     await self._woken.wait()
                 self._woken = anyio.Event()
@@ -105,16 +99,9 @@ class Reconciliation:
 
     async def _compare(self, *, opening: bool) -> float:
         """Read the balance when that is due; return the seconds until it may be, if nothing happens before."""
-        look = await self._journal.balance_look(self._account)
-        pause = quiet_in(look.entries, self._now())
-        if not opening and not look.entries:
-            return math.inf
-        # The very first reading counts whatever is under way: there is nothing better to begin with.
-        if pause and (look.before is not None or not opening):
-            return pause
-        pause = await self._journal.balance_turn(self._account)
-        if pause:
-            return pause
+        look = await self._journal.begin_reading(self._account, opening=opening)
+        if isinstance(look, float):
+            return look
         await self._journal.compare_balance(self._account, look, await self._read(), self._table)
         await self.refresh()
         return READING_TURN
