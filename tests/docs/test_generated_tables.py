@@ -41,7 +41,7 @@ def settings() -> str:
 
 def tools() -> str:
     rows = []
-    for name, entry in tool_entries(40, reads_files=True).items():
+    for name, entry in tool_entries(40, PUBLISHED, reads_files=True).items():
         said = (entry.tool.description or "").split(". ")
         cost = "spends credits" if entry.spends else "free"
         assert ("Spends credits" if entry.spends else "Free") in [part.rstrip(".") for part in said]

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.conftest import World
 from tests.server.conftest import Caller, calling, check_answer, client_of
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
+from vidgo_mcp.pricing import PUBLISHED
 from vidgo_mcp.server.tools import tool_entries
 
-TOOLS = {name: entry.tool for name, entry in tool_entries(40, reads_files=True).items()}
+TOOLS = {name: entry.tool for name, entry in tool_entries(40, PUBLISHED, reads_files=True).items()}
 REPEATABLE = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -15,6 +15,7 @@ from mcp_types import TextContent
 from tests.conftest import World
 from tests.server.conftest import client_of
 from vidgo_mcp.models.sizes import RATIOS
+from vidgo_mcp.pricing import PUBLISHED
 from vidgo_mcp.server import prompts
 
 ARGUMENTS = {
@@ -32,7 +33,7 @@ NEEDED = {"picture_brief": {"idea": "a fox"}, "edit_brief": {"picture": "task:on
 
 
 def brief(name: str, **arguments: str) -> str:
-    [message] = prompts.get(name, {**NEEDED[name], **arguments}, reads_files=True).messages
+    [message] = prompts.get(name, {**NEEDED[name], **arguments}, PUBLISHED, reads_files=True).messages
     assert message.role == "user"
     assert isinstance(message.content, TextContent)
     return message.content.text
@@ -40,7 +41,7 @@ def brief(name: str, **arguments: str) -> str:
 
 def refusal(name: str, arguments: Mapping[str, str] | None) -> str:
     with pytest.raises(MCPError) as caught:
-        prompts.get(name, arguments, reads_files=True)
+        prompts.get(name, arguments, PUBLISHED, reads_files=True)
     assert caught.value.error.code == -32602
     return caught.value.error.message
 
@@ -92,7 +93,7 @@ def test_an_unknown_argument_is_refused_with_those_that_there_are() -> None:
 def test_a_brief_has_the_whole_price_table_and_says_when_to_wait(name: str) -> None:
     text = brief(name)
 
-    assert "Credits at 1K/2K/4K: low 2/4/8, medium 3/6/12, high 12/24/48; an edit costs the same." in text
+    assert f"{PUBLISHED.line()}; an edit costs the same." in text
     assert "At high, 2K or 4K wait for a yes." in text
     assert ", ".join(RATIOS) in text
     assert f"Call {'edit' if name == 'edit_brief' else 'generate'}_image once" in text
