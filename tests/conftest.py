@@ -28,6 +28,7 @@ from vidgo_mcp.journal import Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
+from vidgo_mcp.pricing import PUBLISHED, PriceTable
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, create_app
 from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, Service, account_of
 from vidgo_mcp.service.caller_tasks import CallerTasks
@@ -166,6 +167,7 @@ class World:
         files: LocalFiles | None = None,
         threads: Callable[[], Any] = lambda: at_once,
         process: str = "this process",
+        prices: PriceTable = PUBLISHED,
     ) -> None:
         self.sandbox = sandbox or Sandbox(
             accounts={SANDBOX_KEY: funds, ANOTHER_KEY: funds},
@@ -187,6 +189,7 @@ class World:
             connect=lambda account: self.connect(self._keys[account]),
             files=files,
             callback_url=callback_url,
+            prices=prices,
             runtime=Runtime(process, virtual_now, lambda: 1.0, threads),
             account=self.account,
         )

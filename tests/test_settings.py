@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.settings import (
     LONGEST_CALLBACK_URL,
     PREFIX,
@@ -24,6 +26,38 @@ from vidgo_mcp.settings import (
 ABSOLUTE = str(Path(Path.cwd().anchor, "pictures"))
 KEY = "vidgo-very-secret-key"
 UNEXPANDED = ["${VIDGO_API_KEY}", "${env:VIDGO_API_KEY}", "${input:key}", "$VIDGO_API_KEY", "%VIDGO_API_KEY%"]
+
+
+PRICES: dict[Any, Any] = {
+    "low": {"1K": 5, "2K": 6, "4K": 7},
+    "medium": {"1K": 8, "2K": 9, "4K": 10},
+    "high": {"1K": 11, "2K": 12, "4K": 13},
+}
+BAD_PRICES = [
+    "[]",
+    "7",
+    '"low"',
+    "{",
+    "{}",
+    "[" * 100_000,
+    *(
+        json.dumps(PRICES | {"low": low})
+        for low in (
+            {"1K": 5, "2K": 6},
+            {"1K": 5, "2K": 6, "4K": 7, "8K": 8},
+            {"1K": 0, "2K": 6, "4K": 7},
+            {"1K": -5, "2K": 6, "4K": 7},
+            {"1K": 1_000_001, "2K": 6, "4K": 7},
+            {"1K": 2.5, "2K": 6, "4K": 7},
+            {"1K": True, "2K": 6, "4K": 7},
+            {"1K": "5", "2K": 6, "4K": 7},
+            {"1K": None, "2K": 6, "4K": 7},
+            [5, 6, 7],
+            None,
+        )
+    ),
+    json.dumps(PRICES | {"ultra": {"1K": 5, "2K": 6, "4K": 7}}),
+]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +89,7 @@ UNEXPANDED = ["${VIDGO_API_KEY}", "${env:VIDGO_API_KEY}", "${input:key}", "$VIDG
         ("input_dirs", f"{os.pathsep} {os.pathsep}", ()),
         ("max_upload_mb", "1", 1),
         ("max_upload_mb", "100", 100),
+        ("prices", json.dumps(PRICES), PriceTable(PRICES, "operator")),
         ("log_level", "debug", "DEBUG"),
     ],
 )
@@ -96,6 +131,8 @@ def test_an_empty_or_unexpanded_value_counts_as_unset(value: str) -> None:
         ("VIDGO_API_KEY", f"{KEY}\N{BULLET}", "copy it again"),
         ("VIDGO_API_KEY", f"{KEY}\x00", "copy it again"),
         ("VIDGO_SANDBOX", "perhaps", "boolean"),
+        *(("VIDGO_PRICES", value, "nine whole numbers from 1 to 1,000,000, credits") for value in BAD_PRICES),
+        ("VIDGO_PRICES", "cheap", 'like {"low": {"1K": 2, "2K": 4, "4K": 8}, "medium": {"1K": 3,'),
         ("VIDGO_WAIT_SECONDS", "-1", "greater than or equal to 0"),
         ("VIDGO_WAIT_SECONDS", "601", "less than or equal to 600"),
         ("VIDGO_WAIT_SECONDS", "1.5", "integer"),

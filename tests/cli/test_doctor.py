@@ -16,6 +16,7 @@ import pytest
 
 from vidgo_mcp.cli import doctor
 from vidgo_mcp.errors import JournalError
+from vidgo_mcp.journal import balances
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY
 from vidgo_mcp.settings import load
@@ -54,7 +55,7 @@ def test_a_setup_in_order_is_one_line_for_each_thing(world: Callable[..., Any]) 
     assert (ran.exit_code, ran.stderr) == (0, "")
     lines = ran.stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:-1]] == [
-        ["ok", name] for name in ("variables", "key", "api", "journal", "saving", "input")
+        ["ok", name] for name in ("variables", "key", "api", "journal", "prices", "saving", "input")
     ]
     assert "17 credits left" in ran.stdout
     assert here.url in ran.stdout
@@ -216,3 +217,45 @@ def test_folders_that_cannot_be_read_or_are_very_wide_are_named(examined: Examin
     assert not (tmp_path / "nowhere").exists()
     assert examined("--sandbox", **variables)[:2] == (1, "2 problems, 3 warnings.")
     assert examined("--sandbox", VIDGO_INPUT_DIRS=str(tmp_path / "home"))[:2] == (0, "1 warning.")
+
+
+def test_the_price_table_is_dated_and_the_operators_one_is_named(world: Callable[..., Any]) -> None:
+    here = world()
+    assert "(as Vidgo published it until summer 2026): low 2/4/8, medium" in here.run("doctor").stdout
+    table = json.dumps({quality: {"1K": 7, "2K": 8, "4K": 9} for quality in ("low", "medium", "high")})
+    said = here.run("doctor", VIDGO_PRICES=table).stdout
+    assert "ok       prices     Credits at 1K/2K/4K (as VIDGO_PRICES says): low 7/8/9, medium 7/8/9, high 7/8/9" in said
+    assert "low         7    8    9" in here.run("price", VIDGO_PRICES=table).stdout
+    ran = here.run("price", VIDGO_PRICES='{"low": 2}')
+    assert ran.exit_code == 2
+    assert "VIDGO_PRICES cannot be used: it is not JSON with nine whole numbers" in ran.stderr
+
+
+def test_the_doctor_compares_the_balance_and_says_which_price_vidgo_contradicts(world: Callable[..., Any]) -> None:
+    here = world("task:price=5", seconds=0)
+    for number in range(3):
+        here.run("generate", f"a fox {number}")
+        here.run("doctor")
+    said = here.run("doctor").stdout
+    assert "warning  prices     Vidgo charged 5 where the table says 2 (low, 1K), so 5 is its price now." in said
+    assert "Vidgo charged 5" in here.run("journal", "--summary").stdout
+    assert "Vidgo charged 5" in here.run("price").stdout
+
+
+def test_what_the_balance_says_of_a_lost_answer_is_in_the_doctor_and_in_the_journal(
+    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(balances, "SETTLING", 0.0)
+    here = world("submit:lose_answer*1", seconds=0)
+    here.run("generate", "a fox")
+    here.run("doctor")
+    here.sandbox.add_fault("submit:lose_answer*1")
+    lost = here.run("generate", "a hare")
+    assert "`vidgo-mcp doctor` compares it, from a minute after the submit on." in lost.stderr
+    paid = "The balance fell by 2, the price of this picture: it was very probably paid."
+    said = here.run("doctor").stdout
+    assert "warning  lost       An answer was lost on " in said
+    assert paid in said
+    for command in (["journal"], ["journal", "export"], ["task"], ["generate", "a hare"]):
+        ran = here.run(*command)
+        assert paid in ran.stdout + ran.stderr, command

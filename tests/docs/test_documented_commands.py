@@ -27,6 +27,7 @@ from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
 
 from vidgo_mcp.cli.main import COMMANDS
+from vidgo_mcp.pricing import PUBLISHED
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.server.tools import tool_entries
 
@@ -42,7 +43,7 @@ SCRIPT = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vi
 # What uvx would start is the built wheel, where one was built and installed on its own.
 UVX_VIDGO = os.environ.get("VIDGO_MCP_WHEEL_SCRIPT", SCRIPT)
 PATIENCE = 40
-TOOLS = set(tool_entries(40, reads_files=True))
+TOOLS = set(tool_entries(40, PUBLISHED, reads_files=True))
 
 INSTALL = (
     "{venv} && .venv/bin/python -m pip install -q -r {lock} && "

@@ -11,10 +11,17 @@ from tests.journal.conftest import START, URL, Clock, intent, opened
 from vidgo_mcp.journal import WINDOW, Entry, Exhausted, Journal, Reserved, SqliteJournal
 from vidgo_mcp.journal.tables import insert, save
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.pricing import PUBLISHED
 
 pytestmark = pytest.mark.anyio
 
 MANY = 10_000
+
+
+async def compared(kept: Journal) -> None:
+    await kept.compare_balance("me", await kept.balance_look("me"), 1000, PUBLISHED)
+
+
 PICTURE, UNDER_WAY = "picture", "under way"
 LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "find": (lambda kept: kept.find("me", "f"), "entries_by_fingerprint (owner=? AND fingerprint=?)"),
@@ -44,6 +51,8 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "upload_turn": (lambda kept: kept.upload_turn("me"), "leases USING INDEX sqlite_autoindex_leases_1 (name=?)"),
     "hold_uploads": (lambda kept: kept.hold_uploads("me", 9), "leases USING INDEX sqlite_autoindex_leases_1 (name=?)"),
     "expire uploads": (lambda kept: kept.expire(), "INDEX uploads_by_age (until<?)"),
+    "balance_look": (lambda kept: kept.balance_look("me"), "entries_to_compare (owner>? AND owner<?)"),
+    "compare_balance": (compared, "entries_misquoted (owner>? AND owner<?)"),
     "variations": (lambda kept: kept.variations("me", "request"), "entries_by_request_key (owner=? AND request_key=?)"),
     "spent": (lambda kept: kept.spent("me"), "entries_by_sending (owner=? AND sent_at>?)"),
     "spending": (lambda kept: kept.spending("me", START), "entries_by_sending (owner=? AND sent_at>?)"),
@@ -61,7 +70,7 @@ async def kept(clock: Clock) -> SqliteJournal:
 
 
 def fill(connection: sqlite3.Connection) -> None:
-    """Add what the steps that need an entry work on: a finished picture, and a task with an upload."""
+    """Add what the steps that need an entry work on: a finished picture, a task with an upload, an observed price."""
     given = intent(references=("sha256:d",))
     for entry in (
         Entry(PICTURE, intent("g"), "finished", "p", START, START, "t0", image_urls=(URL,)),
@@ -69,6 +78,8 @@ def fill(connection: sqlite3.Connection) -> None:
     ):
         insert(connection, entry)
         save(connection, entry)
+    observed = ("me", PUBLISHED.identity, "low", "1K", 5, None)
+    connection.execute("INSERT INTO observed_prices VALUES (?, ?, ?, ?, ?, ?)", observed)
 
 
 def explained(connection: sqlite3.Connection, statements: list[str]) -> list[str]:

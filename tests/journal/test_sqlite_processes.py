@@ -16,7 +16,9 @@ import pytest
 
 from tests.journal.conftest import FINISHED, Clock, ended, intent
 from vidgo_mcp.journal import Entry, Reserved, SqliteJournal
+from vidgo_mcp.journal.balances import READING_TURN
 from vidgo_mcp.journal.processes import UPLOAD_TURN
+from vidgo_mcp.pricing import PUBLISHED
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +56,11 @@ class Worker:
     def ask(self, path: Path, *steps: list[Any]) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([str(path), *steps]) + "\n")
+        self.process.stdin.flush()
+
+    def go_on(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def kill(self) -> None:
@@ -153,6 +160,34 @@ async def test_processes_take_five_turns_together(workers: list[Worker], tmp_pat
         answers = together(workers, path, [[["noon"], ["turn"], ["turn"]]] * 6)
         waits = [wait for _, *waits in answers for wait in waits]
         assert Counter(waits) == {0.0: 5, UPLOAD_TURN: 7}
+
+
+async def test_of_many_processes_one_reads_the_balance_in_a_minute(workers: list[Worker], tmp_path: Path) -> None:
+    for number in range(10):
+        answers = together(workers, tmp_path / f"journal {number}.db", [[["noon"], ["reading"]]] * 6)
+        assert Counter(wait for _, wait in answers) == {0.0: 1, READING_TURN: 5}
+
+
+async def test_processes_that_read_the_balance_together_draw_one_conclusion(
+    workers: list[Worker], tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    kept = SqliteJournal(path)
+    await kept.compare_balance("me", await kept.balance_look("me"), 1000, PUBLISHED)
+    await ended(kept, FINISHED, intent(owner="me/"))
+    for one, left in zip(workers, (995, 996, 997, 993, 992, 991), strict=True):
+        one.ask(path, ["compare", left])
+    assert [one.told() for one in workers] == ["looked"] * 6
+    for one in workers:
+        one.go_on()
+    assert [one.told() for one in workers] == [[None]] * 6
+    read = await kept.balance_read("me")
+    [entry] = await kept.newest("me/", 5)
+    assert read is not None
+    # Of the first that came; what the others read is not held against the same picture once more.
+    assert entry.charged == 1000 - read.credits
+    assert await kept.observed_prices("me", PUBLISHED) == []
+    await kept.aclose()
 
 
 @pytest.mark.parametrize("heard", [0, 1, 2, 3, 5, 10, 30])

@@ -16,6 +16,7 @@ import anyio
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import Intent, SqliteJournal, tables
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.pricing import PUBLISHED
 
 PROCESS = "worker:1:1"
 NOON = 1_800_000_000.0
@@ -39,6 +40,15 @@ async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
     if name == "claim":
         entry_id, process = given
         return await journal.claim_saving(entry_id, process=process)
+    if name == "reading":
+        begun = await journal.begin_reading("me", opening=True)
+        return begun if isinstance(begun, float) else 0.0
+    if name == "compare":
+        look = await journal.balance_look("me")
+        say("looked")
+        sys.stdin.readline()
+        await journal.compare_balance("me", look, given[0], PUBLISHED)
+        return None
     if name == "turn":
         return await journal.upload_turn("me")
     if name == "noon":

@@ -55,6 +55,36 @@ def test_time_is_moved_over_http(client: Any) -> None:
     assert client.http.get(url).status_code == 404
 
 
+def test_other_prices_are_charged_on_request(client: Any) -> None:
+    def charged(**asked: Any) -> Any:
+        client.accepted(**asked)
+        return client.sandbox.ledger[-1].credits
+
+    client.http.post("/_sandbox/faults", json={"faults": ["task:price=low/1K/5", "task:price=high/4K/90*1"]})
+    assert [charged(), charged(quality="medium"), charged()] == [5, 3, 5]
+    client.sandbox.set_faults(["task:price*1"])
+    assert [charged(quality="high"), charged(quality="high")] == [5, 12]
+    client.sandbox.set_faults(["task:price=100000*1"])
+    assert client.submit().status_code == 400
+    client.sandbox.set_faults(["task:price=7*1", "task:failed"])
+    before = client.sandbox.balance()
+    client.accepted()
+    assert [entry.credits for entry in client.sandbox.ledger[-2:]] == [7, 7]
+    assert client.sandbox.balance() == before
+
+
+def test_another_user_of_the_key_spends_and_tops_up(client: Any) -> None:
+    before = client.sandbox.balance()
+    told = client.http.post("/_sandbox/spend", json={"credits": 7}).json()
+    assert told["accounts"][0]["credits"] == client.sandbox.balance() == before - 7
+    client.http.post("/_sandbox/spend", json={"credits": -500})
+    assert client.sandbox.balance() == before + 493
+    assert [(entry.kind, entry.credits) for entry in client.sandbox.ledger[-2:]] == [
+        ("elsewhere", 7),
+        ("elsewhere", -500),
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -66,6 +96,9 @@ def test_time_is_moved_over_http(client: Any) -> None:
         ("/advance", b'{"seconds": true}'),
         ("/advance", b'{"seconds": -1}'),
         ("/advance", b'{"seconds": NaN}'),
+        ("/spend", b"{}"),
+        ("/spend", b'{"credits": true}'),
+        ("/spend", b'{"credits": 1.5}'),
     ],
 )
 def test_a_command_that_cannot_be_read_changes_nothing(client: Any, path: str, body: bytes) -> None:

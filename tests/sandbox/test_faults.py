@@ -194,6 +194,8 @@ def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
         ("submit:charged=200", "an HTTP status from 300 to 599"),
         ("submit:charged=No credits", "an HTTP status from 300 to 599"),
         ("submit:html*0", "at least 1"),
+        ("task:price=dear", "a number of credits, or like low/1K/5"),
+        ("task:price=low/3K/5", "a number of credits, or like low/1K/5"),
     ],
 )
 def test_a_fault_that_cannot_be_read_says_what_would_fit(text: str, words: str) -> None:

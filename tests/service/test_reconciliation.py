@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
 
 from tests.conftest import DAY, World
-from vidgo_mcp.errors import BudgetError, OutcomeUnknownError
+from vidgo_mcp.errors import BudgetError, InvalidRequestError, OutcomeUnknownError
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
@@ -131,7 +133,7 @@ async def test_the_balance_is_read_when_all_is_quiet_and_at_most_once_a_minute()
             await anyio.sleep(4)
         await anyio.sleep(10 * MINUTE)
         reads = balance_reads(world)
-        assert all(later - earlier >= 60 for earlier, later in zip(reads, reads[1:], strict=False))
+        assert all(later - earlier >= 60 for earlier, later in pairwise(reads))
         ends = max(seen.at for seen in world.wire.seen if seen.path != "/api/user/balance")
         assert 2 < len(reads) < 8
         # Then nothing is left to compare.
@@ -146,7 +148,7 @@ async def test_processes_that_share_a_journal_share_its_readings() -> None:
         await second.finished(prompt="a hare")
         await anyio.sleep(5 * MINUTE)
         reads = sorted(balance_reads(first) + balance_reads(second))
-        assert all(later - earlier >= 60 for earlier, later in zip(reads, reads[1:], strict=False))
+        assert all(later - earlier >= 60 for earlier, later in pairwise(reads))
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -160,7 +162,7 @@ async def test_another_price_is_noticed_within_two_pictures_and_holds(together: 
             await anyio.sleep(0 if together else 2 * MINUTE)
         await anyio.sleep(2 * MINUTE)
         assert await world.spent() == 10
-        with pytest.raises(BudgetError, match="This picture costs 5 credits; the last 24 hours cost 10 of the user's 12"):
+        with pytest.raises(BudgetError, match="costs 5 credits; the last 24 hours cost 10 of the user's 12"):
             await world.make(prompt="three")
         with pytest.raises(BudgetError, match="costs 5 credits and max_credits is 2"):
             await world.make(prompt="three", max_credits=2)
@@ -207,10 +209,8 @@ async def test_what_failed_or_was_refused_between_does_not_hide_a_price(failed: 
     async with World(faults=["task:price=5", failed]) as world:
         await opened(world)
         for prompt in ("one", "two", "three"):
-            try:
+            with suppress(InvalidRequestError):
                 await world.make(prompt=prompt)
-            except Exception as error:
-                assert "refuse" in failed, error
         await anyio.sleep(3 * MINUTE)
         assert (await world.service.estimate(world.principal(), EstimateArguments())).credits == 5
 
