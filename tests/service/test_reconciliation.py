@@ -125,6 +125,16 @@ async def test_a_balance_that_cannot_be_read_hinders_nothing_and_is_read_later()
         assert max(balance_reads(world)) > MINUTE
 
 
+async def test_a_balance_that_can_never_be_read_is_not_promised_for_ever() -> None:
+    async with World(faults=["balance:refuse=500", "submit:lose_answer*1"]) as world:
+        await opened(world)
+        assert "It is being compared" in for_model.error_text(await lost(world))
+        await anyio.sleep(DAY / 2)
+        assert "cannot be told yet: the balance was not compared since; it cannot be read" in await said(world)
+        # Ever more rarely.
+        assert len(balance_reads(world)) < 30
+
+
 async def test_the_balance_is_read_when_all_is_quiet_and_at_most_once_a_minute() -> None:
     async with World(seconds=5) as world:
         await opened(world)

@@ -20,7 +20,7 @@ class BalanceFinding:
         before: the credits when the account was last quiet, None when nobody had read them.
         after: the credits a minute or more after the submit.
         others: what other pictures from here cost between the two readings.
-        seconds: how long after the submit the second reading was.
+        seconds: how long after the submit the second reading was, or while there is none, how long ago the submit is.
     """
 
     verdict: Verdict

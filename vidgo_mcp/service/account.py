@@ -60,7 +60,7 @@ class Account:
         self.watches = Watches(
             journal, self.client, tasks, on_ended=self._task_ended, now=runtime.now, random=runtime.random
         )
-        self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, tasks)
+        self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, runtime.now, tasks)
         self._connect = connect
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()

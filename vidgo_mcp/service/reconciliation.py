@@ -35,6 +35,7 @@ class Reconciliation:
         journal: Journal,
         read: Callable[[], Awaitable[float]],
         table: PriceTable,
+        now: Callable[[], float],
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self.prices = table
@@ -42,6 +43,7 @@ class Reconciliation:
         self._account = account
         self._journal = journal
         self._read = read
+        self._now = now
         self._tasks = tasks
         self._woken = anyio.Event()
         self._begun = False
@@ -75,9 +77,11 @@ class Reconciliation:
             read = await self._journal.balance_read(self._account)
         except VidgoError:
             read = None
-        if read is None or read.read_at > (entry.sent_at or entry.created_at):
-            return BalanceFinding("pending")
-        return BalanceFinding("pending", read.credits, read.read_at)
+        sent_at = entry.sent_at or entry.created_at
+        age = round(self._now() - sent_at)
+        if read is None or read.read_at > sent_at:
+            return BalanceFinding("pending", seconds=age)
+        return BalanceFinding("pending", read.credits, read.read_at, seconds=age)
 
     async def _run(self) -> None:
         missed, opening = 0, True

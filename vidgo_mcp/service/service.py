@@ -233,7 +233,7 @@ class Service:
             VidgoError: it could not be read.
         """
         left = await self._account(principal.paying).balance()
-        prices = await self.prices_in_force(principal)
+        prices = self.prices(principal)
         buys = {quality: max(0, int(left // prices.price(quality, "1K"))) for quality in QUALITIES}
         return BalanceResult(
             credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.wording.remedies import Reader
+
+OVERDUE: Final = 300
+"""Seconds after which a comparison that did not take place is no longer promised."""
 
 
 def balance_sentence(finding: BalanceFinding | None, price: int | None, reader: Reader) -> str:
@@ -15,6 +19,9 @@ def balance_sentence(finding: BalanceFinding | None, price: int | None, reader: 
         return ""
     if finding.verdict == "pending":
         before = f"The balance was {_reading(finding.before, finding.before_at, reader)} before it. " * _known(finding)
+        if finding.seconds > OVERDUE:
+            why = "it cannot be read, or pictures are still being made."
+            return f"{before}Whether it was paid cannot be told yet: the balance was not compared since; {why}"
         if reader == "person":
             return f"{before}`vidgo-mcp doctor` compares it, from a minute after the submit on."
         return (
