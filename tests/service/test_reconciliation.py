@@ -13,6 +13,7 @@ from tests.conftest import DAY, World
 from vidgo_mcp.errors import BudgetError, InvalidRequestError, OutcomeUnknownError
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.requests import EstimateArguments
+from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
 from vidgo_mcp.service import Budget, Limits
 from vidgo_mcp.wording import for_model
@@ -73,6 +74,18 @@ async def test_a_lost_answer_is_told_apart_by_the_balance(fault: str, finding: s
         # Said, never acted on.
         assert len(world.submits()) == 1
         assert await world.spent() == 3
+
+
+async def test_a_lost_answer_that_was_settled_needs_no_conjecture() -> None:
+    async with World(faults=["submit:lose_answer*1"]) as world:
+        await opened(world)
+        await lost(world)
+        await anyio.sleep(MINUTE + 2)
+        assert "very probably paid" in await said(world)
+        [entry] = await world.journal.newest(world.principal().owner, 1)
+        [task_id] = world.sandbox.tasks
+        await world.journal.resolve(entry.id, task=Task(task_id, "running"))
+        assert "very probably" not in for_model.list_text(for_model.with_next_steps(await world.listed()))
 
 
 async def test_a_finding_is_kept_for_the_next_process() -> None:

@@ -210,7 +210,7 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
 
 
 def _finding(entry: Entry) -> str:
-    return balance_sentence(entry.finding, entry.intent.credits, "person")
+    return balance_sentence(entry.finding, entry.intent.credits, "person") if entry.state == "unknown" else ""
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -17,7 +17,7 @@ from vidgo_mcp.errors import Facts, JournalError, OutcomeUnknownError, VidgoErro
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.pricing import price_request
+from vidgo_mcp.pricing import PricedRequest, price_request
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.identity import intent_of
 from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
@@ -51,7 +51,7 @@ class Generation:
         self._deadline = deadline
         self._reporter = reporter
         self._ask = ask
-        self._request = price_request(arguments, tasks.account.reconciliation.prices)
+        self._request: PricedRequest
         self._notes: list[str] = []
         self._ticket: str | None = None
         """The person's acceptance: they are asked once, also when another call's reservation came between."""

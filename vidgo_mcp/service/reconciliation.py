@@ -71,7 +71,9 @@ class Reconciliation:
 
     async def finding(self, entry: Entry) -> BalanceFinding | None:
         """Return what is known of a lost answer by now, None of any other entry."""
-        if entry.state != "unknown" or entry.finding is not None:
+        if entry.state != "unknown":
+            return None
+        if entry.finding is not None:
             return entry.finding
         try:
             read = await self._journal.balance_read(self._account)
