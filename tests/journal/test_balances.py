@@ -35,10 +35,11 @@ def picture(number: int, state: Any, cell: Any = ("low", "1K"), *, straddled: bo
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """Pictures of an interval, and what Vidgo really took for each."""
+    """Pictures of an interval, what Vidgo really took for each between the readings, and which are paid for."""
 
     entries: list[Entry]
     taken: dict[str, int]
+    paid: set[str]
 
     @property
     def fell(self) -> int:
@@ -46,13 +47,13 @@ class History:
 
 
 @st.composite
-def histories(draw: st.DrawFn, prices: Any = None) -> History:
+def histories(draw: st.DrawFn) -> History:
     """Draw what Vidgo may do: it takes the price of what ends well, nothing for what fails, and either for the lost."""
-    entries, taken = [], {}
+    entries, taken, paid_for = [], {}, set()
     for number in range(draw(st.integers(0, 6))):
         state = draw(st.sampled_from(["finished", "finished", "empty", "failed", "unknown"]))
         one = picture(number, state, draw(st.sampled_from(CELLS)), straddled=draw(st.booleans()))
-        charge = one.intent.credits if prices is None else prices[one.intent.quality, one.intent.tier]
+        charge = one.intent.credits
         paid = state in {"finished", "empty"} or (state == "unknown" and draw(st.booleans()))
         before_reading = one.straddled and draw(st.booleans())
         amount = charge * paid * (not before_reading)
@@ -60,7 +61,8 @@ def histories(draw: st.DrawFn, prices: Any = None) -> History:
             amount = draw(st.sampled_from([-charge, 0]))
         entries.append(one)
         taken[one.id] = amount
-    return History(entries, taken)
+        paid_for |= {one.id} if paid else set()
+    return History(entries, taken, paid_for)
 
 
 @given(histories())
@@ -70,7 +72,7 @@ def test_what_is_claimed_at_the_quoted_prices_is_true(history: History) -> None:
     assert not found.shared
     for entry_id, finding in found.findings.items():
         if finding.verdict in {"paid", "unpaid"}:
-            assert (finding.verdict == "paid") == (history.taken[entry_id] > 0)
+            assert (finding.verdict == "paid") == (entry_id in history.paid)
     for entry_id, charged in found.charged.items():
         assert charged == history.taken[entry_id]
     assert {entry.id for entry in history.entries if entry.state == "unknown"} == found.findings.keys()
@@ -232,3 +234,13 @@ async def test_stores_that_compare_at_the_same_time_draw_one_conclusion(tmp_path
     assert await stores[0].observed_prices(ACCOUNT, PUBLISHED) == []
     for store in stores:
         await store.aclose()
+
+
+def test_a_lost_answer_that_cost_something_else_is_unclear_and_accuses_nobody() -> None:
+    found = compare(Reading(1000.0, START), 995.0, [picture(1, "unknown")], LATER)
+
+    assert (found.findings["e1"].verdict, found.shared) == ("unclear", False)
+
+
+def test_a_refund_that_is_late_accuses_nobody() -> None:
+    assert not compare(Reading(1000.0, START), 998.0, [picture(1, "failed")], LATER).shared
