@@ -148,6 +148,15 @@ async def test_a_balance_that_can_never_be_read_is_not_promised_for_ever() -> No
         assert len(balance_reads(world)) < 30
 
 
+@pytest.mark.parametrize("fault", ["hang_before", "slow=3600"])
+async def test_a_reading_that_does_not_end_holds_neither_a_call_nor_the_end_of_the_process(fault: str) -> None:
+    async with World(faults=[f"balance:{fault}"], seconds=5) as world:
+        made = await world.finished()
+        assert (made.credits_charged, world.submits()) == (2, [0.0])
+        stopped = anyio.current_time()
+    assert anyio.current_time() == stopped < 10
+
+
 async def test_the_balance_is_read_when_all_is_quiet_and_at_most_once_a_minute() -> None:
     async with World(seconds=5) as world:
         await opened(world)
