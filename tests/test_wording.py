@@ -182,7 +182,7 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
     ids=["URL", "URL and copy", "copy", "failed", "pending", "expired"],
 )
 def test_a_result_says_what_to_do_with_it(result: TaskResult, said: str) -> None:
-    assert for_model.with_next_step(result).next_step == said
+    assert for_model.task_answer(result).next_step == said
 
 
 PENDING = TaskResult(outcome="pending", task_id="task-1", remedy="wait_for_task")
@@ -202,7 +202,7 @@ UNKNOWN = TaskResult(outcome="unknown", remedy="compare_balance")
     ids=["none", "pending", "no id", "finished", "unknown", "failed"],
 )
 def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said: str) -> None:
-    listed = for_model.with_next_steps(TaskList(tasks=tasks))
+    listed = for_model.list_answer(TaskList(tasks=tasks))
 
     assert (listed.next_step or "").startswith(said)
     assert ("For what is unknown" in (listed.next_step or "")) == (UNKNOWN in tasks)

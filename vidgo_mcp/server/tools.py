@@ -72,7 +72,7 @@ async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
 async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
-        listed = for_model.with_next_steps(await tasks.listed(arguments.limit))
+        listed = for_model.list_answer(await tasks.listed(arguments.limit))
         return _answer(for_model.list_text(listed), listed)
     deadline = call.service.deadline(arguments.wait_seconds)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
@@ -101,7 +101,7 @@ def _answer(text: str, result: Result) -> CallToolResult:
 
 
 def _task_answer(result: TaskResult, *, links: bool) -> CallToolResult:
-    result = for_model.with_next_step(result)
+    result = for_model.task_answer(result)
     answer = _answer(for_model.task_text(result), result)
     for url in result.image_urls or () if links else ():
         # Vidgo does not document the format, so only the name can tell.

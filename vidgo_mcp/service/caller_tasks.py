@@ -140,7 +140,8 @@ class CallerTasks:
             JournalError: the journal cannot be read.
         """
         await self._journal.expire()
-        return TaskList(tasks=await self.newest(limit, deliver=True))
+        tasks = await self.newest(limit, deliver=True)
+        return TaskList(tasks=tasks, more=len(tasks) == limit)
 
     async def newest(self, limit: int, *, deliver: bool = False) -> list[TaskResult]:
         """Return the newest tasks, newest first; ``deliver`` records that somebody received their pictures.
