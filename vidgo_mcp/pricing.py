@@ -5,6 +5,7 @@ Source: the vendor's page on GPT Image 2, sections "Effective tier" and "Credits
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -167,7 +168,11 @@ def _needed(size: Size) -> Tier:
 def _replacements(size: Size, resolution: Tier | None, quality: Quality) -> tuple[Suggestion, ...]:
     """Return the nearest exact size, and the nearest ratio at the asked resolution."""
     ratio = parse_size(nearest_ratio(max(1, size.width), max(1, size.height)))
-    exact = nearest_custom_size(size.width, size.height)
+    # From the next larger multiples the size that was asked for can be cut.
+    edges = (EDGE_STEP * math.ceil(edge / EDGE_STEP) for edge in (size.width, size.height))
+    larger = Size("custom", *edges)
+    legal = not custom_size_faults(larger.width, larger.height)
+    exact = larger if legal else nearest_custom_size(size.width, size.height)
     by_pixels, by_ratio = quote(exact, _needed(exact), quality), quote(ratio, resolution, quality)
     return (
         Suggestion(str(exact), by_pixels.resolution, by_pixels.credits, _crop(exact, size)),

@@ -41,7 +41,9 @@ class TaskResult(Result):
     task_id: str | None = None
     status: Annotated[str | None, Field(description="Vidgo's own word.")] = None
     progress: Annotated[int | None, Field(description="0 to 100.")] = None
-    image_urls: Annotated[list[str] | None, Field(description="One URL when finished; it dies at expires_at.")] = None
+    image_urls: Annotated[
+        list[str] | None, Field(description="One URL when finished; usually alive until expires_at.")
+    ] = None
     expires_at: Annotated[str | None, Field(description="ISO 8601 UTC.")] = None
     saved_paths: Annotated[list[str] | None, Field(description="Local copies.")] = None
     prompt: str | None = None

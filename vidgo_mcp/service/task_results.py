@@ -11,7 +11,7 @@ from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.results import TaskResult, cut_prompt
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.models.tasks import Task, refuses_content
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
@@ -30,7 +30,7 @@ OUTCOMES: Final[Mapping[State, Outcome]] = {
 REMEDIES: Final[Mapping[State | Outcome, Remedy]] = {
     "pending": "wait_for_task",
     "finished": "show_picture",
-    "failed": "tell_user",
+    "failed": "tell_refund",
     "empty": "contact_support",
     "unknown": "compare_balance",
 }
@@ -117,7 +117,11 @@ def _remedy(entry: Entry, *, can_be_shown: bool) -> Remedy:
         return "make_again"
     if OUTCOMES[entry.state] == "pending":
         return "wait_for_task" if entry.task_id else "repeat"
-    return REMEDIES[entry.state]
+    return _failed_remedy(entry.error) if entry.state == "failed" else REMEDIES[entry.state]
+
+
+def _failed_remedy(words: str | None) -> Remedy:
+    return "reword_if_asked" if refuses_content(words) else REMEDIES["failed"]
 
 
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
@@ -133,7 +137,7 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
         refunded=True if failed and not empty else None,
         error=(task.error_message or (NO_FILE if empty else NO_REASON)) if failed else None,
         notes=[*notes, *_strange_status(task.status)] or None,
-        remedy=REMEDIES[outcome],
+        remedy=_failed_remedy(task.error_message) if failed else REMEDIES[outcome],
     )
 
 
@@ -142,7 +146,8 @@ def lost_answer(entry: Entry) -> OutcomeUnknownError:
     why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
     return OutcomeUnknownError(
         "The answer to the submit of this picture was lost, so it may have been paid for "
-        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours."
+        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours.",
+        facts=Facts(variation=entry.intent.variation + 1),
     )
 
 

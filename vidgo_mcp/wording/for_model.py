@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Final
 
@@ -168,22 +167,24 @@ def list_text(result: TaskList) -> str:
 def estimate_text(result: Estimate) -> str:
     """Return a price, for either reader."""
     many = f", {result.total_credits} credits for {result.count}" if result.count > 1 else ""
-    return lines(f"{result.credits} credits a picture{many}: {result.explanation}.", *notes(result.notes))
+    each = f"{result.credits} credits a picture, made or edited"
+    return lines(f"{each}{many}: {result.explanation}.", *notes(result.notes))
 
 
 def balance_text(result: BalanceResult) -> str:
     """Return the credits of the account, for either reader."""
-    return (
-        f"{result.credits} credits are left. At 1K they buy {result.pictures_low} pictures at low, "
-        f"{result.pictures_medium} at medium or {result.pictures_high} at high."
+    within = " within the limits" if result.notes else ""
+    return lines(
+        f"{result.credits} credits are left. At 1K they buy{within} {result.pictures_low} pictures at low, "
+        f"{result.pictures_medium} at medium or {result.pictures_high} at high.",
+        *notes(result.notes),
     )
 
 
 def view_text(result: TaskResult, view: View) -> str:
     """Return the line beside a picture that a model looks at. It describes nothing, so that the model must look."""
     shown = f"Task {result.task_id}: {view.width}x{view.height}, shown at {view.shown_width}x{view.shown_height}."
-    prompt = f" Its prompt was: {json.dumps(result.prompt, ensure_ascii=False)}." if result.prompt else ""
-    return f"{shown}{prompt} Judge only what you see."
+    return f"{shown} Judge only what you see; if you see no picture, tell the user that you cannot judge it."
 
 
 def scaled_text(result: TaskResult, view: View) -> str:
