@@ -79,7 +79,7 @@ class Suggestion:
 
     def __str__(self) -> str:
         asked = f"{self.size} with resolution {self.resolution}" if self.resolution else self.size
-        return f"{asked} costs {self.credits}{f' ({self.crop})' if self.crop else ''}"
+        return f"{asked} costs {self.credits} credits{f' ({self.crop})' if self.crop else ''}"
 
 
 class UnpriceableError(ValueError):
@@ -91,7 +91,7 @@ class UnpriceableError(ValueError):
     """
 
     def __init__(self, field: str, reason: str, suggestions: tuple[Suggestion, ...]) -> None:
-        super().__init__(f"{reason}. Instead: {'; '.join(str(s) for s in suggestions)} credits.")
+        super().__init__(f"{reason}. Instead: {'; '.join(str(s) for s in suggestions)}.")
         self.field = field
         self.suggestions = suggestions
 

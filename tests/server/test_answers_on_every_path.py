@@ -54,7 +54,7 @@ async def test_a_finished_picture(era: Any) -> None:
             "credits": 4,
             "credits_charged": 4,
             "reused": False,
-            "notes": ["The last 24 hours cost 4 credits."],
+            "notes": ["Last 24 h: 4 credits."],
             "next_step": f"Give the user this URL. To change the picture: edit_image with image_urls task:{task_id}.",
             "remedy": "show_picture",
         }

@@ -108,7 +108,7 @@ async def test_the_question_names_the_price_the_picture_its_words_and_what_is_le
         assert question.startswith("Spend 12 credits on one picture (1:1, 1K, high)?\n\na cat and a mouse and a")
         assert question.splitlines()[2].endswith("...")
         assert len(question.splitlines()[2]) == 120
-        assert question.endswith("\n\nThe last 24 hours cost 2 credits; 18 credits are left of the day's budget.")
+        assert question.endswith("\nThe last 24 hours cost 2 credits; 18 credits are left of the day's budget.")
         assert world.movements() == [("charge", LOW), ("charge", HIGH)]
 
 

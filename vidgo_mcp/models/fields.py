@@ -86,7 +86,8 @@ SizeText = Annotated[
     AfterValidator(lambda text: str(parse_size(text))),
     Field(
         description="A ratio, unless the user names pixels: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16, 21:9. auto "
-        "(default): Vidgo chooses, at 1K. WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of 3840."
+        "(default): Vidgo chooses, at 1K. WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of "
+        "3840."
     ),
 ]
 Resolution = Annotated[

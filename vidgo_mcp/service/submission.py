@@ -79,7 +79,7 @@ class Submission:
             while not self.done.is_set() and (left := end - anyio.current_time()) > 0:
                 with anyio.move_on_after(min(left, PROGRESS_EVERY)):
                     await self.done.wait()
-                if not self.done.is_set():
+                if not self.done.is_set() and left > PROGRESS_EVERY:
                     await reporter.report(self._in_words())
         finally:
             self.callers -= 1

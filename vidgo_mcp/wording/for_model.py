@@ -74,10 +74,9 @@ def list_answer(result: TaskList) -> TaskList:
         steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
     elif any(task.image_urls or task.saved_paths for task in tasks):
         steps.append('None is pending. Show the user a URL or a copy, or edit one: image_urls ["task:<task_id>"].')
-    else:
-        steps.append("None is pending, and none has a picture that can be fetched.")
     if any(task.outcome == "unknown" for task in tasks):
         steps.append(f"For what is unknown: {next_step('compare_balance', 'model', Case())}")
+    steps = steps or ["None is pending, and none has a picture that can be fetched."]
     if result.more:
         steps.append("A larger limit shows older ones.")
     said = [*(result.notes or ()), *([CHARGED_ONCE] if tasks else [])]
