@@ -154,9 +154,9 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(disk: Loc
         found = await caller.data("get_task", task_id=made["task_id"])
         [listed] = (await caller.data("get_task"))["tasks"]
         assert [answer["saved_paths"] for answer in (made, again, found, listed)] == [[saved]] * 4
-        assert "the path of its copy" in made["next_step"]
+        assert "the URL and path" in made["next_step"]
         edited = await caller.data("edit_image", **FOX, image_urls=saved)
-        assert (edited["model"], len(edited["saved_paths"])) == ("gpt-image-2-edit", 1)
+        assert (edited["sources"], len(edited["saved_paths"])) == (["a file"], 1)
         assert world.movements() == [("charge", LOW)] * 2
 
 
@@ -170,7 +170,7 @@ async def test_a_picture_whose_url_has_died_is_found_by_its_copy(disk: LocalFile
         assert isinstance(late, dict)
         assert (late["outcome"], late["saved_paths"], "image_urls" in late) == ("finished", [str(saved)], False)
         assert text_of(result).startswith("Finished, but its URL has died.")
-        assert late["remedy"] == "show_picture"
+        assert late["next_step"].startswith("Show the user the path.")
         assert not (await caller.call("view_image", task_id=task_id)).is_error
         edited = await caller.data("edit_image", **FOX, image_urls=f"task:{task_id}")
         assert (edited["outcome"], edited["credits_charged"]) == ("finished", LOW)

@@ -167,9 +167,9 @@ async def cannot_ask(question: Question) -> Answer:
 _MUST_AGREE: Final = "The user must agree to pictures of this price, and "
 # A client that runs without a person answers in their place, so nothing is said of what the user did.
 _ENDINGS: Final[dict[Refused, tuple[str, Remedy]]] = {
-    "declined": ("The question to the user was answered with no", "respect_refusal"),
-    "dismissed": ("The question to the user was closed without an answer", "ask_user"),
-    "no_answer": ("The question to the user came back without the box ticked, or not in time", "ask_user"),
+    "declined": ("The question was declined", "respect_refusal"),
+    "dismissed": ("The question was closed without an answer", "ask_user"),
+    "no_answer": ("The question came back without the box ticked, or not in time", "ask_user"),
     "cannot_ask": (f"{_MUST_AGREE}this client cannot ask", "raise_confirm_above"),
     "no_way_back": (
         f"{_MUST_AGREE}over HTTP there is no way to ask a client that speaks a protocol older than 2026-07-28",

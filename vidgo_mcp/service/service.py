@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
+from uuid import uuid4
 
 import anyio
 import anyio.abc
@@ -177,7 +178,7 @@ class Service:
         except InvalidRequestError as error:
             if error.remedy != "reword_if_asked":
                 raise
-            raise error.changed(remedy=tasks.content_remedy(f"refused {self._runtime.now()}")) from None
+            raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
 
     async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.

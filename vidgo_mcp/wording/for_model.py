@@ -97,7 +97,7 @@ def _said_elsewhere(result: TaskResult) -> dict[str, None]:
     repeated = {"model"}
     if result.outcome != "pending":
         repeated |= {"status", "progress"}
-    if result.outcome == "finished":
+    if result.remedy == "show_picture":
         repeated.add("remedy")
     if result.expires_at:
         repeated.add("created_at")
