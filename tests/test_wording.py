@@ -153,16 +153,16 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
     [
         (
             FOX.model_copy(update={"image_urls": ["https://a"]}),
-            'Show the user the URL. To change it: edit_image, image_urls ["task:task-1"].',
+            'Show the user the URL. To edit it: image_urls ["task:task-1"].',
         ),
         (
             FOX.model_copy(update={"image_urls": ["https://a"], "saved_paths": ["/a"], "next_variation": 3}),
-            'Show the user the URL and path. To change it: edit_image, image_urls ["task:task-1"]. Only if the user '
-            "wants another one: variation 3, 2 credits.",
+            'Show the user the URL and path. To edit it: image_urls ["task:task-1"]. If asked '
+            "for another: variation 3, 2 credits.",
         ),
         (
             FOX.model_copy(update={"saved_paths": ["/a"]}),
-            'Show the user the path. To change it: edit_image, image_urls ["task:task-1"].',
+            'Show the user the path. To edit it: image_urls ["task:task-1"].',
         ),
         (
             TaskResult(outcome="failed", task_id="task-1", refunded=True, remedy="tell_refund"),

@@ -49,7 +49,7 @@ async def test_a_finished_picture(era: Any) -> None:
             "credits": 4,
             "credits_charged": 4,
             "notes": ["Last 24 h: 4 credits."],
-            "next_step": f'Show the user the URL. To change it: edit_image, image_urls ["task:{task_id}"].',
+            "next_step": f'Show the user the URL. To edit it: image_urls ["task:{task_id}"].',
         }
         text = text_of(result)
         assert text.startswith("Finished. This call cost 4 credits.\n")
@@ -65,7 +65,7 @@ async def test_a_picture_that_is_reused(era: Any) -> None:
         again = await make(caller)
         assert (again["reused"], again["credits_charged"], again["credits"]) == (True, 0, LOW)
         assert again["image_urls"] == made["image_urls"]
-        assert again["next_step"].endswith(" Only if the user wants another one: variation 2, 2 credits.")
+        assert again["next_step"].endswith(" If asked for another: variation 2, 2 credits.")
         text = text_of(await caller.call("generate_image", **FOX))
         assert "this call cost nothing" in text
         assert world.movements() == [("charge", LOW)]

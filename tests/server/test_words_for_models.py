@@ -74,7 +74,7 @@ async def test_the_next_variation_is_not_offered_to_a_call_that_recovers(era: An
         recovered = await caller.data("generate_image", **FOX)
         assert "variation" not in recovered["next_step"]
         asked_again = await caller.data("generate_image", **FOX)
-        assert asked_again["next_step"].endswith("Only if the user wants another one: variation 2, 2 credits.")
+        assert asked_again["next_step"].endswith("If asked for another: variation 2, 2 credits.")
 
 
 async def test_limits_are_said_in_the_text_of_a_price_and_of_the_balance(era: Any) -> None:
@@ -107,7 +107,7 @@ REFUSAL = "Content policy violation: public figure"
 
 async def refused(caller: Caller, prompt: str) -> dict[str, Any]:
     result = await caller.call("generate_image", prompt=prompt, wait_seconds=600)
-    assert result.structured_content is not None
+    assert isinstance(result.structured_content, dict)
     return result.structured_content
 
 

@@ -125,10 +125,10 @@ def _show_picture(result: TaskResult) -> str:
     another = (
         ""
         if result.next_variation is None
-        else f" Only if the user wants another one: variation {result.next_variation}, {result.credits} credits."
+        else f" If asked for another: variation {result.next_variation}, {result.credits} credits."
     )
     shown = " and ".join(words for words, there in known.items() if there)
-    return f'Show the user the {shown}. To change it: edit_image, image_urls ["task:{result.task_id}"].{another}'
+    return f'Show the user the {shown}. To edit it: image_urls ["task:{result.task_id}"].{another}'
 
 
 def task_text(result: TaskResult, *, brief: bool = False) -> str:
