@@ -193,7 +193,8 @@ class World:
 
     def principal(self, caller: str = "", *, key: str | None = None) -> Principal:
         """Return somebody who calls, with the key of this world unless another one is given."""
-        return Principal(self.account if key is None else account_of(key, BASE), caller, self.limits)
+        account = self.account if key is None else account_of(key, BASE)
+        return Principal(account, caller, self.limits, local_api=True)
 
     def tasks(self, caller: str = "") -> CallerTasks:
         """Return a caller's tasks."""
