@@ -83,9 +83,7 @@ async def read_references(account: Account, arguments: GenerateArguments, deadli
             # Its thread is left behind. Those after it may lie on the same disk.
             hung = f"{named} could not be read in time: its disk, network or cloud folder does not answer"
             if not faults:
-                raise UnavailableError(
-                    f"{hung}. Nothing was sent and nothing was spent.", field="image_urls"
-                ) from None
+                raise UnavailableError(f"{hung}. Nothing was sent and nothing was spent.", field="image_urls") from None
             faults.append(Fault("image_urls", hung))
             break
         else:
@@ -177,9 +175,9 @@ async def resolve_reference(
             return saved
         [copies] = await tasks.copies([entry])
         return _url_of(result.model_copy(update={"saved_paths": copies or None}))
+    path = ", ".join(account.files.copies(entry))
     raise UnavailableError(
-        f"The saved copy of task:{task_id}, {', '.join(account.files.copies(entry))}, could not be read in time; nothing "
-        "was sent and nothing was spent.",
+        f"The saved copy of task:{task_id} could not be read in time ({path}); nothing was sent and nothing was spent.",
         field="image_urls",
     )
 
