@@ -139,7 +139,7 @@ class Telling:
 
 def news(result: TaskResult) -> list[str]:
     """Return the notes without the receipt, which every call that pays has."""
-    return [note for note in result.notes or () if not note.startswith("The last 24 hours cost")]
+    return [note for note in result.notes or () if not note.startswith("Last 24 h: ")]
 
 
 class VirtualJournal(SqliteJournal):

@@ -64,8 +64,11 @@ Remedy = Literal[
     "keep_task_id",
     # The person
     "tell_user",
+    "tell_refund",
     "ask_user",
     "respect_refusal",
+    "reword_if_asked",
+    "stop_trying",
     "compare_balance",
     "contact_support",
     "read_log",
@@ -106,6 +109,7 @@ class Facts:
     limit: int | None = None  # credits of the limit that refused it
     affordable: int | None = None  # the most credits that a picture may cost right now
     other_task: str | None = None  # of a reference, or the known task_id that is most like the one that was given
+    variation: int | None = None  # of a call that would pay for another picture of the same request
     path: str | None = None  # where the copy of a picture is
     example: Mapping[str, Any] | None = None  # the arguments of a call that works, at ``price``
     reason: JournalReason | None = None

@@ -31,7 +31,7 @@ def test_a_picture_and_its_edit_are_two_charges_and_two_urls(world: Callable[...
     edited = here.run("generate", "the same at night", "--image", f"task:{task_id}", "--json")
     result = TaskResult.model_validate_json(edited.stdout)
     assert json.loads(edited.stdout) == result.to_json()
-    assert (result.outcome, result.model, result.credits_charged) == ("finished", "gpt-image-2-edit", 2)
+    assert (result.outcome, result.sources, result.credits_charged) == ("finished", [f"task:{task_id}"], 2)
     assert edited.exit_code == 0
     assert here.movements() == [("charge", 12), ("charge", 2)]
     first, second = here.posts()
@@ -207,7 +207,9 @@ def test_a_refusal_is_the_tools_own_error_and_spends_nothing(
 
 def test_a_corrected_example_has_only_what_was_typed(invoke: Callable[..., Any]) -> None:
     said = invoke("generate", "a fox", "--size", "1920x1080", VIDGO_API_KEY="key").stderr
-    assert said.endswith('For example: vidgo-mcp generate "a fox" --size 16:9 (2 credits a picture)\n')
+    assert said.endswith(
+        'For example: vidgo-mcp generate "a fox" --size 1920x1088 --resolution 2K (4 credits a picture)\n'
+    )
 
 
 def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any]) -> None:

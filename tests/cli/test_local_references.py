@@ -34,7 +34,7 @@ def test_a_file_is_uploaded_however_it_is_spelled_and_paid_for_once(here: Any, s
     task_id = here.paid("at night", "--image", "photo.png")
     name = spelled.format(folder=here.vidgo.folder.as_posix())
     found = json.loads(here.run("generate", "at night", "--image", name, "--wait-seconds", "0", "--json").stdout)
-    assert (found["task_id"], found["model"], found["reused"]) == (task_id, "gpt-image-2-edit", True)
+    assert (found["task_id"], found["sources"], found["reused"]) == (task_id, ["a file"], True)
     assert here.movements() == [("charge", 2)]
 
 

@@ -204,9 +204,9 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(disk: Loc
         found = await caller.data("get_task", task_id=made["task_id"])
         [listed] = (await caller.data("get_task"))["tasks"]
         assert [answer["saved_paths"] for answer in (made, again, found, listed)] == [[saved]] * 4
-        assert "the path of its copy" in made["next_step"]
+        assert "the URL and path" in made["next_step"]
         edited = await caller.data("edit_image", **FOX, image_urls=saved)
-        assert (edited["model"], len(edited["saved_paths"])) == ("gpt-image-2-edit", 1)
+        assert (edited["sources"], len(edited["saved_paths"])) == (["a file"], 1)
         assert world.movements() == [("charge", LOW)] * 2
 
 
@@ -220,7 +220,7 @@ async def test_a_picture_whose_url_has_died_is_found_by_its_copy(disk: LocalFile
         assert isinstance(late, dict)
         assert (late["outcome"], late["saved_paths"], "image_urls" in late) == ("finished", [str(saved)], False)
         assert text_of(result).startswith("Finished, but its URL has died.")
-        assert late["remedy"] == "show_picture"
+        assert late["next_step"].startswith("Show the user the path.")
         assert not (await caller.call("view_image", task_id=task_id)).is_error
         edited = await caller.data("edit_image", **FOX, image_urls=f"task:{task_id}")
         assert (edited["outcome"], edited["credits_charged"]) == ("finished", LOW)
@@ -251,7 +251,7 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so(disk: LocalFiles, 
         assert waiting["remedy"] == "repeat_with_time"
         assert waiting["notes"] == ["5 of 7 references are ready; nothing is reserved or spent. The uploads go on."]
         assert text.startswith("Pending (not sent: its references are not ready). It will cost 2 credits.\n")
-        assert "The last 24 hours cost" not in text
+        assert "Last 24 h" not in text
         assert (await caller.data("get_task"))["tasks"] == []
         assert world.movements() == []
         made = await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 600}, progress_callback=listen)

@@ -198,7 +198,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
         assert anyio.current_time() - before < 1, "reading does not wait for the picture"
         await anyio.sleep(100)
         text = await text_of(client, f"vidgo://tasks/{task_id}")
-        assert json.loads(text) == for_model.with_next_step(await world.tasks().peek_task(task_id)).to_json()
+        assert json.loads(text) == for_model.task_answer(await world.tasks().peek_task(task_id)).to_json()
         assert text.startswith('{\n  "outcome": "finished"')
         assert "狐" in text
         # Whoever makes the next picture is told of this one, which nobody has received.

@@ -87,14 +87,14 @@ class Report:
         """Show a result, and why its picture is not where it was wanted if so; return the exit code."""
         if isinstance(result, TaskList):
             if self.as_json:
-                click.echo(json_text(for_model.with_next_steps(result).to_json()))
+                click.echo(json_text(for_model.list_answer(result).to_json()))
             else:
                 click.echo(for_person.list_text(result, self.command))
             return ExitCode.DONE
         missing = "" if undelivered is None else for_person.undelivered_text(undelivered, self.command)
         if self.as_json:
             noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
-            click.echo(json_text(for_model.with_next_step(result.model_copy(update=noted)).to_json()))
+            click.echo(json_text(for_model.task_answer(result.model_copy(update=noted)).to_json()))
         else:
             click.echo(for_person.task_text(result, self.command), err=self.output == STDOUT)
         if undelivered is None:

@@ -85,7 +85,7 @@ Prompt = Annotated[
     Field(
         max_length=PROMPT_LIMIT,
         strict=True,
-        description=f"What the picture shows, or what an edit changes, in words; at most {PROMPT_LIMIT} characters. "
+        description=f"What the image shows, or what an edit changes, in words; at most {PROMPT_LIMIT} characters. "
         "Sent unchanged.",
     ),
 ]
@@ -94,8 +94,9 @@ SizeText = Annotated[
     _folded(fold_size),
     AfterValidator(lambda text: str(parse_size(text))),
     Field(
-        description="Prefer a ratio: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16 or 21:9. auto (default) lets Vidgo "
-        "choose at 1K. Exact WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of 3840."
+        description="A ratio, unless the user names pixels: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16, 21:9. auto "
+        "(default): Vidgo chooses, at 1K. WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of "
+        "3840."
     ),
 ]
 Resolution = Annotated[
@@ -113,8 +114,8 @@ Variation = Annotated[
     Field(
         ge=1,
         le=1_000_000,
-        description="Which picture of this request, not how many: one call makes one picture; for four, call four "
-        "times with 1, 2, 3, 4 (default 1). Each new number costs again.",
+        description="Which image of this request, not how many: one call makes one image; for four, call four times "
+        "with 1, 2, 3, 4 (default 1). Each new number costs again.",
     ),
 ]
 MaxCredits = Annotated[
@@ -122,7 +123,8 @@ MaxCredits = Annotated[
     Field(
         ge=0,
         le=1_000_000_000,
-        description="Refuse before spending when the price is higher. 0: only return it if already paid for.",
+        description="Limit of this one call, not a total: refused before spending when the price is higher. 0: only "
+        "return it if already paid for.",
     ),
 ]
 WaitSeconds = Annotated[
@@ -130,8 +132,8 @@ WaitSeconds = Annotated[
     Field(
         ge=0,
         le=LONGEST_WAIT,
-        description=f"How many seconds this call may wait for the picture, 0 to {LONGEST_WAIT}; then it answers "
-        "pending.",
+        description=f"How many seconds this call may wait, 0 to {LONGEST_WAIT}; then it answers pending. Many clients "
+        "give up after 60.",
     ),
 ]
 Reference = Annotated[str, _folded(str.strip), AfterValidator(_sendable), Field(strict=True)]

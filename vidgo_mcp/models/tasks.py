@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,21 @@ class Upload:
 
     file_url: str
     lifetime: float | None = None
+
+
+_CONTENT = re.compile(
+    r"content.{0,20}(filter|not allowed|blocked)|polic(y|ies)|moderat|safety|nsfw|prohibited|inappropriate|sensitive"
+    r"|disallowed|flagged|harmful|sexual|violen(t|ce)|violat|public figure|copyright",
+    re.IGNORECASE,
+)
+
+
+def refuses_content(words: str | None) -> bool:
+    """Return whether the vendor's words for a failure seem to be about what the picture shows.
+
+    A guess that only chooses what is advised: the documents give one example, "content policy violation".
+    """
+    return words is not None and _CONTENT.search(words) is not None
 
 
 def logged_id(task_id: str | None) -> str:

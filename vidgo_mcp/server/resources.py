@@ -129,7 +129,7 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
         raise MCPError(INTERNAL_ERROR, for_model.error_line(error)) from None
     # Other tasks change: they end, are saved, and their URLs die.
     ttl_ms = A_MINUTE if task.outcome == "failed" else 0
-    contents = _json(uri, for_model.with_next_step(task))
+    contents = _json(uri, for_model.task_answer(task))
     return ReadResourceResult(contents=[contents], ttl_ms=ttl_ms, cache_scope="private")
 
 

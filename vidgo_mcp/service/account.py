@@ -50,6 +50,8 @@ class Account:
         self.look_in_thread = runtime.threads()
         self.awaited: Counter[str] = Counter()
         """How many calls wait for an entry, which need not be told that its picture is there."""
+        self.content_refusals: dict[str, dict[str, float]] = {}
+        """When each owner's newest refusals of content were met."""
         self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)

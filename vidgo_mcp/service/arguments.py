@@ -15,7 +15,7 @@ from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, plain_text
 from vidgo_mcp.models.fields import References
 from vidgo_mcp.models.references import check_reach, read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
-from vidgo_mcp.models.sizes import parse_size
+from vidgo_mcp.models.sizes import nearest_offered, parse_size
 from vidgo_mcp.pricing import UnpriceableError, quote
 
 A = TypeVar("A", bound=Arguments)
@@ -137,6 +137,8 @@ def shown_reference(reference: str) -> str:
 def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str]) -> Facts:
     """Return the call again, corrected: what was right is kept, what was wrong takes its default or its replacement."""
     kept = {k: v for k, v in given.items() if k in model.model_fields and k not in unreadable}
+    if "size" in unreadable and isinstance(given["size"], str) and (nearest := nearest_offered(given["size"])):
+        kept["size"] = nearest
     # Placeholders, not examples: a model may copy them, and a picture that nobody asked for costs credits.
     if "prompt" in model.model_fields:
         kept.setdefault("prompt", "<your prompt>")
@@ -162,8 +164,8 @@ def _priceable(picture: Picture, limit: int | None) -> tuple[dict[str, Any], int
     try:
         return {}, quote(parse_size(picture.size), picture.resolution, picture.quality).credits
     except UnpriceableError as error:
-        affordable = [s for s in error.suggestions if limit is None or s.credits <= limit]
-        best = min(affordable or error.suggestions, key=lambda suggestion: suggestion.credits)
+        affordable = (s for s in error.suggestions if limit is None or s.credits <= limit)
+        best = next(affordable, min(error.suggestions, key=lambda suggestion: suggestion.credits))
         return {"size": best.size, "resolution": best.resolution}, best.credits
 
 

@@ -19,7 +19,15 @@ from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.pricing import price_request
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.identity import intent_of
-from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
+from vidgo_mcp.service.limits import (
+    UNLIMITED_TOLD_ABOVE,
+    Ask,
+    Limits,
+    Question,
+    check_max_credits,
+    refused_consent,
+    used_consent,
+)
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
 from vidgo_mcp.service.watches import Deadline, ProgressReporter
@@ -106,8 +114,11 @@ class Generation:
     async def _receipt(self) -> list[str]:
         if not self._charged:
             return []
+        price = self._request.quote.credits
+        unlimited = self._arguments.max_credits is None and price > UNLIMITED_TOLD_ABOVE
         try:
-            return self._limits.budget.receipt(await self._journal.spent(self._tasks.owner))
+            said = self._limits.budget.receipt(await self._journal.spent(self._tasks.owner))
+            return [*said, *(["This call had no max_credits."] if unlimited else [])]
         except VidgoError as error:
             # The picture is paid for and here: a journal that broke meanwhile must not hide it.
             return [error.message]
@@ -204,7 +215,7 @@ class Generation:
         submission = self._account.submissions.of(entry.id)
         if submission is not None:
             # Not read from the journal: one that broke meanwhile must not hide what was paid for.
-            return await submission.wait(self._deadline.left_for_id())
+            return await submission.wait(self._deadline.left_for_id(), self._reporter)
         while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0:
             await self._reporter.report("another process of yours is submitting it")
             try:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
+from uuid import uuid4
 
 import anyio
 import anyio.abc
 
-from vidgo_mcp.errors import JournalError, VidgoError
+from vidgo_mcp.errors import InvalidRequestError, JournalError, VidgoError
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.models.fields import DEFAULT_WAIT
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
@@ -23,6 +24,7 @@ from vidgo_mcp.models.results import (
     SpendingReport,
     TaskResult,
 )
+from vidgo_mcp.models.sizes import Quality
 from vidgo_mcp.pricing import PRICES, price_picture
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
@@ -142,7 +144,8 @@ class Service:
 
     async def estimate(self, principal: Principal, arguments: EstimateArguments) -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
-        quote = price_picture(arguments)
+        quote, budget = price_picture(arguments), principal.limits.budget
+        spent = await self._spent(principal)
         return Estimate(
             credits=quote.credits,
             total_credits=quote.credits * arguments.count,
@@ -151,8 +154,8 @@ class Service:
             size=str(quote.size),
             quality=quote.quality,
             explanation=quote.explanation,
-            notes=list(quote.notes) or None,
-            budget_left=await self._budget_left(principal),
+            notes=[*quote.notes, *(budget.in_words(spent, quote.credits) if spent is not None else [])] or None,
+            budget_left=None if spent is None else budget.left(spent),
         )
 
     async def make(
@@ -168,9 +171,14 @@ class Service:
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
-        deadline = self.deadline(arguments.wait_seconds)
-        call = Generation(self.tasks(principal), principal.limits, arguments, deadline, ProgressReporter(progress), ask)
-        return await call.wait(await call.start())
+        tasks, deadline = self.tasks(principal), self.deadline(arguments.wait_seconds)
+        call = Generation(tasks, principal.limits, arguments, deadline, ProgressReporter(progress), ask)
+        try:
+            return await call.wait(await call.start())
+        except InvalidRequestError as error:
+            if error.remedy != "reword_if_asked":
+                raise
+            raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
 
     async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.
@@ -206,9 +214,19 @@ class Service:
             VidgoError: it could not be read.
         """
         left = await self._account(principal.paying).balance()
-        buys = {quality: max(0, int(left // prices["1K"])) for quality, prices in PRICES.items()}
+        budget, spent = principal.limits.budget, await self._spent(principal) or 0
+
+        def buys(quality: Quality) -> int:
+            price = PRICES[quality]["1K"]
+            many, allowed = max(0, int(left // price)), budget.affordable(price, spent)
+            return many if allowed is None else min(many, allowed)
+
         return BalanceResult(
-            credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
+            credits=left,
+            pictures_low=buys("low"),
+            pictures_medium=buys("medium"),
+            pictures_high=buys("high"),
+            notes=budget.in_words(spent) or None,
         )
 
     def _account(self, name: str) -> Account:
@@ -221,12 +239,12 @@ class Service:
             self._background.start_soon(self._resume, account)
         return account
 
-    async def _budget_left(self, principal: Principal) -> int | None:
-        budget = principal.limits.budget
-        if budget.left(0) is None or principal.account is None:
+    async def _spent(self, principal: Principal) -> int | None:
+        """Return what the caller's day has cost, None where that is not known."""
+        if principal.account is None:
             return None
         try:
-            return budget.left(await self._journal.spent(principal.owner))
+            return await self._journal.spent(principal.owner)
         except JournalError:
             return None
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
-from vidgo_mcp.journal import Entry, Intent, State, in_window
+from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
-from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.models.results import TaskResult, cut_prompt
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.models.tasks import Task, refuses_content
 
-PROMPT_SHOWN: Final = 100
+A_FILE: Final = "a file"
+"""How a source is named that was uploaded: its path is not kept."""
 DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "failed"})
 NO_REASON: Final = "Vidgo gave no reason."
 NO_FILE: Final = "Vidgo says finished, but gave no file."
@@ -29,7 +30,7 @@ OUTCOMES: Final[Mapping[State, Outcome]] = {
 REMEDIES: Final[Mapping[State | Outcome, Remedy]] = {
     "pending": "wait_for_task",
     "finished": "show_picture",
-    "failed": "tell_user",
+    "failed": "tell_refund",
     "empty": "contact_support",
     "unknown": "compare_balance",
 }
@@ -53,6 +54,7 @@ def entry_result(
     intent = entry.intent
     size = parse_size(intent.size)
     alive = in_window(entry, now)
+    shows_url = alive and entry.state == "finished"
     failed = entry.state == "failed"
     error = (entry.error or NO_REASON) if failed else None
     if entry.state == "empty":
@@ -62,10 +64,10 @@ def entry_result(
         task_id=entry.task_id,
         status=entry.status,
         progress=entry.progress,
-        image_urls=list(entry.image_urls[:1]) if alive and entry.state == "finished" else None,
-        expires_at=None if entry.dies_at is None else timestamp(entry.dies_at),
+        image_urls=list(entry.image_urls[:1]) if shows_url else None,
+        expires_at=timestamp(entry.dies_at) if shows_url and entry.dies_at is not None else None,
         saved_paths=list(saved) or None,
-        prompt=intent.prompt[:PROMPT_SHOWN],
+        prompt=intent.prompt,
         created_at=timestamp(entry.created_at),
         model=intent.model,
         size=intent.size,
@@ -74,7 +76,8 @@ def entry_result(
         variation=intent.variation,
         width=size.width if size.kind == "custom" else None,
         height=size.height if size.kind == "custom" else None,
-        credits=intent.credits,
+        sources=[A_FILE if ref.startswith(UPLOADED) else ref.removeprefix("url:") for ref in intent.references] or None,
+        credits=None if failed else intent.credits,
         credits_charged=None if charged is None else intent.credits if charged and not failed else 0,
         reused=None if charged is None else not charged and entry.state != "reserved",
         refunded=True if failed else None,
@@ -82,7 +85,6 @@ def entry_result(
         notes=[*_state_notes(entry, alive), *notes] or None,
         remedy=_remedy(entry, can_be_shown=alive or bool(saved)),
         next_variation=another,
-        age=now - entry.created_at,
     )
 
 
@@ -115,7 +117,11 @@ def _remedy(entry: Entry, *, can_be_shown: bool) -> Remedy:
         return "make_again"
     if OUTCOMES[entry.state] == "pending":
         return "wait_for_task" if entry.task_id else "repeat"
-    return REMEDIES[entry.state]
+    return _failed_remedy(entry.error) if entry.state == "failed" else REMEDIES[entry.state]
+
+
+def _failed_remedy(words: str | None) -> Remedy:
+    return "reword_if_asked" if refuses_content(words) else REMEDIES["failed"]
 
 
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
@@ -131,7 +137,7 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
         refunded=True if failed and not empty else None,
         error=(task.error_message or (NO_FILE if empty else NO_REASON)) if failed else None,
         notes=[*notes, *_strange_status(task.status)] or None,
-        remedy=REMEDIES[outcome],
+        remedy=_failed_remedy(task.error_message) if failed else REMEDIES[outcome],
     )
 
 
@@ -140,7 +146,8 @@ def lost_answer(entry: Entry) -> OutcomeUnknownError:
     why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
     return OutcomeUnknownError(
         "The answer to the submit of this picture was lost, so it may have been paid for "
-        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours."
+        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours.",
+        facts=Facts(variation=entry.intent.variation + 1),
     )
 
 
@@ -159,7 +166,7 @@ def paid_nothing(entry: Entry) -> UnavailableError:
 def undelivered_notes(entries: Sequence[Entry]) -> list[str]:
     """Return a note for each of the first finished pictures that nobody has received yet."""
     return [
-        f"Finished and paid for, but never shown: task_id {entry.task_id} ({entry.intent.prompt[:40].strip()!r})."
+        f"Finished and paid for, but never shown: task_id {entry.task_id} ({cut_prompt(entry.intent.prompt, 40)!r})."
         for entry in entries[:3]
     ]
 
