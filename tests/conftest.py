@@ -166,6 +166,7 @@ class World:
         files: LocalFiles | None = None,
         threads: Callable[[], Any] = lambda: at_once,
         process: str = "this process",
+        local_api: bool = True,
     ) -> None:
         self.sandbox = sandbox or Sandbox(
             accounts={SANDBOX_KEY: funds, ANOTHER_KEY: funds},
@@ -182,6 +183,7 @@ class World:
         self.account = None if key is None else account_of(key, BASE)
         self._keys = {account_of(one, BASE): one for one in (SANDBOX_KEY, ANOTHER_KEY)}
         self.limits = limits or Limits()
+        self.local_api = local_api
         self.service = Service(
             journal=self.journal,
             connect=lambda account: self.connect(self._keys[account]),
@@ -193,7 +195,8 @@ class World:
 
     def principal(self, caller: str = "", *, key: str | None = None) -> Principal:
         """Return somebody who calls, with the key of this world unless another one is given."""
-        return Principal(self.account if key is None else account_of(key, BASE), caller, self.limits)
+        account = self.account if key is None else account_of(key, BASE)
+        return Principal(account, caller, self.limits, local_api=self.local_api)
 
     def tasks(self, caller: str = "") -> CallerTasks:
         """Return a caller's tasks."""

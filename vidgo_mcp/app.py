@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -18,6 +19,7 @@ from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Journal, SqliteJournal
 from vidgo_mcp.journal.processes import current_process
+from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.service import Budget, Limits, LocalFiles, Principal, Runtime, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
 
@@ -57,6 +59,7 @@ def principal_of(settings: Settings) -> Principal:
         SANDBOX_ACCOUNT if settings.sandbox else account,
         limits=Limits(budget, settings.confirm_above),
         no_key=missing_key_reason(),
+        local_api=settings.sandbox or is_loopback_host(urlsplit(settings.base_url).hostname or ""),
     )
 
 

@@ -27,6 +27,8 @@ from vidgo_mcp.models.urls import checked_base_url
 PREFIX: Final = "VIDGO_"
 UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%")
 BRACED: Final = re.compile(r"\$\{[^}]*\}")
+OTHER_SEPARATOR: Final = re.compile(r"[,;|\s]\s*(?=/|~(?:[\\/]|\Z)|[A-Za-z]:[\\/])|;\Z|(?<=[^:]{2}):(?=[A-Za-z]:[\\/])")
+"""What looks like the end of one folder and the beginning of the next, in what was taken for one."""
 SECRETS: Final = ("api_key",)
 LONGEST_CALLBACK_URL: Final = 2048
 NOT_FILLED_IN: Final = (
@@ -80,7 +82,12 @@ def _checked_save_dir(folder: str) -> str:
 
 
 def _folders(value: str) -> tuple[Path, ...]:
-    return tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
+    folders = tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
+    for folder in folders:
+        # Any of these may be a part of a name; not of one that does not exist, and that goes on like another path.
+        if OTHER_SEPARATOR.search(str(folder)) and not folder.is_dir():
+            raise ValueError(f'{folder} is no folder; on this system several are separated with "{os.pathsep}"')
+    return folders
 
 
 def _absolute(folder: str) -> Path:

@@ -11,10 +11,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vidgo_mcp.cli.picture_commands import typed_references
-from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.service import LocalFiles
-
 on_posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links need a privilege on Windows")
 
 
@@ -77,18 +73,3 @@ def test_a_file_that_cannot_be_used_is_the_services_own_error_and_free(here: Any
     assert says in refused.stderr
     assert "othing was spent" in refused.stderr
     assert here.posts() == []
-
-
-def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    disk = LocalFiles(Folders((tmp_path / "allowed",), home=str(tmp_path / "home")), tmp_path / "save_dir")
-    kept = ["https://example.com/a.png", "task:t1", "data:image/png;base64,AAAA"]
-    assert typed_references(kept, disk) == (kept, disk)
-    references, wider = typed_references([*kept, "a/b.png", "~/c.png"], disk)
-    here = Path(os.path.realpath(tmp_path))
-    assert references == [*kept, str(here / "a" / "b.png"), str(here / "home" / "c.png")]
-    assert wider.folders is not None
-    assert wider.folders.allowed == (tmp_path / "allowed", here / "a", here / "home")
-    assert (wider.save_dir, wider.folders.home) == (disk.save_dir, str(tmp_path / "home"))

@@ -146,6 +146,56 @@ async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
         assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
 
 
+UNREACHABLE = [
+    "http://localhost:8188/a.png",
+    "http://192.168.1.20/a.png",
+    "http://nas.local/a.png",
+    "http://[fe80::1]/a",
+]
+
+
+async def test_addresses_that_vidgo_cannot_reach_are_refused_together_before_the_price(disk: LocalFiles) -> None:
+    async with World(files=disk, local_api=False) as world, calling(world) as caller:
+        references = [UNREACHABLE[0], PHOTO, *UNREACHABLE[1:], "task:"]
+        error = await caller.error("edit_image", **FOX, image_urls=references, quality="best")
+        assert (error["category"], error["money"], error["field"]) == ("invalid_request", "nothing_spent", "quality")
+        lines = error["message"].splitlines()
+        why = "Vidgo cannot reach this address: give the file or inline data"
+        assert lines[1:-1] == [f'- image_urls[{place}] "{references[place]}": {why}' for place in (0, 2, 3, 4)]
+        assert "task:<task_id>" in lines[-1]
+        assert '"image_urls": ["task:<task_id>"]' in error["next_step"]
+        assert (world.opened, world.wire.seen) == (0, [])
+
+
+async def test_where_vidgo_is_imitated_on_this_machine_it_reaches_what_is_here(disk: LocalFiles) -> None:
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
+        made = await caller.data("edit_image", **FOX, image_urls=UNREACHABLE)
+        assert made["outcome"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        pytest.param(f"{PHOTO}, {PHOTO}?2\n{PHOTO}?3", 3, id="addresses in one text"),
+        pytest.param('"{folder}/cat.png"', 1, id="a path in quotes"),
+        pytest.param("'{uri}'", 1, id="a file address in quotes"),
+        pytest.param(inline(png()).partition(",")[2], 1, id="bare base64"),
+        pytest.param([f"{PHOTO};{PHOTO}?2", "`cat.png`"], 3, id="all of it in a list"),
+    ],
+)
+async def test_references_are_read_as_people_and_models_write_them(
+    disk: LocalFiles, folder: Path, written: Any, count: int
+) -> None:
+    if isinstance(written, str):
+        written = written.replace("{folder}", str(folder)).replace("{uri}", (folder / "cat.png").as_uri())
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
+        await caller.data("edit_image", **FOX, image_urls=written)
+        [body] = [
+            request.body["input"] for request in world.sandbox.requests if request.body and "input" in request.body
+        ]
+        assert len(body["image_urls"]) == count
+
+
 async def test_a_finished_picture_says_where_it_is_saved_on_every_path(disk: LocalFiles, save_dir: Path) -> None:
     async with World(files=disk, seconds=5) as world, calling(world) as caller:
         made = await caller.data("generate_image", **FOX)

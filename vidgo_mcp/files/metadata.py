@@ -24,7 +24,7 @@ _UNFIT: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 _PNG_XMP: Final = b"XML:com.adobe.xmp"
 _JPEG_XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
-_APP0, _APP1, _APP11 = b"\xff\xe0", b"\xff\xe1", b"\xff\xeb"
+_APP0, _APP1, _APP2, _APP11 = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff\xeb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class Facts:
 def with_facts(content: bytes, facts: Facts) -> bytes:
     """Return the bytes of a picture with the facts in them; the same facts always come out as the same bytes.
 
-    Unchanged are a GIF and a WebP, a file that makes no sense, one that has XMP already, and one with Content
-    Credentials: they are a signature over every byte (https://spec.c2pa.org).
+    Unchanged are a GIF and a WebP, a file that makes no sense, one that has XMP already, a JPEG with an index of its
+    pictures, which tells their lengths, and one with Content Credentials: they are a signature over every byte
+    (https://spec.c2pa.org).
     """
     kind = kind_of(content)
     named = {
@@ -86,8 +87,10 @@ def _in_jpeg(content: bytes, facts: Mapping[str, str]) -> bytes:
         return content
     for segment in segments:
         payload = content[segment.payload]
-        if (segment.name == _APP1 and payload.startswith(_JPEG_XMP)) or (
-            segment.name == _APP11 and payload.startswith(b"JP") and payload[12:16] == b"jumb"
+        if (
+            (segment.name == _APP1 and payload.startswith(_JPEG_XMP))
+            or (segment.name == _APP2 and payload.startswith(b"MPF\0"))
+            or (segment.name == _APP11 and payload.startswith(b"JP") and payload[12:16] == b"jumb")
         ):
             return content
         # JFIF and Exif both want to be first.

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from vidgo_mcp.models.references import split_references
 from vidgo_mcp.models.sizes import Quality, Tier, fold_size, parse_size
 
 PROMPT_LIMIT: Final = 4000
@@ -45,11 +46,19 @@ def _fold_integer(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _list_of(text: str) -> Any:
-    text = text.strip()
-    if text.startswith("["):
+def _listed(value: Any) -> Any:
+    """Return references as a list, however they were written: as one text, as JSON, as Python writes a list."""
+    if isinstance(value, str):
+        value = _from_json(value.strip())
+    if not isinstance(value, list | tuple):
+        return value
+    return [one for item in value for one in (split_references(item) if isinstance(item, str) else [item])]
+
+
+def _from_json(text: str) -> Any:
+    for written in (text, text.replace("'", '"')) if text.startswith("[") else ():
         with suppress(ValueError, RecursionError):
-            return json.loads(text)
+            return json.loads(written)
     return [text]
 
 
@@ -130,7 +139,7 @@ WaitSeconds = Annotated[
 Reference = Annotated[str, _folded(str.strip), AfterValidator(_sendable), Field(strict=True)]
 References = Annotated[
     list[Reference],
-    _folded(_list_of),
+    BeforeValidator(_listed),
     Field(
         min_length=1,
         max_length=MOST_REFERENCES,

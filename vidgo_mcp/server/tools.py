@@ -61,7 +61,7 @@ class ToolEntry:
         Raises:
             VidgoError: it could not be answered.
         """
-        return await self.answer(call, read_arguments(self.arguments, raw))
+        return await self.answer(call, read_arguments(self.arguments, raw, local_api=call.principal.local_api))
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:

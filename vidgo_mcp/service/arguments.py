@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, plain_text
 from vidgo_mcp.models.fields import References
-from vidgo_mcp.models.references import read_reference
+from vidgo_mcp.models.references import check_reach, read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
 from vidgo_mcp.models.sizes import nearest_offered, parse_size
 from vidgo_mcp.pricing import UnpriceableError, quote
@@ -55,8 +55,8 @@ LONGEST_ECHO: Final = 200
 _REFERENCES: Final = TypeAdapter(References)
 
 
-def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
-    """Return the arguments of a call.
+def read_arguments(model: type[A], raw: Mapping[str, Any] | None, *, local_api: bool = False) -> A:
+    """Return the arguments of a call. ``local_api``: Vidgo is imitated on this machine, and reaches what is on it.
 
     Raises:
         InvalidRequestError: with every fault of the call, and a corrected example with its price.
@@ -79,7 +79,9 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None) -> A:
     if issubclass(model, EditArguments) and "image_urls" not in unreadable:
         for index, reference in enumerate(_REFERENCES.validate_python(given["image_urls"])):
             try:
-                read_reference(reference)
+                source = read_reference(reference)
+                if not local_api:
+                    check_reach(source)
             except ValueError as error:
                 faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
                 unreadable.add("image_urls")
