@@ -21,7 +21,7 @@ from vidgo_mcp.cli.session import Report
 from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.models.results import SpendingReport
+from vidgo_mcp.models.results import SpendingReport, cut_prompt
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.for_person import PROMPT_WIDTH, local_time
@@ -231,7 +231,7 @@ def _entries_text(entries: Sequence[Entry], path: Path | None) -> str:
         head = f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}"
         lines.append(head.rstrip())
         shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
-        lines.append(f"    {shape}: {' '.join(intent.prompt.split())}"[: PROMPT_WIDTH + 4].rstrip())
+        lines.append(f"    {shape}: {cut_prompt(' '.join(intent.prompt.split()), PROMPT_WIDTH)}")
     unknown = sum(entry.state == "unknown" for entry in entries)
     if unknown:
         lines.append(

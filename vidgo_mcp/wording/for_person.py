@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Final
 
 from vidgo_mcp.errors import Money, VidgoError
-from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
+from vidgo_mcp.models.results import Estimate, TaskList, TaskResult, cut_prompt
 from vidgo_mcp.pricing import price_table
 from vidgo_mcp.wording import for_model
 from vidgo_mcp.wording.for_model import lines
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
 
-PROMPT_WIDTH: Final = 76
+PROMPT_WIDTH: Final = 60
 FREE_AGAIN: Final = "The same command again finds it, and costs nothing."
 SANDBOX_ENDED: Final = (
     "The sandbox ended with this command, and its pictures with it. `vidgo-mcp sandbox` serves one that lasts; "
@@ -133,7 +133,8 @@ def _entry(result: TaskResult) -> str:
     price = "" if result.credits is None else f"{result.credits} credits"
     made = local_time(result.created_at) if result.created_at else ""
     head = "  ".join(part for part in (result.task_id or "(no task id)", result.outcome, price, made) if part)
-    return f"{head}\n    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
+    prompt = cut_prompt(" ".join((result.prompt or "").split()), PROMPT_WIDTH)
+    return f"{head}\n    {prompt}".rstrip()
 
 
 def _fetch(task_id: str | None, command: Command) -> str:
