@@ -87,7 +87,7 @@ class CallerTasks:
             raise UnavailableError(
                 f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
             )
-        unsaved = bool(latest.file_urls) and self.account.files.save_dir is not None
+        unsaved = latest.phase == "finished" and bool(latest.file_urls) and self.account.files.save_dir is not None
         notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
         notes += await self.undelivered_notes()
         return task_results.untracked_result(latest, empty=watch.polling.empty, notes=notes)
