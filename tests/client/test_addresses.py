@@ -36,7 +36,7 @@ SIGNED = "https://s3.a.b/x%20y.png?X-Amz-Signature=a+b/c==&t=%2f%C3%a9&n=[1]#top
         ("c.png", f"{BASE}/c.png"),
         ("generated/a fox.webp?sig=1", f"{BASE}/generated/a%20fox.webp?sig=1"),
     ],
-))
+)
 def test_an_address_is_encoded_and_resolved(written: str, url: str) -> None:
     assert web_url(written, BASE) == url
 
