@@ -74,7 +74,9 @@ def web_url(value: Any, base: str) -> str | None:
     elif not text.startswith("/") and _ending(text) not in PICTURES:
         return None
     try:
-        url = httpx.URL(f"{base}/").join(_STRAY_PERCENT.sub("%25", text))
+        text = _STRAY_PERCENT.sub("%25", text)
+        # Joining drops a semicolon at the end.
+        url = httpx.URL(text) if _WEB.match(text) else httpx.URL(f"{base}/").join(text)
     except (httpx.InvalidURL, ValueError):
         return None
     return str(url) if is_web_url(str(url)) and "%" not in url.host else None
