@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from PIL import Image, PngImagePlugin
 
-from tests.files.conftest import GIFS, JPEGS, PNGS, WEBPS, after_header, frames, hostile, noise, saved
+from tests.files.conftest import GIFS, JPEGS, PNGS, SEVERAL, WEBPS, after_header, frames, hostile, noise, saved
 from vidgo_mcp.files.containers import LONGEST_SEGMENT, jpeg_segment, jpeg_segments, png_chunk, png_chunks
 from vidgo_mcp.files.images import validate_image
 from vidgo_mcp.files.metadata import GENERATED, NAMESPACE, Facts, with_facts
@@ -119,3 +119,8 @@ def test_any_bytes_stay_as_usable_as_they_were(content: bytes) -> None:
         before = validate_image(content)
         after = validate_image(marked)
         assert (after.width, after.height, after.mime_type) == (before.width, before.height, before.mime_type)
+
+
+@pytest.mark.parametrize("content", [SEVERAL, JPEGS["jpeg"] + b"film", PNGS["png"] + b"film"])
+def test_nothing_moves_where_something_may_be_found_by_its_distance(content: bytes) -> None:
+    assert with_facts(content, FACTS) == content
