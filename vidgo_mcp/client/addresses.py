@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-LISTS: Final = ("files", "output", "outputs", "result", "results", "images")
+LISTS: Final = ("files", "file", "output", "outputs", "result", "results", "images")
 """Where an answer may name its files. Names are compared without case, ``_`` and ``-``."""
 ADDRESSES: Final = ("fileurl", "url", "downloadurl", "imageurl")
 """What the address of one file may be called, the documented name first."""

@@ -23,10 +23,10 @@ MOST_SCANS: Final = 100
 """Scans of a progressive JPEG. Encoders write about ten; each one costs a decoder a pass over all pixels, and an empty
 one hardly a byte, so that a small file can keep it busy for hours."""
 
-_ONE_AT_A_TIME: Final = threading.Lock()
+ONE_AT_A_TIME: Final = threading.Lock()
 """Decoding takes hundreds of megabytes, and the filters of warnings belong to the whole process."""
 
-_DAMAGE: Final = (
+DAMAGE: Final = (
     *(OSError, SyntaxError, ValueError, struct.error, zlib.error, LookupError, EOFError, ArithmeticError),
     *(AttributeError, TypeError, AssertionError, RuntimeError),
 )
@@ -69,7 +69,7 @@ def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Referen
     if end is None:
         raise UnusableError(DAMAGED)
     kept = content[:end]
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         width, height = _decoded_size(kept, kind, most_pixels)
     return ReferencePicture(kept, kind.mime_type, kind.extension, width, height, hashlib.sha256(kept).hexdigest())
 
@@ -81,16 +81,10 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
         with warnings.catch_warnings():
             # Pillow warns of what does not keep it from decoding.
             warnings.simplefilter("ignore")
-            if kind is WEBP and (canvas := webp_canvas(content)):
-                # Its decoder makes room for the canvas as soon as it is opened.
-                _check_size(canvas, most_pixels)
-            if kind is JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
-                raise UnusableError(
-                    f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program"
-                )
+            check_before_opening(content, kind, most_pixels)
             with _opened(content, kind) as image:
                 width, height = image.size
-                _check_size((width, height), most_pixels)
+                check_size((width, height), most_pixels)
                 # A JPEG can be decoded at an eighth of its size, which still reads all of its bytes.
                 image.draft(None, (1, 1))
                 image.load()
@@ -102,7 +96,7 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
         raise UnusableError(f"it has more than {most_pixels:,} pixels", "make it smaller") from None
     except MemoryError:
         raise UnusableError("there is not enough memory to decode it", "make it smaller") from None
-    except _DAMAGE:
+    except DAMAGE:
         raise UnusableError(DAMAGED) from None
     return width, height
 
@@ -123,7 +117,17 @@ def _opened(content: bytes, kind: Kind) -> ImageFile:
     return decoders[kind](BytesIO(content))
 
 
-def _check_size(size: tuple[int, int], most_pixels: int) -> None:
+def check_before_opening(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> None:
+    """Raise UnusableError for what can keep a decoder busy, or fill the memory, before it tells the picture's size."""
+    if kind is WEBP and (canvas := webp_canvas(content)):
+        # Its decoder makes room for the canvas as soon as it is opened.
+        check_size(canvas, most_pixels)
+    if kind is JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
+        raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program")
+
+
+def check_size(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:
+    """Raise UnusableError for a picture with too many pixels to be decoded."""
     width, height = size
     if width * height > most_pixels:
         raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}", "make it smaller")

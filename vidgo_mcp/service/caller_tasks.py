@@ -204,7 +204,11 @@ class CallerTasks:
         Without that it is the one that ``image`` returns.
         """
         result, content = await self.picture(task_id)
-        return result, await self.account.in_thread(_scaled, content, max_edge)
+        try:
+            return result, await self.account.in_thread(_scaled, content, max_edge)
+        except UnavailableError as error:
+            where = " and ".join([*(result.saved_paths or ()), *(result.image_urls or ())])
+            raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None
 
     async def image(self, task_id: str) -> tuple[TaskResult, View]:
         """Return a ``picture`` for a client that takes at most 700 KB: scaled down only where it must be."""
