@@ -273,7 +273,7 @@ def test_what_is_kept_of_an_answer_is_short_and_has_no_key() -> None:
 
 def test_a_callback_is_read_like_a_status() -> None:
     flat = {"task_id": "t", "status": "finished", "files": [{"file_url": "/c.png"}], "error_message": None}
-    for body in (flat, {"code": 200, "data": flat}):
+    for body in (flat, {"code": 200, "data": flat}, {"code": 200, "data": [flat]}):
         assert wire.read_task(body, "t", "https://api.vidgo.ai").file_urls == ("https://api.vidgo.ai/c.png",)
 
 

@@ -155,9 +155,15 @@ def read_task(value: Any, task_id: str, base: str) -> Task:
 
 
 def _task_data(value: Any) -> Mapping[str, Any]:
-    """Return the fields of a task: in the envelope, or flat as in a callback."""
-    flat = isinstance(value, Mapping) and not isinstance(value.get("data"), Mapping)
-    return value if flat else envelope_data(value)
+    """Return the fields of a task: in the envelope, perhaps as a list of one, or flat as in a callback."""
+    match value:
+        case {"data": [Mapping() as only]}:
+            return only
+        case {"data": Mapping()}:
+            return envelope_data(value)
+        case Mapping():
+            return value
+    return envelope_data(value)
 
 
 def _excerpt(value: Any) -> str | None:
