@@ -108,12 +108,13 @@ def test_a_ramp_looks_as_it_was_meant_to(content: bytes, expected: list[tuple[in
         assert not meant[3] or max(abs(one - other) for one, other in zip(found, meant, strict=True)) <= 8
 
 
-def test_a_colour_profile_goes_along_where_it_fits_the_colours() -> None:
+def test_of_what_is_no_pixel_only_a_colour_profile_that_fits_goes_along() -> None:
     srgb, foreign = (bytes(16) + space + bytes(108) for space in (b"RGB ", b"CMYK"))
     for mode, profile, kept in (("RGB", srgb, srgb), ("RGBA", srgb, srgb), ("L", srgb, None), ("CMYK", foreign, None)):
         picture = Image.new(mode, (64, 64))
         content = encoded(picture, "JPEG" if mode == "CMYK" else "PNG", icc_profile=profile)
         assert opened(scaled(content, 256)).info.get("icc_profile") == kept
+    assert b"private" not in scaled(encoded(Image.new("RGB", (64, 64)), "JPEG", comment=b"private"), 256).content
     huge = encoded(Image.new("RGB", (64, 64)), icc_profile=srgb + bytes(400_000))
     assert len(scaled(huge, 256).content) < MOST_BYTES
 

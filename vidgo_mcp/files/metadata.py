@@ -43,9 +43,9 @@ class Facts:
 def with_facts(content: bytes, facts: Facts) -> bytes:
     """Return the bytes of a picture with the facts in them; the same facts always come out as the same bytes.
 
-    Unchanged are all other formats, a file that makes no sense, one that has XMP already, one with something behind its
-    end or an index of several pictures (both may be found by their distance), and one with Content Credentials: they
-    are a signature over every byte (https://spec.c2pa.org).
+    Unchanged are all other formats, a file that makes no sense, one that has XMP already, one with an index of several
+    pictures, which names their distances, and one with Content Credentials: they are a signature over every byte
+    (https://spec.c2pa.org).
     """
     kind = kind_of(content)
     named = {
@@ -66,7 +66,7 @@ def with_facts(content: bytes, facts: Facts) -> bytes:
 
 def _in_png(content: bytes, facts: Mapping[str, str]) -> bytes:
     chunks = list(png_chunks(content))
-    if not chunks or chunks[0].name != b"IHDR" or chunks[-1].end != len(content):
+    if not chunks or chunks[0].name != b"IHDR" or chunks[-1].name != b"IEND":
         return content
     if any(chunk.name == b"caBX" or content[chunk.payload].startswith(_PNG_XMP + b"\0") for chunk in chunks):
         return content
@@ -84,7 +84,7 @@ def _itxt(keyword: bytes, text: bytes) -> bytes:
 
 def _in_jpeg(content: bytes, facts: Mapping[str, str]) -> bytes:
     segments, xmp, place = list(jpeg_segments(content)), _JPEG_XMP + _xmp(facts), 2
-    if not segments or segments[-1].name[1] != EOI or segments[-1].end != len(content) or len(xmp) > LONGEST_SEGMENT:
+    if not segments or segments[-1].name[1] != EOI or len(xmp) > LONGEST_SEGMENT:
         return content
     for segment in segments:
         payload = content[segment.payload]

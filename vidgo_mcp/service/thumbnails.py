@@ -124,7 +124,7 @@ def _encoded(picture: Image.Image, profile: bytes | None, most_bytes: int, size:
     while True:
         for version, quality in _versions(picture):
             buffer = io.BytesIO()
-            version.save(buffer, form, quality=quality, icc_profile=profile)
+            version.save(buffer, form, quality=quality, subsampling=0, icc_profile=profile)
             if buffer.tell() <= most_bytes:
                 return View(buffer.getvalue(), f"image/{form.lower()}", *size, *version.size)
         picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
