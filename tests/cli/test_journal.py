@@ -55,6 +55,17 @@ def test_one_entry_is_shown_by_its_id_its_beginning_or_its_task(paid: Any) -> No
         assert "The journal has no entry" in missing.stderr
 
 
+def test_an_answer_that_was_not_understood_is_shown_to_the_person_without_the_key(world: Callable[..., Any]) -> None:
+    here = world(f'task:says_ended={{"status": "erledigt", "echo": "{SANDBOX_KEY}"}}')
+    made = here.run("task", here.paid("a red fox"), "--json")
+    assert (made.exit_code, json.loads(made.stdout)["outcome"]) == (0, "finished")
+    assert "echo" not in made.stdout
+    shown = here.run("journal", "show", entries(here)[0]["id"]).stdout
+    assert '"status": "erledigt"' in shown
+    assert '"echo": "[key]"' in shown
+    assert SANDBOX_KEY not in shown
+
+
 def test_the_export_has_every_entry_and_never_the_key(paid: Any, tmp_path: Path) -> None:
     assert paid.run("task", entries(paid)[0]["task_id"]).exit_code == 0
     known = entries(paid)

@@ -125,3 +125,7 @@ def test_any_bytes_stay_as_usable_as_they_were(content: bytes) -> None:
         before = validate_image(content)
         after = validate_image(marked)
         assert (after.width, after.height, after.mime_type) == (before.width, before.height, before.mime_type)
+
+
+def test_nothing_moves_where_an_index_names_the_distance_of_a_second_picture() -> None:
+    assert with_facts(SEVERAL, FACTS) == SEVERAL

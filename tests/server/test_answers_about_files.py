@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from mcp_types import ResourceLink
 
 from tests.conftest import DAY, World
 from tests.server.conftest import calling, inline, png, text_of
+from tests.service.pictures import HEIC
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.service import LocalFiles
 
@@ -262,3 +265,26 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so(disk: LocalFiles, 
             assert calls == sorted(set(calls))
             assert 0 < calls[0] <= calls[-1] < 100
         assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize(("fault", "mime_type"), [(None, "image/png"), ("file:bytes", "image/bmp")])
+async def test_a_link_names_the_format_of_the_bytes_that_were_saved(
+    fault: str | None, mime_type: str, tmp_path: Path
+) -> None:
+    disk = LocalFiles(Folders((tmp_path,)), tmp_path)
+    async with World(files=disk, faults=[fault] if fault else [], seconds=5) as world, calling(world) as caller:
+        made = await caller.call("generate_image", prompt="a fox", wait_seconds=60)
+        [link] = [block for block in made.content if isinstance(block, ResourceLink)]
+        assert (link.mime_type, link.uri.endswith(".png?") or ".png?" in link.uri) == (mime_type, True)
+
+
+async def test_a_picture_that_cannot_be_decoded_is_an_error_with_its_places(tmp_path: Path) -> None:
+    heic = base64.b64encode(HEIC).decode()
+    disk = LocalFiles(Folders((tmp_path,)), tmp_path)
+    async with World(files=disk, faults=[f"file:bytes={heic}"], seconds=5) as world, calling(world) as caller:
+        made = await caller.data("generate_image", prompt="a fox", wait_seconds=60)
+        error = await caller.error("view_image", task_id=made["task_id"])
+        assert "a HEIC picture, which cannot be decoded here" in error["message"]
+        assert made["saved_paths"][0] in error["message"]
+        assert made["image_urls"][0] in error["message"]
+        assert (error["retryable"], error["money"], error["remedy"]) == (False, "nothing_spent", "show_picture")

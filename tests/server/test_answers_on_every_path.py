@@ -173,7 +173,7 @@ async def test_a_picture_to_look_at(era: Any) -> None:
         made = await make(caller)
         result = await caller.call("view_image", task_id=f"task:{made['task_id']}")
         image = next(block for block in result.content if isinstance(block, ImageContent))
-        assert image.mime_type == "image/webp"
+        assert image.mime_type == "image/jpeg"
         assert len(image.data) <= 400_000
         assert made["task_id"] in text_of(result)
         pending = await make(caller, prompt="a slow fox", wait_seconds=0)

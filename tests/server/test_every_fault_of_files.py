@@ -24,8 +24,8 @@ pytestmark = [
 LOW = 2
 FOX = {"prompt": "a fox", "wait_seconds": 600}
 PHOTO = "https://example.com/photo.png"
-HARMLESS = ("upload:slow=3", "file:slow=3", "file:huge")
-"""Megabytes that follow it make no picture worse."""
+HARMLESS = ("upload:slow=3", "file:slow=3", "file:huge", "file:bytes")
+"""Megabytes that follow it make no picture worse, and neither does another format."""
 UPLOADS = faults_of("upload", hangs=30)
 """All attempts at an upload that hangs have an end within one call."""
 

@@ -249,7 +249,7 @@ async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is
         found = await client.read_resource(uri)
         assert len(bytes_of(found)) <= LARGEST_RESOURCE
         blob, note = found.contents
-        assert (blob.mime_type, note.uri, note.mime_type) == ("image/webp", uri, "text/plain")
+        assert (blob.mime_type, note.uri, note.mime_type) == ("image/jpeg", uri, "text/plain")
         with Image.open(io.BytesIO(bytes_of(found))) as picture:
             shown = f"{picture.width}x{picture.height}"
         assert isinstance(note, TextResourceContents)

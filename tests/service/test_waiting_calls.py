@@ -159,7 +159,7 @@ async def test_a_finish_without_files_yet_says_so() -> None:
         made = await world.make(wait_seconds=40)
         assert (made.outcome, made.status) == ("pending", "finished")
         assert made.notes
-        assert "no file yet" in made.notes[0]
+        assert "no picture yet" in made.notes[0]
 
 
 @pytest.mark.parametrize("fault", ["no_progress", "null_progress", "extra_fields", "strange_status"])

@@ -31,7 +31,7 @@ T = TypeVar("T")
 COLUMNS: Final = (
     *("id", "state", "task_id", "created_at", "sent_at", "ended_at", "expires_at", "credits", "model", "size", "tier"),
     *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "saved_paths"),
-    *("error", "delivered"),
+    *("error", "delivered", "answer"),
 )
 
 

@@ -24,8 +24,9 @@ import click
 from vidgo_mcp.app import configure_logging, journal_path, principal_of
 from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text, plain_reason, shown_wait
 from vidgo_mcp.errors import InternalError, Money, NotFoundError, UnavailableError, VidgoError
-from vidgo_mcp.files.images import kind_of
+from vidgo_mcp.files.kinds import whole_picture
 from vidgo_mcp.files.naming import file_name
+from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.files.writer import save, write_to
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.server.signals import cancel_on_signal
@@ -141,9 +142,11 @@ def prove_writable(place: str) -> None:
 
 def _write(content: bytes, result: TaskResult, typed: str) -> TaskResult:
     """Write a picture, unless the file exists by now; return its result with the path."""
-    kind, path = kind_of(content), Path(typed).absolute()
-    if kind is None:
-        raise UnavailableError("What its URL gave is no picture.")
+    path = Path(typed).absolute()
+    try:
+        kind = whole_picture(content)
+    except UnusableError as error:
+        raise UnavailableError(f"What its URL gave cannot be used: {error.reason}.") from None
     if typed == STDOUT:
         # Not through sys.stdout: Python complains at the end about what a reader that went away leaves in it.
         rest = memoryview(content)

@@ -58,7 +58,8 @@ class Entry:
     """One intent and what became of it. Times are seconds since the epoch.
 
     ``process`` names the process that pays for it. ``saved_digest`` is the SHA-256 (hex) of the copy on the person's
-    disk, None while there is none.
+    disk, None while there is none. ``image_urls`` are what Vidgo last named, finished or not; ``answer`` is
+    what it last said, shortened, where not all of that was understood.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Entry:
     delivered: bool = False
     saved_paths: tuple[str, ...] = ()
     saved_digest: str | None = None
+    answer: str | None = None
 
     @property
     def dies_at(self) -> float | None:

@@ -6,7 +6,6 @@ An answer is text that alone is enough, and the same as structure.
 from __future__ import annotations
 
 import base64
-import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent, Tool, ToolAnnotations
 
 from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.files.kinds import kind_of_name
 from vidgo_mcp.models.requests import (
     Arguments,
     BalanceArguments,
@@ -104,10 +104,11 @@ def _task_answer(result: TaskResult, *, links: bool) -> CallToolResult:
     result = for_model.task_answer(result)
     answer = _answer(for_model.task_text(result), result)
     for url in result.image_urls or () if links else ():
-        # Vidgo does not document the format, so only the name can tell.
-        kind, _ = mimetypes.guess_type(urlsplit(url).path)
-        kind = kind if kind and kind.startswith("image/") else None
-        answer.content.append(ResourceLink(name=f"picture-{result.task_id}", title="Picture", uri=url, mime_type=kind))
+        # The ending of a copy comes from its bytes. Without one, only the name in the URL can tell.
+        kind = kind_of_name(result.saved_paths[0] if result.saved_paths else urlsplit(url).path)
+        mime_type = kind.mime_type if kind else None
+        name = f"picture-{result.task_id}"
+        answer.content.append(ResourceLink(name=name, title="Picture", uri=url, mime_type=mime_type))
     return answer
 
 

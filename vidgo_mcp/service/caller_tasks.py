@@ -91,7 +91,7 @@ class CallerTasks:
             raise UnavailableError(
                 f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
             )
-        unsaved = bool(latest.file_urls) and self.account.files.save_dir is not None
+        unsaved = latest.phase == "finished" and bool(latest.file_urls) and self.account.files.save_dir is not None
         notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
         notes += await self.undelivered_notes()
         return task_results.untracked_result(latest, empty=watch.polling.empty, notes=notes)
@@ -227,7 +227,11 @@ class CallerTasks:
         Without that it is the one that ``image`` returns.
         """
         result, content = await self.picture(task_id)
-        return result, await self.account.in_thread(_scaled, content, max_edge)
+        try:
+            return result, await self.account.in_thread(_scaled, content, max_edge)
+        except UnavailableError as error:
+            where = " and ".join([*(result.saved_paths or ()), *(result.image_urls or ())])
+            raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None
 
     async def image(self, task_id: str) -> tuple[TaskResult, View]:
         """Return a ``picture`` for a client that takes at most 700 KB: scaled down only where it must be."""

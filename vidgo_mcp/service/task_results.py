@@ -11,13 +11,12 @@ from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.results import TaskResult, cut_prompt
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import Task, refuses_content
+from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, refuses_content, status_word
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
-DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "failed"})
 NO_REASON: Final = "Vidgo gave no reason."
-NO_FILE: Final = "Vidgo says finished, but gave no file."
+NO_FILE: Final = "Vidgo says finished, but gave no file that is a picture."
 OUTCOMES: Final[Mapping[State, Outcome]] = {
     "reserved": "pending",
     "sent": "pending",
@@ -96,20 +95,30 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
 
 
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
-    if entry.state == "finished":
-        return [] if alive else ["The URL has died: Vidgo keeps a picture for 24 hours."]
+    ended = entry.state == "finished"
+    if entry.status is None or entry.state == "unknown":
+        return []
+    notes = _said_notes(entry.status, entry.image_urls, ended=ended)
+    if ended:
+        return notes if alive else [*notes, "The URL has died: Vidgo keeps a picture for 24 hours."]
+    if entry.answer is not None:
+        notes.append(f"What Vidgo answered is kept: `vidgo-mcp journal show {entry.task_id}` shows it.")
     if entry.state != "accepted":
-        return []
-    notes = [] if alive else ["Overdue: it has not ended within 24 hours."]
-    if entry.status == "finished":
-        notes.append("Vidgo says finished but names no file yet; it is read again.")
-    return [*notes, *_strange_status(entry.status)]
+        return notes
+    if status_word(entry.status) == "finished":
+        notes.insert(0, "Vidgo says finished but names no picture yet; it is read again.")
+    return notes if alive else ["Overdue: it has not ended within 24 hours.", *notes]
 
 
-def _strange_status(status: str | None) -> list[str]:
-    if status in DOCUMENTED_STATUSES:
-        return []
-    return [f"Vidgo reports a status that it does not document: {status}."]
+def _said_notes(status: str, urls: Sequence[str], *, ended: bool) -> list[str]:
+    """Return notes about what Vidgo says of a task that its documents do not foresee."""
+    notes = []
+    if status_word(status) not in DOCUMENTED_WORDS:
+        what = "its picture is there" if ended else "nothing is concluded from it"
+        notes.append(f"Vidgo's own word for this task is {status!r}, which it does not document; {what}.")
+    if urls and not ended:
+        notes.append(f"Vidgo says {status}, and yet names a picture, perhaps an unfinished one: {urls[0]}")
+    return notes
 
 
 def _remedy(entry: Entry, *, can_be_shown: bool) -> Remedy:
@@ -127,16 +136,17 @@ def _failed_remedy(words: str | None) -> Remedy:
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
     """Return a task that this journal did not submit, as Vidgo describes it."""
     failed = task.phase == "failed" or empty
-    outcome: Outcome = "failed" if failed else "finished" if task.file_urls else "pending"
+    finished = task.phase == "finished" and bool(task.file_urls)
+    outcome: Outcome = "failed" if failed else "finished" if finished else "pending"
     return TaskResult(
         outcome=outcome,
         task_id=task.task_id,
         status=task.status,
         progress=None if failed else task.progress,
-        image_urls=list(task.file_urls[:1]) if outcome == "finished" else None,
+        image_urls=list(task.file_urls[:1]) if finished else None,
         refunded=True if failed and not empty else None,
         error=(task.error_message or (NO_FILE if empty else NO_REASON)) if failed else None,
-        notes=[*notes, *_strange_status(task.status)] or None,
+        notes=[*notes, *_said_notes(task.status, task.file_urls, ended=finished)] or None,
         remedy=_failed_remedy(task.error_message) if failed else REMEDIES[outcome],
     )
 

@@ -189,7 +189,7 @@ def view_text(result: TaskResult, view: View) -> str:
 def scaled_text(result: TaskResult, view: View) -> str:
     """Return what was done to a picture that did not fit, and where it is whole."""
     sizes = f"{view.width}x{view.height}", f"{view.shown_width}x{view.shown_height}"
-    done = "Compressed with loss" if sizes[0] == sizes[1] else f"Scaled from {sizes[0]} to {sizes[1]}"
+    done = "Encoded anew" if sizes[0] == sizes[1] else f"Scaled from {sizes[0]} to {sizes[1]}"
     return f"{done}; the original: {', '.join([*(result.saved_paths or ()), *(result.image_urls or ())])}"
 
 
