@@ -26,6 +26,8 @@ USER_AGENT: Final = f"vidgo-mcp/{__version__}"
 MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 DOWNLOAD_SECONDS: Final = 20.0
 MAX_REDIRECTS: Final = 3
+GONE: Final = (403, 404, 410)
+"""What hosts answer for a file that they no longer have, or whose signature has run out."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 """Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
@@ -38,6 +40,18 @@ async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
+
+
+async def is_gone(url: str) -> bool:
+    """Return whether the server on this machine that gave out a URL has ended, or no longer has the file."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as http:  # noqa: S501  # a mere look
+            answer = await http.head(url)
+    except httpx.ConnectError:
+        return True
+    except (*TRANSPORT_ERRORS, ValueError):
+        return False
+    return answer.status_code in GONE
 
 
 async def download(
@@ -139,7 +153,7 @@ class _Fetcher:
             status = response.status_code
             if response.has_redirect_location:
                 return str(httpx.URL(url).join(response.headers["location"]))
-            if status in {403, 404, 410}:
+            if status in GONE:
                 raise NotFoundError(
                     f"The picture is no longer at its address (HTTP {status}); most live for 24 hours.",
                     http_status=status,
