@@ -1,10 +1,12 @@
 """Three pictures at once over HTTP: starts a server on a free port, reads its URL, and makes them under a limit.
 
-Runs by itself against the sandbox: no key, no cost. With a key, drop ``--sandbox`` and set VIDGO_API_KEY.
+Runs by itself against the sandbox: no key, no cost. With a key, drop ``--sandbox``, and set VIDGO_API_KEY in place of
+VIDGO_JOURNAL, which makes the sandbox forget earlier runs.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -26,7 +28,8 @@ LIMIT = 6  # credits that all pictures together may cost
 @asynccontextmanager
 async def serving() -> AsyncGenerator[str]:
     """Start the server and yield its URL, which it says on stderr once it accepts connections."""
-    async with await anyio.open_process([COMMAND, "serve", "--http", "--port", "0", "--sandbox"]) as process:
+    command = [COMMAND, "serve", "--http", "--port", "0", "--sandbox"]
+    async with await anyio.open_process(command, env=os.environ | {"VIDGO_JOURNAL": "memory"}) as process:
         try:
             yield await url_of(process)
         finally:
