@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -230,17 +231,28 @@ def test_a_setting_that_cannot_be_used_is_named_and_is_a_mistake_of_the_start(in
 
 
 def test_an_empty_list_says_truthfully_why_it_is_empty(invoke: Callable[..., Any]) -> None:
-    listed = invoke("task", "--sandbox")
+    listed = invoke("task", "--sandbox", VIDGO_JOURNAL="memory")
     assert (listed.exit_code, listed.stderr) == (0, "")
     assert "The journal is in memory" in listed.stdout
     assert json.loads(invoke("--sandbox", "task", "--json", "--limit", "3").stdout)["tasks"] == []
 
 
 def test_a_picture_of_the_sandbox_inside_the_process_says_that_it_ends_with_it(invoke: Callable[..., Any]) -> None:
-    made = invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0")
+    made = invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0", VIDGO_JOURNAL="memory")
     assert made.exit_code == 4
     assert "The sandbox ended with this command" in made.stdout
     assert "vidgo-mcp task " not in made.stdout
+
+
+def test_the_sandbox_inside_the_process_is_remembered_by_the_next_command(invoke: Callable[..., Any]) -> None:
+    made = invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0")
+    assert made.exit_code == 4
+    found = re.search(r"Fetch it with: vidgo-mcp (task \S+ --sandbox)", made.stdout)
+    assert found, made.stdout
+    fetched = invoke(*found[1].split(), "--wait-seconds", "0")
+    assert (fetched.exit_code, "Pending" in fetched.stdout) == (4, True)
+    assert "a fox" in invoke("task", "--sandbox").stdout
+    assert "Nothing is recorded" in invoke("journal", VIDGO_API_KEY="any-key").stdout
 
 
 def test_a_bug_is_never_taken_for_a_refusal(invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

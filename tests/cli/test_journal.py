@@ -175,7 +175,7 @@ def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any],
 def test_a_journal_in_memory_has_nothing_to_show(invoke: Callable[..., Any], arguments: list[str]) -> None:
     shown = invoke(*arguments, VIDGO_JOURNAL="memory", VIDGO_API_KEY="key")
     assert "The journal is in memory" in shown.stderr
-    assert "nothing to show" in invoke(*arguments, VIDGO_SANDBOX="1").stderr
+    assert "nothing to show" in invoke(*arguments, VIDGO_JOURNAL="memory", VIDGO_SANDBOX="1").stderr
 
 
 def test_a_journal_that_cannot_be_used_is_named_with_what_to_do(invoke: Callable[..., Any], tmp_path: Path) -> None:

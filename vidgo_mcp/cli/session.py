@@ -79,10 +79,13 @@ class Report:
 
     @property
     def command(self) -> for_person.Command:
-        options = ""
+        sandbox, durable = self.settings.sandbox, journal_path(self.settings) is not None
+        options = " --sandbox" if sandbox else ""
         if self.output is not None:
-            options = f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
-        return for_person.Command(self.settings.sandbox, journal_path(self.settings) is not None, options)
+            options += f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
+        return for_person.Command(
+            sandbox=sandbox and not durable, kept_sandbox=sandbox and durable, durable=durable, options=options
+        )
 
     def show(self, result: TaskResult | TaskList, undelivered: VidgoError | None = None) -> ExitCode:
         """Show a result, and why its picture is not where it was wanted if so; return the exit code."""

@@ -27,6 +27,8 @@ USER_AGENT: Final = f"vidgo-mcp/{__version__}"
 MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 DOWNLOAD_SECONDS: Final = 20.0
 MAX_REDIRECTS: Final = 3
+GONE: Final = (403, 404, 410)
+"""What hosts answer for a file that they no longer have, or whose signature has run out."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -35,6 +37,18 @@ async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
+
+
+async def is_gone(url: str) -> bool:
+    """Return whether the server on this machine that gave out a URL has ended, or no longer has the file."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as http:  # noqa: S501  # a mere look
+            answer = await http.head(url)
+    except httpx.ConnectError:
+        return True
+    except (*TRANSPORT_ERRORS, ValueError):
+        return False
+    return answer.status_code in GONE
 
 
 async def download(
@@ -136,7 +150,7 @@ class _Fetcher:
             status = response.status_code
             if response.has_redirect_location:
                 return str(httpx.URL(url).join(response.headers["location"]))
-            if status in {403, 404, 410}:
+            if status in GONE:
                 raise NotFoundError(
                     f"The picture is no longer at its address (HTTP {status}); most live for 24 hours.",
                     http_status=status,

@@ -1,5 +1,6 @@
 """The durable record of paid intent: the interface of its atomic steps, and the embedded store."""
 
+from vidgo_mcp.journal.disposable import DisposableJournal
 from vidgo_mcp.journal.journal import (
     MADE,
     UPLOADED,
@@ -25,6 +26,7 @@ __all__ = [
     "UPLOADED",
     "WINDOW",
     "ConsentUsed",
+    "DisposableJournal",
     "Entry",
     "Exhausted",
     "Existing",

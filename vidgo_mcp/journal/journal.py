@@ -86,7 +86,12 @@ class Entry:
 
 
 def in_window(entry: Entry, now: float) -> bool:
-    """Return whether the entry is still young enough to be reused, to be unknown, and to count in a budget."""
+    """Return whether the entry is still young enough to be reused, to be unknown, and to count in a budget.
+
+    A finished picture that lost its URL before the time is as good as old.
+    """
+    if entry.state == "finished" and not entry.image_urls:
+        return False
     return entry.dies_at is None or now < entry.dies_at
 
 
@@ -193,6 +198,9 @@ class Journal(Protocol):
 
         ``empty`` says that it finished without a file, and that this is believed by now.
         """
+
+    async def lose_url(self, entry_id: str) -> Entry:
+        """Record that the URL of a finished picture died before its time: the same request is submitted again."""
 
     async def renew(self, process: str) -> None:
         """Prolong the lease of a process, which covers all its entries."""

@@ -82,6 +82,13 @@ def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Ent
     return seen
 
 
+def without_url(entry: Entry | None) -> Entry:
+    """Record that the URL of a finished picture is dead."""
+    if entry is None or entry.state != "finished":
+        raise _refusal("That the URL of the picture is dead could not be recorded", entry)
+    return replace(entry, image_urls=())
+
+
 def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:
     """Record the copy of the picture and the digest of its bytes; the first copy stays."""
     if entry is None or entry.state != "finished":

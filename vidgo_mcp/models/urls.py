@@ -32,6 +32,14 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
+def is_on_this_machine(url: str) -> bool:
+    """Return whether the host of a URL is this machine, under an address that can mean no other."""
+    try:
+        return is_loopback_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
 def checked_base_url(text: str) -> str:
     """Return a base URL without a trailing slash.
 

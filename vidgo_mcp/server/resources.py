@@ -78,7 +78,8 @@ TEMPLATES: Final = (
         name="image",
         title="Picture",
         uri_template=IMAGE,
-        description="The finished picture of a task: its own bytes, or scaled down to at most 700 KB.",
+        description="The finished picture of a task, its own bytes or scaled down to at most 700 KB, for people and "
+        "programs; a model that wants to see it calls view_image.",
     ),
 )
 

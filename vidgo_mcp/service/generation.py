@@ -76,6 +76,8 @@ class Generation:
             references = await read_references(self._account, self._arguments, self._deadline)
             intent = await self._intent(references)
             entry = await self._journal.find(self._tasks.owner, intent.fingerprint)
+            if entry is not None and await self._account.lost_picture(entry):
+                continue
             self._charged = False
             if entry is None:
                 paid = await self._pay(intent, references)

@@ -20,6 +20,7 @@ SANDBOX_ENDED: Final = (
     "`vidgo-mcp demo` saves pictures."
 )
 SANDBOX_SAVED: Final = "The sandbox ended with this command, and its URL with it."
+SANDBOX_KEPT: Final = f"{SANDBOX_SAVED} For a day every command with --sandbox still knows the picture."
 STOPPED_BEFORE: Final = "Stopped before anything was sent; nothing was spent."
 STOPPED_UNKNOWN: Final = f"Stopped; what became of it could not be read in time. {FREE_AGAIN}"
 MONEY: Final[dict[Money, str]] = {**for_model.MONEY, "accepted": "The task exists and is paid for."}
@@ -30,12 +31,14 @@ class Command:
     """What a command's words depend on.
 
     Attributes:
-        sandbox: it ran against a sandbox inside the process.
+        sandbox: it ran against a sandbox that ended with the command, and forgot everything.
+        kept_sandbox: it ran against a sandbox that remembers, but answers only while a command runs.
         durable: the journal outlives the command.
         options: what `vidgo-mcp task ID` is given so that the picture lands where this command wanted it.
     """
 
     sandbox: bool = False
+    kept_sandbox: bool = False
     durable: bool = True
     options: str = ""
 
@@ -47,6 +50,8 @@ def task_text(result: TaskResult, command: Command) -> str:
         said.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
     elif result.outcome == "pending":
         said += _go_on(result, command)
+    elif command.kept_sandbox:
+        said.append(SANDBOX_KEPT)
     elif result.outcome == "finished" and result.task_id and (result.image_urls or result.saved_paths):
         said.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
     return lines(*said)
