@@ -1,6 +1,7 @@
 """A picture on your disk is edited, and then the result: each edit is priced first, paid for once, and saved.
 
-Runs by itself against the sandbox: no key, no cost. With a key, drop ``--sandbox`` and pass VIDGO_API_KEY in ``env``.
+Runs by itself against the sandbox: no key, no cost. With a key, drop ``--sandbox``, and pass VIDGO_API_KEY in ``env``
+in place of VIDGO_JOURNAL, which makes the sandbox forget earlier runs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def server(photos: Path, saved: Path) -> StdioServerParameters:
     return StdioServerParameters(
         command=shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp",
         args=["--sandbox"],
-        env={"VIDGO_INPUT_DIRS": str(photos), "VIDGO_SAVE_DIR": str(saved)},
+        env={"VIDGO_INPUT_DIRS": str(photos), "VIDGO_SAVE_DIR": str(saved), "VIDGO_JOURNAL": "memory"},
     )
 
 

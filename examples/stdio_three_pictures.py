@@ -1,6 +1,7 @@
 """Three pictures at once over stdio, as an MCP client makes them: priced first, under a limit, each paid for once.
 
-Runs by itself against the sandbox: no key, no cost. With a key, drop ``--sandbox`` and pass VIDGO_API_KEY in ``env``.
+Runs by itself against the sandbox: no key, no cost. With a key, drop ``--sandbox``, and pass VIDGO_API_KEY in ``env``
+in place of VIDGO_JOURNAL, which makes the sandbox forget earlier runs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mcp.client.stdio import stdio_client
 SERVER = StdioServerParameters(
     command=shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp",
     args=["--sandbox"],
+    env={"VIDGO_JOURNAL": "memory"},
 )
 PICTURE = {"prompt": "A lighthouse at dawn, seen from the sea", "size": "3:2", "quality": "medium"}
 COUNT = 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     home.mkdir()
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(home))
+    # Sandboxes inside a process remember there.
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home / name.lower()))
 
@@ -140,7 +146,7 @@ class Telling:
 
 def news(result: TaskResult) -> list[str]:
     """Return the notes without the receipt, which every call that pays has."""
-    return [note for note in result.notes or () if not note.startswith("The last 24 hours cost")]
+    return [note for note in result.notes or () if not note.startswith("Last 24 h: ")]
 
 
 class VirtualJournal(SqliteJournal):
@@ -167,6 +173,7 @@ class World:
         files: LocalFiles | None = None,
         threads: Callable[[], Any] = lambda: at_once,
         process: str = "this process",
+        local_api: bool = True,
         prices: PriceTable = PUBLISHED,
     ) -> None:
         self.sandbox = sandbox or Sandbox(
@@ -184,6 +191,7 @@ class World:
         self.account = None if key is None else account_of(key, BASE)
         self._keys = {account_of(one, BASE): one for one in (SANDBOX_KEY, ANOTHER_KEY)}
         self.limits = limits or Limits()
+        self.local_api = local_api
         self.service = Service(
             journal=self.journal,
             connect=lambda account: self.connect(self._keys[account]),
@@ -196,7 +204,8 @@ class World:
 
     def principal(self, caller: str = "", *, key: str | None = None) -> Principal:
         """Return somebody who calls, with the key of this world unless another one is given."""
-        return Principal(self.account if key is None else account_of(key, BASE), caller, self.limits)
+        account = self.account if key is None else account_of(key, BASE)
+        return Principal(account, caller, self.limits, local_api=self.local_api)
 
     def tasks(self, caller: str = "") -> CallerTasks:
         """Return a caller's tasks."""

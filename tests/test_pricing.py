@@ -149,7 +149,7 @@ def test_a_legal_size_at_a_resolution_that_does_not_fit_is_offered_itself() -> N
             refused = unpriceable(size, asked, quality)
             assert refused.field == "resolution", size
             assert f"needs resolution {needed}" in str(refused), size
-            assert refused.suggestions[-1] == Suggestion(f"{w}x{h}", needed, CREDITS[quality, needed])
+            assert refused.suggestions[0] == Suggestion(f"{w}x{h}", needed, CREDITS[quality, needed])
 
 
 def test_no_neighbour_one_pixel_beside_a_legal_size_is_legal() -> None:
@@ -212,7 +212,7 @@ def test_every_suggestion_is_accepted_at_the_price_that_it_names(
         assert quote(size, resolution, quality).credits in {CREDITS[quality, "2K"], CREDITS[quality, "4K"]}
         return
     refused = unpriceable(size, resolution, quality)
-    assert ["x" in s.size for s in refused.suggestions] == [False, True], "a ratio, then exact pixels"
+    assert ["x" in s.size for s in refused.suggestions] == [True, False], "exact pixels, then a ratio"
     for suggestion in refused.suggestions:
         assert_acceptable(suggestion, quality)
         assert str(suggestion) in str(refused)
@@ -282,7 +282,7 @@ def test_a_square_without_resolution_is_told_both_ways_and_both_prices() -> None
     assert refused.field == "resolution"
     assert str(refused) == (
         "1024x1024 needs resolution 2K, none was given. "
-        "Instead: 1:1 costs 2; 1024x1024 with resolution 2K costs 4 credits."
+        "Instead: 1024x1024 with resolution 2K costs 4 credits; 1:1 costs 2 credits."
     )
 
 
@@ -291,21 +291,38 @@ def test_full_hd_is_told_the_rule_the_ratio_and_the_nearest_exact_size() -> None
 
     assert refused.field == "size"
     assert str(refused) == (
-        "1920x1080: 1080 is not a multiple of 16. Instead: 16:9 costs 2; 1920x1088 with resolution 2K costs 4 credits."
+        "1920x1080: 1080 is not a multiple of 16. Instead: 1920x1088 with resolution 2K costs 4 credits (crop 8 rows "
+        "for 1920x1080); 16:9 costs 2 credits."
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "legal", "crop"),
+    [
+        ("1000x1000", "1008x1008", "crop 8 columns and 8 rows for 1000x1000"),
+        ("2000x1125", "2000x1136", "crop 11 rows for 2000x1125"),
+        ("1024x1024", "1024x1024", ""),
+        ("512x512", "816x816", ""),
+        ("4096x2160", "3840x2032", ""),
+    ],
+)
+def test_exact_pixels_are_offered_with_the_crop_that_gives_what_was_asked(asked: str, legal: str, crop: str) -> None:
+    suggestion = unpriceable(parse_size(asked), None).suggestions[0]
+
+    assert (suggestion.size, suggestion.crop) == (legal, crop)
 
 
 def test_an_edge_of_3840_at_2k_is_told_that_it_needs_4k() -> None:
     refused = unpriceable(parse_size("3840x2160"), "2K", "high")
 
     assert refused.field == "resolution"
-    assert refused.suggestions == (Suggestion("16:9", "2K", 24), Suggestion("3840x2160", "4K", 48))
+    assert refused.suggestions == (Suggestion("3840x2160", "4K", 48), Suggestion("16:9", "2K", 24))
 
 
 def test_the_ratio_that_is_offered_never_names_a_resolution_above_its_tier() -> None:
     refused = unpriceable(parse_size("1000x1000"), "4K")
 
-    assert refused.suggestions[0] == Suggestion("1:1", "2K", 4)
+    assert refused.suggestions[1] == Suggestion("1:1", "2K", 4)
 
 
 def test_the_price_table_as_text_is_the_documented_one() -> None:

@@ -166,6 +166,15 @@ def test_an_empty_or_unexpanded_value_counts_as_unset(value: str) -> None:
         ("VIDGO_INPUT_DIRS", f"{ABSOLUTE}{os.pathsep}.", ". is not a whole path"),
         ("VIDGO_INPUT_DIRS", f"{ABSOLUTE}{os.pathsep}{ABSOLUTE}\x00", "no folder name should have"),
         ("VIDGO_INPUT_DIRS", "~nobody-is-called-so/a", "write the whole path"),
+        *(
+            ("VIDGO_INPUT_DIRS", value, f'several are separated with "{os.pathsep}"')
+            for between in (",", ", ", " ", " | ", *(("; ", ";") if os.pathsep == ":" else ()))
+            for value in (
+                between.join([ABSOLUTE, ABSOLUTE]),
+                between.join([f"{ABSOLUTE} a", f"{ABSOLUTE}/b", ABSOLUTE]) + os.pathsep,
+                os.pathsep.join([ABSOLUTE, between.join(["~/a", "~"])]),
+            )
+        ),
         ("VIDGO_MAX_UPLOAD_MB", "0", "greater than or equal to 1"),
         ("VIDGO_MAX_UPLOAD_MB", "101", "less than or equal to 100"),
         ("VIDGO_MAX_UPLOAD_MB", "2.5", "integer"),
@@ -202,6 +211,15 @@ def test_any_list_of_folders_is_read_back_in_its_order(names: list[str]) -> None
     folders = tuple(Path(ABSOLUTE, name) for name in names)
     text = os.pathsep.join(map(str, folders))
     assert load({"VIDGO_INPUT_DIRS": text}).input_dirs == folders
+
+
+def test_a_folder_that_is_there_may_have_any_separator_in_its_name(tmp_path: Path) -> None:
+    folders = [tmp_path / f"a{between}" / "b" for between in (",", " ")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    missing = [tmp_path / name for name in ("a, b", "a,b", "My Pictures", "a ~b")]
+    text = os.pathsep.join(map(str, [*folders, *missing]))
+    assert load({"VIDGO_INPUT_DIRS": text}).input_dirs == (*folders, *missing)
 
 
 def test_all_bad_values_are_named_together() -> None:

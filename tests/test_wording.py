@@ -125,8 +125,9 @@ def test_what_is_offered_is_what_the_day_has_left() -> None:
     assert next_step(full.remedy, "model", case_of(full)).startswith("Offer the user a picture of at most 3 credits;")
 
 
-def test_a_repeat_names_the_seconds_that_vidgo_named() -> None:
-    assert "in 60 s, not sooner" in next_step("repeat_later", "model", Case(retry_after=60.0))
+def test_a_repeat_lets_the_server_wait_because_a_model_has_no_clock() -> None:
+    assert "with wait_seconds 70, so that it waits" in next_step("repeat_with_time", "model", Case(retry_after=29.5))
+    assert "with a larger wait_seconds" in next_step("repeat_with_time", "model", Case(retry_after=900.0))
     assert "once" in next_step("repeat_later", "model", Case())
 
 
@@ -152,27 +153,24 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
     [
         (
             FOX.model_copy(update={"image_urls": ["https://a"]}),
-            "Give the user this URL. To change the picture: edit_image with image_urls task:task-1.",
+            'Show the user the URL. To edit it: image_urls ["task:task-1"].',
         ),
         (
-            FOX.model_copy(
-                update={"image_urls": ["https://a"], "saved_paths": ["/a"], "next_variation": 3, "age": 600}
-            ),
-            "Give the user this URL and the path of its copy. To change the picture: edit_image with image_urls "
-            "task:task-1. Paid for 10 min ago. Only if the user wants another one: variation 3, for 2 credits.",
+            FOX.model_copy(update={"image_urls": ["https://a"], "saved_paths": ["/a"], "next_variation": 3}),
+            'Show the user the URL and path. To edit it: image_urls ["task:task-1"]. If asked '
+            "for another: variation 3, 2 credits.",
         ),
         (
             FOX.model_copy(update={"saved_paths": ["/a"]}),
-            "Give the user the path of its copy. To change the picture: edit_image with image_urls task:task-1.",
+            'Show the user the path. To edit it: image_urls ["task:task-1"].',
         ),
         (
-            TaskResult(outcome="failed", task_id="task-1", refunded=True, remedy="tell_user"),
-            "Tell the user the reason. If it names the content, reword the prompt only as the user wishes; otherwise "
-            "the same call makes it again.",
+            TaskResult(outcome="failed", task_id="task-1", refunded=True, remedy="tell_refund"),
+            "Tell the user the reason, and that it was refunded. If they wish, the same call makes it again.",
         ),
         (
             TaskResult(outcome="pending", remedy="repeat"),
-            "Wait 20 s, then repeat this exact call: it finds this picture again, and does not pay for it twice.",
+            "Repeat this exact call: it waits for this picture, and does not pay for it twice.",
         ),
         (
             FOX.model_copy(update={"remedy": "make_again"}),
@@ -182,7 +180,7 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
     ids=["URL", "URL and copy", "copy", "failed", "pending", "expired"],
 )
 def test_a_result_says_what_to_do_with_it(result: TaskResult, said: str) -> None:
-    assert for_model.with_next_step(result).next_step == said
+    assert for_model.task_answer(result).next_step == said
 
 
 PENDING = TaskResult(outcome="pending", task_id="task-1", remedy="wait_for_task")
@@ -195,18 +193,18 @@ UNKNOWN = TaskResult(outcome="unknown", remedy="compare_balance")
         ([], "There are no tasks yet"),
         ([PENDING, UNKNOWN], "Call get_task with the task_id of a pending one"),
         ([TaskResult(outcome="pending", remedy="repeat")], "One has no task_id yet: repeat the very call"),
-        ([FOX.model_copy(update={"image_urls": ["https://a"]})], "None is pending. Give the user a URL"),
-        ([UNKNOWN], "For what is unknown: Tell the user. In about a minute call get_task without task_id"),
+        ([FOX.model_copy(update={"image_urls": ["https://a"]})], "None is pending. Show the user a URL"),
+        ([UNKNOWN], "For what is unknown: Tell the user. The balance is read"),
         ([TaskResult(outcome="failed", refunded=True)], "None is pending, and none has a picture"),
     ],
     ids=["none", "pending", "no id", "finished", "unknown", "failed"],
 )
 def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said: str) -> None:
-    listed = for_model.with_next_steps(TaskList(tasks=tasks))
+    listed = for_model.list_answer(TaskList(tasks=tasks))
 
     assert (listed.next_step or "").startswith(said)
     assert ("For what is unknown" in (listed.next_step or "")) == (UNKNOWN in tasks)
-    assert listed.tasks == tasks
+    assert [task.remedy for task in listed.tasks] == [None] * len(tasks)
 
 
 @pytest.mark.parametrize(

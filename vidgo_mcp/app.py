@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import sqlite3
 import sys
+import time
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 
 from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Journal, SqliteJournal
+from vidgo_mcp.files.temporary import private_folder
+from vidgo_mcp.journal import DisposableJournal, Journal, SqliteJournal
 from vidgo_mcp.journal.processes import current_process
+from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
 from vidgo_mcp.service import Budget, Limits, LocalFiles, Principal, Runtime, Service, account_of
 from vidgo_mcp.settings import Settings, missing_key_reason
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
 SANDBOX_ACCOUNT: Final = account_of("sandbox", "sandbox")
 DAY: Final = 24 * 3600.0
 MEGABYTE: Final = 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 
 def configure_logging(level: str) -> None:
@@ -46,7 +53,7 @@ def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Ser
         default_wait=settings.wait_seconds,
         callback_url=settings.callback_url,
         prices=price_table(settings),
-        runtime=Runtime(current_process()),
+        runtime=Runtime(current_process(), is_gone=_is_gone),
         account=principal_of(settings).account,
     )
 
@@ -59,6 +66,7 @@ def principal_of(settings: Settings) -> Principal:
         SANDBOX_ACCOUNT if settings.sandbox else account,
         limits=Limits(budget, settings.confirm_above),
         no_key=missing_key_reason(),
+        local_api=settings.sandbox or is_loopback_host(urlsplit(settings.base_url).hostname or ""),
     )
 
 
@@ -69,21 +77,27 @@ def price_table(settings: Settings) -> PriceTable:
 
 def connected(settings: Settings) -> AbstractAsyncContextManager[VidgoClient]:
     """Return what opens the client, and closes it."""
-    return _sandbox_client() if settings.sandbox else _client(settings.key, settings.base_url)
+    return _sandbox_client(journal_path(settings)) if settings.sandbox else _client(settings.key, settings.base_url)
 
 
 def journal_of(settings: Settings) -> Journal:
     """Return the record of what was paid for; a file is opened at the first step."""
+    if settings.sandbox:
+        return DisposableJournal(journal_path(settings), retention=DAY)
     return SqliteJournal(journal_path(settings), retention=settings.journal_days * DAY)
 
 
 def journal_path(settings: Settings) -> Path | None:
     """Return the file that records what was paid for, None when it is kept in memory.
 
-    A sandbox inside the process always has one in memory: its tasks end with it.
+    A sandbox inside the process has one of its own, beside the record of what it accepted: clients that start a process
+    for each call find their pictures again.
     """
-    if settings.sandbox or settings.journal == "memory":
+    if settings.journal == "memory":
         return None
+    if settings.sandbox:
+        folder = private_folder("vidgo-mcp-sandbox")
+        return folder and folder / "journal.db"
     if settings.journal is not None:
         return Path(settings.journal).expanduser()
     from platformdirs import user_data_path
@@ -153,6 +167,12 @@ def save_folder(settings: Settings) -> Path | None:
         return None
 
 
+async def _is_gone(url: str) -> bool:
+    from vidgo_mcp.client.download import is_gone
+
+    return await is_gone(url)
+
+
 @asynccontextmanager
 async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]:
     def make(key: str) -> VidgoClient:
@@ -168,14 +188,26 @@ async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]
 
 
 @asynccontextmanager
-async def _sandbox_client() -> AsyncGenerator[VidgoClient]:
-    from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+async def _sandbox_client(journal: Path | None) -> AsyncGenerator[VidgoClient]:
+    """Start a sandbox and yield its client; beside a journal in a file it keeps a record of what it accepted."""
+    from vidgo_mcp.sandbox import SANDBOX_KEY, Record, Sandbox, running
 
-    server = running(Sandbox())
-    base_url = await anyio.to_thread.run_sync(server.__enter__)
+    def start() -> tuple[ExitStack, str]:
+        with ExitStack() as stack:
+            vidgo = Sandbox()
+            try:
+                if journal is not None:
+                    record = stack.enter_context(closing(Record(journal.with_name("sandbox.db"))))
+                    vidgo = Sandbox(record=record, clock=time.time)
+            except (OSError, sqlite3.Error) as error:
+                log.warning("the sandbox will forget everything when this process ends: %s", error)
+            base_url = stack.enter_context(running(vidgo))
+            return stack.pop_all(), base_url
+
+    stack, base_url = await anyio.to_thread.run_sync(start)
     try:
         async with _client(SANDBOX_KEY, base_url) as client:
             yield client
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(server.__exit__, None, None, None)
+            await anyio.to_thread.run_sync(stack.close)

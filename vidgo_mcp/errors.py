@@ -67,8 +67,11 @@ Remedy = Literal[
     "keep_task_id",
     # The person
     "tell_user",
+    "tell_refund",
     "ask_user",
     "respect_refusal",
+    "reword_if_asked",
+    "stop_trying",
     "compare_balance",
     "contact_support",
     "read_log",
@@ -111,6 +114,7 @@ class Facts:
     cheapest: int | None = None  # credits of a picture at low and 1K, where they are not the published ones
     finding: BalanceFinding | None = None  # what the balance says about a submit whose answer was lost
     other_task: str | None = None  # of a reference, or the known task_id that is most like the one that was given
+    variation: int | None = None  # of a call that would pay for another picture of the same request
     path: str | None = None  # where the copy of a picture is
     example: Mapping[str, Any] | None = None  # the arguments of a call that works, at ``price``
     reason: JournalReason | None = None

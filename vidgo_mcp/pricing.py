@@ -6,6 +6,7 @@ The page has printed no credits since the summer of 2026, so a table says where 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Self
@@ -13,6 +14,7 @@ from typing import Final, Literal, Self
 from vidgo_mcp.errors import InvalidRequestError
 from vidgo_mcp.models.requests import GenerateArguments, ImageRequest, ModelName, Picture
 from vidgo_mcp.models.sizes import (
+    EDGE_STEP,
     LONGEST_EDGE,
     QUALITIES,
     TIERS,
@@ -129,15 +131,16 @@ class PricedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A legal replacement for an illegal size, with its price in credits."""
+    """A legal replacement for an illegal size, with its price in credits, and the crop that gives what was asked."""
 
     size: str
     resolution: Tier | None
     credits: int
+    crop: str = ""
 
     def __str__(self) -> str:
         asked = f"{self.size} with resolution {self.resolution}" if self.resolution else self.size
-        return f"{asked} costs {self.credits}"
+        return f"{asked} costs {self.credits} credits{f' ({self.crop})' if self.crop else ''}"
 
 
 class UnpriceableError(ValueError):
@@ -149,7 +152,7 @@ class UnpriceableError(ValueError):
     """
 
     def __init__(self, field: str, reason: str, suggestions: tuple[Suggestion, ...]) -> None:
-        super().__init__(f"{reason}. Instead: {'; '.join(str(s) for s in suggestions)} credits.")
+        super().__init__(f"{reason}. Instead: {'; '.join(str(s) for s in suggestions)}.")
         self.field = field
         self.suggestions = suggestions
 
@@ -226,11 +229,24 @@ def _needed(size: Size) -> Tier:
 
 
 def _replacements(size: Size, resolution: Tier | None, quality: Quality, table: PriceTable) -> tuple[Suggestion, ...]:
-    """Return the nearest ratio at the asked resolution, and the nearest exact size."""
+    """Return the nearest exact size, and the nearest ratio at the asked resolution."""
     ratio = parse_size(nearest_ratio(max(1, size.width), max(1, size.height)))
-    exact = size if not custom_size_faults(size.width, size.height) else nearest_custom_size(size.width, size.height)
-    by_ratio, by_pixels = quote(ratio, resolution, quality, table), quote(exact, _needed(exact), quality, table)
+    # From the next larger multiples the size that was asked for can be cut.
+    edges = (EDGE_STEP * math.ceil(edge / EDGE_STEP) for edge in (size.width, size.height))
+    larger = Size("custom", *edges)
+    legal = not custom_size_faults(larger.width, larger.height)
+    exact = larger if legal else nearest_custom_size(size.width, size.height)
+    by_pixels, by_ratio = quote(exact, _needed(exact), quality, table), quote(ratio, resolution, quality, table)
     return (
+        Suggestion(str(exact), by_pixels.resolution, by_pixels.credits, _crop(exact, size)),
         Suggestion(str(ratio), by_ratio.resolution if resolution else None, by_ratio.credits),
-        Suggestion(str(exact), by_pixels.resolution, by_pixels.credits),
     )
+
+
+def _crop(exact: Size, asked: Size) -> str:
+    """Return how to cut a picture to the size that was asked for; empty where it is not a little larger."""
+    spare = {"columns": exact.width - asked.width, "rows": exact.height - asked.height}
+    if exact == asked or not all(0 <= pixels < EDGE_STEP for pixels in spare.values()):
+        return ""
+    cut = " and ".join(f"{pixels} {edge}" for edge, pixels in spare.items() if pixels)
+    return f"crop {cut} for {asked}"

@@ -30,6 +30,8 @@ from vidgo_mcp.pricing import PUBLISHED, PriceTable
 PREFIX: Final = "VIDGO_"
 UNEXPANDED: Final = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%")
 BRACED: Final = re.compile(r"\$\{[^}]*\}")
+OTHER_SEPARATOR: Final = re.compile(r"[,;|\s]\s*(?=/|~(?:[\\/]|\Z)|[A-Za-z]:[\\/])|;\Z|(?<=[^:]{2}):(?=[A-Za-z]:[\\/])")
+"""What looks like the end of one folder and the beginning of the next, in what was taken for one."""
 SECRETS: Final = ("api_key",)
 LONGEST_CALLBACK_URL: Final = 2048
 DEAREST: Final = 1_000_000
@@ -101,7 +103,12 @@ def _price_table(value: Any) -> Any:
 
 
 def _folders(value: str) -> tuple[Path, ...]:
-    return tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
+    folders = tuple(_absolute(part.strip()) for part in value.split(os.pathsep) if part.strip())
+    for folder in folders:
+        # Any of these may be a part of a name; not of one that does not exist, and that goes on like another path.
+        if OTHER_SEPARATOR.search(str(folder)) and not folder.is_dir():
+            raise ValueError(f'{folder} is no folder; on this system several are separated with "{os.pathsep}"')
+    return folders
 
 
 def _absolute(folder: str) -> Path:

@@ -236,10 +236,10 @@ def test_all_faults_are_listed_on_request(invoke: Callable[..., Any]) -> None:
 def test_prices_are_told_without_key_and_network(invoke: Callable[..., Any]) -> None:
     everything = invoke("price")
     assert everything.exit_code == 0
-    assert everything.stdout.startswith("2 credits a picture: ")
+    assert everything.stdout.startswith("2 credits a picture, made or edited: ")
     assert "high       12   24   48" in everything.stdout
     many = invoke("price", "--size", "16/9", "--resolution", "4k", "--quality", "HIGH", "--count", "10")
-    assert many.stdout.startswith("48 credits a picture, 480 credits for 10: ")
+    assert many.stdout.startswith("48 credits a picture, made or edited, 480 credits for 10: ")
     assert "Credits a picture" not in many.stdout
     noted = json.loads(invoke("price", "--size", "1:1", "--resolution", "4K", "--json").stdout)
     assert (noted["credits"], noted["tier"], len(noted["notes"])) == (4, "2K", 1)

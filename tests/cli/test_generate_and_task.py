@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def test_a_picture_and_its_edit_are_two_charges_and_two_urls(world: Callable[...
     edited = here.run("generate", "the same at night", "--image", f"task:{task_id}", "--json")
     result = TaskResult.model_validate_json(edited.stdout)
     assert json.loads(edited.stdout) == result.to_json()
-    assert (result.outcome, result.model, result.credits_charged) == ("finished", "gpt-image-2-edit", 2)
+    assert (result.outcome, result.sources, result.credits_charged) == ("finished", [f"task:{task_id}"], 2)
     assert edited.exit_code == 0
     assert here.movements() == [("charge", 12), ("charge", 2)]
     first, second = here.posts()
@@ -207,7 +208,9 @@ def test_a_refusal_is_the_tools_own_error_and_spends_nothing(
 
 def test_a_corrected_example_has_only_what_was_typed(invoke: Callable[..., Any]) -> None:
     said = invoke("generate", "a fox", "--size", "1920x1080", VIDGO_API_KEY="key").stderr
-    assert said.endswith('For example: vidgo-mcp generate "a fox" --size 16:9 (2 credits a picture)\n')
+    assert said.endswith(
+        'For example: vidgo-mcp generate "a fox" --size 1920x1088 --resolution 2K (4 credits a picture)\n'
+    )
 
 
 def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any]) -> None:
@@ -228,17 +231,28 @@ def test_a_setting_that_cannot_be_used_is_named_and_is_a_mistake_of_the_start(in
 
 
 def test_an_empty_list_says_truthfully_why_it_is_empty(invoke: Callable[..., Any]) -> None:
-    listed = invoke("task", "--sandbox")
+    listed = invoke("task", "--sandbox", VIDGO_JOURNAL="memory")
     assert (listed.exit_code, listed.stderr) == (0, "")
     assert "The journal is in memory" in listed.stdout
     assert json.loads(invoke("--sandbox", "task", "--json", "--limit", "3").stdout)["tasks"] == []
 
 
 def test_a_picture_of_the_sandbox_inside_the_process_says_that_it_ends_with_it(invoke: Callable[..., Any]) -> None:
-    made = invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0")
+    made = invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0", VIDGO_JOURNAL="memory")
     assert made.exit_code == 4
     assert "The sandbox ended with this command" in made.stdout
     assert "vidgo-mcp task " not in made.stdout
+
+
+def test_the_sandbox_inside_the_process_is_remembered_by_the_next_command(invoke: Callable[..., Any]) -> None:
+    made = invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0")
+    assert made.exit_code == 4
+    found = re.search(r"Fetch it with: vidgo-mcp (task \S+ --sandbox)", made.stdout)
+    assert found, made.stdout
+    fetched = invoke(*found[1].split(), "--wait-seconds", "0")
+    assert (fetched.exit_code, "Pending" in fetched.stdout) == (4, True)
+    assert "a fox" in invoke("task", "--sandbox").stdout
+    assert "Nothing is recorded" in invoke("journal", VIDGO_API_KEY="any-key").stdout
 
 
 def test_a_bug_is_never_taken_for_a_refusal(invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,17 @@ def test_one_entry_is_shown_by_its_id_its_beginning_or_its_task(paid: Any) -> No
         assert "The journal has no entry" in missing.stderr
 
 
+def test_an_answer_that_was_not_understood_is_shown_to_the_person_without_the_key(world: Callable[..., Any]) -> None:
+    here = world(f'task:says_ended={{"status": "erledigt", "echo": "{SANDBOX_KEY}"}}')
+    made = here.run("task", here.paid("a red fox"), "--json")
+    assert (made.exit_code, json.loads(made.stdout)["outcome"]) == (0, "finished")
+    assert "echo" not in made.stdout
+    shown = here.run("journal", "show", entries(here)[0]["id"]).stdout
+    assert '"status": "erledigt"' in shown
+    assert '"echo": "[key]"' in shown
+    assert SANDBOX_KEY not in shown
+
+
 def test_the_export_has_every_entry_and_never_the_key(paid: Any, tmp_path: Path) -> None:
     assert paid.run("task", entries(paid)[0]["task_id"]).exit_code == 0
     known = entries(paid)
@@ -164,7 +175,7 @@ def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any],
 def test_a_journal_in_memory_has_nothing_to_show(invoke: Callable[..., Any], arguments: list[str]) -> None:
     shown = invoke(*arguments, VIDGO_JOURNAL="memory", VIDGO_API_KEY="key")
     assert "The journal is in memory" in shown.stderr
-    assert "nothing to show" in invoke(*arguments, VIDGO_SANDBOX="1").stderr
+    assert "nothing to show" in invoke(*arguments, VIDGO_JOURNAL="memory", VIDGO_SANDBOX="1").stderr
 
 
 def test_a_journal_that_cannot_be_used_is_named_with_what_to_do(invoke: Callable[..., Any], tmp_path: Path) -> None:

@@ -11,10 +11,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vidgo_mcp.cli.picture_commands import typed_references
-from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.service import LocalFiles
-
 on_posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links need a privilege on Windows")
 
 
@@ -38,7 +34,7 @@ def test_a_file_is_uploaded_however_it_is_spelled_and_paid_for_once(here: Any, s
     task_id = here.paid("at night", "--image", "photo.png")
     name = spelled.format(folder=here.vidgo.folder.as_posix())
     found = json.loads(here.run("generate", "at night", "--image", name, "--wait-seconds", "0", "--json").stdout)
-    assert (found["task_id"], found["model"], found["reused"]) == (task_id, "gpt-image-2-edit", True)
+    assert (found["task_id"], found["sources"], found["reused"]) == (task_id, ["a file"], True)
     assert here.movements() == [("charge", 2)]
 
 
@@ -77,18 +73,3 @@ def test_a_file_that_cannot_be_used_is_the_services_own_error_and_free(here: Any
     assert says in refused.stderr
     assert "othing was spent" in refused.stderr
     assert here.posts() == []
-
-
-def test_only_the_folders_of_the_files_that_were_typed_are_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    disk = LocalFiles(Folders((tmp_path / "allowed",), home=str(tmp_path / "home")), tmp_path / "save_dir")
-    kept = ["https://example.com/a.png", "task:t1", "data:image/png;base64,AAAA"]
-    assert typed_references(kept, disk) == (kept, disk)
-    references, wider = typed_references([*kept, "a/b.png", "~/c.png"], disk)
-    here = Path(os.path.realpath(tmp_path))
-    assert references == [*kept, str(here / "a" / "b.png"), str(here / "home" / "c.png")]
-    assert wider.folders is not None
-    assert wider.folders.allowed == (tmp_path / "allowed", here / "a", here / "home")
-    assert (wider.save_dir, wider.folders.home) == (disk.save_dir, str(tmp_path / "home"))

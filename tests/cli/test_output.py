@@ -96,6 +96,13 @@ def test_an_output_that_makes_no_sense_is_a_usage_error(
     assert says in refused.stderr
 
 
+def test_another_format_gets_its_own_ending(world: Callable[..., Any]) -> None:
+    here = world("file:bytes")
+    (here.vidgo.folder / "pictures").mkdir()
+    assert here.run("task", here.paid("a red fox"), "-o", "pictures").exit_code == 0
+    assert [path.suffix for path in (here.vidgo.folder / "pictures").iterdir()] == [".bmp"]
+
+
 def test_in_a_folder_it_gets_a_readable_name(world: Callable[..., Any]) -> None:
     here = world()
     task_id = here.paid("a red fox")
@@ -198,7 +205,7 @@ def test_bytes_that_are_no_picture_are_not_written(world: Callable[..., Any]) ->
     here.sandbox.add_fault("file:html")
     foreign = here.run("task", task_id, "-o", "fox.png", VIDGO_JOURNAL="memory")
     assert foreign.exit_code == 4
-    assert "Error: What its URL gave is no picture." in foreign.stderr
+    assert "Error: What its URL gave cannot be used: it is text, not a picture." in foreign.stderr
     assert list(here.vidgo.folder.iterdir()) == []
 
 

@@ -187,7 +187,7 @@ def test_a_journal_has_a_remedy_for_each_reason() -> None:
 def test_a_person_is_never_told_to_call_a_tool(remedy: Remedy) -> None:
     facts = Facts(price=2, limit=1, affordable=1, other_task="t2", path="/a.png", example={"prompt": "a fox"})
     said = next_step(remedy, "person", Case(facts, task_id="task-1", field="image_urls"))
-    assert said or remedy in {"show_picture", "tell_user", "respect_refusal"}
+    assert said or remedy in {"show_picture", "tell_user", "tell_refund", "respect_refusal"}
     for tool in ("get_task", "generate_image", "edit_image", "get_balance", "estimate_cost", "the user"):
         assert tool not in said
 

@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from tests.client.conftest import KEY
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, _proxy, download, is_public, resolve
+from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, _proxy, download, resolve
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
+from vidgo_mcp.models.urls import is_public
 
 PUBLIC = "93.184.216.34"
 LONGEST = 5.0

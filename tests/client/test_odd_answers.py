@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.client.conftest import BASE, BOAT, CALLS, KEY, answering
 from vidgo_mcp.client import ImageRequest, VidgoClient, wire
+from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.models.tasks import Task, Upload
 
@@ -40,9 +41,9 @@ def check_tolerated(call: str, answer: httpx.Response) -> None:
     if isinstance(result, Task):
         assert result.task_id.encode()
         assert result.progress is None or 0 <= result.progress <= 100
-        assert all(wire.is_web_url(url) for url in result.file_urls)
+        assert all(is_web_url(url) for url in result.file_urls)
     elif isinstance(result, Upload):
-        assert wire.is_web_url(result.file_url)
+        assert is_web_url(result.file_url)
     else:
         assert math.isfinite(result)
 
@@ -191,30 +192,89 @@ def test_progress_is_a_whole_percentage_or_absent(given_progress: Any, progress:
     assert read(progress=given_progress).progress == progress
 
 
+PICTURE = "https://a.b/c.png"
+
+
 @pytest.mark.parametrize(
-    ("files_given", "urls"),
+    "data",
     [
-        (None, ()),
-        ({}, ()),
-        ("https://a.b/c", ()),
-        ([], ()),
-        ([None, 5, {}, {"file_url": None}, {"file_url": ""}], ()),
-        ([{"file_url": "ftp://a.b/c"}, {"file_url": "/relative"}, {"file_url": "javascript:alert(1)"}], ()),
-        ([{"file_url": "https://a.b/c d"}, {"file_url": "https://a.b/\nc"}, {"file_url": "http://[::1"}], ()),
-        ([{"file_url": "https://a.b/1"}, {"file_url": "oops"}, {"file_url": "http://c.d/2"}],
-         ("https://a.b/1", "http://c.d/2")),
-        (["https://a.b/flat"], ("https://a.b/flat",)),
+        {"files": [{"file_url": PICTURE, "file_type": "image"}]},
+        {"files": [{"file_url": f" {PICTURE}\n"}]},
+        {"files": [PICTURE]},
+        {"files": PICTURE},
+        {"files": {"file_url": PICTURE, "file_type": "image"}},
+        {"files": {"0": {"url": PICTURE}}},
+        {"files": {"image": PICTURE, "thumbnail_url": "https://a.b/small.png", "size": 3}},
+        *({"files": [{name: PICTURE, "file_url": None}]} for name in ("url", "download_url", "image_url", "fileUrl")),
+        *({name: [PICTURE]} for name in ("output", "result", "images", "image_urls")),
+        {"output": {"image_urls": [PICTURE]}},
+        {"files": [], "result": {"images": [{"url": PICTURE}]}},
+        {"url": PICTURE},
+        {"files": [{"file_url": "https://a.b/run.log", "file_type": "other"}, {"file_url": PICTURE}]},
+        {"files": [{"file_url": "https://a.b/run"}, {"file_url": PICTURE, "file_type": "image"}]},
+        {"files": ["https://a.b/run.txt", "https://a.b/film.mp4", PICTURE]},
+        {"files": [{"url": "https://a.b/1", "content_type": "text/plain"}, {"url": PICTURE}]},
+        {"files": [{"url": "https://a.b/1", "format": "json"}, {"url": PICTURE, "format": "PNG"}]},
+        {"files": [{"file_url": "pending"}, {"file_url": "N/A"}, {"file_url": "javascript:a()"}, {"url": PICTURE}]},
     ],
 )  # fmt: skip
-def test_only_web_addresses_count_as_files(files_given: Any, urls: tuple[str, ...]) -> None:
-    assert read(status="finished", files=files_given).file_urls == urls
+def test_a_picture_is_found_in_whatever_form_it_is_named(data: dict[str, Any]) -> None:
+    task = read(status="finished", **data)
+    assert (task.file_urls[0], task.phase) == (PICTURE, "finished")
 
 
-@pytest.mark.parametrize("word", ["reviewing", "FINISHED", "cancelled", "完成", "x" * 500])
-def test_an_unknown_status_word_is_pending(word: str) -> None:
+@pytest.mark.parametrize(
+    "files_given",
+    [
+        *(None, {}, [], 5, "oops", "N/A", [[]], [None, 5, {}, {"file_url": None}, {"file_url": ""}, {"file_url": "/"}]),
+        [{"file_url": "ftp://a.b/c.png"}, {"file_url": "file:///c.png"}, {"file_url": "javascript:alert(1)"}],
+        [{"file_url": "data:image/png;base64,AAAA"}, {"file_url": "http://[::1"}, {"file_url": "https://a b/c.png"}],
+        [{"file_url": "https://a.b/run.log"}, {"file_url": "https://a.b/1", "file_type": "video"}],
+        [{"file_type": "image", "file_name": "c.png", "thumbnail_url": PICTURE}],
+    ],
+)
+def test_what_is_no_picture_is_not_shown_as_one(files_given: Any) -> None:
+    task = read(status="finished", files=files_given)
+    assert task.file_urls == ()
+    assert "finished" in (task.answer or "")
+
+
+def test_the_references_of_the_request_are_not_taken_for_its_result() -> None:
+    for data in ({"status": "queued"}, {"status": "running"}, {"status": "finished", "files": []}):
+        assert read(**data, image_urls=[PICTURE], url=PICTURE).file_urls == ()
+
+
+@pytest.mark.parametrize("word", ["reviewing", "completed", "cancelled", "ERROR", "完成", "x" * 500])
+def test_an_unknown_status_word_concludes_nothing_and_is_kept(word: str) -> None:
     task = read(status=word)
-    assert task.phase == "pending"
-    assert task.status == (word if len(word) <= 60 else "x" * 57 + "...")
+    assert (task.phase, task.status) == ("pending", word if len(word) <= 60 else "x" * 57 + "...")
+    assert len(task.answer or "") > 10
+
+
+@pytest.mark.parametrize("word", ["completed", "SUCCESS", "succeeded", "done", "generating", " Finished ", "", None, 3])
+def test_a_picture_that_is_there_ends_the_task_whatever_the_word(word: Any) -> None:
+    assert read(status=word, files=[PICTURE]).phase == "finished"
+
+
+@pytest.mark.parametrize(("word", "phase"), [("running", "pending"), ("Not Started", "pending"), ("FAILED", "failed")])
+def test_a_documented_word_is_believed_whatever_comes_with_it(word: str, phase: str) -> None:
+    task = read(status=word, files=[PICTURE], error_message="no")
+    assert (task.phase, task.file_urls) == (phase, (PICTURE,))
+    assert PICTURE in (task.answer or "")
+
+
+def test_what_is_kept_of_an_answer_is_short_and_has_no_key() -> None:
+    task = read(status="strange", key=KEY, pad="x" * 10_000)
+    assert task.answer is not None
+    assert KEY not in task.answer
+    assert len(task.answer) == wire.LONGEST_EXCERPT
+    assert read(status="running").answer is None
+
+
+def test_a_callback_is_read_like_a_status() -> None:
+    flat = {"task_id": "t", "status": "finished", "files": [{"file_url": "/c.png"}], "error_message": None}
+    for body in (flat, {"code": 200, "data": flat}, {"code": 200, "data": [flat]}):
+        assert wire.read_task(body, "t", "https://api.vidgo.ai").file_urls == ("https://api.vidgo.ai/c.png",)
 
 
 @pytest.mark.parametrize("message", ["", " ", None, 5, ["no"], "\u200b", "content\npolicy\u202e\x00"])
@@ -230,12 +290,14 @@ def test_an_error_message_is_one_clean_line_or_absent(message: Any) -> None:
         ({"task_id": " task-1 ", "status": None}, Task("task-1", "not_started")),
         ({"task_id": 17, "status": "queued"}, Task("17", "queued")),
         ({"task_id": "タスク", "status": "finished", "files": [1]}, Task("タスク", "finished")),
+        ({"taskId": "task-1"}, Task("task-1", "not_started")),
         ({"task_id": "a/b?c", "status": 5, "extra": {}}, Task("a/b?c", "not_started")),
     ],
 )
 def test_a_submitted_task_needs_only_its_id(data: dict[str, Any], task: Task) -> None:
     assert ask("submit", httpx.Response(200, json={"code": 200, "data": data})) == task
     assert ask("submit", httpx.Response(201, json={"data": data})) == task
+    assert ask("submit", httpx.Response(200, json={"code": 200, **data})) == task
 
 
 @pytest.mark.parametrize(

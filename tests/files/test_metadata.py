@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from PIL import Image, PngImagePlugin
 
-from tests.files.conftest import GIFS, JPEGS, PNGS, WEBPS, after_header, frames, hostile, noise, saved
+from tests.files.conftest import GIFS, JPEGS, PNGS, SEVERAL, WEBPS, after_header, frames, hostile, noise, saved
 from vidgo_mcp.files.containers import LONGEST_SEGMENT, jpeg_segment, jpeg_segments, png_chunk, png_chunks
 from vidgo_mcp.files.images import validate_image
 from vidgo_mcp.files.metadata import GENERATED, NAMESPACE, Facts, with_facts
@@ -59,6 +59,12 @@ def test_the_facts_are_read_back_and_nothing_else_changed(name: str) -> None:
         if isinstance(after, PngImagePlugin.PngImageFile):
             text = {key: value for key, value in after.text.items() if not key.startswith("XML")}
             assert text == {"Description": "a red fox", "Software": "vidgo-mcp", **NAMED}
+
+
+def test_an_index_of_several_pictures_stays_true() -> None:
+    """It tells their lengths, the first one's too."""
+    assert with_facts(SEVERAL, FACTS) == SEVERAL
+    assert len(frames(SEVERAL)) == 2
 
 
 @given(prompt=st.text(st.characters(exclude_categories=()), min_size=1), name=st.sampled_from(["jpeg", "png"]))
@@ -119,3 +125,7 @@ def test_any_bytes_stay_as_usable_as_they_were(content: bytes) -> None:
         before = validate_image(content)
         after = validate_image(marked)
         assert (after.width, after.height, after.mime_type) == (before.width, before.height, before.mime_type)
+
+
+def test_nothing_moves_where_an_index_names_the_distance_of_a_second_picture() -> None:
+    assert with_facts(SEVERAL, FACTS) == SEVERAL

@@ -14,7 +14,7 @@ from hypothesis import given
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from tests.files.conftest import PICTURES, PNGS, SEVERAL, after_header, frames, hostile, noise, saved
-from vidgo_mcp.files.containers import jpeg_segment, png_chunk
+from vidgo_mcp.files.containers import jpeg_segment, jpeg_segments, png_chunk
 from vidgo_mcp.files.images import validate_image
 from vidgo_mcp.files.privacy import without_private_data
 from vidgo_mcp.files.reader import Folders
@@ -130,13 +130,67 @@ def test_exif_that_is_cut_off_behind_its_orientation_still_turns() -> None:
     assert (orientation(found), b"Example" in found) == (6, False)
 
 
-def test_a_phones_jpeg_with_several_pictures_is_sent_as_its_first_one() -> None:
-    found = sent(SEVERAL)
-    assert b"MPF" in SEVERAL
-    assert b"MPF" not in found
-    assert frames(found) == frames(SEVERAL)[:1]
-    with Image.open(BytesIO(found)) as image:
-        assert (image.format, getattr(image, "n_frames", 1)) == ("JPEG", 1)
+def xmp(words: str) -> bytes:
+    return jpeg_segment(b"\xff\xe1", b"http://ns.adobe.com/xap/1.0/\0" + words.encode())
+
+
+def after_exif(jpeg: bytes, *segments: bytes) -> bytes:
+    """Return a JPEG with more segments, behind its Exif or SOI."""
+    place = next((part.end for part in jpeg_segments(jpeg) if part.name == b"\xff\xe1"), 2)
+    return jpeg[:place] + b"".join(segments) + jpeg[place:]
+
+
+TURNED = saved(noise(), format="JPEG", exif=exif(), icc_profile=PROFILE)
+GAIN_MAP = saved(noise("L", seed=2), format="JPEG")
+FILM = b"\0\0\0\x18ftypmp42" + bytes(40)
+CONTAINER = xmp('<rdf:Description hdrgm:Version="1.0" xmlns:Container="http://ns.google.com/photos/1.0/container/"/>')
+WITH_MORE_THAN_A_PICTURE = {
+    "several pictures": SEVERAL,
+    "several pictures, turned": saved(
+        noise(),
+        format="MPO",
+        save_all=True,
+        append_images=[noise(seed=2), noise(seed=3)],
+        exif=exif(),
+        icc_profile=PROFILE,
+    ),
+    "a gain map by Google": after_exif(
+        saved(noise(), format="MPO", save_all=True, append_images=[noise("L", seed=2)], exif=exif()), CONTAINER
+    ),
+    "a gain map by ISO": after_exif(
+        TURNED, jpeg_segment(b"\xff\xe2", b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"), CONTAINER
+    )
+    + GAIN_MAP,
+    "a film behind a photo": after_exif(TURNED, xmp('<rdf:Description GCamera:MotionPhoto="1" Item:Length="52"/>'))
+    + FILM,
+    "a film and a maker's trailer": TURNED + FILM + b"MotionPhoto_DataSEFH" + bytes(12) + b"SEFT",
+    "bytes behind a jpeg": TURNED + b"\0" * 100,
+    "a jpeg behind a jpeg": TURNED + TURNED,
+    "fill before the markers": TURNED[:2] + b"\xff\xff" + TURNED[2:],
+    "bytes behind a png": PNGS["png"] + b"more",
+    "bytes behind an animated png": PNGS["png_animated"] + PNGS["png"],
+    "a remark between the frames": PNGS["png_animated"].replace(
+        (chunk := PNGS["png_animated"])[(place := chunk.rindex(b"fcTL") - 4) :],
+        png_chunk(b"tEXt", b"Comment\0Example Road") + chunk[place:],
+    ),
+    "an animated webp": PICTURES["webp_animated"] + b"more",
+    "an animated gif": PICTURES["gif_animated"] + b"more",
+}
+INDEXES = (b"MPF\0", b"hdrgm", b"Container", b"MotionPhoto", b"21496", b"ftyp", b"SEFT", b"Example Road", b"more")
+
+
+@pytest.mark.parametrize("content", WITH_MORE_THAN_A_PICTURE.values(), ids=WITH_MORE_THAN_A_PICTURE)
+def test_what_is_sent_is_a_sound_file_of_its_own_in_every_frame(content: bytes) -> None:
+    """Nothing in it points to what was left out: a decoder that walks the frames finds each of them."""
+    found = sent(content)
+    shown = frames(content)
+    assert frames(found) == (shown[:1] if found.startswith(b"\xff\xd8") else shown)
+    if not found.startswith(b"GIF"):
+        assert [word for word in INDEXES if word in found] == []
+    assert orientation(found) == orientation(content)
+    with Image.open(BytesIO(content)) as before, Image.open(BytesIO(found)) as after:
+        assert after.info.get("icc_profile") == before.info.get("icc_profile")
+        assert after.format == ("JPEG" if before.format == "MPO" else before.format)
 
 
 def test_content_credentials_which_would_not_hold_any_more_are_not_sent() -> None:

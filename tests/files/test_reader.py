@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -475,10 +476,125 @@ def test_a_disk_that_fails_and_a_name_that_is_too_long_are_refused(disk: Disk, m
     assert disk.refusal("x" * 256) == "it cannot be read (File name too long)"
 
     def failing(*_: object) -> bytes:
-        raise OSError(5, "Input/output error")
+        raise OSError(errno.EFBIG, "File too large")
 
     monkeypatch.setattr(os, "read", failing)
-    assert disk.refusal("fox.png") == "it cannot be read (Input/output error)"
+    assert disk.refusal("fox.png") == "it cannot be read (File too large)"
+
+
+CLOUD = (
+    "it lies only in the cloud, not on this machine: "
+    "download it in the file manager first, or copy it to a local folder"
+)
+
+
+@posix
+@pytest.mark.parametrize("step", ["stat", "open", "read"])
+@pytest.mark.parametrize(
+    ("number", "words", "says"),
+    [
+        (errno.EDEADLK, "Resource deadlock avoided", CLOUD),
+        (errno.EIO, "Input/output error", "its disk, network or cloud folder does not answer (Input/output error): "),
+        (errno.ETIMEDOUT, "Timed out", "its disk, network or cloud folder does not answer (Timed out): "),
+        (errno.ENOTCONN, "Not connected", "its disk, network or cloud folder does not answer (Not connected): "),
+        (errno.ESTALE, "Stale file handle", "its disk, network or cloud folder does not answer (Stale file handle): "),
+    ],
+)
+def test_a_file_that_is_not_really_there_is_told_in_plain_words(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, step: str, number: int, words: str, says: str
+) -> None:
+    real = getattr(os, step)
+
+    def failing(what: Any, *given: Any, **named: Any) -> Any:
+        if step == "read" or what == "fox.png":
+            raise OSError(number, words)
+        return real(what, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, failing)
+        error = disk.error("fox.png")
+    assert str(error).startswith(says)
+    assert "local folder" in str(error)
+
+
+@pytest.mark.parametrize("number", [362, 364, 378, 386, 388, 395, 404, 426])
+def test_what_windows_says_of_a_file_in_the_cloud_is_told_in_plain_words(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    class WindowsError(OSError):
+        winerror = number
+
+    def failing(*_: object) -> bytes:
+        raise WindowsError(errno.EINVAL, "The cloud file provider is not running")
+
+    monkeypatch.setattr(os, "read", failing)
+    assert disk.refusal("fox.png") == CLOUD
+    monkeypatch.setattr(WindowsError, "winerror", None)
+    monkeypatch.setattr(reader, "WINDOWS", True)
+    assert disk.refusal("fox.png") == CLOUD
+
+
+@pytest.mark.usefixtures("any_system")
+def test_a_file_that_icloud_has_taken_off_the_disk_is_not_called_missing(disk: Disk) -> None:
+    disk.put("in/sub/.owl.png.icloud", b"bplist")
+    for name in ("sub/owl.png", disk.allowed / "sub" / "owl.png"):
+        assert disk.refusal(name) == CLOUD
+
+
+COMPOSED, APART = (unicodedata.normalize(form, "Fu\u0308chse") for form in ("NFC", "NFD"))
+
+
+@linux
+@pytest.mark.usefixtures("any_system")
+class TestNamesThatDifferInComposition:
+    """Other systems do not tell them apart, or not everywhere."""
+
+    @pytest.mark.parametrize(("there", "typed"), [(COMPOSED, APART), (APART, COMPOSED)], ids=["NFC", "NFD"])
+    @pytest.mark.parametrize("form", ["{0}.png", "{1}/{0}/{0}.png", "{1}/../{0}/../{0}.png"])
+    def test_they_are_the_same_name(self, disk: Disk, there: str, typed: str, form: str) -> None:
+        (disk.allowed / there / there).mkdir(parents=True)
+        for name in (f"{there}.png", f"{there}/{there}/{there}.png"):
+            disk.put(f"in/{name}", GREEN)
+        name = form.format(typed, there if "1}/{0}/" in form else typed)
+        for spelled in (name, disk.allowed / name, f"file://{disk.allowed}/{name}"):
+            assert disk.read(spelled) == GREEN
+
+    @pytest.mark.parametrize(("there", "typed"), [(COMPOSED, APART), (APART, COMPOSED)], ids=["NFC", "NFD"])
+    def test_so_are_the_folders_that_may_be_read(self, disk: Disk, there: str, typed: str) -> None:
+        for folder in (there, typed):
+            (disk.allowed.parent / folder).mkdir()
+        disk.put(f"{there}/fox.png", GREEN)
+        disk.put(f"{typed}/owl.png", RED)
+        folders = Folders((disk.allowed.parent / there,))
+        assert folders.read(str(disk.allowed.parent / typed / "fox.png")).content == GREEN
+        assert disk.refusal(disk.allowed.parent / typed / "owl.png", folders) == MISSING
+
+    def test_the_very_name_is_preferred_wherever_it_is(self, disk: Disk) -> None:
+        disk.put(f"in/{APART}.png", RED)
+        disk.put(f"out/{COMPOSED}.png", GREEN)
+        assert Folders((disk.allowed, disk.outside)).read(f"{COMPOSED}.png").content == GREEN
+        disk.put(f"in/{COMPOSED}.png", GREEN)
+        assert [disk.read(f"{name}.png") for name in (COMPOSED, APART)] == [GREEN, RED]
+
+    def test_of_two_none_is_opened_and_the_hint_tells_them_apart(self, disk: Disk) -> None:
+        first, typed, second = "e\u0323\u0302.png", "\u1ec7.png", "\u1eb9\u0302.png"
+        for name in (first, second):
+            disk.put(f"in/{name}", RED)
+        advice = str(disk.error(typed).advice)
+        assert (advice.isascii(), "file:///" in advice) == (True, True)
+        (disk.allowed / first).unlink()
+        assert disk.read(typed) == RED
+
+    def test_a_link_counts_by_where_it_leads(self, disk: Disk) -> None:
+        (disk.allowed / f"{APART}.png").symlink_to(disk.secret)
+        (disk.allowed / APART).symlink_to(disk.outside)
+        (disk.allowed / "u\u0308").symlink_to("\u00fc")
+        disk.put(f"out/{APART}.png", RED)
+        for name in (f"{COMPOSED}.png", f"{COMPOSED}/secret.png", f"../out/{COMPOSED}.png"):
+            assert disk.is_outside(name), name
+            assert disk.is_outside(disk.allowed / name), name
+        # It leads to its own other spelling.
+        assert "no such file" in disk.refusal("\u00fc")
 
 
 def test_a_missing_folder_names_the_one_that_was_nearly_meant(disk: Disk) -> None:
@@ -493,7 +609,10 @@ def test_a_missing_folder_names_the_one_that_was_nearly_meant(disk: Disk) -> Non
     ("there", "typed"),
     [
         (b"f\xfcchse.png", "f\u00fcchse.png"),
-        (unicodedata.normalize("NFD", "Füße.png").encode(), unicodedata.normalize("NFC", "Füße.png")),
+        (unicodedata.normalize("NFD", "Füßee.png").encode(), unicodedata.normalize("NFC", "Füße.png")),
+        ("c\u0430t.png".encode(), "cat.png"),
+        (b"my  fox.png", "my fox.png"),
+        (b"fox.png ", "fox.png"),
         ("family \U0001f468\u200d\U0001f469.png".encode(), "family \U0001f468\U0001f469.png"),
         ("Screenshot 10.00\u202fAM.png".encode(), "Screenshot 10.00 AM.png"),
         (b"my\n  fox?.png", "my fox.png"),
@@ -506,7 +625,9 @@ def test_a_near_name_can_be_given_back_as_it_is_shown(disk: Disk, there: bytes, 
     disk.put(f"in/{os.fsdecode(there)}", RED)
     advice = disk.error(typed).advice
     assert advice is not None
-    assert disk.read(advice.removeprefix('did you mean "').removesuffix('"?')) == RED
+    shown = advice.removeprefix('did you mean "').removesuffix('"?')
+    assert shown.isascii(), "it may look like what was typed"
+    assert disk.read(shown) == RED
 
 
 def test_only_so_many_names_are_looked_through(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:

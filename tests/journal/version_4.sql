@@ -1,4 +1,4 @@
--- A journal as version 4 of its schema wrote it: what version 3 knew, readings of the balance and what they said.
+-- A journal as version 4 of its schema wrote it: what version 3 knew, and the answer that was not wholly understood.
 PRAGMA application_id = 1447315279;
 PRAGMA user_version = 4;
 CREATE TABLE entries (
@@ -53,6 +53,7 @@ CREATE TABLE uploads (
 CREATE INDEX uploads_by_age ON uploads (until);
 ALTER TABLE entries RENAME COLUMN family TO request_key;
 ALTER TABLE entries RENAME COLUMN holder TO process;
+ALTER TABLE entries ADD COLUMN answer TEXT;
 CREATE INDEX entries_by_request_key ON entries (owner, request_key);
 CREATE TABLE leases (
     name TEXT PRIMARY KEY,
@@ -60,19 +61,6 @@ CREATE TABLE leases (
     until REAL NOT NULL,
     length REAL NOT NULL
 );
-ALTER TABLE entries ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE entries ADD COLUMN straddled INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE entries ADD COLUMN charged INTEGER;
-ALTER TABLE entries ADD COLUMN finding TEXT;
-CREATE INDEX entries_to_compare ON entries (owner) WHERE compared = 0;
-CREATE INDEX entries_misquoted ON entries (owner) WHERE credits != charged;
-CREATE TABLE balances (
-    account TEXT PRIMARY KEY, credits REAL NOT NULL, read_at REAL NOT NULL, shared_at REAL
-);
-CREATE TABLE observed_prices (
-    account TEXT NOT NULL, price_table TEXT NOT NULL, quality TEXT NOT NULL, tier TEXT NOT NULL,
-    charged INTEGER, seen INTEGER, PRIMARY KEY (account, price_table, quality, tier)
-) WITHOUT ROWID;
 INSERT INTO entries (id, owner, fingerprint, request_key, variation, model, prompt, size, tier, quality, credits, reference_ids, state, process, created_at, sent_at, task_id, status, progress, image_urls, saved_paths, saved_digest, ended_at, error, delivered) VALUES
     ('e1', 'me', 'f1', 'family', 1, 'gpt-image-2', 'a boat, ünder
 sail', '1:1', '1K', 'low', 2, '["sha256:1", "task:t0"]', 'finished', 'host:1:2', 1799999900.0, 1799999901.0, 't1', 'finished', 100, '["https://storage.vidgo.ai/a.png"]', '["/pictures/\u00e4 boat.png"]', '5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e', 1799999940.0, NULL, 1);
@@ -87,5 +75,3 @@ INSERT INTO uploads (account, digest, url, until) VALUES ('me', '1', 'https://st
 INSERT INTO leases (name, process, until, length) VALUES ('process:host:3:4', 'host:3:4', 1025.0, 30.0);
 INSERT INTO leases (name, process, until, length) VALUES ('save:e4', 'host:3:4', 1100.0, 180.0);
 INSERT INTO leases (name, process, until, length) VALUES ('upload:me:0', '', 1020.0, 61.0);
-INSERT INTO balances (account, credits, read_at, shared_at) VALUES ('me', 95.0, 1799999999.0, NULL);
-INSERT INTO observed_prices (account, price_table, quality, tier, charged, seen) VALUES ('me', 'published [[2, 4, 8], [3, 6, 12], [12, 24, 48]]', 'low', '1K', 5, NULL);

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from vidgo_mcp.models.references import ReferenceSource, read_reference
+from vidgo_mcp.models.fields import References
+from vidgo_mcp.models.references import ReferenceSource, check_reach, read_reference, split_references
+
+A, B = "https://x.example/a.png", "https://x.example/b.png"
+DIGITS = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
+
+
+def listed(value: object) -> list[str]:
+    return TypeAdapter(References).validate_python(value)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +119,9 @@ def test_another_scheme_is_refused_by_its_name_and_told_what_works(text: str, na
         "https://example.com:99999/",
         "https://example.com:port/",
         "https://[::1/a.png",
+        "http://localhost\\.example.com/a.png",
+        "http://%6cocalhost/a.png",
+        "http://127.0.0.1%2eexample.com/a.png",
     ],
 )
 def test_a_broken_url_is_refused(url: str) -> None:
@@ -138,3 +150,132 @@ def test_any_text_is_read_as_one_kind_or_refused_with_a_sentence(start: str, res
         return
     assert refusal
     assert "\n" not in refusal
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:8188/a.png",
+        "HTTP://LocalHost./a.png",
+        "http://192.168.1.20/view?filename=a.png",
+        "https://nas.local/a.png",
+        "http://host.docker.internal:9000/a.png",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1]/a.png",
+        "http://[fe80::1%25eth0]:8080/a.png",
+        "http://2130706433/a.png",
+        "http://0x7f.1/a.png",
+        "http://@localhost/a.png",
+        "http://nas/a.png#https://example.com",
+        "http://127.1?https://example.com",
+    ],
+)
+def test_a_url_that_vidgo_cannot_reach_is_told_with_what_works(url: str) -> None:
+    source = read_reference(url)
+    with pytest.raises(ValueError, match="Vidgo cannot reach this address: give the file or inline data"):
+        check_reach(source)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://example.com/http://localhost/a.png", "https://example.com/?u=@localhost", "task:localhost", "localhost"],
+)
+def test_only_the_host_of_a_url_decides_whether_it_is_reached(text: str) -> None:
+    check_reach(read_reference(text))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"{A},{B}",
+        f"{A}, {B}",
+        f"{A} {B}",
+        f" {A}\n{B}\n",
+        f"{A}\r\n\r\n{B}",
+        f"{A};{B};",
+        f"{A} ; {B},",
+        f"{A} | {B}",
+        f'"{A}", "{B}"',
+        f"'{A}','{B}'",
+        f'"{A}, {B}"',
+        f"['{A}', '{B}']",
+        f'["{A}", "{B}"]',
+        f'["{A},{B}"]',
+        [f"{A},{B}"],
+        [f'"{A}"', f" '{B}' "],
+        (A, B),
+    ],
+    ids=repr,
+)
+def test_addresses_in_one_text_are_as_many_references(written: object) -> None:
+    assert listed(written) == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("written", "parts"),
+    [
+        (f"task:t-1,{A}", ["task:t-1", A]),
+        ("task:t-1 task:t-2", ["task:t-1", "task:t-2"]),
+        ([f"{A},task:t-1", "cat.png"], [A, "task:t-1", "cat.png"]),
+        (f"{A},file:///in/cat.png", [A, "file:///in/cat.png"]),
+        (
+            "data:image/png;base64,AAAA,data:image/png;base64,BBBB",
+            ["data:image/png;base64,AAAA", "data:image/png;base64,BBBB"],
+        ),
+        (f"data:image/png;base64,AA\nAA\n{A}", ["data:image/png;base64,AA\nAA", A]),
+    ],
+)
+def test_addresses_of_all_kinds_are_told_apart(written: object, parts: list[str]) -> None:
+    assert listed(written) == parts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://x.example/a.png?size=100,200",
+        "https://x.example/a.png?tags=a;b;c",
+        "https://x.example/fetch/w_300,h_200/https://y.example/a.png",
+        "https://x.example/a.png?next='https://y.example/b.png'",
+        "https://x.example/a,b.png,c",
+        "data:image/png;base64,AAAA",
+        "cats, dogs.png",
+        "/in/cats,https:/a.png",
+        "it's a cat.png",
+        '"cat.png',
+        "'",
+        "[1].png",
+    ],
+)
+def test_what_is_one_reference_stays_as_it_is(text: str) -> None:
+    assert listed(text) == listed([text]) == [text]
+
+
+@pytest.mark.parametrize("filling", [" ", ",", "'", ",'", "https://a.example "])
+def test_a_long_text_is_passed_over_once(filling: str) -> None:
+    """A pattern that went back at each character would take hours."""
+    for text in (f"{A}{filling * 300_000}:", f"{filling * 300_000}{A}:"):
+        assert "".join(split_references(text)).count(":") == text.count(":")
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    ['"{}"', "'{}'", "`{}`", '  "{}" ', "\"'{}'\"", "\u201c{}\u201d", "\u2018{}\u2019"],
+    ids=ascii,
+)
+@pytest.mark.parametrize(
+    "path", ["C:\\My Pictures\\cat.png", "/in/my cat.png", "file:///in/my%20cat.png", A, "task:t-1"]
+)
+def test_quotes_around_a_reference_are_taken_away(quoted: str, path: str) -> None:
+    assert listed(quoted.format(path)) == listed([quoted.format(path)]) == [path]
+
+
+@pytest.mark.parametrize("begins", ["iVBORw0KGgo", "/9j/", "_9j_", "UklGR", "R0lGODlh", "R0lGODdh"])
+def test_base64_of_a_picture_is_inline_data_without_its_beginning(begins: str) -> None:
+    bare = begins + DIGITS
+    for text in (bare, f"base64,{bare}", f"image/png;base64,{bare}"):
+        assert read_reference(text) == ReferenceSource("data", f"data:image/png;base64,{bare}")
+
+
+@pytest.mark.parametrize("path", ["/9j/cat.png", "iVBORw0KGgo.png", "UklGR", "R0lGODlh/cat.gif", f"a{DIGITS}"])
+def test_a_path_that_begins_like_base64_is_a_path(path: str) -> None:
+    assert read_reference(path) == ReferenceSource("file", path)

@@ -1,10 +1,10 @@
-"""The key goes over https only, except to this very machine."""
+"""The key goes over https only, except to this very machine; and what only this network knows is told from the rest."""
 
 from __future__ import annotations
 
 import pytest
 
-from vidgo_mcp.models.urls import checked_base_url, is_loopback_host
+from vidgo_mcp.models.urls import checked_base_url, is_loopback_host, is_public_host
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
@@ -52,3 +52,51 @@ def test_a_base_url_is_kept_without_its_last_slash(url: str, checked: str) -> No
 def test_a_base_url_that_could_leak_or_lose_the_key_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         checked_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST", "localhost.", "a.localhost", "localhost.localdomain", "host.docker.internal"),
+        *("nas.local", "Nas.LOCAL.", "printer.lan", "box.home", "box.home.arpa", "git.corp", "wiki.intranet"),
+        *("api.svc.cluster.local", "db.internal", "nas", "fileserver.", "", "."),
+        *("127.0.0.1", "127.0.0.1.", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.20", "100.64.0.1"),
+        *("169.254.169.254", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "198.18.0.7"),
+        *("2130706433", "0x7f000001", "0x7f.1", "0X7F.0x1", "127.1", "10.1", "017700000001", "0177.0.0.01", "0", "0x"),
+        *("256.1.1.1", "08.8.8.8", "8.8.8.8.8", "1.2.3.4.0", "8.8..8", "4294967296", "a.b.1", "9" * 5000),
+        *("::1", "[::1]", "::", "fe80::1", "fe80::1%25eth0", "fd00::1", "fc00::1", "fec0::1", "ff02::1"),
+        *("::ffff:127.0.0.1", "::ffff:a00:1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "v1.fe80::1"),
+        *(
+            "\uff11\uff12\uff17.0.0.1",
+            "127\u30020.0.1",
+            "\uff4cocalhost",
+            "\u24db\u24de\u24d2\u24d0\u24dbhost",
+            "nas.\uff4cocal",
+        ),
+    ],
+    ids=ascii,
+)
+def test_a_host_that_nobody_elsewhere_reaches_is_not_public(host: str) -> None:
+    assert not is_public_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("example.com", "EXAMPLE.COM.", "x.example", "localhost.example.com", "local.example", "internal.example.org"),
+        *(
+            "nas.example.com",
+            "10.0.0.1.nip.io",
+            "home.arpa.example",
+            "lan.example",
+            "\u4f8b\u3048.jp",
+            "xn--r8jz45g.jp",
+        ),
+        *("1.example.com", "0x7f.example.com", "a_b.example.com", "\U0001fae8.example"),
+        *("8.8.8.8", "134744072", "0x08080808", "010.8.8.8", "172.32.0.1", "100.128.0.1", "1.1"),
+        *("[2606:4700:4700::1111]", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"),
+    ],
+    ids=ascii,
+)
+def test_a_host_that_may_be_anywhere_is_public(host: str) -> None:
+    assert is_public_host(host)

@@ -149,6 +149,8 @@ def test_a_file_can_vanish_break_off_or_lead_in_circles(client: Any) -> None:
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         client.http.get(url)
     assert client.http.get(url).headers["content-type"] == "image/png"
+    client.sandbox.set_faults(["file:bytes*1", "file:bytes=Zm94*1"])
+    assert [client.http.get(url).content[:3] for _ in range(3)] == [b"BM:", b"fox", b"\x89PN"]
 
 
 def test_a_refusal_by_the_rules_is_answered_as_always(client: Any) -> None:
@@ -173,7 +175,7 @@ def test_every_fault_can_be_written_and_read_back(name: str) -> None:
 
 def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
     here = {"refuse", "charged", *map(bare, (*REFUSED, *CHARGED, *CLOSED_BEFORE, *CLOSED_AFTER))}
-    file_only = {"truncated", "redirect_loop"}
+    file_only = {"truncated", "redirect_loop", "bytes"}
     elsewhere = {name for name, endpoints in FAULT_ENDPOINTS.items() if endpoints in (("task",), ("callback",))}
     assert here | file_only | elsewhere == set(FAULTS)
 
@@ -194,6 +196,9 @@ def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
         ("submit:charged=200", "an HTTP status from 300 to 599"),
         ("submit:charged=No credits", "an HTTP status from 300 to 599"),
         ("submit:html*0", "at least 1"),
+        ("task:says_ended=[]", "a JSON object"),
+        ("task:says_ended={status: 1}", "a JSON object"),
+        ("file:bytes=a.png", "base64"),
         ("task:price=dear", "a number of credits, or like low/1K/5"),
         ("task:price=low/3K/5", "a number of credits, or like low/1K/5"),
     ],

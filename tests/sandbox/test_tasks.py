@@ -130,6 +130,20 @@ async def test_files_can_come_late_and_a_status_can_be_strange() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_task_can_say_anything_while_it_runs_and_once_it_has_ended() -> None:
+    said = 'task:says_ended={"status": "done", "files": ["URL", "//HOSTPATH"], "progress": null}'
+    async with connect(sandbox := still(faults=["task:says_running", said])) as http:
+        task_id = await submit(http)
+        sandbox.advance(1)
+        running = await read(http, task_id)
+        sandbox.advance(4)
+        ended = await read(http, task_id)
+    url = running["files"][0]["file_url"]
+    assert (running["status"], url.startswith(BASE)) == ("running", True)
+    assert (ended["status"], ended["files"], ended["progress"]) == ("done", [url, url.removeprefix("http:")], None)
+
+
+@pytest.mark.anyio
 async def test_a_task_belongs_to_its_account_and_keys_are_checked() -> None:
     sandbox = still(accounts={"one": 10, "two": 1})
     async with connect(sandbox, "one") as one, connect(sandbox, "two") as two, connect(sandbox, "three") as nobody:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from mcp_types import ResourceLink
 
 from tests.conftest import DAY, World
 from tests.server.conftest import calling, inline, png, text_of
+from tests.service.pictures import HEIC
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.service import LocalFiles
 
@@ -146,6 +149,56 @@ async def test_where_no_file_may_be_read_the_answer_says_what_works_instead(
         assert (await caller.data("edit_image", **FOX, image_urls=inline(png())))["outcome"] == "finished"
 
 
+UNREACHABLE = [
+    "http://localhost:8188/a.png",
+    "http://192.168.1.20/a.png",
+    "http://nas.local/a.png",
+    "http://[fe80::1]/a",
+]
+
+
+async def test_addresses_that_vidgo_cannot_reach_are_refused_together_before_the_price(disk: LocalFiles) -> None:
+    async with World(files=disk, local_api=False) as world, calling(world) as caller:
+        references = [UNREACHABLE[0], PHOTO, *UNREACHABLE[1:], "task:"]
+        error = await caller.error("edit_image", **FOX, image_urls=references, quality="best")
+        assert (error["category"], error["money"], error["field"]) == ("invalid_request", "nothing_spent", "quality")
+        lines = error["message"].splitlines()
+        why = "Vidgo cannot reach this address: give the file or inline data"
+        assert lines[1:-1] == [f'- image_urls[{place}] "{references[place]}": {why}' for place in (0, 2, 3, 4)]
+        assert "task:<task_id>" in lines[-1]
+        assert '"image_urls": ["task:<task_id>"]' in error["next_step"]
+        assert (world.opened, world.wire.seen) == (0, [])
+
+
+async def test_where_vidgo_is_imitated_on_this_machine_it_reaches_what_is_here(disk: LocalFiles) -> None:
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
+        made = await caller.data("edit_image", **FOX, image_urls=UNREACHABLE)
+        assert made["outcome"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        pytest.param(f"{PHOTO}, {PHOTO}?2\n{PHOTO}?3", 3, id="addresses in one text"),
+        pytest.param('"{folder}/cat.png"', 1, id="a path in quotes"),
+        pytest.param("'{uri}'", 1, id="a file address in quotes"),
+        pytest.param(inline(png()).partition(",")[2], 1, id="bare base64"),
+        pytest.param([f"{PHOTO};{PHOTO}?2", "`cat.png`"], 3, id="all of it in a list"),
+    ],
+)
+async def test_references_are_read_as_people_and_models_write_them(
+    disk: LocalFiles, folder: Path, written: Any, count: int
+) -> None:
+    if isinstance(written, str):
+        written = written.replace("{folder}", str(folder)).replace("{uri}", (folder / "cat.png").as_uri())
+    async with World(files=disk, seconds=5) as world, calling(world) as caller:
+        await caller.data("edit_image", **FOX, image_urls=written)
+        [body] = [
+            request.body["input"] for request in world.sandbox.requests if request.body and "input" in request.body
+        ]
+        assert len(body["image_urls"]) == count
+
+
 async def test_a_finished_picture_says_where_it_is_saved_on_every_path(disk: LocalFiles, save_dir: Path) -> None:
     async with World(files=disk, seconds=5) as world, calling(world) as caller:
         made = await caller.data("generate_image", **FOX)
@@ -154,9 +207,9 @@ async def test_a_finished_picture_says_where_it_is_saved_on_every_path(disk: Loc
         found = await caller.data("get_task", task_id=made["task_id"])
         [listed] = (await caller.data("get_task"))["tasks"]
         assert [answer["saved_paths"] for answer in (made, again, found, listed)] == [[saved]] * 4
-        assert "the path of its copy" in made["next_step"]
+        assert "the URL and path" in made["next_step"]
         edited = await caller.data("edit_image", **FOX, image_urls=saved)
-        assert (edited["model"], len(edited["saved_paths"])) == ("gpt-image-2-edit", 1)
+        assert (edited["sources"], len(edited["saved_paths"])) == (["a file"], 1)
         assert world.movements() == [("charge", LOW)] * 2
 
 
@@ -170,7 +223,7 @@ async def test_a_picture_whose_url_has_died_is_found_by_its_copy(disk: LocalFile
         assert isinstance(late, dict)
         assert (late["outcome"], late["saved_paths"], "image_urls" in late) == ("finished", [str(saved)], False)
         assert text_of(result).startswith("Finished, but its URL has died.")
-        assert late["remedy"] == "show_picture"
+        assert late["next_step"].startswith("Show the user the path.")
         assert not (await caller.call("view_image", task_id=task_id)).is_error
         edited = await caller.data("edit_image", **FOX, image_urls=f"task:{task_id}")
         assert (edited["outcome"], edited["credits_charged"]) == ("finished", LOW)
@@ -201,7 +254,7 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so(disk: LocalFiles, 
         assert waiting["remedy"] == "repeat_with_time"
         assert waiting["notes"] == ["5 of 7 references are ready; nothing is reserved or spent. The uploads go on."]
         assert text.startswith("Pending (not sent: its references are not ready). It will cost 2 credits.\n")
-        assert "The last 24 hours cost" not in text
+        assert "Last 24 h" not in text
         assert (await caller.data("get_task"))["tasks"] == []
         assert world.movements() == []
         made = await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 600}, progress_callback=listen)
@@ -212,3 +265,26 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so(disk: LocalFiles, 
             assert calls == sorted(set(calls))
             assert 0 < calls[0] <= calls[-1] < 100
         assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize(("fault", "mime_type"), [(None, "image/png"), ("file:bytes", "image/bmp")])
+async def test_a_link_names_the_format_of_the_bytes_that_were_saved(
+    fault: str | None, mime_type: str, tmp_path: Path
+) -> None:
+    disk = LocalFiles(Folders((tmp_path,)), tmp_path)
+    async with World(files=disk, faults=[fault] if fault else [], seconds=5) as world, calling(world) as caller:
+        made = await caller.call("generate_image", prompt="a fox", wait_seconds=60)
+        [link] = [block for block in made.content if isinstance(block, ResourceLink)]
+        assert (link.mime_type, link.uri.endswith(".png?") or ".png?" in link.uri) == (mime_type, True)
+
+
+async def test_a_picture_that_cannot_be_decoded_is_an_error_with_its_places(tmp_path: Path) -> None:
+    heic = base64.b64encode(HEIC).decode()
+    disk = LocalFiles(Folders((tmp_path,)), tmp_path)
+    async with World(files=disk, faults=[f"file:bytes={heic}"], seconds=5) as world, calling(world) as caller:
+        made = await caller.data("generate_image", prompt="a fox", wait_seconds=60)
+        error = await caller.error("view_image", task_id=made["task_id"])
+        assert "a HEIC picture, which cannot be decoded here" in error["message"]
+        assert made["saved_paths"][0] in error["message"]
+        assert made["image_urls"][0] in error["message"]
+        assert (error["retryable"], error["money"], error["remedy"]) == (False, "nothing_spent", "show_picture")

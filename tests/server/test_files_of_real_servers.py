@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -167,6 +168,54 @@ async def test_two_servers_that_wait_for_the_same_task_save_it_once(
     [saved] = pictures(save_dir)
     assert found == [[str(saved)]] * 2
     assert downloads(sandbox) == 1
+    assert moved(sandbox) == [("charge", LOW)]
+
+
+HUNG_DISK = """
+import os, threading
+
+def hanging(step):
+    real = getattr(os, step)
+    def work(what, *given, **named):
+        if f"hung-{step}" in str(what):
+            threading.Event().wait()
+        return real(what, *given, **named)
+    return work
+
+for step in ("lstat", "stat", "open"):
+    setattr(os, step, hanging(step))
+from vidgo_mcp.cli.main import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it looks at files in other ways on Windows")
+async def test_a_disk_that_hangs_is_named_in_time_and_holds_neither_other_calls_nor_the_end(
+    sandbox: Sandbox, environment: dict[str, str], cat: Path
+) -> None:
+    """As a network folder does whose server is gone, at whatever step."""
+    variables = {**environment, "VIDGO_INPUT_DIRS": str(cat.parent)}
+    server = StdioServerParameters(command=sys.executable, args=["-c", HUNG_DISK], env=variables)
+    messages: list[str] = []
+    async with connected(server) as caller:
+
+        async def edit(name: str) -> None:
+            error = await caller.error("edit_image", prompt="a fox", wait_seconds=1, image_urls=[name])
+            assert (error["category"], error["money"]) == ("unavailable", "nothing_spent")
+            messages.append(error["message"])
+
+        names = [f"hung-{step}.png" for step in ("lstat", "stat", "open")]
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                (cat.parent / name).write_bytes(png())
+                tasks.start_soon(edit, name)
+            made = await caller.data("edit_image", **FOX, image_urls="cat.png")
+        assert made["outcome"] == "finished"
+    assert sorted(messages) == [
+        f'image_urls[0] "{name}" could not be read in time: its disk, network or cloud folder does not answer. '
+        "Nothing was sent and nothing was spent."
+        for name in sorted(names)
+    ]
     assert moved(sandbox) == [("charge", LOW)]
 
 

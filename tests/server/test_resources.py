@@ -198,7 +198,7 @@ async def test_a_task_is_read_as_it_stands_and_is_still_announced() -> None:
         assert anyio.current_time() - before < 1, "reading does not wait for the picture"
         await anyio.sleep(100)
         text = await text_of(client, f"vidgo://tasks/{task_id}")
-        assert json.loads(text) == for_model.with_next_step(await world.tasks().peek_task(task_id)).to_json()
+        assert json.loads(text) == for_model.task_answer(await world.tasks().peek_task(task_id)).to_json()
         assert text.startswith('{\n  "outcome": "finished"')
         assert "狐" in text
         # Whoever makes the next picture is told of this one, which nobody has received.
@@ -249,7 +249,7 @@ async def test_a_large_picture_is_scaled_and_the_note_says_where_the_original_is
         found = await client.read_resource(uri)
         assert len(bytes_of(found)) <= LARGEST_RESOURCE
         blob, note = found.contents
-        assert (blob.mime_type, note.uri, note.mime_type) == ("image/webp", uri, "text/plain")
+        assert (blob.mime_type, note.uri, note.mime_type) == ("image/jpeg", uri, "text/plain")
         with Image.open(io.BytesIO(bytes_of(found))) as picture:
             shown = f"{picture.width}x{picture.height}"
         assert isinstance(note, TextResourceContents)

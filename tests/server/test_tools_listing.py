@@ -132,8 +132,26 @@ async def test_descriptions_say_first_what_the_tool_does_and_whether_it_spends()
         said = "Spends credits." if tool["name"] in SPENDING else "Free."
         assert said in tool["description"]
         assert tool["description"].index(said) < 160
-        shouted = {word.strip(".,;:()") for word in tool["description"].split() if word.isupper()} - {"URL", "A"}
+        shouted = {word.strip(".,;:()") for word in tool["description"].split() if word.isupper()} - {"URL", "URI", "A"}
         assert not {word for word in shouted if word.isalpha()}
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"),
+    [
+        (
+            "generate_image",
+            "generate create draw make image picture photo drawing illustration logo icon poster artwork",
+        ),
+        ("edit_image", "edit change retouch combine image picture photo drawing illustration logo icon poster artwork"),
+        ("get_task", "generate_image edit_image image time-out"),
+        ("estimate_cost", "generate_image edit_image image price credits"),
+    ],
+)
+async def test_a_search_for_the_users_own_words_finds_the_tool(tool: str, words: str) -> None:
+    """Some clients load a tool only after a search for such words in its description."""
+    described = {listed["name"]: listed["description"].lower() for listed in (await listed("auto"))["tools"]}
+    assert [word for word in words.split() if word not in described[tool]] == []
 
 
 async def test_all_four_hints_and_a_title_are_set() -> None:
@@ -202,16 +220,16 @@ def test_the_instructions_are_short_and_begin_with_the_essentials(reads_files: b
     said = instructions(reads_files=reads_files)
     assert said.isascii()
     assert len(said) < 2 * KB
-    first = said[:512]
     for essential in (
-        "estimate_cost",
-        "generate_image",
-        "repeat it with exactly the same arguments",
-        "get_task without task_id",
-        "do not reword the prompt",
+        "images",
+        "After a time-out call get_task without task_id",
+        "the same arguments are never paid twice",
+        "Never reword a prompt",
     ):
-        assert essential in first
-    for further in ("task:<task_id>", "pasted into the chat"):
+        # All that some clients show.
+        assert essential in said[:250]
+    assert "a small wait_seconds" in said[:512]
+    for further in ("task:<task_id>", "pasted into the chat", "outcome_unknown", "wait for a yes", "estimate_cost"):
         assert further in said
     assert ("a URL or a file path" in said) == reads_files
 

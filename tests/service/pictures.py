@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import anyio
@@ -11,9 +13,11 @@ import httpx
 from PIL import Image
 
 from tests.conftest import BASE, World
+from vidgo_mcp.files.containers import PNG_SIGNATURE, png_chunk
 from vidgo_mcp.sandbox import Sandbox
 
 PHOTO = "https://example.com/photo.png"
+HEIC = struct.pack(">I", 20) + b"ftypheic\0\0\0\0mif1" + struct.pack(">I", 40) + b"mdat" + bytes(32)
 
 
 def png(shade: int = 0) -> bytes:
@@ -21,6 +25,18 @@ def png(shade: int = 0) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (32, 16), (shade % 256, shade // 256, 7)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def png_of(width: int, height: int, form: tuple[int, int], pixels: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG of a bit depth and colour type, with its rows as they are given, made without Pillow."""
+    header = struct.pack(">IIBBBBB", width, height, *form, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+    return PNG_SIGNATURE + b"".join(png_chunk(name, payload) for name, payload in parts)
+
+
+def claimed_png(width: int, height: int) -> bytes:
+    """Return a PNG of a few bytes that claims a size."""
+    return png_of(width, height, (1, 0), b"")
 
 
 def inline(content: bytes) -> str:

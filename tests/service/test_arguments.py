@@ -144,7 +144,7 @@ def test_all_faults_of_one_call_are_reported_together() -> None:
         ({"prompt": ["a fox"]}, r'prompt must be text, \["a fox"\] was given'),
         ({"prompt": " "}, r"prompt: it is empty"),
         ({"prompt": "\ud83e"}, r"prompt: it has half of a surrogate pair; send whole characters"),
-        ({"prompt": None}, r"prompt is required: What the picture shows, .*"),
+        ({"prompt": None}, r"prompt is required: What the image shows, .*"),
         ({"quality": "x" * 5000}, r'quality "x{40,60}\.\.\." is not offered; allowed: low, medium or high'),
         ({"quality": "a\u202e\nb"}, r'quality "a \\nb" is not offered; .*'),
     ],
@@ -267,14 +267,23 @@ def test_a_name_that_no_json_can_carry_is_refused_like_any_other_fault() -> None
     assert_helpful(GenerateArguments, generate_refused(**{"\ud800": 1}))
 
 
-def test_a_size_without_price_is_answered_with_both_ways_out_the_cheaper_one_shown() -> None:
+def test_a_size_without_price_is_answered_with_both_ways_out_the_exact_one_first_with_its_crop() -> None:
     error = generate_refused(size="1920x1080")
 
     assert error.message == (
-        "1920x1080: 1080 is not a multiple of 16. Instead: 16:9 costs 2; 1920x1088 with resolution 2K costs 4 credits."
+        "1920x1080: 1080 is not a multiple of 16. Instead: 1920x1088 with resolution 2K costs 4 credits (crop 8 rows "
+        "for 1920x1080); 16:9 costs 2 credits."
     )
-    assert corrected(error) == {"prompt": "a fox", "size": "16:9"}
-    assert error.facts.price == 2
+    assert corrected(error) == {"prompt": "a fox", "size": "1920x1088", "resolution": "2K"}
+    assert error.facts.price == 4
+
+
+@pytest.mark.parametrize(("asked", "nearest"), [("17:9", "16:9"), ("2:1", "16:9"), ("22:9", "21:9"), ("1:3", "9:16")])
+def test_the_ready_made_call_has_the_nearest_ratio(asked: str, nearest: str) -> None:
+    error = generate_refused(size=asked)
+
+    assert f"the nearest is {nearest}" in error.message
+    assert corrected(error) == {"prompt": "a fox", "size": nearest}
 
 
 def test_the_corrected_call_keeps_what_was_right() -> None:
@@ -315,7 +324,7 @@ def test_long_values_are_not_echoed() -> None:
 def test_a_price_fault_is_found_beside_other_faults_at_the_quality_that_was_asked() -> None:
     error = generate_refused(size="1024x1024", quality="high", variation=0)
 
-    assert "1:1 costs 12; 1024x1024 with resolution 2K costs 24" in error.message
+    assert "1024x1024 with resolution 2K costs 24 credits; 1:1 costs 12 credits" in error.message
     assert [fault.field for fault in error.faults] == ["variation", "resolution"]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import DAY, World
+from tests.files.conftest import SEVERAL
 from tests.service.pictures import PHOTO, content_at, inline, many, png, sent_urls
 from vidgo_mcp.errors import BudgetError, InvalidRequestError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import ReferencePicture
@@ -143,6 +146,18 @@ async def test_a_limit_on_bytes_binds_files_and_inline_data_alike(folder: Path, 
             assert error.remedy == "raise_max_upload"
 
 
+async def test_a_saved_copy_is_sent_with_all_that_its_index_points_to(saving: LocalFiles, save_dir: Path) -> None:
+    async with World(files=saving, seconds=5) as world:
+        made = await world.finished()
+        entry = await world.tasks().find(made.task_id or "")
+        assert entry is not None
+        copy = Path(entry.saved_paths[0])
+        copy.write_bytes(SEVERAL)
+        sent = saving.saved_reference(replace(entry, saved_digest=sha256(SEVERAL).hexdigest()))
+        assert sent is not None
+        assert sent.content == SEVERAL
+
+
 async def test_max_credits_is_checked_before_anything_is_uploaded(disk: LocalFiles, cat: Path) -> None:
     async with World(files=disk) as world:
         with pytest.raises(BudgetError, match="max_credits"):
@@ -168,9 +183,24 @@ async def test_a_disk_that_does_not_answer_holds_no_call_for_ever(disk: LocalFil
         await anyio.sleep_forever()
 
     async with World(files=disk, threads=lambda: hung) as world:
-        with pytest.raises(UnavailableError, match="could not be read in time") as caught:
-            await world.make(image_urls=[str(cat)], wait_seconds=30)
-        assert (caught.value.money, anyio.current_time()) == ("nothing_spent", 30)
+        for wait, seconds in ((30, 30), (0, 5)):
+            started = anyio.current_time()
+            with pytest.raises(UnavailableError, match="could not be read in time: its disk, network or") as caught:
+                await world.make(image_urls=[PHOTO, str(cat)], wait_seconds=wait)
+            assert cat.name in caught.value.message
+            assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
+            assert anyio.current_time() - started == seconds
+
+
+async def test_a_disk_that_does_not_answer_hides_no_other_fault(disk: LocalFiles, cat: Path) -> None:
+    async def half_hung(work: Any, source: Any) -> Any:
+        return await anyio.sleep_forever() if source.value == str(cat) else work(source)
+
+    async with World(files=disk, threads=lambda: half_hung) as world:
+        error = await refused(world, "missing.png", str(cat))
+        assert isinstance(error, InvalidRequestError)
+        assert "no such file" in error.faults[0].message
+        assert "could not be read in time" in error.faults[1].message
 
 
 async def test_an_expired_picture_is_uploaded_from_its_saved_copy(folder: Path) -> None:

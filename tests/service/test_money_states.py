@@ -95,7 +95,6 @@ async def test_a_finished_picture_is_returned_for_the_window_without_a_request()
         again = await world.finished()
         assert (again.image_urls, again.expires_at) == (made.image_urls, made.expires_at)
         assert (again.remedy, again.next_variation) == ("show_picture", 2)
-        assert again.age == pytest.approx(DAY - 80, abs=5)
         assert len(world.wire.seen) == requests
         assert world.movements() == [("charge", LOW)]
 

@@ -46,7 +46,7 @@ async def said(world: World, **arguments: Any) -> str:
     text = balance_sentence(error.facts.finding, error.facts.price, "model")
     assert text in for_model.error_text(error)
     assert text in for_model.error_result(error).message
-    listed = for_model.with_next_steps(await world.listed())
+    listed = for_model.list_answer(await world.listed())
     assert text in for_model.list_text(listed)
     assert any(text in (task.notes or ()) for task in listed.tasks)
     return text
@@ -85,7 +85,7 @@ async def test_a_lost_answer_that_was_settled_needs_no_conjecture() -> None:
         [entry] = await world.journal.newest(world.principal().owner, 1)
         [task_id] = world.sandbox.tasks
         await world.journal.resolve(entry.id, task=Task(task_id, "running"))
-        assert "very probably" not in for_model.list_text(for_model.with_next_steps(await world.listed()))
+        assert "very probably" not in for_model.list_text(for_model.list_answer(await world.listed()))
 
 
 async def test_a_finding_is_kept_for_the_next_process() -> None:
@@ -199,12 +199,11 @@ async def test_another_price_is_noticed_within_two_pictures_and_holds(together: 
         with pytest.raises(BudgetError, match="costs 5 credits and max_credits is 2"):
             await world.make(prompt="three", max_credits=2)
         estimate = await world.service.estimate(world.principal(), EstimateArguments())
-        assert (estimate.credits, estimate.notes) == (
-            5,
-            ["Vidgo charged 5 where the table says 2 (low, 1K), so 5 is its price now."],
-        )
+        said = "Vidgo charged 5 where the table says 2 (low, 1K), so 5 is its price now."
+        assert estimate.credits == 5
+        assert said in (estimate.notes or ())
         assert "as Vidgo charged lately" in estimate.explanation
-        assert (await world.service.spending(world.principal())).notes == estimate.notes
+        assert (await world.service.spending(world.principal())).notes == [said]
         assert (await world.service.estimate(world.principal(), EstimateArguments(quality="medium"))).credits == 3
 
 

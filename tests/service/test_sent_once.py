@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import DAY, World
+from tests.conftest import DAY, Telling, World
 from vidgo_mcp.errors import (
     Category,
     OutcomeUnknownError,
@@ -45,8 +45,8 @@ REFUSED = {
     "refuse=413": Delivery("invalid_request"),
     "refuse=415": Delivery("invalid_request"),
     "refuse=451": Delivery("invalid_request"),
-    "rate_limited=21": Delivery("rate_limited"),
-    "rate_limited_date=25": Delivery("rate_limited"),
+    "rate_limited=601": Delivery("rate_limited"),
+    "rate_limited_date=605": Delivery("rate_limited"),
     "envelope_error=400": Delivery("invalid_request"),
     "envelope_error=401": Delivery("authentication"),
     "envelope_error=402": Delivery("insufficient_credits"),
@@ -150,33 +150,38 @@ async def test_a_submit_waits_as_long_as_retry_after_says_unless_that_is_too_lon
     async with World(faults=["submit:rate_limited=7*2"]) as world:
         await world.finished()
         assert world.submits() == [0.0, 7.0, 14.0]
+    async with World(faults=["submit:rate_limited=30*2"]) as world:
+        telling, started = Telling(), anyio.current_time()
+        await world.finished(wait_seconds=100, progress=telling)
+        assert [at - started for at in world.submits()] == pytest.approx([0.0, 30.0, 60.0])
+        assert "Vidgo took nothing yet; asking again in 26 s" in telling.messages
     async with World(faults=["submit:rate_limited=7"]) as world:
         started = anyio.current_time()
-        error = await failure(world, prompt="a hare")
+        error = await failure(world, prompt="a hare", wait_seconds=20)
         assert isinstance(error, RateLimitedError)
-        assert (error.retryable, error.retry_after, error.remedy) == (True, 7.0, "repeat_later")
+        assert (error.retryable, error.retry_after, error.remedy) == (True, 7.0, "repeat_with_time")
         assert [at - started for at in world.submits()] == [0.0, 7.0, 14.0]
         assert world.movements() == []
     async with World(faults=["submit:rate_limited=90"]) as world:
         started = anyio.current_time()
-        error = await failure(world)
+        error = await failure(world, wait_seconds=80)
         assert error.retry_after == 90.0
         assert anyio.current_time() == started
 
 
-async def test_a_refused_connection_is_tried_again_for_twenty_seconds_and_costs_nothing() -> None:
+async def test_a_refused_connection_is_tried_again_as_long_as_the_call_waits_and_costs_nothing() -> None:
     async with World() as world:
 
         async def refuse(request: httpx.Request) -> None:
             raise httpx.ConnectError("refused", request=request)
 
         world.wire.before = refuse
-        error = await failure(world)
+        error = await failure(world, wait_seconds=30)
         assert isinstance(error, UnavailableError)
         assert (error.money, error.retryable) == ("nothing_spent", True)
         posted = world.submits()
         assert len(posted) > 3
-        assert posted[-1] <= 20
+        assert 20 < posted[-1] <= 30
         assert (await world.listed()).tasks == []
         world.wire.before = None
         assert (await world.finished()).credits_charged == LOW

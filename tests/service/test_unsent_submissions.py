@@ -38,7 +38,7 @@ class Calls:
 
     async def joining(self) -> None:
         async def listen_slowly(value: float, message: str) -> None:
-            await anyio.sleep(16)
+            await anyio.sleep_until(16)
 
         await self._call(0, listen_slowly)
 

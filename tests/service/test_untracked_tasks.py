@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import World
+from tests.conftest import Telling, World
 from vidgo_mcp.errors import NotFoundError, VidgoError
 
 pytestmark = pytest.mark.anyio
@@ -103,3 +103,19 @@ async def test_an_untracked_task_is_tracked_when_its_own_caller_looks() -> None:
             tasks.start_soon(look, "bob")
             await anyio.sleep(1)
             tasks.start_soon(look, "ann")
+
+
+async def test_of_an_id_that_nobody_knows_it_is_not_told_that_it_was_accepted() -> None:
+    async with World() as world:
+        telling = Telling()
+        with pytest.raises(NotFoundError):
+            await world.task("task-unified-1-nobody", progress=telling)
+        assert telling.messages == ["asking Vidgo for task task-unified-1-nobody"]
+
+
+async def test_progress_is_told_in_short_numbers() -> None:
+    async with World(faults=["task:stuck"]) as world:
+        telling = Telling()
+        await world.make(progress=telling, wait_seconds=600)
+        assert telling.values == [round(value, 3) for value in telling.values]
+        assert telling.values == sorted(set(telling.values))

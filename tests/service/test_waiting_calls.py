@@ -159,7 +159,7 @@ async def test_a_finish_without_files_yet_says_so() -> None:
         made = await world.make(wait_seconds=40)
         assert (made.outcome, made.status) == ("pending", "finished")
         assert made.notes
-        assert "no file yet" in made.notes[0]
+        assert "no picture yet" in made.notes[0]
 
 
 @pytest.mark.parametrize("fault", ["no_progress", "null_progress", "extra_fields", "strange_status"])
@@ -185,13 +185,14 @@ async def test_progress_is_told_at_once_then_every_five_seconds_and_always_rises
     async with World(faults=faults, seconds=120) as world:
         telling = Telling()
         await world.make(progress=telling, wait_seconds=100)
-        assert telling.at[0] == (7 if "submit:slow=7" in faults else 0)
+        assert telling.at[0] == (4 if "submit:slow=7" in faults else 0)
         assert max(gaps([*telling.at, 100.0])) <= 5
         assert min(gaps(telling.values)) > 0
         assert telling.values[0] > 0
         assert telling.values[-1] < 100
         task_id = (await world.listed()).tasks[0].task_id
-        assert all(str(task_id) in message for message in telling.messages)
+        sent = [message for message in telling.messages if message != "waiting for Vidgo's answer to the submit"]
+        assert all(str(task_id) in message for message in sent)
 
 
 @pytest.mark.parametrize("faults", [("task:stuck",), ("task:stuck", "task:no_progress")], ids=str)

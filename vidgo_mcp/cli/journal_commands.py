@@ -21,7 +21,7 @@ from vidgo_mcp.cli.session import Report
 from vidgo_mcp.cli.terminal import json_text, plain_reason
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.models.results import SpendingReport
+from vidgo_mcp.models.results import SpendingReport, cut_prompt
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.findings import balance_sentence
@@ -32,7 +32,7 @@ T = TypeVar("T")
 COLUMNS: Final = (
     *("id", "state", "task_id", "created_at", "sent_at", "ended_at", "expires_at", "credits", "model", "size", "tier"),
     *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "saved_paths"),
-    *("error", "finding", "charged", "delivered"),
+    *("error", "finding", "charged", "delivered", "answer"),
 )
 
 
@@ -236,7 +236,7 @@ def _entries_text(entries: Sequence[Entry], path: Path | None) -> str:
         head = f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}"
         lines.append(head.rstrip())
         shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
-        lines.append(f"    {shape}: {' '.join(intent.prompt.split())}"[: PROMPT_WIDTH + 4].rstrip())
+        lines.append(f"    {shape}: {cut_prompt(' '.join(intent.prompt.split()), PROMPT_WIDTH)}")
         lines += [f"    {said}" for said in [_finding(entry)] if said]
     unknown = sum(entry.state == "unknown" for entry in entries)
     if unknown:

@@ -1,17 +1,15 @@
 """``vidgo-mcp generate``, ``task`` and ``price``: what the tools of the same purpose do, for a person at a shell.
 
 What a model names has to lie in folders that were allowed beforehand. A file that a person types is allowed by being
-typed: for this one call, and with the folder that it is really in, links followed, since that is the file they mean.
+typed.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -24,13 +22,10 @@ from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbo
 from vidgo_mcp.cli.session import EXIT_CODES, Report, check_output, patient, run
 from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text
 from vidgo_mcp.errors import BudgetError, VidgoError
-from vidgo_mcp.files.paths import parse_path
-from vidgo_mcp.files.unusable import UnusableError
-from vidgo_mcp.models.references import read_reference
 from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
 from vidgo_mcp.pricing import PriceTable
-from vidgo_mcp.service import LocalFiles, Service, read_arguments
+from vidgo_mcp.service import Service, read_arguments
 from vidgo_mcp.service.limits import Answer, Question
 from vidgo_mcp.service.watches import ProgressReporter
 from vidgo_mcp.wording import for_person
@@ -58,16 +53,17 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
     raw = typed_arguments(given)
     if "image_urls" in raw:
         model = EditArguments
-        raw["image_urls"], files = typed_references(raw["image_urls"], files)
+        assert files.folders is not None
+        files = replace(files, folders=replace(files.folders, anywhere=True))
 
     async def make(service: Service, wait: Wait) -> TaskResult:
         ask = _agree if yes else partial(_ask, wait)
-        asked = read_arguments(model, raw, service.prices(principal))
+        asked = read_arguments(model, raw, service.prices(principal), local_api=principal.local_api)
         return await service.make(principal, asked, progress=wait, ask=ask)
 
     async def stopped(service: Service) -> str:
         # The same request, which may only be reused: it says what became of the task, and can spend nothing.
-        again = read_arguments(model, raw | {"max_credits": 0, "wait_seconds": 0})
+        again = read_arguments(model, raw | {"max_credits": 0, "wait_seconds": 0}, local_api=principal.local_api)
         with anyio.move_on_after(10):
             try:
                 return for_person.stopped_text(await service.make(principal, again), report.command)
@@ -132,28 +128,6 @@ def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
     except VidgoError as error:
         sys.exit(Report(settings, as_json).fail(error))
     click.echo(json_text(estimate.to_json()) if as_json else for_person.price_text(estimate, None if raw else prices))
-
-
-def typed_references(texts: Sequence[str], files: LocalFiles) -> tuple[list[str], LocalFiles]:
-    """Return the references, files by their whole paths, and what may be read with the folders of these files allowed.
-
-    What is no file stays as it was typed, and so does what cannot be one: the service says what is wrong with it.
-    """
-    assert files.folders is not None
-    references = list(texts)
-    allowed = list(files.folders.allowed)
-    for index, text in enumerate(texts):
-        try:
-            if read_reference(text).kind == "file":
-                typed = parse_path(text.strip(), home=files.folders.home, windows=os.name == "nt")
-                references[index] = os.path.realpath(typed)
-                allowed.append(Path(references[index]).parent)
-        except UnusableError:
-            # The name is refused before any folder is looked into; with no folder at all, that would be the error.
-            allowed.append(Path.cwd())
-        except ValueError:
-            continue
-    return references, replace(files, folders=replace(files.folders, allowed=tuple(allowed)))
 
 
 async def _agree(question: Question) -> Answer:

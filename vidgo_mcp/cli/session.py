@@ -24,8 +24,9 @@ import click
 from vidgo_mcp.app import configure_logging, journal_path, principal_of
 from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text, plain_reason, shown_wait
 from vidgo_mcp.errors import InternalError, Money, NotFoundError, UnavailableError, VidgoError
-from vidgo_mcp.files.images import kind_of
+from vidgo_mcp.files.kinds import whole_picture
 from vidgo_mcp.files.naming import file_name
+from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.files.writer import save, write_to
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.server.signals import cancel_on_signal
@@ -78,23 +79,26 @@ class Report:
 
     @property
     def command(self) -> for_person.Command:
-        options = ""
+        sandbox, durable = self.settings.sandbox, journal_path(self.settings) is not None
+        options = " --sandbox" if sandbox else ""
         if self.output is not None:
-            options = f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
-        return for_person.Command(self.settings.sandbox, journal_path(self.settings) is not None, options)
+            options += f' -o "{self.output}"' if " " in self.output else f" -o {self.output}"
+        return for_person.Command(
+            sandbox=sandbox and not durable, kept_sandbox=sandbox and durable, durable=durable, options=options
+        )
 
     def show(self, result: TaskResult | TaskList, undelivered: VidgoError | None = None) -> ExitCode:
         """Show a result, and why its picture is not where it was wanted if so; return the exit code."""
         if isinstance(result, TaskList):
             if self.as_json:
-                click.echo(json_text(for_model.with_next_steps(result).to_json()))
+                click.echo(json_text(for_model.list_answer(result).to_json()))
             else:
                 click.echo(for_person.list_text(result, self.command))
             return ExitCode.DONE
         missing = "" if undelivered is None else for_person.undelivered_text(undelivered, self.command)
         if self.as_json:
             noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
-            click.echo(json_text(for_model.with_next_step(result.model_copy(update=noted)).to_json()))
+            click.echo(json_text(for_model.task_answer(result.model_copy(update=noted)).to_json()))
         else:
             click.echo(for_person.task_text(result, self.command), err=self.output == STDOUT)
         if undelivered is None:
@@ -141,9 +145,11 @@ def prove_writable(place: str) -> None:
 
 def _write(content: bytes, result: TaskResult, typed: str) -> TaskResult:
     """Write a picture, unless the file exists by now; return its result with the path."""
-    kind, path = kind_of(content), Path(typed).absolute()
-    if kind is None:
-        raise UnavailableError("What its URL gave is no picture.")
+    path = Path(typed).absolute()
+    try:
+        kind = whole_picture(content)
+    except UnusableError as error:
+        raise UnavailableError(f"What its URL gave cannot be used: {error.reason}.") from None
     if typed == STDOUT:
         # Not through sys.stdout: Python complains at the end about what a reader that went away leaves in it.
         rest = memoryview(content)

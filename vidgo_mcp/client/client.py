@@ -15,6 +15,7 @@ import anyio
 import httpx
 
 from vidgo_mcp.client import wire
+from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
 from vidgo_mcp.client.error_mapping import (
     TRANSPORT_ERRORS,
@@ -141,7 +142,7 @@ class VidgoClient:
 
     async def submit_once(self, request: PricedRequest, *, callback_url: str | None = None) -> Task:
         """Start one picture with exactly one POST, and return its task. It raises what ``submit`` does."""
-        if callback_url and not wire.is_web_url(callback_url):
+        if callback_url and not is_web_url(callback_url):
             raise InvalidRequestError("The callback URL is not an http(s) URL.", field="callback_url")
         body = wire.submit_body(request, callback_url)
         return await self._call("/api/generate/submit", wire.read_submitted, submit_error, submit=True, json=body)
@@ -156,7 +157,7 @@ class VidgoClient:
         path = f"/api/generate/status/{percent_encode(task_id, safe='')}"
         to_error = partial(read_error, what=f"task: {task_id}")
         try:
-            return await self._call(path, lambda value: wire.read_task(value, task_id), to_error)
+            return await self._call(path, lambda value: wire.read_task(value, task_id, self.base_url), to_error)
         except VidgoError as error:
             # Whatever the answer was, the task is as it was.
             money = "accepted" if error.category in {"unavailable", "rate_limited", "authentication"} else error.money
@@ -203,9 +204,8 @@ class VidgoClient:
         """
         files = {"file": (file_name, content, mime_type)}
         sending = len(content) / SLOWEST_UPLOAD
-        return await self._call(
-            "/api/common/upload/stream", wire.read_upload, upload_error, sending=sending, files=files
-        )
+        parse = partial(wire.read_upload, base=self.base_url)
+        return await self._call("/api/common/upload/stream", parse, upload_error, sending=sending, files=files)
 
     async def balance(self) -> int | float:
         """Return the credits of the account. Free.

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,16 +21,15 @@ import httpx
 from vidgo_mcp import __version__
 from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError
+from vidgo_mcp.models.urls import Address, is_public
 
 USER_AGENT: Final = f"vidgo-mcp/{__version__}"
 MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 DOWNLOAD_SECONDS: Final = 20.0
 MAX_REDIRECTS: Final = 3
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-"""Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
+GONE: Final = (403, 404, 410)
+"""What hosts answer for a file that they no longer have, or whose signature has run out."""
 
-Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
@@ -38,6 +37,18 @@ async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
+
+
+async def is_gone(url: str) -> bool:
+    """Return whether the server on this machine that gave out a URL has ended, or no longer has the file."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as http:  # noqa: S501  # a mere look
+            answer = await http.head(url)
+    except httpx.ConnectError:
+        return True
+    except (*TRANSPORT_ERRORS, ValueError):
+        return False
+    return answer.status_code in GONE
 
 
 async def download(
@@ -139,7 +150,7 @@ class _Fetcher:
             status = response.status_code
             if response.has_redirect_location:
                 return str(httpx.URL(url).join(response.headers["location"]))
-            if status in {403, 404, 410}:
+            if status in GONE:
                 raise NotFoundError(
                     f"The picture is no longer at its address (HTTP {status}); most live for 24 hours.",
                     http_status=status,
@@ -165,16 +176,3 @@ def _proxy(scheme: str, authority: str) -> str | None:
     if not proxy or proxy_bypass(authority):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def is_public(address: Address) -> bool:
-    """Return whether an address, or the IPv4 one that it wraps, belongs to the public internet."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is None and address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(inner)
-        if address not in _GLOBAL_UNICAST:
-            return False
-    return address.is_global and not address.is_multicast

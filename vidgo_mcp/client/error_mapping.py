@@ -24,6 +24,7 @@ from vidgo_mcp.errors import (
     VidgoError,
     sentence,
 )
+from vidgo_mcp.models.tasks import refuses_content
 
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, TimeoutError)
 """All that a call can meet below HTTP; ``TimeoutError`` is our own deadline for the whole call."""
@@ -67,7 +68,9 @@ def submit_error(refusal: Refusal) -> VidgoError:
     if status == 402 or (status in {400, 422} and text and _MONEY_WORDS.search(text)):
         return _error(InsufficientCreditsError, "The Vidgo account has too few credits; nothing was spent.", refusal)
     if status in REFUSED:
-        return _error(InvalidRequestError, f"Vidgo refused the request (HTTP {status}); nothing was spent.", refusal)
+        remedy = {"remedy": "reword_if_asked"} if refuses_content(text) else {}
+        said = f"Vidgo refused the request (HTTP {status}); nothing was spent."
+        return _error(InvalidRequestError, said, refusal, **remedy)
     if status in {401, 403, 429}:
         return read_error(refusal, what="account")
     if status == 404:

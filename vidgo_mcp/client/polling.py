@@ -125,7 +125,9 @@ class Polling:
     @property
     def ended(self) -> bool:
         """Whether the latest reading is the last: it failed, has a file, or is believed to get none."""
-        return self.latest is not None and (self.latest.phase == "failed" or bool(self.latest.file_urls) or self.empty)
+        if self.latest is None or self.latest.phase == "pending":
+            return False
+        return self.latest.phase == "failed" or bool(self.latest.file_urls) or self.empty
 
     def needs_poll(self, now: float) -> bool:
         """Return whether what is known is so old that somebody who asks should get a new reading."""

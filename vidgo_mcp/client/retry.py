@@ -24,7 +24,11 @@ class RetryDeadline:
         self._attempt = 0
 
     async def pause(self, error: VidgoError) -> None:
-        """Sleep until the call may be made again.
+        """Sleep until the call may be made again, or raise as ``next_pause`` does."""
+        await anyio.sleep(self.next_pause(error))
+
+    def next_pause(self, error: VidgoError) -> float:
+        """Return the seconds until the call may be made again.
 
         Raises:
             VidgoError: the error itself, when it does not prove that nothing was accepted, or no time is left.
@@ -35,7 +39,7 @@ class RetryDeadline:
         self._attempt += 1
         if anyio.current_time() + delay > self._deadline:
             raise error
-        await anyio.sleep(delay)
+        return delay
 
 
 def backoff(attempt: int, random: Callable[[], float], retry_after: float | None) -> float:

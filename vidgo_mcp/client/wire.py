@@ -9,17 +9,20 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, TypeGuard
-from urllib.parse import urlsplit
+from typing import Any, Final
 
+from vidgo_mcp.client.addresses import file_url, picture_urls
 from vidgo_mcp.errors import plain_text
-from vidgo_mcp.models.tasks import Task, Upload
+from vidgo_mcp.models.tasks import Task, Upload, status_word
 from vidgo_mcp.pricing import PricedRequest
 
 LARGEST_ANSWER: Final = 1_000_000  # bytes; no documented answer comes near it
 REDACTED: Final = "[key]"
+LONGEST_EXCERPT: Final = 4_000
+"""Characters of an answer that is kept because not all of it was understood."""
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
 
@@ -119,8 +122,8 @@ def envelope_data(value: Any) -> Mapping[str, Any]:
 
 def read_submitted(value: Any) -> Task:
     """Return the task that a submit created; any status word is accepted."""
-    data = envelope_data(value)
-    task_id = data.get("task_id")
+    data = _task_data(value)
+    task_id = next((data[name] for name in ("task_id", "taskId") if data.get(name) is not None), None)
     if isinstance(task_id, int) and not isinstance(task_id, bool):
         task_id = str(task_id)
     if not isinstance(task_id, str) or not task_id.strip():
@@ -132,29 +135,49 @@ def read_submitted(value: Any) -> Task:
     return Task(task_id.strip(), plain_text(status, 60) if isinstance(status, str) and status else "not_started")
 
 
-def read_task(value: Any, task_id: str) -> Task:
-    """Return one reading of a task."""
-    data = envelope_data(value)
-    status = data.get("status")
-    if not isinstance(status, str) or not status.strip():
+def read_task(value: Any, task_id: str, base: str) -> Task:
+    """Return one reading of a task, from a status or a callback; addresses are resolved against ``base``."""
+    data = _task_data(value)
+    status, progress, message = data.get("status"), _number(data.get("progress")), data.get("error_message")
+    status = plain_text(status, 60) if isinstance(status, str) else ""
+    word = status_word(status)
+    urls = picture_urls(data, base, finished=word == "finished")
+    if not word and not urls:
         raise UnreadableAnswerError("the answer has no status")
-    progress, files, message = _number(data.get("progress")), data.get("files"), data.get("error_message")
-    named = files if isinstance(files, list) else []
-    urls = [item.get("file_url") if isinstance(item, Mapping) else item for item in named]
-    return Task(
+    task = Task(
         task_id=task_id,
-        status=plain_text(status, 60),
+        status=status or "none",
         progress=None if progress is None else int(min(100.0, max(0.0, progress))),
-        file_urls=tuple(url for url in urls if is_web_url(url)),
+        file_urls=urls,
         error_message=plain_text(message) or None if isinstance(message, str) else None,
     )
+    return task if task.is_plain else replace(task, answer=_excerpt(value))
 
 
-def read_upload(value: Any) -> Upload:
-    """Return an uploaded reference."""
+def _task_data(value: Any) -> Mapping[str, Any]:
+    """Return the fields of a task: in the envelope, perhaps as a list of one, or flat as in a callback."""
+    match value:
+        case {"data": [Mapping() as only]}:
+            return only
+        case {"data": Mapping()}:
+            return envelope_data(value)
+        case Mapping():
+            return value
+    return envelope_data(value)
+
+
+def _excerpt(value: Any) -> str | None:
+    try:
+        return json.dumps(value)[:LONGEST_EXCERPT]
+    except RecursionError:
+        return None
+
+
+def read_upload(value: Any, base: str) -> Upload:
+    """Return an uploaded reference; its address is resolved against ``base``."""
     data = envelope_data(value)
-    url = data.get("file_url")
-    if not is_web_url(url):
+    url = file_url(data, base)
+    if url is None:
         raise UnreadableAnswerError("the answer has no file_url")
     try:
         # The zone of the vendor's times is not documented, and their difference does not need it.
@@ -183,17 +206,6 @@ def retry_after(header: str | None, now: float) -> float | None:
             at = parsedate_to_datetime(header)
             seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
     return None if seconds is None else max(0.0, seconds)
-
-
-def is_web_url(value: Any) -> TypeGuard[str]:
-    """Return whether a value is an http(s) URL that can be handed on."""
-    if not isinstance(value, str) or not value.isprintable() or " " in value:
-        return False
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _number(value: Any) -> float | None:

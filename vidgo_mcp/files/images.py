@@ -7,12 +7,12 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from vidgo_mcp.files.containers import PNG_SIGNATURE, SOS, end_of, jpeg_segments, webp_canvas
+from vidgo_mcp.files.containers import SOS, end_of, jpeg_segments, webp_canvas
+from vidgo_mcp.files.kinds import DAMAGED, GIF, JPEG, PNG, WEBP, Kind, described, kind_of
 from vidgo_mcp.files.unusable import UnusableError
 
 if TYPE_CHECKING:
@@ -23,23 +23,14 @@ MOST_SCANS: Final = 100
 """Scans of a progressive JPEG. Encoders write about ten; each one costs a decoder a pass over all pixels, and an empty
 one hardly a byte, so that a small file can keep it busy for hours."""
 
-_ONE_AT_A_TIME: Final = threading.Lock()
+ONE_AT_A_TIME: Final = threading.Lock()
 """Decoding takes hundreds of megabytes, and the filters of warnings belong to the whole process."""
 
-_DAMAGED: Final = "it is damaged, or a part of it is missing"
-_DAMAGE: Final = (
+DAMAGE: Final = (
     *(OSError, SyntaxError, ValueError, struct.error, zlib.error, LookupError, EOFError, ArithmeticError),
     *(AttributeError, TypeError, AssertionError, RuntimeError),
 )
 """What Pillow raises about bytes that make no sense. Its decoders do not promise less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A format, by its media type and the extension of its files: image/png, .png."""
-
-    mime_type: str
-    extension: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +45,8 @@ class ReferencePicture:
     digest: str
 
 
-_JPEG: Final = Kind("image/jpeg", ".jpg")
-_PNG: Final = Kind("image/png", ".png")
-_GIF: Final = Kind("image/gif", ".gif")
-_WEBP: Final = Kind("image/webp", ".webp")
-
-_OTHERS: Final[Mapping[bytes, str]] = {
-    b"BM": "a BMP picture",
-    b"II*\0": "a TIFF picture",
-    b"MM\0*": "a TIFF picture",
-    b"8BPS": "a Photoshop document",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive, or a document that is one",
-}
-"""What people try with, by the first bytes."""
-_BRANDS: Final[Mapping[bytes, str]] = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "a HEIC picture"),
-    **dict.fromkeys((b"avif", b"avis"), "an AVIF picture"),
-}
-"""Pictures in the container of MP4, by their major brand."""
-
-
-def kind_of(content: bytes) -> Kind | None:
-    """Return the format that the first bytes announce; None when it is none that can be used."""
-    if content.startswith(b"\xff\xd8\xff"):
-        return _JPEG
-    if content.startswith(PNG_SIGNATURE):
-        return _PNG
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return _GIF
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return _WEBP
-    return None
+USABLE: Final = (JPEG, PNG, GIF, WEBP)
+"""What Vidgo takes as a reference."""
 
 
 def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePicture:
@@ -100,15 +61,15 @@ def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Referen
     if not content:
         raise UnusableError("it is empty")
     kind = kind_of(content)
-    if kind is None:
+    if kind is None or kind not in USABLE:
         raise UnusableError(
-            f"it is {_what_else(content)}, not a JPEG, PNG, GIF or WebP", "convert it, or name another picture"
+            f"it is {described(content)}, not a JPEG, PNG, GIF or WebP", "convert it, or name another picture"
         )
     end = end_of(content, kind.mime_type)
     if end is None:
-        raise UnusableError(_DAMAGED)
+        raise UnusableError(DAMAGED)
     kept = content[:end]
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         width, height = _decoded_size(kept, kind, most_pixels)
     return ReferencePicture(kept, kind.mime_type, kind.extension, width, height, hashlib.sha256(kept).hexdigest())
 
@@ -120,20 +81,14 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
         with warnings.catch_warnings():
             # Pillow warns of what does not keep it from decoding.
             warnings.simplefilter("ignore")
-            if kind is _WEBP and (canvas := webp_canvas(content)):
-                # Its decoder makes room for the canvas as soon as it is opened.
-                _check_size(canvas, most_pixels)
-            if kind is _JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
-                raise UnusableError(
-                    f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program"
-                )
+            check_before_opening(content, kind, most_pixels)
             with _opened(content, kind) as image:
                 width, height = image.size
-                _check_size((width, height), most_pixels)
+                check_size((width, height), most_pixels)
                 # A JPEG can be decoded at an eighth of its size, which still reads all of its bytes.
                 image.draft(None, (1, 1))
                 image.load()
-            if kind is _PNG:
+            if kind is PNG:
                 # Decoding does not look at all of the checksums.
                 with _opened(content, kind) as image:
                     image.verify()
@@ -141,8 +96,8 @@ def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, in
         raise UnusableError(f"it has more than {most_pixels:,} pixels", "make it smaller") from None
     except MemoryError:
         raise UnusableError("there is not enough memory to decode it", "make it smaller") from None
-    except _DAMAGE:
-        raise UnusableError(_DAMAGED) from None
+    except DAMAGE:
+        raise UnusableError(DAMAGED) from None
     return width, height
 
 
@@ -154,29 +109,25 @@ def _opened(content: bytes, kind: Kind) -> ImageFile:
     from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
     decoders: dict[Kind, type[ImageFile]] = {
-        _JPEG: JpegImagePlugin.JpegImageFile,
-        _PNG: PngImagePlugin.PngImageFile,
-        _GIF: GifImagePlugin.GifImageFile,
-        _WEBP: WebPImagePlugin.WebPImageFile,
+        JPEG: JpegImagePlugin.JpegImageFile,
+        PNG: PngImagePlugin.PngImageFile,
+        GIF: GifImagePlugin.GifImageFile,
+        WEBP: WebPImagePlugin.WebPImageFile,
     }
     return decoders[kind](BytesIO(content))
 
 
-def _check_size(size: tuple[int, int], most_pixels: int) -> None:
+def check_before_opening(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> None:
+    """Raise UnusableError for what can keep a decoder busy, or fill the memory, before it tells the picture's size."""
+    if kind is WEBP and (canvas := webp_canvas(content)):
+        # Its decoder makes room for the canvas as soon as it is opened.
+        check_size(canvas, most_pixels)
+    if kind is JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
+        raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program")
+
+
+def check_size(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:
+    """Raise UnusableError for a picture with too many pixels to be decoded."""
     width, height = size
     if width * height > most_pixels:
         raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}", "make it smaller")
-
-
-def _what_else(content: bytes) -> str:
-    """Return what bytes seem to be that are no usable picture."""
-    for start, found in _OTHERS.items():
-        if content.startswith(start):
-            return found
-    if content[4:8] == b"ftyp":
-        return _BRANDS.get(content[8:12], "a film")
-    head = content[:1024]
-    if b"<svg" in head.lower():
-        return "an SVG drawing"
-    # The first kilobyte may end within a character.
-    return "something else" if b"\0" in head or "\ufffd" in head.decode("utf-8", "replace")[:-1] else "text"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vidgo_mcp.files.containers import EOI, LONGEST_SEGMENT, jpeg_segment, jpeg_segments, png_chunk, png_chunks
-from vidgo_mcp.files.images import kind_of
+from vidgo_mcp.files.kinds import JPEG, PNG, kind_of
 
 SOFTWARE: Final = "vidgo-mcp"
 NAMESPACE: Final = "https://github.com/vidgo-mcp/vidgo-mcp/ns/1.0/"
@@ -24,7 +24,8 @@ _UNFIT: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 _PNG_XMP: Final = b"XML:com.adobe.xmp"
 _JPEG_XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
-_APP0, _APP1, _APP11 = b"\xff\xe0", b"\xff\xe1", b"\xff\xeb"
+_APP0, _APP1, _APP2, _APP11 = b"\xff\xe0", b"\xff\xe1", b"\xff\xe2", b"\xff\xeb"
+_LEFT_ALONE: Final = ((_APP1, _JPEG_XMP), (_APP2, b"MPF\0"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,9 @@ class Facts:
 def with_facts(content: bytes, facts: Facts) -> bytes:
     """Return the bytes of a picture with the facts in them; the same facts always come out as the same bytes.
 
-    Unchanged are a GIF and a WebP, a file that makes no sense, one that has XMP already, and one with Content
-    Credentials: they are a signature over every byte (https://spec.c2pa.org).
+    Unchanged are all other formats, a file that makes no sense, one that has XMP already, one with an index of several
+    pictures, which names their distances, and one with Content Credentials: they are a signature over every byte
+    (https://spec.c2pa.org).
     """
     kind = kind_of(content)
     named = {
@@ -55,9 +57,9 @@ def with_facts(content: bytes, facts: Facts) -> bytes:
         "Task": facts.task_id,
     }
     clean = {name: _UNFIT.sub("", text) for name, text in named.items()}
-    if kind is not None and kind.mime_type == "image/png":
+    if kind is PNG:
         return _in_png(content, clean)
-    if kind is not None and kind.mime_type == "image/jpeg":
+    if kind is JPEG:
         return _in_jpeg(content, clean)
     return content
 
@@ -86,9 +88,8 @@ def _in_jpeg(content: bytes, facts: Mapping[str, str]) -> bytes:
         return content
     for segment in segments:
         payload = content[segment.payload]
-        if (segment.name == _APP1 and payload.startswith(_JPEG_XMP)) or (
-            segment.name == _APP11 and payload.startswith(b"JP") and payload[12:16] == b"jumb"
-        ):
+        credentials = segment.name == _APP11 and payload.startswith(b"JP") and payload[12:16] == b"jumb"
+        if credentials or any(segment.name == name and payload.startswith(start) for name, start in _LEFT_ALONE):
             return content
         # JFIF and Exif both want to be first.
         leads = segment.name == _APP0 or (segment.name == _APP1 and payload.startswith(b"Exif\0"))

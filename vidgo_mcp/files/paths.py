@@ -68,6 +68,16 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
     return stems[alike[0]] if alike else None
 
 
+def composed(name: str) -> str:
+    """Return a name as all that differ from it only in how accents are composed are written."""
+    return unicodedata.normalize("NFC", name)
+
+
+def looks_like(name: str, other: str) -> bool:
+    """Return whether two names may look the same where they are shown: they differ in white space, or beyond ASCII."""
+    return "".join(name.split()) == "".join(other.split()) or any(not one.isascii() for one in {*name} ^ {*other})
+
+
 def escape(name: str) -> str:
     r"""Return a name as a message can show it: what is not printable is escaped, such as a line break as ``\n``."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
@@ -89,7 +99,7 @@ def _from_address(address: bytes, windows: bool) -> str:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(name).casefold()
 
 
 def _stem(name: str) -> str:

@@ -6,6 +6,7 @@ following a link, so that one swapped in after the check leads to an error. No a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from vidgo_mcp.files.images import ReferencePicture, validate_image
-from vidgo_mcp.files.paths import escape, nearest, parse_path
+from vidgo_mcp.files.paths import composed, escape, looks_like, nearest, parse_path
 from vidgo_mcp.files.privacy import without_private_data
 from vidgo_mcp.files.unusable import UnusableError
 
@@ -24,10 +25,28 @@ LARGEST_FILE: Final = 20 * 1024 * 1024
 WINDOWS: Final = os.name == "nt"
 
 _MB: Final = 1024 * 1024
-_LISTED: Final = 2000
-"""Names of a folder that are looked through for a near one."""
+_LISTED: Final = 100_000
+_COMPARED: Final = 2000
+"""Names of a folder that are looked through for the same one in another composition, and for a near one."""
+_MOST_TWINS: Final = 32
+"""Parts of a path that may be written in another composition. Two links could lead to each other for ever."""
 _CHANGED: Final = ("it was moved or replaced while it was read", "try again")
 _A_FOLDER: Final = ("it is a folder", "name a picture in it")
+_IN_CLOUD: Final = (
+    "it lies only in the cloud, not on this machine",
+    "download it in the file manager first, or copy it to a local folder",
+)
+_CLOUD_ERRORS: Final = frozenset({errno.EDEADLK, *range(362, 399), 404, 426, 434})
+"""What macOS says of such a file, and Windows: ERROR_CLOUD_FILE_PROVIDER_NOT_RUNNING and those after it
+(https://learn.microsoft.com/windows/win32/debug/system-error-codes--0-499-)."""
+_NO_ANSWER: Final = frozenset(
+    getattr(errno, name, 0)
+    for name in (
+        *("EIO", "ETIMEDOUT", "ESTALE", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EAGAIN", "ECONNRESET"),
+        *("ECONNABORTED", "ECONNREFUSED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENETRESET"),
+    )
+) | {21, 53, 59, 64, 67, 121, 1231, 1232}
+"""What a broken disk says, or a folder whose server is gone; the numbers are Windows' own."""
 _STEP: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _FOLDER: Final = _STEP | getattr(os, "O_DIRECTORY", 0)
 _FILE: Final = _STEP | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -38,12 +57,14 @@ _FILE: Final = _STEP | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 class Folders:
     """The folders from which pictures may be read: absolute, possibly links, possibly missing.
 
-    A file may have ``largest`` bytes; ``home`` is the folder that ``~`` means in a name.
+    A file may have ``largest`` bytes; ``home`` is the folder that ``~`` means in a name. With ``anywhere`` any file may
+    be read, as a person at a shell means it: from where they are, links followed first.
     """
 
     allowed: tuple[Path, ...]
     largest: int = LARGEST_FILE
     home: str | None = None
+    anywhere: bool = False
 
     def read(self, text: str) -> ReferencePicture:
         """Return the picture that a path or a ``file:`` address names, as it may be sent.
@@ -53,10 +74,13 @@ class Folders:
         Raises:
             UnusableError: there is no such picture below the folders, or it cannot be used.
         """
-        if not self.allowed:
+        if not self.allowed and not self.anywhere:
             raise UnusableError("no local file may be read", remedy="add_input_dir")
-        path = Path(parse_path(text, home=self.home, windows=WINDOWS))
-        return without_private_data(validate_image(read_below(path, self.allowed, largest=self.largest)))
+        path, allowed = Path(parse_path(text, home=self.home, windows=WINDOWS)), self.allowed
+        if self.anywhere:
+            path = Path(os.path.realpath(path))
+            allowed = (path.parent,)
+        return without_private_data(validate_image(read_below(path, allowed, largest=self.largest)))
 
 
 def read_below(path: Path, folders: Sequence[Path], *, largest: int) -> bytes:
@@ -68,27 +92,38 @@ def read_below(path: Path, folders: Sequence[Path], *, largest: int) -> bytes:
     Raises:
         UnusableError: it is missing, outside, no regular file, too large, or cannot be read.
     """
+    roots = [root for folder in folders if (root := _resolved(folder)) is not None]
+    candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
     missing: list[_MissingError] = []
     failed: list[OSError] = []
-    roots = [root for folder in folders if (root := _resolved(folder)) is not None]
-    for candidate in [path] if path.is_absolute() else [folder / path for folder in folders]:
-        real = _resolved(Path(os.path.normpath(candidate)))
-        root = next((root for root in roots if real is not None and real.is_relative_to(root)), None)
-        if real is None or root is None:
-            continue
-        try:
-            return _content(real, root, largest)
-        except _MissingError as error:
-            missing.append(error)
-        except OSError as error:
-            failed.append(error)
-    near = next((error.near for error in missing if error.near is not None), None)
-    if near is not None:
+    rounds = _MOST_TWINS
+    # The very name comes first, in whichever folder it is; macOS writes accents apart, and keyboards do not.
+    while candidates:
+        twins: list[Path] = []
+        for candidate in candidates:
+            try:
+                content = _below(_as_spelled(Path(os.path.normpath(candidate)), [*folders, *roots]), roots, largest)
+            except _MissingError as error:
+                if error.twin is not None and rounds:
+                    twins.append(error.twin)
+                else:
+                    missing.append(error)
+            except OSError as error:
+                failed.append(error)
+            else:
+                if content is not None:
+                    return content
+        candidates, rounds = twins, rounds - 1
+    near = next((error for error in missing if error.near is not None), None)
+    if near is not None and near.near is not None:
+        there = near.part.with_name(near.near)
         # As an address, where letters would get lost or look like others, so that it can be given back.
-        typeable = str(near) if str(near).isprintable() else near.as_uri()
+        typeable = str(there)
+        if not typeable.isprintable() or looks_like(near.near, near.part.name):
+            typeable = there.as_uri()
         raise UnusableError("there is no such file", f'did you mean "{typeable}"?')
     if failed:
-        raise UnusableError(f"it cannot be read ({failed[0].strerror})")
+        raise _unreadable(failed[0])
     if missing and path.is_absolute():
         raise UnusableError("there is no such file")
     what = "there is no such file in" if missing else "it is outside"
@@ -103,12 +138,53 @@ def too_large(largest: int) -> UnusableError:
 
 
 class _MissingError(Exception):
-    """A part of a path is missing; ``near`` is the path up to it with a name that exists."""
+    """A part of a path is missing.
 
-    def __init__(self, part: Path, names: Sequence[str]) -> None:
+    Attributes:
+        part: the path up to it.
+        twin: the whole path with the only name that is there and differs in nothing but how its accents are composed.
+        near: a name that is there and was probably meant.
+    """
+
+    def __init__(self, path: Path, part: Path, names: Sequence[str]) -> None:
         super().__init__(part)
-        found = nearest(part.name, names)
-        self.near = None if found is None else part.with_name(found)
+        twins = [name for name in names if composed(name) == composed(part.name)]
+        self.part = part
+        self.twin = part.with_name(twins[0]).joinpath(path.relative_to(part)) if len(twins) == 1 else None
+        self.near = nearest(part.name, names[:_COMPARED])
+
+
+def _unreadable(error: OSError) -> UnusableError:
+    code = getattr(error, "winerror", None) or error.errno
+    # What Windows' C library has no number for, it calls EINVAL: of a cloud folder most of all.
+    if code in _CLOUD_ERRORS or (WINDOWS and code == errno.EINVAL):
+        return UnusableError(*_IN_CLOUD)
+    if code in _NO_ANSWER:
+        return UnusableError(
+            f"its disk, network or cloud folder does not answer ({error.strerror})",
+            "try again later, or copy it to a local folder",
+        )
+    return UnusableError(f"it cannot be read ({error.strerror})")
+
+
+def _as_spelled(path: Path, folders: Sequence[Path]) -> Path:
+    """Return a path whose folder is written as the folder that may be read is, where only the composition differs.
+
+    Nothing is looked at, so that it tells nothing of what else is there.
+    """
+    if not any(path.is_relative_to(folder) for folder in folders):
+        for folder in folders:
+            depth = len(folder.parts)
+            if composed(str(Path(*path.parts[:depth]))) == composed(str(folder)):
+                return folder.joinpath(*path.parts[depth:])
+    return path
+
+
+def _below(path: Path, roots: Sequence[Path], largest: int) -> bytes | None:
+    """Return the content of a file below one of the roots; None when it is outside."""
+    real = _resolved(path)
+    root = next((root for root in roots if real is not None and real.is_relative_to(root)), None)
+    return None if real is None or root is None else _content(real, root, largest)
 
 
 def _resolved(path: Path) -> Path | None:
@@ -131,7 +207,11 @@ def _content(real: Path, root: Path, largest: int) -> bytes:
             _refuse_unless_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
             file = os.open(name, _FILE, dir_fd=folder)
         except FileNotFoundError:
-            raise _MissingError(real, _names(real.parent if folder is None else folder)) from None
+            if folder is None:
+                above = [part for part in real.parents if part != root and part.is_relative_to(root)]
+                part = next((part for part in reversed(above) if not os.path.lexists(part)), real)
+                raise _missing(real, part, part.parent) from None
+            raise _missing(real, real, folder) from None
         descriptors.callback(os.close, file)
         found = os.fstat(file)
         _refuse_unless_regular(found)
@@ -162,7 +242,7 @@ def _descend(root: Path, real: Path, descriptors: ExitStack) -> int:
         try:
             below = os.open(part, _FOLDER, dir_fd=folder)
         except FileNotFoundError:
-            raise _MissingError(here, [] if folder is None else _names(folder)) from None
+            raise _MissingError(real, here, []) if folder is None else _missing(real, here, folder) from None
         descriptors.callback(os.close, below)
         folder = below
     assert folder is not None
@@ -181,6 +261,12 @@ def _refuse_unless_regular(found: os.stat_result) -> None:
         raise UnusableError(*_A_FOLDER)
     if not stat.S_ISREG(found.st_mode):
         raise UnusableError("it is not a regular file")
+
+
+def _missing(path: Path, part: Path, folder: int | Path) -> Exception:
+    names = _names(folder)
+    # iCloud leaves this in place of a file that it has taken off the disk.
+    return UnusableError(*_IN_CLOUD) if f".{part.name}.icloud" in names else _MissingError(path, part, names)
 
 
 def _names(folder: int | Path) -> list[str]:

@@ -229,7 +229,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             # Processes that start together can meet a lock here in spite of the time-out.
-            if _reason(error) != "locked" or time.monotonic() > deadline:
+            if reason_of(error) != "locked" or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
     if mode != "wal":
@@ -246,7 +246,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str | None) -> JournalError:
     """Return the error for a step that could not be taken, with what is at stake."""
-    reason = _reason(error)
+    reason = reason_of(error)
     why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     locked, facts = reason == "locked", Facts(reason=reason)
     if locked:
@@ -264,7 +264,8 @@ def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str
     return JournalError(message, retryable=locked, facts=facts)
 
 
-def _reason(error: Exception) -> JournalReason:
+def reason_of(error: Exception) -> JournalReason:
+    """Return why a step could not be taken, as a code."""
     match error:
         case UnusableFileError():
             return error.reason

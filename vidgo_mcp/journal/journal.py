@@ -63,8 +63,10 @@ class Entry:
     """One intent and what became of it. Times are seconds since the epoch.
 
     ``process`` names the process that pays for it. ``saved_digest`` is the SHA-256 (hex) of the copy on the person's
-    disk, None while there is none. ``straddled``: the balance was read while it was under way. ``charged`` is what the
-    balance showed for it, where that is certain; ``finding`` what it showed about a lost answer.
+    disk, None while there is none. ``image_urls`` are what Vidgo last named, finished or not; ``answer`` is
+    what it last said, shortened, where not all of that was understood. ``straddled``: the balance was read while it was
+    under way. ``charged`` is what the balance showed for it, where that is certain; ``finding`` what it showed about a
+    lost answer.
     """
 
     id: str
@@ -82,6 +84,7 @@ class Entry:
     delivered: bool = False
     saved_paths: tuple[str, ...] = ()
     saved_digest: str | None = None
+    answer: str | None = None
     straddled: bool = False
     charged: int | None = None
     finding: BalanceFinding | None = None
@@ -93,7 +96,12 @@ class Entry:
 
 
 def in_window(entry: Entry, now: float) -> bool:
-    """Return whether the entry is still young enough to be reused, to be unknown, and to count in a budget."""
+    """Return whether the entry is still young enough to be reused, to be unknown, and to count in a budget.
+
+    A finished picture that lost its URL before the time is as good as old.
+    """
+    if entry.state == "finished" and not entry.image_urls:
+        return False
     return entry.dies_at is None or now < entry.dies_at
 
 
@@ -200,6 +208,9 @@ class Journal(Protocol):
 
         ``empty`` says that it finished without a file, and that this is believed by now.
         """
+
+    async def lose_url(self, entry_id: str) -> Entry:
+        """Record that the URL of a finished picture died before its time: the same request is submitted again."""
 
     async def renew(self, process: str) -> None:
         """Prolong the lease of a process, which covers all its entries."""

@@ -112,6 +112,9 @@ class SqliteJournal(Database):
             entry_id, lambda e: transitions.recorded(e, task, empty=empty, now=self._now()), task_id=task.task_id
         )
 
+    async def lose_url(self, entry_id: str) -> Entry:
+        return await self._change(entry_id, transitions.without_url)
+
     @step
     def renew(self, db: Connection, process: str) -> None:
         self._renew(db, process)

@@ -78,6 +78,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         )
         """,
     ),
+    ("ALTER TABLE entries ADD COLUMN answer TEXT",),
     (
         "ALTER TABLE entries ADD COLUMN compared INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE entries ADD COLUMN straddled INTEGER NOT NULL DEFAULT 0",
@@ -106,7 +107,9 @@ APPLICATION: Final = 0x5644474F
 _INTENT: Final = (
     *("owner", "fingerprint", "request_key", "variation", "model", "prompt", "size", "tier", "quality", "credits"),
 )
-_FATE: Final = ("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest")
+_FATE: Final = (
+    *("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest", "answer"),
+)
 _LISTS: Final = ("image_urls", "saved_paths")
 
 # Two searches of the index: joined by OR, SQLite would read all entries of the owner.

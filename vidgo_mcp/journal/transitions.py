@@ -72,14 +72,21 @@ def recorded(entry: Entry | None, task: Task, *, empty: bool, now: float) -> Ent
         raise _refusal(f"What Vidgo says of the task {task.task_id} could not be recorded", entry, task=task)
     if entry.state in {"finished", "failed", "empty"}:
         return entry
-    seen = replace(entry, status=task.status, progress=task.progress)
+    seen = replace(entry, status=task.status, progress=task.progress, image_urls=task.file_urls, answer=task.answer)
     if task.phase == "failed":
         return replace(seen, state="failed", error=task.error_message, ended_at=now)
     if task.phase == "finished" and task.file_urls:
-        return replace(seen, state="finished", image_urls=task.file_urls, progress=100, ended_at=now)
+        return replace(seen, state="finished", progress=100, ended_at=now)
     if task.phase == "finished" and empty:
         return replace(seen, state="empty", ended_at=now)
     return seen
+
+
+def without_url(entry: Entry | None) -> Entry:
+    """Record that the URL of a finished picture is dead."""
+    if entry is None or entry.state != "finished":
+        raise _refusal("That the URL of the picture is dead could not be recorded", entry)
+    return replace(entry, image_urls=())
 
 
 def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:

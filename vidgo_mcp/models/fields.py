@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from vidgo_mcp.models.references import split_references
 from vidgo_mcp.models.sizes import Quality, Tier, fold_size, parse_size
 
 PROMPT_LIMIT: Final = 4000
@@ -45,11 +46,19 @@ def _fold_integer(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _list_of(text: str) -> Any:
-    text = text.strip()
-    if text.startswith("["):
+def _listed(value: Any) -> Any:
+    """Return references as a list, however they were written: as one text, as JSON, as Python writes a list."""
+    if isinstance(value, str):
+        value = _from_json(value.strip())
+    if not isinstance(value, list | tuple):
+        return value
+    return [one for item in value for one in (split_references(item) if isinstance(item, str) else [item])]
+
+
+def _from_json(text: str) -> Any:
+    for written in (text, text.replace("'", '"')) if text.startswith("[") else ():
         with suppress(ValueError, RecursionError):
-            return json.loads(text)
+            return json.loads(written)
     return [text]
 
 
@@ -76,7 +85,7 @@ Prompt = Annotated[
     Field(
         max_length=PROMPT_LIMIT,
         strict=True,
-        description=f"What the picture shows, or what an edit changes, in words; at most {PROMPT_LIMIT} characters. "
+        description=f"What the image shows, or what an edit changes, in words; at most {PROMPT_LIMIT} characters. "
         "Sent unchanged.",
     ),
 ]
@@ -85,8 +94,9 @@ SizeText = Annotated[
     _folded(fold_size),
     AfterValidator(lambda text: str(parse_size(text))),
     Field(
-        description="Prefer a ratio: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16 or 21:9. auto (default) lets Vidgo "
-        "choose at 1K. Exact WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of 3840."
+        description="A ratio, unless the user names pixels: 1:1, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 16:9, 9:16, 21:9. auto "
+        "(default): Vidgo chooses, at 1K. WIDTHxHEIGHT (multiples of 16) needs resolution 2K, or 4K for an edge of "
+        "3840."
     ),
 ]
 Resolution = Annotated[
@@ -97,15 +107,15 @@ Resolution = Annotated[
 QualityField = Annotated[
     Quality,
     _folded(lambda text: text.strip().lower()),
-    Field(description="low (default), medium or high."),
+    Field(description="Default low."),
 ]
 Variation = Annotated[
     Integer,
     Field(
         ge=1,
         le=1_000_000,
-        description="Which picture of this request, not how many: one call makes one picture; for four, call four "
-        "times with 1, 2, 3, 4 (default 1). Each new number costs again.",
+        description="Which image of this request, not how many: one call makes one image; for four, call four times "
+        "with 1, 2, 3, 4 (default 1). Each new number costs again.",
     ),
 ]
 MaxCredits = Annotated[
@@ -113,7 +123,8 @@ MaxCredits = Annotated[
     Field(
         ge=0,
         le=1_000_000_000,
-        description="Refuse before spending when the price is higher. 0: only return it if already paid for.",
+        description="Limit of this one call, not a total: refused before spending when the price is higher. 0: only "
+        "return it if already paid for.",
     ),
 ]
 WaitSeconds = Annotated[
@@ -121,14 +132,14 @@ WaitSeconds = Annotated[
     Field(
         ge=0,
         le=LONGEST_WAIT,
-        description=f"How many seconds this call may wait for the picture, 0 to {LONGEST_WAIT}; then it answers "
-        "pending.",
+        description=f"How many seconds this call may wait, 0 to {LONGEST_WAIT}; then it answers pending. Many clients "
+        "give up after 60.",
     ),
 ]
 Reference = Annotated[str, _folded(str.strip), AfterValidator(_sendable), Field(strict=True)]
 References = Annotated[
     list[Reference],
-    _folded(_list_of),
+    BeforeValidator(_listed),
     Field(
         min_length=1,
         max_length=MOST_REFERENCES,

@@ -17,6 +17,14 @@ Notes = Annotated[list[str], Field(description="Warnings and news.")]
 Credits = Annotated[int, Field(description="Price of this picture in credits.")]
 
 
+def cut_prompt(prompt: str, limit: int) -> str:
+    """Return a prompt of which at most ``limit`` characters are shown.
+
+    A cut shows: models have sent a prompt that was cut silently, and so paid for another picture.
+    """
+    return prompt if len(prompt) <= limit else f"{prompt[:limit]}... ({len(prompt)} characters)"
+
+
 class Result(BaseModel):
     """A result of a tool; ``to_json`` is its structured content."""
 
@@ -34,10 +42,13 @@ class TaskResult(Result):
     task_id: str | None = None
     status: Annotated[str | None, Field(description="Vidgo's own word.")] = None
     progress: Annotated[int | None, Field(description="0 to 100.")] = None
-    image_urls: Annotated[list[str] | None, Field(description="One URL when finished; it dies at expires_at.")] = None
+    image_urls: Annotated[
+        list[str] | None, Field(description="One URL when finished; usually alive until expires_at.")
+    ] = None
     expires_at: Annotated[str | None, Field(description="ISO 8601 UTC.")] = None
     saved_paths: Annotated[list[str] | None, Field(description="Local copies.")] = None
     prompt: str | None = None
+    """Whole; what is sent is cut."""
     created_at: str | None = None
     model: str | None = None
     size: str | None = None
@@ -46,6 +57,7 @@ class TaskResult(Result):
     variation: int | None = None
     width: int | None = None
     height: int | None = None
+    sources: Annotated[list[str] | None, Field(description="What an edit was made from.")] = None
     credits: Credits | None = None
     credits_charged: Annotated[int | None, Field(description="What this very call cost.")] = None
     reused: Annotated[bool | None, Field(description="Already paid for; nothing new was submitted.")] = None
@@ -55,9 +67,7 @@ class TaskResult(Result):
     next_step: NextStep | None = None
     remedy: Remedy | None = None
     next_variation: Annotated[int | None, Field(exclude=True)] = None
-    """The lowest unused variation, for a picture that was reused. Only wording uses this, and the next."""
-    age: Annotated[float | None, Field(exclude=True)] = None
-    """Seconds since it was paid for."""
+    """The lowest unused variation, where the user may want another one. Only wording uses this, and the next."""
     finding: Annotated[BalanceFinding | None, Field(exclude=True)] = None
     """What the balance says of a lost answer; wording makes a note of it."""
 
@@ -68,6 +78,8 @@ class TaskList(Result):
     tasks: list[TaskResult]
     notes: Notes | None = None
     next_step: NextStep | None = None
+    more: Annotated[bool, Field(exclude=True)] = False
+    """Whether there may be older ones. Only wording uses this."""
 
 
 class Estimate(Result):
@@ -88,9 +100,10 @@ class BalanceResult(Result):
     """Credits of the account, and how many 1K pictures each quality still buys."""
 
     credits: Annotated[float | int, Field(description="Credits left in the account.")]
-    pictures_low: Annotated[int, Field(description="1K pictures this buys at low.")]
+    pictures_low: Annotated[int, Field(description="1K pictures this buys at low, within the limits.")]
     pictures_medium: Annotated[int, Field(description="At medium.")]
     pictures_high: Annotated[int, Field(description="At high.")]
+    notes: Notes | None = None
 
 
 class SpendingLine(Result):

@@ -82,12 +82,20 @@ def parse_size(text: str) -> Size:
 
 def _unreadable(text: str, folded: str) -> str:
     offered = f"auto, one of {', '.join(RATIOS)}, or exact pixels such as 1536x1024"
-    if _RATIO.fullmatch(folded):
-        width, height = (int(term) for term in folded.split(":"))
-        if width and height:
-            return f"{folded} is not an offered ratio; the nearest is {nearest_ratio(width, height)}. size is {offered}"
+    nearest = nearest_offered(folded)
+    if nearest:
+        return f"{folded} is not an offered ratio; the nearest is {nearest}. size is {offered}"
     shown = text if len(text) <= 40 else f"{text[:37]}..."
     return f"{shown!r} is not a size; size is {offered}"
+
+
+def nearest_offered(text: str) -> str | None:
+    """Return the offered ratio that is closest to one that is not offered, None for any other text."""
+    folded = fold_size(text)
+    if not _RATIO.fullmatch(folded):
+        return None
+    width, height = (int(term) for term in folded.split(":"))
+    return nearest_ratio(width, height) if width and height else None
 
 
 def nearest_ratio(width: int, height: int) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+PENDING_WORDS: Final = frozenset({"not_started", "running"})
+DOCUMENTED_WORDS: Final = PENDING_WORDS | {"finished", "failed"}
 
 TaskPhase = Literal["pending", "finished", "failed"]
 
@@ -17,6 +21,7 @@ class Task:
         progress: 0 to 100, None when the vendor gives none.
         file_urls: empty until the task has finished, and against expectation sometimes then too.
         error_message: the vendor's words on a failed task.
+        answer: what this was read from, shortened, where not all of it was understood.
     """
 
     task_id: str
@@ -24,11 +29,28 @@ class Task:
     progress: int | None = None
     file_urls: tuple[str, ...] = ()
     error_message: str | None = None
+    answer: str | None = field(default=None, compare=False, repr=False)
 
     @property
     def phase(self) -> TaskPhase:
-        """A word that is not documented counts as pending: nothing is concluded from it."""
-        return "finished" if self.status == "finished" else "failed" if self.status == "failed" else "pending"
+        """What a picture that is there ends, and what only Vidgo's own word does.
+
+        While Vidgo says that it is still at it, a picture may be a preview. A failed task is refunded and may be paid
+        for again, so only the documented word says that. From any other word nothing is concluded, but a picture that
+        comes with it is there.
+        """
+        word = status_word(self.status)
+        if word in {"finished", "failed"}:
+            return "finished" if word == "finished" else "failed"
+        return "finished" if self.file_urls and word not in PENDING_WORDS else "pending"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the reading says all there is to say: a documented word, with what belongs to it."""
+        word = status_word(self.status)
+        if word not in DOCUMENTED_WORDS or (word == "failed" and self.error_message is None):
+            return False
+        return bool(self.file_urls) == (word == "finished")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,26 @@ class Upload:
 
     file_url: str
     lifetime: float | None = None
+
+
+_CONTENT = re.compile(
+    r"content.{0,20}(filter|not allowed|blocked)|polic(y|ies)|moderat|safety|nsfw|prohibited|inappropriate|sensitive"
+    r"|disallowed|flagged|harmful|sexual|violen(t|ce)|violat|public figure|copyright",
+    re.IGNORECASE,
+)
+
+
+def refuses_content(words: str | None) -> bool:
+    """Return whether the vendor's words for a failure seem to be about what the picture shows.
+
+    A guess that only chooses what is advised: the documents give one example, "content policy violation".
+    """
+    return words is not None and _CONTENT.search(words) is not None
+
+
+def status_word(status: str) -> str:
+    """Return the vendor's word as its documents write it: ``Not Started`` is ``not_started``."""
+    return "_".join(status.replace("_", " ").replace("-", " ").casefold().split())
 
 
 def logged_id(task_id: str | None) -> str:

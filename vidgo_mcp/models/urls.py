@@ -1,9 +1,24 @@
-"""Which web addresses may carry the key: https ones, and plain http only to this very machine."""
+"""What the host of a web address tells without a look at the network: whether it is this machine, or a public one.
+
+The key goes over https only, and over plain http to this machine. What Vidgo is to fetch has to be public.
+"""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final
 from urllib.parse import urlsplit
+
+Address = IPv4Address | IPv6Address
+
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+"""Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
+_LOCAL_DOMAINS: Final = frozenset(
+    {"localhost", "localdomain", "local", "internal", "lan", "home", "corp", "intranet", "private"}
+)
+"""Last parts of names that only networks of homes, offices and containers know; no public one is given out under them
+(RFC 6761 and 6762, and https://www.icann.org/resources/board-material/resolutions-2018-02-04-en#2.c)."""
 
 
 def is_loopback_host(host: str) -> bool:
@@ -13,6 +28,14 @@ def is_loopback_host(host: str) -> bool:
         return True
     try:
         return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Return whether the host of a URL is this machine, under an address that can mean no other."""
+    try:
+        return is_loopback_host(urlsplit(url).hostname or "")
     except ValueError:
         return False
 
@@ -38,3 +61,63 @@ def checked_base_url(text: str) -> str:
             f"{url} would send the key unencrypted; use https (plain http is allowed only to this machine)"
         )
     return url
+
+
+def is_public(address: Address) -> bool:
+    """Return whether an address, or the IPv4 one that it wraps, belongs to the public internet."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address not in _GLOBAL_UNICAST:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def is_public_host(host: str) -> bool:
+    """Return whether somebody elsewhere may reach a host, as far as its name or address tells; names are not resolved.
+
+    Every spelling counts that a browser takes for an address (https://url.spec.whatwg.org/#host-parsing).
+    """
+    name = _ascii(host.strip("[]")).rstrip(".").lower()
+    if ":" in name:
+        try:
+            return is_public(ip_address(name))
+        except ValueError:
+            return False
+    labels = name.split(".")
+    if _is_number(labels[-1]):
+        address = _ipv4(labels)
+        return address is not None and is_public(address)
+    return len(labels) > 1 and labels[-1] not in _LOCAL_DOMAINS and labels[-2:] != ["home", "arpa"]
+
+
+def _ascii(host: str) -> str:
+    """Return a host as it is looked up: wide digits and letters, and other full stops, become the plain ones."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return host
+
+
+def _is_number(label: str) -> bool:
+    return label.isdecimal() or label.startswith("0x")
+
+
+def _ipv4(parts: list[str]) -> IPv4Address | None:
+    """Return an address of up to four numbers, decimal, 0x or 0 for octal; the last one fills what is left."""
+    if len(parts) > 4:
+        return None
+    try:
+        *first, last = [_number(part) for part in parts]
+        return IPv4Address(bytes(first) + last.to_bytes(4 - len(first)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(text: str) -> int:
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text.startswith("0") else 10)

@@ -1,6 +1,7 @@
 """Vidgo imitated on loopback, for trying and testing without a key, a network or a cost."""
 
 from vidgo_mcp.sandbox.faults import FAULT_ENDPOINTS, FAULTS, every_fault, parse_fault
+from vidgo_mcp.sandbox.record import Record
 from vidgo_mcp.sandbox.routes import create_app
 from vidgo_mcp.sandbox.simulated_tasks import Task
 from vidgo_mcp.sandbox.socket_server import running
@@ -14,6 +15,7 @@ __all__ = [
     "Account",
     "Brief",
     "LedgerEntry",
+    "Record",
     "Sandbox",
     "Task",
     "VendorOptions",

@@ -3,6 +3,7 @@
 `fault_before` strikes before the work and `fault_after` after it, which decides whether credits moved.
 """
 
+import base64
 import email.utils
 import json
 import math
@@ -146,6 +147,8 @@ async def fault_after(fault: Fault, answer: Response, request: Request, form: Er
         case "huge":
             padded = _padded(bytes(answer.body), math.ceil(fault.number or 0))
             return StreamingResponse(padded, media_type=answer.headers["content-type"])
+        case "bytes":
+            return Response(base64.b64decode(fault.text or ""), media_type=answer.media_type)
         case "empty_body":
             return Response(status_code=200)
         case "broken_json":

@@ -4,6 +4,7 @@ A fault is written `endpoint:name`, with `=VALUE` where it takes one and `*N` fo
 """
 
 import difflib
+import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
@@ -28,10 +29,15 @@ _STATUSES_CHARGED = (408, 500, 502, 503, 504)
 class _Kind:
     endpoints: tuple[str, ...]
     description: str
-    value: Literal["none", "number", "status", "text", "shape", "price"] = "none"
+    value: Literal["none", "number", "status", "text", "shape", "object", "base64", "price"] = "none"
     default: str | None = None
     combines: bool = False
 
+
+_FIELDS = "=JSON, in which URL, HOST and PATH stand for the picture's address and its parts; adds to another fault"
+_PREVIEW = '{"files": [{"file_url": "URL"}]}'
+_SUCCESS = '{"status": "SUCCESS", "files": {"url": "PATH"}}'
+_BMP = "Qk06AAAAAAAAADYAAAAoAAAAAQAAAAEAAAABABgAAAAAAAQAAAASCwAAEgsAAAAAAAAAAAAAAIDAAA=="
 
 _KINDS: Mapping[str, _Kind] = {
     "refuse": _Kind(
@@ -67,6 +73,7 @@ _KINDS: Mapping[str, _Kind] = {
     ),
     "truncated": _Kind(_FILE, "half of the picture, then the connection closes"),
     "redirect_loop": _Kind(_FILE, "a redirect to itself"),
+    "bytes": _Kind(_FILE, "these bytes instead of the picture, =BASE64 (a BMP)", "base64", _BMP),
     "price": _Kind(
         _TASK,
         "the submit is charged =CREDITS (5), or =QUALITY/TIER/CREDITS only those; adds to another fault",
@@ -82,6 +89,10 @@ _KINDS: Mapping[str, _Kind] = {
     "strange_status": _Kind(_TASK, "an unknown word, =WORD (reviewing), instead of running", "text", "reviewing"),
     "no_progress": _Kind(_TASK, "progress is missing; adds to another fault", combines=True),
     "null_progress": _Kind(_TASK, "progress is null; adds to another fault", combines=True),
+    "says_running": _Kind(
+        _TASK, f"fields that replace those of the answer while it runs, {_FIELDS}", "object", _PREVIEW, combines=True
+    ),
+    "says_ended": _Kind(_TASK, f"the same once it has ended, {_FIELDS}", "object", _SUCCESS, combines=True),
     "extra_fields": _Kind(_TASK, "fields that nobody documented; adds to another fault", combines=True),
     "duplicate": _Kind(_CALLBACK, "the callback is sent twice"),
     "lost": _Kind(_CALLBACK, "the callback is never sent"),
@@ -96,6 +107,8 @@ _VALUES = {
     "status": (r"[345][0-9][0-9](:.*)?", "an HTTP status from 300 to 599, with a message after a colon or without"),
     "text": (r".*", "a text"),
     "shape": (r"list|string", "list or string"),
+    "object": (r"\{.*\}", "a JSON object"),
+    "base64": (r"[A-Za-z0-9+/]*={0,2}", "base64"),
     "price": (r"((low|medium|high)/[124]K/)?[0-9]+", "a number of credits, or like low/1K/5"),
 }
 _WRITTEN = re.compile(r"(?P<endpoint>\w+):(?P<name>\w+)(?:=(?P<value>.*?))?(?:\*(?P<times>\d+))?", re.DOTALL)
@@ -164,7 +177,7 @@ def parse_fault(text: str) -> Fault:
         if kind.value == "none":
             raise ValueError(f"The fault {name!r} takes no value.")
         pattern, words = _VALUES[kind.value]
-        if not re.fullmatch(pattern, value, re.DOTALL):
+        if not re.fullmatch(pattern, value, re.DOTALL) or (kind.value == "object" and not _is_json(value)):
             raise ValueError(f"The value of {name!r} must be {words}, not {value!r}.")
     times = None if match["times"] is None else int(match["times"])
     if times == 0:
@@ -214,6 +227,14 @@ class FaultPlan:
         """Return the faults that are still to come, as they are written."""
         with self._lock:
             return [str(fault) for fault in self._planned]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

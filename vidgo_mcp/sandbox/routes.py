@@ -45,19 +45,22 @@ def create_app(sandbox: Sandbox) -> Starlette:
     def authorize(request: Request) -> Account:
         return sandbox.authorize(request.headers.get("authorization"))
 
+    def address(request: Request) -> str:
+        return sandbox.address or str(request.base_url)
+
     async def submit(request: Request) -> Response:
         account = authorize(request)
         try:
             body = json.loads(await request.body())
         except ValueError:
             raise unprocessable((), "the body must be JSON") from None
-        task = sandbox.submit(account, body, str(request.base_url))
+        task = sandbox.submit(account, body, address(request))
         callbacks.announce(task)
         data = {"task_id": task.task_id, "status": "not_started", "created_time": task.created_time}
         return json_answer({"code": 200, "data": data})
 
     async def status(request: Request) -> Response:
-        data = sandbox.read_status(authorize(request), request.path_params["task_id"], str(request.base_url))
+        data = sandbox.read_status(authorize(request), request.path_params["task_id"], address(request))
         return json_answer({"code": 200, "data": data})
 
     async def balance(request: Request) -> Response:
@@ -67,13 +70,14 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
     async def upload(request: Request) -> Response:
         sandbox.admit_upload(authorize(request))
-        content, fields = await read_upload(sandbox, request)
-        return json_answer(keep_upload(sandbox, content, fields, str(request.base_url)))
+        content, fields = await read_upload(sandbox, request, address(request))
+        return json_answer(keep_upload(sandbox, content, fields, address(request)))
 
     async def file(request: Request) -> Response:
-        signature = request.query_params.get("sig", "")
-        found = sandbox.storage.find(request.path_params["name"], signature, sandbox.clock())
+        found = sandbox.find_file(request.path_params["name"], request.query_params.get("sig", ""))
         content = found.content
+        if request.method == "HEAD":  # nobody gets to see it, and drawing takes time
+            content = b""
         if isinstance(content, Brief):
             if sandbox.options.inline_render:
                 content = sandbox.draw(content)

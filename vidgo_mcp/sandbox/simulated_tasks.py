@@ -1,10 +1,12 @@
 """The life of one task: its state is computed from the clock when somebody looks, so no background work is needed."""
 
 import hashlib
+import json
 import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from vidgo_mcp.sandbox.answers import invented
 from vidgo_mcp.sandbox.faults import Fault
@@ -88,12 +90,21 @@ class Task:
             data |= {"credits_amount": self.submission.credits, "queue": {"position": 0}, "seed": None}
             for file in data["files"]:
                 file |= {"width": self.submission.width, "labels": ["undocumented"]}
-        return data
+        said = self.fault("says_ended" if self.ended(at) else "says_running")
+        return data | _filled(said.text or "", file_url) if said else data
 
     @property
     def created_time(self) -> str:
         """The naive ISO 8601 time of the submit."""
         return self.created.replace(tzinfo=None, microsecond=0).isoformat()
+
+
+def _filled(fields: str, file_url: str) -> dict[str, Any]:
+    """Read planned fields, with the address of the picture put where they name it."""
+    parts = urlsplit(file_url)
+    for name, part in {"URL": file_url, "HOST": parts.netloc, "PATH": f"{parts.path}?{parts.query}"}.items():
+        fields = fields.replace(name, part)
+    return dict(json.loads(fields))
 
 
 def duration_of(suffix: str, seconds: tuple[float, float]) -> float:

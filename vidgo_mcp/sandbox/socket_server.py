@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vidgo_mcp.sandbox.answers import CLOSE
+from vidgo_mcp.sandbox.record import Record
 from vidgo_mcp.sandbox.routes import create_app
 from vidgo_mcp.sandbox.state import Sandbox
 
@@ -26,14 +27,20 @@ START_SECONDS = 10.0
 def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
     """Serve the sandbox on loopback from a daemon thread and yield its base URL.
 
-    Port 0 takes a free one. At the end every connection is closed, also those that wait for a fault that hangs.
+    Port 0 takes a free one. With a record its files have a port of their own, which all processes with it share: a
+    URL outlives the process that gave it. At the end every connection is closed, also those that wait for a fault that
+    hangs.
 
     Raises:
         OSError: the port cannot be taken, or the server did not start.
     """
-    listener = socket.create_server(("127.0.0.1", port))
+    listeners = [socket.create_server(("127.0.0.1", port))]
+    base_url = _address(listeners[0])
+    if sandbox.record is not None:
+        listeners.append(_shared_listener(sandbox.record))
+        sandbox.address = _address(listeners[1])
     server = _Server(sandbox)
-    thread = threading.Thread(target=server.run, args=([listener],), name="vidgo-sandbox", daemon=True)
+    thread = threading.Thread(target=server.run, args=(listeners,), name="vidgo-sandbox", daemon=True)
 
     def elsewhere(record: logging.LogRecord) -> bool:
         return record.thread != thread.ident
@@ -45,12 +52,29 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
     try:
         if not server.ready.wait(START_SECONDS):
             raise OSError("The sandbox did not start.")
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield base_url
     finally:
         server.should_exit = True
         thread.join(5)
         logger.removeFilter(elsewhere)
-        listener.close()
+        for listener in listeners:
+            listener.close()
+
+
+def _address(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _shared_listener(record: Record) -> socket.socket:
+    """Listen at the port of the record, beside other processes where the system has that; else at a new one."""
+    with record.turn():
+        shared = hasattr(socket, "SO_REUSEPORT")
+        try:
+            listener = socket.create_server(("127.0.0.1", record.port), reuse_port=shared)
+        except OSError:  # somebody else has it by now
+            listener = socket.create_server(("127.0.0.1", 0), reuse_port=shared)
+        record.port = listener.getsockname()[1]
+        return listener
 
 
 class _Protocol(H11Protocol):

@@ -6,7 +6,8 @@ It is served in one thread while tests look at it from another.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vidgo_mcp.sandbox.answers import ErrorForm, Refusal, invented
 from vidgo_mcp.sandbox.faults import FaultPlan
+from vidgo_mcp.sandbox.record import Record
 from vidgo_mcp.sandbox.simulated_tasks import Task, duration_of
 from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Brief, Storage, StoredFile, draw
 from vidgo_mcp.sandbox.submit_rules import read_submission
@@ -87,6 +89,8 @@ class Sandbox:
 
     `accounts` are the starting credits of each key, `seconds` the bounds of how long a task takes, `faults` are written
     `endpoint:name[=VALUE][*N]`. `clock`, in seconds, decides when things happen; `now` is only written into answers.
+    With a `record` it goes on where another process with it stopped, and goes along with those at work; all of them
+    need the same accounts, and the time of day as their clock.
 
     Raises:
         ValueError: a fault cannot be read, or the bounds do not rise from 0.
@@ -99,6 +103,7 @@ class Sandbox:
         seconds: tuple[float, float] = (3.0, 8.0),
         faults: Sequence[str] = (),
         options: VendorOptions | None = None,
+        record: Record | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -110,7 +115,10 @@ class Sandbox:
         self.tasks: dict[str, Task] = {}
         self.requests: list[RequestRecord] = []
         self.callbacks: list[CallbackRecord] = []
-        self.storage = Storage()
+        self.record = record
+        self.address: str | None = None
+        """Where its files are; None means at the address that was asked."""
+        self.storage = Storage(None if record is None else record.secret)
         self.draw = draw
         """How a result becomes a PNG."""
         funds = {SANDBOX_KEY: 1000} if accounts is None else accounts
@@ -161,7 +169,7 @@ class Sandbox:
     def spend_elsewhere(self, amount: int, key: str = SANDBOX_KEY) -> None:
         """Take credits as another user of the key does; a negative amount is a top-up. KeyError for an unknown key."""
         with self._lock:
-            self._move("elsewhere", self._accounts[key], amount, "")
+            self._book("elsewhere", self._accounts[key], amount, "")
 
     def advance(self, seconds: float) -> None:
         """Move the clock and the time of day forward. Raises ValueError unless seconds is a number from 0."""
@@ -189,7 +197,7 @@ class Sandbox:
 
     def submit(self, account: Account, body: Any, base_url: str) -> Task:
         """Check, charge and accept a submit. Raises `Refusal`, with nothing charged."""
-        with self._lock:
+        with self._turn():
             asked = read_submission(body, strict=self.options.strict)
             number, created, started = len(self.tasks) + 1, self.now(), self.clock()
             suffix = sha256(f"{number} {asked.prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -201,10 +209,9 @@ class Sandbox:
             if account.credits < asked.credits:
                 text = f"Insufficient credits: {asked.credits} needed, {account.credits} left"
                 raise Refusal(self.options.insufficient_status, invented(text))
-            self._move("charge", account, asked.credits, task_id)
             name, dies_at = f"generated/image-{suffix}-{number}.png", started + RESULT_SECONDS
             brief = Brief(asked.prompt, asked.width, asked.height, asked.quality, asked.tier, suffix, references)
-            self.tasks[task_id] = Task(
+            task = Task(
                 task_id=task_id,
                 account=account.label,
                 submission=asked,
@@ -212,15 +219,18 @@ class Sandbox:
                 started=started,
                 seconds=duration_of(suffix, self.seconds),
                 faults=self.fault_plan.take("task"),
-                result=self.storage.keep(StoredFile(name, dies_at, "image/png", brief.pruned())),
+                result=StoredFile(name, dies_at, "image/png", brief.pruned()),
                 base_url=base_url,
                 lost_reference=lost,
             )
-            return self.tasks[task_id]
+            self._accept(task)
+            if self.record is not None:
+                self.record.add(task)
+            return task
 
     def read_status(self, account: Account, task_id: str, base_url: str) -> dict[str, Any]:
         """Return the `data` of a status read. Raises `Refusal`: 404 for an unknown task, 403 for somebody else's."""
-        with self._lock:
+        with self._turn():
             task = self.tasks.get(task_id)
             if task is None:
                 raise Refusal(404, "Task not found")
@@ -229,6 +239,23 @@ class Sandbox:
             if task.ended(self.clock()):
                 task.finished_reads += 1
             return task.data(self.clock(), self.storage.url(base_url, task.result))
+
+    def keep_upload(self, file: StoredFile) -> StoredFile:
+        """Keep an uploaded file."""
+        with self._turn():
+            if self.record is not None:
+                self.record.add(file)
+            return self.storage.keep(file)
+
+    def find_file(self, name: str, signature: str) -> StoredFile:
+        """Return a living file. Raises `Refusal`: 403 for a wrong signature, 404 for what is unknown or dead."""
+        with self._turn():
+            return self.storage.find(name, signature, self.clock())
+
+    def own_file(self, url: str, base_url: str) -> StoredFile | None:
+        """Return the file behind a URL of this sandbox, as `find_file` does; None for a URL of somebody else."""
+        with self._turn():
+            return self.storage.own(url, base_url, self.clock())
 
     def admit_upload(self, account: Account) -> None:
         """Count an upload. Raises `Refusal`, 429, beyond the documented number a minute."""
@@ -257,15 +284,38 @@ class Sandbox:
 
     def _settle(self) -> None:
         """Refund the tasks that have failed since the last look."""
-        with self._lock:
+        with self._turn():
             for task in self.tasks.values():
                 if not task.settled and task.ended(self.clock()):
                     task.settled = True
                     if task.fails:
-                        account = next(each for each in self._accounts.values() if each.label == task.account)
-                        self._move("refund", account, task.submission.credits, task.task_id)
+                        self._move("refund", task)
 
-    def _move(
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Work alone, knowing what other processes with the same record have accepted."""
+        with self._lock:
+            if self.record is None:
+                yield
+                return
+            with self.record.turn():
+                for item in self.record.news():
+                    if isinstance(item, Task):
+                        self._accept(item)
+                    else:
+                        self.storage.keep(item)
+                yield
+
+    def _accept(self, task: Task) -> None:
+        self._move("charge", task)
+        self.storage.keep(task.result)
+        self.tasks[task.task_id] = task
+
+    def _move(self, kind: Literal["charge", "refund"], task: Task) -> None:
+        account = next(each for each in self._accounts.values() if each.label == task.account)
+        self._book(kind, account, task.submission.credits, task.task_id)
+
+    def _book(
         self, kind: Literal["charge", "refund", "elsewhere"], account: Account, amount: int, task_id: str
     ) -> None:
         account.credits += amount if kind == "refund" else -amount

@@ -59,9 +59,9 @@ def draw(brief: Brief) -> bytes:
 class Storage:
     """All files by name. Dead ones stay known, so that an edit can still show what it was made from."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: bytes | None = None) -> None:
         self._files: dict[str, StoredFile] = {}
-        self._secret = secrets.token_bytes(16)
+        self._secret = secret or secrets.token_bytes(16)
 
     def keep(self, file: StoredFile) -> StoredFile:
         self._files[file.name] = file

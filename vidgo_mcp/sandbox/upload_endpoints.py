@@ -29,7 +29,7 @@ _STARTS = {
 }
 
 
-async def read_upload(sandbox: Sandbox, request: Request) -> tuple[bytes, dict[str, str]]:
+async def read_upload(sandbox: Sandbox, request: Request, base_url: str) -> tuple[bytes, dict[str, str]]:
     """Return the bytes of an upload with its text fields. Raises `Refusal` with the documented texts."""
     kind = request.url.path.rpartition("/")[2]
     if kind == "stream":
@@ -38,7 +38,7 @@ async def read_upload(sandbox: Sandbox, request: Request) -> tuple[bytes, dict[s
     fields = _fields(await request.body(), required)
     if kind == "base64":
         return _decode(fields[required]), fields
-    content = await _download(sandbox, fields[required], str(request.base_url))
+    content = await _download(sandbox, fields[required], base_url)
     return content, {"original_name": PurePosixPath(urlsplit(fields[required]).path).name, **fields}
 
 
@@ -56,7 +56,7 @@ def keep_upload(sandbox: Sandbox, content: bytes, fields: dict[str, str], base_u
     folder = "/".join(part for part in fields.get("upload_path", "").split("/") if part not in ("", ".", ".."))
     file_id = secrets.token_hex(8)
     path = f"{folder or 'temp'}/{file_id}/{name}"
-    file = sandbox.storage.keep(StoredFile(path, sandbox.clock() + UPLOAD_SECONDS, mime_type, content))
+    file = sandbox.keep_upload(StoredFile(path, sandbox.clock() + UPLOAD_SECONDS, mime_type, content))
     url, at = sandbox.storage.url(base_url, file), sandbox.now().replace(tzinfo=None)
     data = {
         "file_id": file_id,
@@ -117,7 +117,7 @@ async def _download(sandbox: Sandbox, url: str, base_url: str) -> bytes:
     if not is_web_url(url):
         raise Refusal(400, invented("Failed to download file: not an http or https URL"))
     try:
-        own = sandbox.storage.own(url, base_url, sandbox.clock())
+        own = sandbox.own_file(url, base_url)
     except Refusal as refusal:
         raise Refusal(400, f"Failed to download file: {refusal.message}") from None
     if own is not None:

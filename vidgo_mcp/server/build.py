@@ -43,16 +43,24 @@ log = logging.getLogger(__name__)
 def instructions(*, reads_files: bool) -> str:
     """Return what every model reads first; ``reads_files`` says whether references may be local files."""
     reference = "a URL or a file path" if reads_files else "a URL"
+    # The first 250 characters are all that some clients show.
     return (
-        "Makes and edits pictures with Vidgo; each costs credits. Price first (estimate_cost, free), then "
-        "generate_image or edit_image. If a call timed out, repeat it with exactly the same arguments, or call "
-        "get_task without task_id; do not reword the prompt: the same arguments are never paid for twice, other words "
-        "are. On outcome pending with a task_id call get_task, which waits by itself; without one repeat the call.\n\n"
-        'To edit a picture made here, give edit_image image_urls ["task:<task_id>"]. Pictures pasted into the chat '
-        f"cannot be reached: ask the user for {reference}. To look at a result yourself use view_image. Give the user "
-        "the URL; it dies after 24 hours. For more pictures of one request raise variation. max_credits limits the "
-        "price of a call. Tell the user the price before an expensive picture (high, 2K, 4K), and after "
-        "outcome_unknown never raise variation without asking."
+        "Makes and edits images with Vidgo for credits. After a time-out call get_task without task_id; if the image "
+        "is not listed, repeat the same call: the same arguments are never paid twice. Never reword a prompt to try "
+        "again."
+        "\n\n"
+        "The same arguments: prompt, size, resolution, quality, variation, image_urls; wait_seconds and max_credits do "
+        "not count, and a square in 4K is the same image as in 2K. Where calls time out pass a small wait_seconds, "
+        "such as 3: it answers pending with a task_id, and get_task waits. outcome_unknown: it may be paid for; tell "
+        "the user, and raise variation only if they agree that it may be paid twice.\n\n"
+        "Money: before high, 2K, 4K or several images tell the user the price (estimate_cost) and wait for a yes, "
+        "unless they named that quality or a limit; otherwise just make it. max_credits limits one call, not a total. "
+        "Budgets are the user's: only they can raise one, in this server's settings. If the content is refused tell "
+        "the user; do not reword it unasked.\n\n"
+        'Pictures: to edit one made here, edit_image with image_urls ["task:<task_id>"]. Pictures pasted into the chat '
+        f"cannot be reached: ask the user for {reference}, and do not recreate them with generate_image. Look at a "
+        "result with view_image. Give the user the URL; it usually dies after about 24 hours. A task_id opens its "
+        "picture to whoever has it."
     )
 
 

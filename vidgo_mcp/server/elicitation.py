@@ -30,7 +30,13 @@ FIELD: Final = "confirm"
 SCHEMA: Final[ElicitRequestedSchema] = {
     "type": "object",
     "properties": {
-        FIELD: {"type": "boolean", "title": "Spend the credits", "description": "Tick to make this picture."}
+        # Without a default some clients preselect yes.
+        FIELD: {
+            "type": "boolean",
+            "title": "Spend the credits",
+            "description": "Tick to make this picture.",
+            "default": False,
+        }
     },
     "required": [FIELD],
 }
@@ -80,7 +86,7 @@ def _answered(params: CallToolRequestParams, question: Question) -> Answer:
 
 async def _asked(ctx: Context, question: Question) -> Answer:
     if not ctx.session.can_send_request:
-        return Answer("cannot_ask")
+        return Answer("no_way_back")
     try:
         with anyio.fail_after(ANSWER_SECONDS):
             response = await ctx.session.elicit_form(question.text(), SCHEMA, related_request_id=ctx.request_id)

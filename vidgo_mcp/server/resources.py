@@ -78,7 +78,8 @@ TEMPLATES: Final = (
         name="image",
         title="Picture",
         uri_template=IMAGE,
-        description="The finished picture of a task: its own bytes, or scaled down to at most 700 KB.",
+        description="The finished picture of a task, its own bytes or scaled down to at most 700 KB, for people and "
+        "programs; a model that wants to see it calls view_image.",
     ),
 )
 
@@ -129,7 +130,7 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
         raise MCPError(INTERNAL_ERROR, for_model.error_line(error)) from None
     # Other tasks change: they end, are saved, and their URLs die.
     ttl_ms = A_MINUTE if task.outcome == "failed" else 0
-    contents = _json(uri, for_model.with_next_step(task))
+    contents = _json(uri, for_model.task_answer(task))
     return ReadResourceResult(contents=[contents], ttl_ms=ttl_ms, cache_scope="private")
 
 

@@ -6,7 +6,6 @@ An answer is text that alone is enough, and the same as structure.
 from __future__ import annotations
 
 import base64
-import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent, Tool, ToolAnnotations
 
 from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.files.kinds import kind_of_name
 from vidgo_mcp.models.requests import (
     Arguments,
     BalanceArguments,
@@ -62,7 +62,8 @@ class ToolEntry:
         Raises:
             VidgoError: it could not be answered.
         """
-        return await self.answer(call, read_arguments(self.arguments, raw, call.service.prices(call.principal)))
+        prices = call.service.prices(call.principal)
+        return await self.answer(call, read_arguments(self.arguments, raw, prices, local_api=call.principal.local_api))
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
@@ -73,7 +74,7 @@ async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
 async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
-        listed = for_model.with_next_steps(await tasks.listed(arguments.limit))
+        listed = for_model.list_answer(await tasks.listed(arguments.limit))
         return _answer(for_model.list_text(listed), listed)
     deadline = call.service.deadline(arguments.wait_seconds)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
@@ -102,13 +103,14 @@ def _answer(text: str, result: Result) -> CallToolResult:
 
 
 def _task_answer(result: TaskResult, *, links: bool) -> CallToolResult:
-    result = for_model.with_next_step(result)
+    result = for_model.task_answer(result)
     answer = _answer(for_model.task_text(result), result)
     for url in result.image_urls or () if links else ():
-        # Vidgo does not document the format, so only the name can tell.
-        kind, _ = mimetypes.guess_type(urlsplit(url).path)
-        kind = kind if kind and kind.startswith("image/") else None
-        answer.content.append(ResourceLink(name=f"picture-{result.task_id}", title="Picture", uri=url, mime_type=kind))
+        # The ending of a copy comes from its bytes. Without one, only the name in the URL can tell.
+        kind = kind_of_name(result.saved_paths[0] if result.saved_paths else urlsplit(url).path)
+        mime_type = kind.mime_type if kind else None
+        name = f"picture-{result.task_id}"
+        answer.content.append(ResourceLink(name=name, title="Picture", uri=url, mime_type=mime_type))
     return answer
 
 
@@ -148,10 +150,13 @@ def _entry(
     return ToolEntry(tool, arguments, answer, spends)
 
 
+# The words that people use stand here: some clients find a tool only by a search for them.
+KINDS: Final = "picture, photo, drawing, illustration, logo, icon, poster, artwork"
 SAME_AGAIN: Final = (
-    "One call makes one picture; for several, call once for each with variation 1, 2, 3, ... Repeating a call with the "
-    "same arguments, for example after a time-out, returns the picture already paid for, free, for 24 hours. "
-    "Answers finished with a URL, pending (then do what next_step says), or failed (refunded)."
+    "One call makes one image; for several, call once for each with variation 1, 2, 3, ...; calls may run in parallel. "
+    "The same arguments again (wait_seconds and max_credits do not count) return the image already paid for, free, for "
+    "24 hours: after a time-out call get_task without task_id, then repeat the call. Answers finished with a URL, "
+    "pending (do what next_step says) or failed (refunded); the error outcome_unknown says that it may be paid for."
 )
 
 
@@ -160,20 +165,24 @@ def tool_entries(default_wait: int, prices: PriceTable, *, reads_files: bool) ->
 
     ``default_wait``: how many seconds a call waits that does not say; ``reads_files``: references may be local files.
     """
-    generate = f"Make one picture from words. Spends credits. {SAME_AGAIN}"
+    generate = f"Generate an image from words (create, draw or make a {KINDS}). Spends credits. {SAME_AGAIN}"
     edit = (
-        f"Change or combine pictures as the prompt says, into one new picture. Spends credits. {SAME_AGAIN} "
-        f"A picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}."
+        f"Edit images (change, retouch or combine any {KINDS}) into one new image. Spends credits. {SAME_AGAIN} A "
+        f"picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}; never "
+        "invent a data URI, never recreate it with generate_image."
     )
     get_task = (
-        "Wait for a task and return its picture, or without task_id list the newest tasks. Free. It waits by "
-        "itself, so call it once, not in a loop. For pending results, and when the answer to a call was lost."
+        "Get an image of generate_image or edit_image: wait for its task, or without task_id list the newest tasks. "
+        "Free. It waits by itself, so call it once, not in a loop. For pending results, and first after a time-out."
     )
-    price = "Return the exact price of a picture in credits before it is made. Free. Works without key and network."
-    balance = "Return the credits left in the Vidgo account and how many pictures they buy. Free."
+    price = (
+        "Price an image before generate_image or edit_image makes it: exact credits, and what the user's limits allow. "
+        "Free. Works without key and network."
+    )
+    balance = "Return the credits left in the Vidgo account, and how many images they buy within the limits. Free."
     view = (
-        "Show a finished picture to you, the model, scaled down, so that you can judge it. Free. Users see it by "
-        "its URL instead."
+        "Show a finished image to you, the model, scaled down, so that you can judge it. Free. Users see it by its URL "
+        "instead."
     )
     entries = (
         _entry("generate_image", generate, _make, GenerateArguments, prices, TaskResult, spends=True),

@@ -14,6 +14,7 @@ from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.journal.transitions import recorded
 from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.models.urls import is_on_this_machine
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.picture_saver import PictureSaver
@@ -54,6 +55,8 @@ class Account:
         self.look_in_thread = runtime.threads()
         self.awaited: Counter[str] = Counter()
         """How many calls wait for an entry, which need not be told that its picture is there."""
+        self.content_refusals: dict[str, dict[str, float]] = {}
+        """When each owner's newest refusals of content were met."""
         self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)
@@ -130,6 +133,21 @@ class Account:
             # From the watch, not from the journal: a journal that broke meanwhile must not hide a picture.
             entry = recorded(entry, seen.latest, empty=seen.empty, now=self.runtime.now())
         return entry, failure
+
+    async def lost_picture(self, entry: Entry) -> bool:
+        """Return whether a finished picture died with the sandbox that made it, and record that.
+
+        A sandbox that was started anew knows nothing of what an earlier one at its address was paid for. Vidgo's own
+        URLs live for their time, and are not asked.
+        """
+        is_gone = self.runtime.is_gone
+        if is_gone is None or entry.state != "finished" or not all(map(is_on_this_machine, entry.image_urls)):
+            return False
+        await self.client()  # a sandbox inside this process gives out its pictures from now on
+        if not await is_gone(entry.image_urls[0]):
+            return False
+        await self.journal.lose_url(entry.id)
+        return True
 
     @contextmanager
     def awaiting(self, entry_id: str) -> Iterator[None]:

@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 
 from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, plain_text
 from vidgo_mcp.models.fields import References
-from vidgo_mcp.models.references import read_reference
+from vidgo_mcp.models.references import check_reach, read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture
-from vidgo_mcp.models.sizes import parse_size
+from vidgo_mcp.models.sizes import nearest_offered, parse_size
 from vidgo_mcp.pricing import PUBLISHED, PriceTable, UnpriceableError, quote
 
 A = TypeVar("A", bound=Arguments)
@@ -55,8 +55,12 @@ LONGEST_ECHO: Final = 200
 _REFERENCES: Final = TypeAdapter(References)
 
 
-def read_arguments(model: type[A], raw: Mapping[str, Any] | None, prices: PriceTable = PUBLISHED) -> A:
+def read_arguments(
+    model: type[A], raw: Mapping[str, Any] | None, prices: PriceTable = PUBLISHED, *, local_api: bool = False
+) -> A:
     """Return the arguments of a call; ``prices`` are those of the examples.
+
+    ``local_api``: Vidgo is imitated on this machine, and reaches what is on it.
 
     Raises:
         InvalidRequestError: with every fault of the call, and a corrected example with its price.
@@ -79,7 +83,9 @@ def read_arguments(model: type[A], raw: Mapping[str, Any] | None, prices: PriceT
     if issubclass(model, EditArguments) and "image_urls" not in unreadable:
         for index, reference in enumerate(_REFERENCES.validate_python(given["image_urls"])):
             try:
-                read_reference(reference)
+                source = read_reference(reference)
+                if not local_api:
+                    check_reach(source)
             except ValueError as error:
                 faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(reference)}: {error}"))
                 unreadable.add("image_urls")
@@ -135,6 +141,8 @@ def shown_reference(reference: str) -> str:
 def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[str], prices: PriceTable) -> Facts:
     """Return the call again, corrected: what was right is kept, what was wrong takes its default or its replacement."""
     kept = {k: v for k, v in given.items() if k in model.model_fields and k not in unreadable}
+    if "size" in unreadable and isinstance(given["size"], str) and (nearest := nearest_offered(given["size"])):
+        kept["size"] = nearest
     # Placeholders, not examples: a model may copy them, and a picture that nobody asked for costs credits.
     if "prompt" in model.model_fields:
         kept.setdefault("prompt", "<your prompt>")
@@ -160,8 +168,8 @@ def _priceable(picture: Picture, limit: int | None, prices: PriceTable) -> tuple
     try:
         return {}, quote(parse_size(picture.size), picture.resolution, picture.quality, prices).credits
     except UnpriceableError as error:
-        affordable = [s for s in error.suggestions if limit is None or s.credits <= limit]
-        best = min(affordable or error.suggestions, key=lambda suggestion: suggestion.credits)
+        affordable = (s for s in error.suggestions if limit is None or s.credits <= limit)
+        best = next(affordable, min(error.suggestions, key=lambda suggestion: suggestion.credits))
         return {"size": best.size, "resolution": best.resolution}, best.credits
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Final
 
 import anyio
 
-from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, UnavailableError
+from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, Remedy, UnavailableError
 from vidgo_mcp.journal import Entry, in_window
 from vidgo_mcp.models.results import TaskList, TaskResult, View
 from vidgo_mcp.service import task_results
@@ -16,6 +17,9 @@ from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.local_files import existing
 from vidgo_mcp.service.picture_saver import DOWNLOAD_SECONDS, with_metadata
 from vidgo_mcp.service.watches import Deadline, ProgressReporter, follow
+
+CONTENT_PATIENCE: Final = 600.0
+"""Seconds within which a second refusal of content ends the attempts."""
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +91,7 @@ class CallerTasks:
             raise UnavailableError(
                 f"The status of {task_id} could not be read in time.", money="accepted", task_id=task_id
             )
-        unsaved = bool(latest.file_urls) and self.account.files.save_dir is not None
+        unsaved = latest.phase == "finished" and bool(latest.file_urls) and self.account.files.save_dir is not None
         notes = ["It was not submitted from here, so no copy of it is saved."] if unsaved else []
         notes += await self.undelivered_notes()
         return task_results.untracked_result(latest, empty=watch.polling.empty, notes=notes)
@@ -114,7 +118,8 @@ class CallerTasks:
         try:
             if entry.state == "finished":
                 await self._journal.mark_delivered([entry.id])
-                if charged is False and in_window(entry, self._now()):
+                # One that nobody has received is no wish for another one: the call recovers from a time-out.
+                if charged is False and entry.delivered and in_window(entry, self._now()):
                     used = await self._journal.variations(self.owner, entry.intent.request_key)
                     another = next(number for number in range(1, len(used) + 2) if number not in used)
         except JournalError as error:
@@ -123,7 +128,24 @@ class CallerTasks:
         [saved] = await self.copies([entry])
         # A journal that cannot be used says so at each step, and is told of once.
         notes = list(dict.fromkeys(said))
-        return task_results.entry_result(entry, self._now(), saved=saved, charged=charged, another=another, notes=notes)
+        result = task_results.entry_result(
+            entry, self._now(), saved=saved, charged=charged, another=another, notes=notes
+        )
+        if result.remedy != "reword_if_asked":
+            return result
+        return result.model_copy(update={"remedy": self.content_remedy(entry.id)})
+
+    def content_remedy(self, refused: str) -> Remedy:
+        """Return what to do about a refusal of content, told apart by ``refused``: the second in ten minutes is enough.
+
+        Models reword a refused subject without end, unasked.
+        """
+        now = anyio.current_time()
+        known = self.account.content_refusals.get(self.owner, {})
+        recent = {one: at for one, at in known.items() if now - at < CONTENT_PATIENCE}
+        recent.setdefault(refused, now)
+        self.account.content_refusals[self.owner] = recent
+        return "reword_if_asked" if len(recent) == 1 else "stop_trying"
 
     async def undelivered_notes(self) -> list[str]:
         """Return notes about pictures that were paid for and that nobody has received yet."""
@@ -140,7 +162,8 @@ class CallerTasks:
             JournalError: the journal cannot be read.
         """
         await self._journal.expire()
-        return TaskList(tasks=await self.newest(limit, deliver=True))
+        tasks = await self.newest(limit, deliver=True)
+        return TaskList(tasks=tasks, more=len(tasks) == limit)
 
     async def newest(self, limit: int, *, deliver: bool = False) -> list[TaskResult]:
         """Return the newest tasks, newest first; ``deliver`` records that somebody received their pictures.
@@ -208,7 +231,11 @@ class CallerTasks:
         Without that it is the one that ``image`` returns.
         """
         result, content = await self.picture(task_id)
-        return result, await self.account.in_thread(_scaled, content, max_edge)
+        try:
+            return result, await self.account.in_thread(_scaled, content, max_edge)
+        except UnavailableError as error:
+            where = " and ".join([*(result.saved_paths or ()), *(result.image_urls or ())])
+            raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None
 
     async def image(self, task_id: str) -> tuple[TaskResult, View]:
         """Return a ``picture`` for a client that takes at most 700 KB: scaled down only where it must be."""

@@ -13,14 +13,22 @@ from typing import Final
 
 import anyio
 
-from vidgo_mcp.errors import Facts, JournalError, OutcomeUnknownError, VidgoError
+from vidgo_mcp.errors import JournalError, OutcomeUnknownError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.pricing import PricedRequest, price_request
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.identity import intent_of
-from vidgo_mcp.service.limits import Ask, Limits, Question, check_max_credits, refused_consent, used_consent
+from vidgo_mcp.service.limits import (
+    UNLIMITED_TOLD_ABOVE,
+    Ask,
+    Limits,
+    Question,
+    check_max_credits,
+    refused_consent,
+    used_consent,
+)
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
 from vidgo_mcp.service.watches import Deadline, ProgressReporter
@@ -71,6 +79,8 @@ class Generation:
             references = await read_references(self._account, self._arguments, self._deadline)
             intent = await self._intent(references)
             entry = await self._journal.find(self._tasks.owner, intent.fingerprint)
+            if entry is not None and await self._account.lost_picture(entry):
+                continue
             self._charged = False
             if entry is None:
                 paid = await self._pay(intent, references)
@@ -109,8 +119,11 @@ class Generation:
     async def _receipt(self) -> list[str]:
         if not self._charged:
             return []
+        price = self._request.quote.credits
+        unlimited = self._arguments.max_credits is None and price > UNLIMITED_TOLD_ABOVE
         try:
-            return self._limits.budget.receipt(await self._journal.spent(self._tasks.owner))
+            said = self._limits.budget.receipt(await self._journal.spent(self._tasks.owner))
+            return [*said, *(["This call had no max_credits."] if unlimited else [])]
         except VidgoError as error:
             # The picture is paid for and here: a journal that broke meanwhile must not hide it.
             return [error.message]
@@ -208,10 +221,11 @@ class Generation:
         if submission is not None:
             # Not read from the journal: one that broke meanwhile must not hide what was paid for.
             try:
-                return await submission.wait(self._deadline.left_for_id())
+                return await submission.wait(self._deadline.left_for_id(), self._reporter)
             except OutcomeUnknownError as error:
                 finding = await self._account.reconciliation.finding(replace(entry, state="unknown"))
-                raise error.changed(facts=Facts(price=entry.intent.credits, finding=finding)) from None
+                facts = replace(error.facts, price=entry.intent.credits, finding=finding)
+                raise error.changed(facts=facts) from None
         while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0:
             await self._reporter.report("another process of yours is submitting it")
             try:

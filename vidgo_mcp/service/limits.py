@@ -8,11 +8,16 @@ from typing import Final, Literal
 
 from vidgo_mcp.errors import BudgetError, Consent, DeclinedError, Facts, Remedy
 from vidgo_mcp.journal import Exhausted
+from vidgo_mcp.models.results import cut_prompt
 from vidgo_mcp.service.task_results import timestamp
 
-Verdict = Consent | Literal["accepted"]
+Refused = Consent | Literal["no_way_back"]
+"""``no_way_back``: the client may be able to ask, but its connection leaves no way to."""
+Verdict = Refused | Literal["accepted"]
 
 PROMPT_SHOWN: Final = 120
+UNLIMITED_TOLD_ABOVE: Final = 12
+"""Credits. Above, a receipt says that its call had no limit of its own: clients drop a mistyped ``max_credits``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +55,35 @@ class Budget:
             return None
         return max(0, self.per_day - spent)
 
+    def affordable(self, price: int, spent: int) -> int | None:
+        """Return how many pictures of a price the limits still allow, None where none binds."""
+        if self.mode != "enforce":
+            return None
+        if self.per_call is not None and price > self.per_call:
+            return 0
+        left = self.left(spent)
+        return None if left is None else left // max(1, price)
+
+    def in_words(self, spent: int, price: int | None = None) -> list[str]:
+        """Return what the limits are and still allow, of pictures of a price if there is one; empty without limits."""
+        left = self.left(spent)
+        limits = [
+            *([] if self.per_call is None else [f"{self.per_call} credits a picture (VIDGO_BUDGET_PER_CALL)"]),
+            *([] if left is None else [f"{left} left of {self.per_day} a day (VIDGO_BUDGET_PER_DAY)"]),
+        ]
+        if self.mode == "off" or not limits:
+            return []
+        many = None if price is None else self.affordable(price, spent)
+        allowed = "" if many is None else f", so {many or 'none'} of these {'fits' if many == 1 else 'fit'}"
+        raised = "Only the user can raise them." if self.mode == "enforce" else "They warn; they refuse nothing."
+        return [f"The user's limits: {', '.join(limits)}{allowed}. {raised}"]
+
     def receipt(self, spent: int) -> list[str]:
         """Return what a call that paid says about the day."""
-        said = f"The last 24 hours cost {spent} credits"
         if self.mode == "off" or self.per_day is None:
-            return [f"{said}."]
-        if spent > self.per_day:
-            return [f"{said}, more than the {self.per_day} that the user wants."]
-        return [f"{said}; {self.per_day - spent} are left of the user's {self.per_day}."]
+            return [f"Last 24 h: {spent} credits."]
+        more = ", more than the user wants" if spent > self.per_day else ""
+        return [f"Last 24 h: {spent} of the user's {self.per_day} credits{more}."]
 
     def refusal(self, price: int, full: Exhausted) -> BudgetError:
         """Return the error for a price that the day has no room for."""
@@ -113,11 +139,11 @@ class Question:
 
     def text(self) -> str:
         """Return the question as it is shown."""
-        shown = " ".join(self.prompt.split())
-        shown = shown if len(shown) <= PROMPT_SHOWN else f"{shown[: PROMPT_SHOWN - 3]}..."
+        shown = cut_prompt(" ".join(self.prompt.split()), PROMPT_SHOWN)
         day = "there is no daily limit" if self.left is None else f"{self.left} credits are left of the day's budget"
+        # Without blank lines: some clients cut what comes after them.
         return (
-            f"Spend {self.credits} credits on one picture ({self.shape})?\n\n{shown}\n\n"
+            f"Spend {self.credits} credits on one picture ({self.shape})?\nPrompt: {shown}\n"
             f"The last 24 hours cost {self.spent} credits; {day}."
         )
 
@@ -138,20 +164,26 @@ async def cannot_ask(question: Question) -> Answer:
     return Answer("cannot_ask")
 
 
-_ENDINGS: Final[dict[Consent, tuple[str, Remedy]]] = {
-    "declined": ("The user declined", "respect_refusal"),
-    "dismissed": ("The user closed the question without an answer", "ask_user"),
-    "no_answer": ("The user did not tick the box in time", "ask_user"),
-    "cannot_ask": ("The user must agree to pictures of this price, and this client cannot ask", "raise_confirm_above"),
+_MUST_AGREE: Final = "The user must agree to pictures of this price, and "
+# A client that runs without a person answers in their place, so nothing is said of what the user did.
+_ENDINGS: Final[dict[Refused, tuple[str, Remedy]]] = {
+    "declined": ("The question was declined", "respect_refusal"),
+    "dismissed": ("The question was closed without an answer", "ask_user"),
+    "no_answer": ("The question came back without the box ticked, or not in time", "ask_user"),
+    "cannot_ask": (f"{_MUST_AGREE}this client cannot ask", "raise_confirm_above"),
+    "no_way_back": (
+        f"{_MUST_AGREE}over HTTP there is no way to ask a client that speaks a protocol older than 2026-07-28",
+        "raise_confirm_above",
+    ),
 }
 
 
-def refused_consent(verdict: Consent, price: int, threshold: int) -> DeclinedError:
+def refused_consent(verdict: Refused, price: int, threshold: int) -> DeclinedError:
     """Return the error for a question that did not end in an acceptance."""
     happened, remedy = _ENDINGS[verdict]
     return DeclinedError(
         f"{happened}: it costs {price} credits, and above {threshold} the user is asked first. Nothing was sent.",
-        consent=verdict,
+        consent="cannot_ask" if verdict == "no_way_back" else verdict,
         remedy=remedy,
         facts=Facts(price=price, limit=threshold),
     )

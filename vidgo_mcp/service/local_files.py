@@ -73,9 +73,12 @@ class LocalFiles:
         from vidgo_mcp.files.images import validate_image
 
         content = self.read_copy(entry)
+        if content is None:
+            return None
         try:
-            # Named by the digest that the journal has: when its upload turns out to be lost, that one is forgotten.
-            return None if content is None else replace(validate_image(content), digest=entry.saved_digest or "")
+            # Named by the digest that the journal has: when its upload turns out to be lost, that one is forgotten. And
+            # sent whole: cut off, it would keep an index of what it has no more.
+            return replace(validate_image(content), content=content, digest=entry.saved_digest or "")
         except UnusableError:
             return None
 

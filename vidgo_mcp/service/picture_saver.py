@@ -219,13 +219,13 @@ def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str]:
         UnavailableError: the bytes are no picture, or half of one.
     """
     # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
-    from vidgo_mcp.files.images import validate_image
+    from vidgo_mcp.files.kinds import whole_picture
     from vidgo_mcp.files.naming import file_name
     from vidgo_mcp.files.writer import save
 
     try:
         # A connection can end early without saying so; half a picture must not count as saved.
-        extension = validate_image(content).extension
+        extension = whole_picture(content).extension
     except UnusableError as error:
         raise UnavailableError(f"What its URL gave cannot be used: {error.reason}.") from None
 

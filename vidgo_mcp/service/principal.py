@@ -24,12 +24,14 @@ class Principal:
         caller: the token's name or subject over HTTP; empty on stdio and on the command line.
         limits: what the operator allows this caller.
         no_key: why there is no key, for the call that needs one.
+        local_api: whether this machine imitates Vidgo for them, and so can fetch what no other can.
     """
 
     account: str | None
     caller: str = ""
     limits: Limits = field(default_factory=Limits)
     no_key: str = "VIDGO_API_KEY is not set."
+    local_api: bool = False
 
     @property
     def owner(self) -> str:

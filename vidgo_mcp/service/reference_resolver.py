@@ -24,6 +24,8 @@ from vidgo_mcp.service.watches import PROGRESS_EVERY, Deadline, ProgressReporter
 if TYPE_CHECKING:
     from vidgo_mcp.files.images import ReferencePicture
 
+SHORTEST_READ: Final = 5.0
+"""Seconds that a reference may take to be read and decoded, also for a call that does not want to wait."""
 LONGEST_PATH: Final = 50
 """Characters of a path that an error shows: its end, which names the file."""
 
@@ -59,29 +61,33 @@ async def read_references(account: Account, arguments: GenerateArguments, deadli
 
     Raises:
         InvalidRequestError: a file or inline data cannot be used; all faults are named together.
-        UnavailableError: the disk does not answer in time; a network folder for instance must not hold the call.
+        UnavailableError: the disk does not answer in time; a folder whose server is gone must not hold the call.
     """
     if not isinstance(arguments, EditArguments):
         return []
     references: list[Reference] = []
     faults: list[Fault] = []
     remedy: Remedy = InvalidRequestError.default_remedy
-    with anyio.move_on_after(deadline.left_for_id()) as reading:
-        for index, text in enumerate(arguments.image_urls):
-            source = read_reference(text)
-            local = source.kind in {"file", "data"}
-            try:
+    for index, text in enumerate(arguments.image_urls):
+        source = read_reference(text)
+        local = source.kind in {"file", "data"}
+        name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
+        named = f"image_urls[{index}] {shown_reference(name)}"
+        try:
+            with anyio.fail_after(max(deadline.left(), SHORTEST_READ)):
                 picture = await account.in_thread(account.files.read, source) if local else None
-            except UnusableError as error:
-                name = f"...{text[-LONGEST_PATH:]}" if source.kind == "file" and len(text) > LONGEST_PATH else text
-                faults.append(Fault("image_urls", f"image_urls[{index}] {shown_reference(name)}: {error}"))
-                remedy = error.remedy or remedy
-            else:
-                references.append(Reference(source, picture))
-    if reading.cancelled_caught:
-        raise UnavailableError(
-            "The references could not be read in time; nothing was sent and nothing was spent.", field="image_urls"
-        )
+        except UnusableError as error:
+            faults.append(Fault("image_urls", f"{named}: {error}"))
+            remedy = error.remedy or remedy
+        except TimeoutError:
+            # Its thread is left behind. Those after it may lie on the same disk.
+            hung = f"{named} could not be read in time: its disk, network or cloud folder does not answer"
+            if not faults:
+                raise UnavailableError(f"{hung}. Nothing was sent and nothing was spent.", field="image_urls") from None
+            faults.append(Fault("image_urls", hung))
+            break
+        else:
+            references.append(Reference(source, picture))
     if faults:
         raise InvalidRequestError.from_faults(faults).changed(remedy=remedy)
     return references
@@ -169,8 +175,9 @@ async def resolve_reference(
             return saved
         [copies] = await tasks.copies([entry])
         return _url_of(result.model_copy(update={"saved_paths": copies or None}))
+    path = ", ".join(account.files.copies(entry))
     raise UnavailableError(
-        f"The saved copy of task:{task_id} could not be read in time; nothing was sent and nothing was spent.",
+        f"The saved copy of task:{task_id} could not be read in time ({path}); nothing was sent and nothing was spent.",
         field="image_urls",
     )
 

@@ -44,9 +44,11 @@ class Runtime:
         random: a number from 0 to 1, for jitter.
         threads: makes a group of worker threads. Looking, decoding and saving each have their own, so that a folder
             that does not answer keeps nobody from the other two.
+        is_gone: looks whether a URL on this machine is dead; None looks at none.
     """
 
     process: str = "this process"
     now: Callable[[], float] = time.time
     random: Callable[[], float] = random.random
     threads: Callable[[], InThread] = Threads
+    is_gone: Callable[[str], Awaitable[bool]] | None = None

@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
+from uuid import uuid4
 
 import anyio
 import anyio.abc
 
-from vidgo_mcp.errors import BudgetError, JournalError, VidgoError
+from vidgo_mcp.errors import BudgetError, InvalidRequestError, JournalError, VidgoError
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.models.fields import DEFAULT_WAIT
 from vidgo_mcp.models.requests import EstimateArguments, GenerateArguments
@@ -24,7 +25,7 @@ from vidgo_mcp.models.results import (
     SpendingReport,
     TaskResult,
 )
-from vidgo_mcp.models.sizes import QUALITIES
+from vidgo_mcp.models.sizes import Quality
 from vidgo_mcp.pricing import PUBLISHED, PriceTable, price_picture
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
@@ -162,7 +163,9 @@ class Service:
 
     async def estimate(self, principal: Principal, arguments: EstimateArguments) -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
-        quote = price_picture(arguments, await self.prices_in_force(principal))
+        prices = await self.prices_in_force(principal)
+        quote, budget = price_picture(arguments, prices), principal.limits.budget
+        spent = await self._spent(principal)
         return Estimate(
             credits=quote.credits,
             total_credits=quote.credits * arguments.count,
@@ -171,8 +174,8 @@ class Service:
             size=str(quote.size),
             quality=quote.quality,
             explanation=quote.explanation,
-            notes=list(quote.notes) or None,
-            budget_left=await self._budget_left(principal),
+            notes=[*quote.notes, *(budget.in_words(spent, quote.credits) if spent is not None else [])] or None,
+            budget_left=None if spent is None else budget.left(spent),
         )
 
     async def make(
@@ -188,10 +191,14 @@ class Service:
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
-        deadline = self.deadline(arguments.wait_seconds)
-        call = Generation(self.tasks(principal), principal.limits, arguments, deadline, ProgressReporter(progress), ask)
+        tasks, deadline = self.tasks(principal), self.deadline(arguments.wait_seconds)
+        call = Generation(tasks, principal.limits, arguments, deadline, ProgressReporter(progress), ask)
         try:
             return await call.wait(await call.start())
+        except InvalidRequestError as error:
+            if error.remedy != "reword_if_asked":
+                raise
+            raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
         except BudgetError as error:
             facts = replace(error.facts, cheapest=self.prices(principal).price("low", "1K"))
             raise error.changed(facts=facts) from None
@@ -234,9 +241,19 @@ class Service:
         """
         left = await self._account(principal.paying).balance()
         prices = self.prices(principal)
-        buys = {quality: max(0, int(left // prices.price(quality, "1K"))) for quality in QUALITIES}
+        budget, spent = principal.limits.budget, await self._spent(principal) or 0
+
+        def buys(quality: Quality) -> int:
+            price = prices.price(quality, "1K")
+            many, allowed = max(0, int(left // price)), budget.affordable(price, spent)
+            return many if allowed is None else min(many, allowed)
+
         return BalanceResult(
-            credits=left, pictures_low=buys["low"], pictures_medium=buys["medium"], pictures_high=buys["high"]
+            credits=left,
+            pictures_low=buys("low"),
+            pictures_medium=buys("medium"),
+            pictures_high=buys("high"),
+            notes=budget.in_words(spent) or None,
         )
 
     def _account(self, name: str) -> Account:
@@ -256,12 +273,12 @@ class Service:
             self._background.start_soon(self._resume, account)
         return account
 
-    async def _budget_left(self, principal: Principal) -> int | None:
-        budget = principal.limits.budget
-        if budget.left(0) is None or principal.account is None:
+    async def _spent(self, principal: Principal) -> int | None:
+        """Return what the caller's day has cost, None where that is not known."""
+        if principal.account is None:
             return None
         try:
-            return budget.left(await self._journal.spent(principal.owner))
+            return await self._journal.spent(principal.owner)
         except JournalError:
             return None
 

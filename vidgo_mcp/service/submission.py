@@ -18,13 +18,14 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline
+from vidgo_mcp.client.retry import RetryDeadline
 from vidgo_mcp.errors import (
     InternalError,
     InvalidRequestError,
     JournalError,
     Money,
     OutcomeUnknownError,
+    RateLimitedError,
     UnavailableError,
     VidgoError,
 )
@@ -32,6 +33,7 @@ from vidgo_mcp.journal import RENEWAL, Entry, Journal
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.pricing import PricedRequest
 from vidgo_mcp.service.runtime import Runtime
+from vidgo_mcp.service.watches import PROGRESS_EVERY, ProgressReporter
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -61,10 +63,11 @@ class Submission:
         self.callers = 0
         self.request = request
         self.uploaded = tuple(uploaded)
-        self.seconds = min(seconds, SUBMIT_RETRY_SECONDS)
+        self.seconds = seconds
+        self.sent_again_at: float | None = None
         self.scope = anyio.CancelScope(shield=True)
 
-    async def wait(self, seconds: float) -> Entry:
+    async def wait(self, seconds: float, reporter: ProgressReporter) -> Entry:
         """Return the entry when its fate is known or time is over; what is unsent ends when the last caller leaves.
 
         Raises:
@@ -72,8 +75,12 @@ class Submission:
         """
         self.callers += 1
         try:
-            with anyio.move_on_after(seconds):
-                await self.done.wait()
+            end = anyio.current_time() + seconds
+            while not self.done.is_set() and (left := end - anyio.current_time()) > 0:
+                with anyio.move_on_after(min(left, PROGRESS_EVERY)):
+                    await self.done.wait()
+                if not self.done.is_set() and left > PROGRESS_EVERY:
+                    await reporter.report(self._in_words())
         finally:
             self.callers -= 1
             if not self.callers:
@@ -84,6 +91,11 @@ class Submission:
             # All who wait get the error, so each gets one of their own to change and to raise.
             raise self.error.changed()
         return self.entry
+
+    def _in_words(self) -> str:
+        if self.sent_again_at is None:
+            return "waiting for Vidgo's answer to the submit"
+        return f"Vidgo took nothing yet; asking again in {max(0.0, self.sent_again_at - anyio.current_time()):.0f} s"
 
     def give_up_unsent(self) -> None:
         """End it, unless its POST may have left: nothing may be paid after the last call for it has ended."""
@@ -189,7 +201,12 @@ class Submissions:
                     submission.phase = "reserved"
                     if self._closing or not submission.callers:
                         raise
-                await tries.pause(error)
+                if isinstance(error, RateLimitedError):
+                    error = error.changed(remedy="repeat_with_time")
+                delay = tries.next_pause(error)
+                submission.sent_again_at = anyio.current_time() + delay
+                await anyio.sleep(delay)
+                submission.sent_again_at = None
 
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""

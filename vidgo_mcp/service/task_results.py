@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
-from vidgo_mcp.journal import Entry, Intent, State, in_window
+from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
-from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.models.results import TaskResult, cut_prompt
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import Task
+from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, refuses_content, status_word
 
-PROMPT_SHOWN: Final = 100
-DOCUMENTED_STATUSES: Final = frozenset({"not_started", "running", "finished", "failed"})
+A_FILE: Final = "a file"
+"""How a source is named that was uploaded: its path is not kept."""
 NO_REASON: Final = "Vidgo gave no reason."
-NO_FILE: Final = "Vidgo says finished, but gave no file."
+NO_FILE: Final = "Vidgo says finished, but gave no file that is a picture."
 OUTCOMES: Final[Mapping[State, Outcome]] = {
     "reserved": "pending",
     "sent": "pending",
@@ -30,7 +30,7 @@ OUTCOMES: Final[Mapping[State, Outcome]] = {
 REMEDIES: Final[Mapping[State | Outcome, Remedy]] = {
     "pending": "wait_for_task",
     "finished": "show_picture",
-    "failed": "tell_user",
+    "failed": "tell_refund",
     "empty": "contact_support",
     "unknown": "compare_balance",
 }
@@ -56,6 +56,7 @@ def entry_result(
     intent = entry.intent
     size = parse_size(intent.size)
     alive = in_window(entry, now)
+    shows_url = alive and entry.state == "finished"
     failed = entry.state == "failed"
     error = (entry.error or NO_REASON) if failed else None
     if entry.state == "empty":
@@ -65,10 +66,10 @@ def entry_result(
         task_id=entry.task_id,
         status=entry.status,
         progress=entry.progress,
-        image_urls=list(entry.image_urls[:1]) if alive and entry.state == "finished" else None,
-        expires_at=None if entry.dies_at is None else timestamp(entry.dies_at),
+        image_urls=list(entry.image_urls[:1]) if shows_url else None,
+        expires_at=timestamp(entry.dies_at) if shows_url and entry.dies_at is not None else None,
         saved_paths=list(saved) or None,
-        prompt=intent.prompt[:PROMPT_SHOWN],
+        prompt=intent.prompt,
         created_at=timestamp(entry.created_at),
         model=intent.model,
         size=intent.size,
@@ -77,7 +78,8 @@ def entry_result(
         variation=intent.variation,
         width=size.width if size.kind == "custom" else None,
         height=size.height if size.kind == "custom" else None,
-        credits=intent.credits,
+        sources=[A_FILE if ref.startswith(UPLOADED) else ref.removeprefix("url:") for ref in intent.references] or None,
+        credits=None if failed else intent.credits,
         credits_charged=None if charged is None else intent.credits if charged and not failed else 0,
         reused=None if charged is None else not charged and entry.state != "reserved",
         refunded=True if failed else None,
@@ -85,7 +87,6 @@ def entry_result(
         notes=[*_state_notes(entry, alive), *notes] or None,
         remedy=_remedy(entry, can_be_shown=alive or bool(saved)),
         next_variation=another,
-        age=now - entry.created_at,
         finding=finding,
     )
 
@@ -98,20 +99,30 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
 
 
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
-    if entry.state == "finished":
-        return [] if alive else ["The URL has died: Vidgo keeps a picture for 24 hours."]
+    ended = entry.state == "finished"
+    if entry.status is None or entry.state == "unknown":
+        return []
+    notes = _said_notes(entry.status, entry.image_urls, ended=ended)
+    if ended:
+        return notes if alive else [*notes, "The URL has died: Vidgo keeps a picture for 24 hours."]
+    if entry.answer is not None:
+        notes.append(f"What Vidgo answered is kept: `vidgo-mcp journal show {entry.task_id}` shows it.")
     if entry.state != "accepted":
-        return []
-    notes = [] if alive else ["Overdue: it has not ended within 24 hours."]
-    if entry.status == "finished":
-        notes.append("Vidgo says finished but names no file yet; it is read again.")
-    return [*notes, *_strange_status(entry.status)]
+        return notes
+    if status_word(entry.status) == "finished":
+        notes.insert(0, "Vidgo says finished but names no picture yet; it is read again.")
+    return notes if alive else ["Overdue: it has not ended within 24 hours.", *notes]
 
 
-def _strange_status(status: str | None) -> list[str]:
-    if status in DOCUMENTED_STATUSES:
-        return []
-    return [f"Vidgo reports a status that it does not document: {status}."]
+def _said_notes(status: str, urls: Sequence[str], *, ended: bool) -> list[str]:
+    """Return notes about what Vidgo says of a task that its documents do not foresee."""
+    notes = []
+    if status_word(status) not in DOCUMENTED_WORDS:
+        what = "its picture is there" if ended else "nothing is concluded from it"
+        notes.append(f"Vidgo's own word for this task is {status!r}, which it does not document; {what}.")
+    if urls and not ended:
+        notes.append(f"Vidgo says {status}, and yet names a picture, perhaps an unfinished one: {urls[0]}")
+    return notes
 
 
 def _remedy(entry: Entry, *, can_be_shown: bool) -> Remedy:
@@ -119,23 +130,28 @@ def _remedy(entry: Entry, *, can_be_shown: bool) -> Remedy:
         return "make_again"
     if OUTCOMES[entry.state] == "pending":
         return "wait_for_task" if entry.task_id else "repeat"
-    return REMEDIES[entry.state]
+    return _failed_remedy(entry.error) if entry.state == "failed" else REMEDIES[entry.state]
+
+
+def _failed_remedy(words: str | None) -> Remedy:
+    return "reword_if_asked" if refuses_content(words) else REMEDIES["failed"]
 
 
 def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = ()) -> TaskResult:
     """Return a task that this journal did not submit, as Vidgo describes it."""
     failed = task.phase == "failed" or empty
-    outcome: Outcome = "failed" if failed else "finished" if task.file_urls else "pending"
+    finished = task.phase == "finished" and bool(task.file_urls)
+    outcome: Outcome = "failed" if failed else "finished" if finished else "pending"
     return TaskResult(
         outcome=outcome,
         task_id=task.task_id,
         status=task.status,
         progress=None if failed else task.progress,
-        image_urls=list(task.file_urls[:1]) if outcome == "finished" else None,
+        image_urls=list(task.file_urls[:1]) if finished else None,
         refunded=True if failed and not empty else None,
         error=(task.error_message or (NO_FILE if empty else NO_REASON)) if failed else None,
-        notes=[*notes, *_strange_status(task.status)] or None,
-        remedy=REMEDIES[outcome],
+        notes=[*notes, *_said_notes(task.status, task.file_urls, ended=finished)] or None,
+        remedy=_failed_remedy(task.error_message) if failed else REMEDIES[outcome],
     )
 
 
@@ -145,7 +161,7 @@ def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownE
     return OutcomeUnknownError(
         "The answer to the submit of this picture was lost, so it may have been paid for "
         f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours.",
-        facts=Facts(price=entry.intent.credits, finding=finding),
+        facts=Facts(price=entry.intent.credits, variation=entry.intent.variation + 1, finding=finding),
     )
 
 
@@ -164,7 +180,7 @@ def paid_nothing(entry: Entry) -> UnavailableError:
 def undelivered_notes(entries: Sequence[Entry]) -> list[str]:
     """Return a note for each of the first finished pictures that nobody has received yet."""
     return [
-        f"Finished and paid for, but never shown: task_id {entry.task_id} ({entry.intent.prompt[:40].strip()!r})."
+        f"Finished and paid for, but never shown: task_id {entry.task_id} ({cut_prompt(entry.intent.prompt, 40)!r})."
         for entry in entries[:3]
     ]
 

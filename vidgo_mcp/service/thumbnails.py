@@ -1,15 +1,20 @@
-"""Scales a picture down so that a client can take it: small enough for each use, never a decompression bomb."""
+"""Scales a picture down so that a client can take it: small enough for each use, never a decompression bomb.
+
+What is shown is JPEG, and PNG where it is transparent: many programs that run models read nothing else.
+"""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from typing import Final
 
 from PIL import ExifTags, Image, ImageOps
 
 from vidgo_mcp.errors import UnavailableError
-from vidgo_mcp.files.images import MOST_PIXELS, validate_image
+from vidgo_mcp.files.images import DAMAGE, ONE_AT_A_TIME, check_before_opening, check_size, validate_image
+from vidgo_mcp.files.kinds import whole_picture
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.results import View
 
@@ -18,46 +23,60 @@ MOST_BYTES: Final = 300_000
 LARGEST_RESOURCE: Final = 700_000
 """Bytes of a picture that is read as a resource; in base64 it stays below the 1 MB at which some hosts give up."""
 LONGEST_RESOURCE_EDGE: Final = 2048
+LARGEST_PROFILE: Final = 50_000
+"""Bytes of a colour profile that goes along."""
+DECODED: Final = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000", "PSD", "QOI")
+"""Pillow's names of the formats that are looked at."""
 
 
 def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
-    """Return the picture with a longest edge of at most ``max_edge`` pixels, as WebP of at most ``most_bytes``.
+    """Return the picture with a longest edge of at most ``max_edge`` pixels and of at most ``most_bytes``.
 
     Raises:
-        UnavailableError: the bytes are no picture, a truncated one, or one with too many pixels.
+        UnavailableError: the bytes are no picture, a truncated one, one that is too large, or one without a decoder.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP", "GIF")) as opened:
+        kind = whole_picture(content)
+        check_before_opening(content, kind)
+    except UnusableError as error:
+        raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
+    try:
+        # Pillow warns of what does not keep it from decoding.
+        with ONE_AT_A_TIME, warnings.catch_warnings(), io.BytesIO(content) as file:
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=DECODED) as opened:
+                check_size(opened.size)
                 width, height = opened.size
-                if width * height > MOST_PIXELS:
-                    raise _unshown(f"The picture has {width} x {height} pixels, too many to look at here.")
                 if opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # it lies on its side
                     width, height = height, width
                 opened.draft("RGB", (max_edge, max_edge))
-                picture = ImageOps.exif_transpose(opened)
+                profile = opened.info.get("icc_profile")
+                picture = _in_eight_bits(ImageOps.exif_transpose(opened))
                 picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
-                flat = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise _unshown("What its address gave is not a readable picture.") from None
-    shown, shown_size = _encoded(flat, most_bytes)
-    return View(shown, "image/webp", width, height, *shown_size)
+    except UnusableError as error:
+        raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
+    except (*DAMAGE, MemoryError, Image.DecompressionBombError):
+        raise _unshown(f"The picture cannot be shown: it is {kind.called}, which cannot be decoded here.") from None
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
+        picture = picture.convert("RGB")
+    # Comments and the like would be written too.
+    picture.info = {}
+    return _encoded(picture, _fitting_profile(profile, picture.mode), most_bytes, (width, height))
 
 
 def fitting(content: bytes) -> View:
-    """Return the picture as it is when it is small enough for a resource, else scaled down.
+    """Return the picture as it is when it is small enough for a resource and widely read, else scaled down.
 
     Raises:
-        UnavailableError: the bytes are no picture, a truncated one, or one with too many pixels.
+        UnavailableError: as ``scaled`` does.
     """
-    if len(content) > LARGEST_RESOURCE:
-        return scaled(content, LONGEST_RESOURCE_EDGE, LARGEST_RESOURCE)
     try:
         # A client keeps it for long: half a picture, or one that nobody can decode, must not pass as whole.
-        picture = validate_image(content)
-    except UnusableError as error:
-        raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
+        picture = validate_image(content) if len(content) <= LARGEST_RESOURCE else None
+    except UnusableError:
+        picture = None
+    if picture is None:
+        return scaled(content, LONGEST_RESOURCE_EDGE, LARGEST_RESOURCE)
     width, height = picture.width, picture.height
     return View(content, picture.mime_type, width, height, width, height, original=True)
 
@@ -66,12 +85,55 @@ def _unshown(why: str) -> UnavailableError:
     return UnavailableError(why, retryable=False, remedy="show_picture")
 
 
-def _encoded(picture: Image.Image, most_bytes: int) -> tuple[bytes, tuple[int, int]]:
-    for quality in (85, 75, 60, 45, 30):
-        buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=quality, method=4)
-        encoded = buffer.getvalue()
-        if len(encoded) <= most_bytes:
-            return encoded, picture.size
-    smaller = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)))
-    return _encoded(smaller, most_bytes)
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    """Return the picture as L, RGB or RGBA, as bright as it is meant to be."""
+    if picture.mode == "RGBA" or (picture.mode in {"L", "RGB"} and not picture.has_transparency_data):
+        return picture
+    if picture.mode.startswith(("I", "F")):
+        picture = _from_deep_grey(picture)
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    return picture.convert("L" if picture.mode in {"1", "L"} else "RGB")
+
+
+def _from_deep_grey(picture: Image.Image) -> Image.Image:
+    clear = picture.info.pop("transparency", None)
+    white = 65_535.0
+    if not picture.mode.startswith("I;16"):
+        # Nothing says which number is white: it is the least one, of those in use, that none exceeds.
+        _, brightest = picture.getextrema()
+        assert isinstance(brightest, int | float)  # it has one channel
+        usual = (1.0, 255.0, 65_535.0) if picture.mode == "F" else (255.0, 65_535.0)
+        white = next((level for level in usual if brightest <= level), float(brightest))
+    # Pillow multiplies in these two modes only, and cuts a number off where it could round it.
+    deep = picture.convert("I") if picture.mode.startswith("I;16") else picture
+    grey = deep.point(lambda value: value * (255 / white) + 0.5).convert("L")
+    if isinstance(clear, int):
+        grey.info["transparency"] = round(clear * 255 / white)
+    return grey
+
+
+def _fitting_profile(profile: bytes | None, mode: str) -> bytes | None:
+    """Return the colour profile where it speaks of the colours that are shown: not that of a CMYK, for instance."""
+    spoken = b"GRAY" if mode == "L" else b"RGB "
+    return profile if profile and len(profile) <= LARGEST_PROFILE and profile[16:20] == spoken else None
+
+
+def _encoded(picture: Image.Image, profile: bytes | None, most_bytes: int, size: tuple[int, int]) -> View:
+    form = "PNG" if picture.mode == "RGBA" else "JPEG"
+    while True:
+        for version, quality in _versions(picture):
+            buffer = io.BytesIO()
+            version.save(buffer, form, quality=quality, subsampling=0, icc_profile=profile)
+            if buffer.tell() <= most_bytes:
+                return View(buffer.getvalue(), f"image/{form.lower()}", *size, *version.size)
+        picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))
+
+
+def _versions(picture: Image.Image) -> Iterator[tuple[Image.Image, int]]:
+    """Yield ways to write a picture, the best first, with the quality of a JPEG."""
+    if picture.mode == "RGBA":
+        yield picture, 0
+        yield picture.quantize(256, Image.Quantize.FASTOCTREE), 0
+    else:
+        yield from ((picture, quality) for quality in (85, 75, 60, 45, 30))

@@ -263,14 +263,20 @@ class ProgressReporter:
     async def report_watch(self, watch: Watch) -> None:
         """Tell how far a task is."""
         task = watch.polling.latest
+        if task is None and watch.entry_id is None:
+            # Nobody knows yet whether there is such a task at all.
+            if not watch.failed_for_good:
+                await self.report(f"asking Vidgo for task {watch.task_id}")
+            return
         status, progress = (task.status, task.progress) if task else ("accepted", None)
         age = anyio.current_time() - watch.polling.submitted
         await self.report(f"{status} after {age:.0f} s, task {watch.task_id}", float(progress or 0))
 
     async def report(self, message: str, reported: float = 0.0) -> None:
         """Tell what is happening; ``reported`` is how far it is by somebody's word, 0 to 100."""
-        self._shown = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
-        # Not rounded: after many tellings the steps are so small that rounded numbers would stand still.
+        nearer = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
+        # After many tellings the steps are so small that numbers rounded any further would stand still.
+        self._shown = max(round(nearer, 2), round(self._shown + 0.001, 3))
         await self._progress(self._shown, message)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Final
 
 from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError, sentence
-from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View
+from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View, cut_prompt
 from vidgo_mcp.wording.findings import balance_sentence
 from vidgo_mcp.wording.remedies import Case, case_of, next_step
 
@@ -16,6 +15,14 @@ MONEY: Final[dict[Money, str]] = {
     "accepted": "A task exists: do not submit it again.",
     "unknown": "It is not known whether credits were spent.",
 }
+
+
+CHARGED_ONCE: Final = "Each was charged once; a failed one was refunded."
+PROMPT_SHOWN: Final = 100
+"""Characters of a prompt in an answer before it is cut."""
+LISTED: Final = 40
+LISTED_WHOLE: Final = 60
+"""Characters of a longer prompt in an entry of a list, and up to how many one is shown whole."""
 
 
 def error_result(error: VidgoError) -> ErrorResult:
@@ -50,39 +57,16 @@ def error_line(error: VidgoError) -> str:
     return f"{error.message} {error_result(error).next_step}"
 
 
-def with_next_step(result: TaskResult) -> TaskResult:
-    """Return a task with the sentence for its remedy."""
-    if result.remedy is None:
-        return result
-    if result.remedy == "show_picture":
-        step = _show_picture(result)
-    elif result.remedy == "tell_user" and result.refunded:
-        step = (
-            "Tell the user the reason. If it names the content, reword the prompt only as the user wishes; otherwise "
-            "the same call makes it again."
-        )
-    elif result.remedy == "repeat":
-        step = "Wait 20 s, then repeat this exact call: it finds this picture again, and does not pay for it twice."
-    else:
-        step = next_step(result.remedy, "model", Case(Facts(price=result.credits), result.task_id))
-    return result.model_copy(update={"next_step": step})
+def task_answer(result: TaskResult) -> TaskResult:
+    """Return a task as the tools send it: with the sentence for its remedy, and each fact once."""
+    prompt = None if result.prompt is None else cut_prompt(result.prompt, PROMPT_SHOWN)
+    shown = {"prompt": prompt, "next_step": _next_step(result)}
+    return result.model_copy(update={**_said_elsewhere(result), **shown})
 
 
-def _show_picture(result: TaskResult) -> str:
-    known = {"this URL": result.image_urls, "the path of its copy": result.saved_paths}
-    another = (
-        ""
-        if result.next_variation is None
-        else f" Paid for {_age(result.age or 0)}. Only if the user wants another one: variation "
-        f"{result.next_variation}, for {result.credits} credits."
-    )
-    what = " and ".join(words for words, there in known.items() if there)
-    return f"Give the user {what}. To change the picture: edit_image with image_urls task:{result.task_id}.{another}"
-
-
-def with_next_steps(result: TaskList) -> TaskList:
-    """Return a list of tasks with one sentence for all of them; each task keeps its remedy."""
-    tasks, steps = [_with_finding(task) for task in result.tasks], []
+def list_answer(result: TaskList) -> TaskList:
+    """Return a list of tasks as the tools send it: short entries, and one sentence for all of them."""
+    tasks, steps = result.tasks, []
     if not tasks:
         steps.append("There are no tasks yet; generate_image makes one.")
     elif any(task.outcome == "pending" and task.task_id for task in tasks):
@@ -90,29 +74,80 @@ def with_next_steps(result: TaskList) -> TaskList:
     elif any(task.outcome == "pending" for task in tasks):
         steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
     elif any(task.image_urls or task.saved_paths for task in tasks):
-        steps.append(
-            "None is pending. Give the user a URL or the path of a copy, or edit one with image_urls task:<task_id>."
-        )
+        steps.append('None is pending. Show the user a URL or a copy, or edit one: image_urls ["task:<task_id>"].')
     lost = [task.finding for task in tasks if task.outcome == "unknown"]
     if lost:
         pending = next((one for one in lost if one is None or one.verdict == "pending"), lost[0])
         steps.append(f"For what is unknown: {next_step('compare_balance', 'model', Case(Facts(finding=pending)))}")
-    step = " ".join(steps) or "None is pending, and none has a picture that can be fetched."
-    return result.model_copy(update={"tasks": tasks, "next_step": step})
+    steps = steps or ["None is pending, and none has a picture that can be fetched."]
+    if result.more:
+        steps.append("A larger limit shows older ones.")
+    said = [*(result.notes or ()), *([CHARGED_ONCE] if tasks else [])]
+    short = [_listed(task) for task in tasks]
+    return result.model_copy(update={"tasks": short, "notes": said or None, "next_step": " ".join(steps)})
 
 
-def _with_finding(result: TaskResult) -> TaskResult:
-    said = balance_sentence(result.finding, result.credits, "model")
-    return result.model_copy(update={"notes": [*(result.notes or ()), said]}) if said else result
+def _listed(task: TaskResult) -> TaskResult:
+    # A URL lives for about 24 hours from the time of its task.
+    prompt = task.prompt or ""
+    shown = prompt if len(prompt) <= LISTED_WHOLE else cut_prompt(prompt, LISTED)
+    found = balance_sentence(task.finding, task.credits, "model")
+    notes = [*(task.notes or ()), *([found] if found else [])]
+    kept = {"created_at": task.created_at, "prompt": shown or None, "notes": notes or None}
+    return task.model_copy(update={**_said_elsewhere(task), "expires_at": None, "remedy": None, **kept})
+
+
+def _said_elsewhere(result: TaskResult) -> dict[str, None]:
+    """Return the fields that repeat what others of the same task say."""
+    repeated = {"model"}
+    if result.outcome != "pending":
+        repeated |= {"status", "progress"}
+    if result.remedy == "show_picture":
+        repeated.add("remedy")
+    if result.expires_at:
+        repeated.add("created_at")
+    if result.variation == 1:
+        repeated.add("variation")
+    if not result.reused:
+        repeated.add("reused")
+    return dict.fromkeys(repeated)
+
+
+def _next_step(result: TaskResult) -> str | None:
+    match result.remedy:
+        case None:
+            return None
+        case "show_picture":
+            return _show_picture(result)
+        case "repeat":
+            return "Repeat this exact call: it waits for this picture, and does not pay for it twice."
+        case remedy:
+            return next_step(remedy, "model", Case(Facts(price=result.credits), result.task_id))
+
+
+def _show_picture(result: TaskResult) -> str:
+    known = {"URL": result.image_urls, "path": result.saved_paths}
+    another = (
+        ""
+        if result.next_variation is None
+        else f" If asked for another: variation {result.next_variation}, {result.credits} credits."
+    )
+    shown = " and ".join(words for words, there in known.items() if there)
+    return f'Show the user the {shown}. To edit it: image_urls ["task:{result.task_id}"].{another}'
 
 
 def task_text(result: TaskResult, *, brief: bool = False) -> str:
     """Return a task for a model that sees only text; ``brief`` for a list."""
+    pixels = f"{result.width}x{result.height}" if result.width else ""
+    shape = (result.size, result.tier, pixels if pixels != result.size else "", result.quality)
     facts = (
         f"task_id: {result.task_id}" if result.task_id else "",
-        f"the URL dies at {result.expires_at}" if result.image_urls and result.expires_at else "",
+        f"the URL usually dies at {result.expires_at}" if result.expires_at else "",
         f"saved as {', '.join(result.saved_paths)}" if result.saved_paths else "",
-        f"{result.size}, {result.tier}, {result.quality}, variation {result.variation}" if result.size else "",
+        ", ".join(filter(None, shape)),
+        f"variation {result.variation}" if result.variation else "",
+        f"made from {', '.join(result.sources)}" if result.sources and brief else "",
+        result.created_at or "" if brief else "",
     )
     return lines(
         _headline(result),
@@ -128,35 +163,38 @@ def list_text(result: TaskList) -> str:
     """Return the newest tasks for a model that sees only text."""
     blocks = [task_text(task, brief=True) for task in result.tasks]
     if blocks:
-        blocks.insert(0, f"{len(blocks)} {'task' if len(blocks) == 1 else 'tasks'}, newest first.")
+        many = "task" if len(blocks) == 1 else "tasks"
+        blocks.insert(0, lines(f"{len(blocks)} {many}, newest first.", *notes(result.notes)))
     return "\n\n".join([*blocks, f"Next: {result.next_step}"])
 
 
 def estimate_text(result: Estimate) -> str:
     """Return a price, for either reader."""
     many = f", {result.total_credits} credits for {result.count}" if result.count > 1 else ""
-    return lines(f"{result.credits} credits a picture{many}: {result.explanation}.", *notes(result.notes))
+    each = f"{result.credits} credits a picture, made or edited"
+    return lines(f"{each}{many}: {result.explanation}.", *notes(result.notes))
 
 
 def balance_text(result: BalanceResult) -> str:
     """Return the credits of the account, for either reader."""
-    return (
-        f"{result.credits} credits are left. At 1K they buy {result.pictures_low} pictures at low, "
-        f"{result.pictures_medium} at medium or {result.pictures_high} at high."
+    within = " within the limits" if result.notes else ""
+    return lines(
+        f"{result.credits} credits are left. At 1K they buy{within} {result.pictures_low} pictures at low, "
+        f"{result.pictures_medium} at medium or {result.pictures_high} at high.",
+        *notes(result.notes),
     )
 
 
 def view_text(result: TaskResult, view: View) -> str:
     """Return the line beside a picture that a model looks at. It describes nothing, so that the model must look."""
     shown = f"Task {result.task_id}: {view.width}x{view.height}, shown at {view.shown_width}x{view.shown_height}."
-    prompt = f" Its prompt was: {json.dumps(result.prompt, ensure_ascii=False)}." if result.prompt else ""
-    return f"{shown}{prompt} Judge only what you see."
+    return f"{shown} Judge only what you see; if you see no picture, tell the user that you cannot judge it."
 
 
 def scaled_text(result: TaskResult, view: View) -> str:
     """Return what was done to a picture that did not fit, and where it is whole."""
     sizes = f"{view.width}x{view.height}", f"{view.shown_width}x{view.shown_height}"
-    done = "Compressed with loss" if sizes[0] == sizes[1] else f"Scaled from {sizes[0]} to {sizes[1]}"
+    done = "Encoded anew" if sizes[0] == sizes[1] else f"Scaled from {sizes[0]} to {sizes[1]}"
     return f"{done}; the original: {', '.join([*(result.saved_paths or ()), *(result.image_urls or ())])}"
 
 
@@ -207,10 +245,3 @@ def _price(result: TaskResult) -> str:
     if result.reused:
         return f"Already paid for ({result.credits} credits); this call cost nothing."
     return f"This call cost {result.credits_charged} credits."
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("s", 1), ("min", 60)):
-        if seconds < 90 * length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{seconds / 3600:.0f} h ago"

@@ -7,20 +7,21 @@ from datetime import datetime
 from typing import Final
 
 from vidgo_mcp.errors import Money, VidgoError
-from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
+from vidgo_mcp.models.results import Estimate, TaskList, TaskResult, cut_prompt
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.wording import for_model
 from vidgo_mcp.wording.findings import balance_sentence
 from vidgo_mcp.wording.for_model import lines
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
 
-PROMPT_WIDTH: Final = 76
+PROMPT_WIDTH: Final = 60
 FREE_AGAIN: Final = "The same command again finds it, and costs nothing."
 SANDBOX_ENDED: Final = (
     "The sandbox ended with this command, and its pictures with it. `vidgo-mcp sandbox` serves one that lasts; "
     "`vidgo-mcp demo` saves pictures."
 )
 SANDBOX_SAVED: Final = "The sandbox ended with this command, and its URL with it."
+SANDBOX_KEPT: Final = f"{SANDBOX_SAVED} For a day every command with --sandbox still knows the picture."
 STOPPED_BEFORE: Final = "Stopped before anything was sent; nothing was spent."
 STOPPED_UNKNOWN: Final = f"Stopped; what became of it could not be read in time. {FREE_AGAIN}"
 MONEY: Final[dict[Money, str]] = {**for_model.MONEY, "accepted": "The task exists and is paid for."}
@@ -31,12 +32,14 @@ class Command:
     """What a command's words depend on.
 
     Attributes:
-        sandbox: it ran against a sandbox inside the process.
+        sandbox: it ran against a sandbox that ended with the command, and forgot everything.
+        kept_sandbox: it ran against a sandbox that remembers, but answers only while a command runs.
         durable: the journal outlives the command.
         options: what `vidgo-mcp task ID` is given so that the picture lands where this command wanted it.
     """
 
     sandbox: bool = False
+    kept_sandbox: bool = False
     durable: bool = True
     options: str = ""
 
@@ -48,6 +51,8 @@ def task_text(result: TaskResult, command: Command) -> str:
         said.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
     elif result.outcome == "pending":
         said += _go_on(result, command)
+    elif command.kept_sandbox:
+        said.append(SANDBOX_KEPT)
     elif result.outcome == "finished" and result.task_id and (result.image_urls or result.saved_paths):
         said.append(f'To change it: vidgo-mcp generate "..." --image task:{result.task_id}')
     return lines(*said)
@@ -136,7 +141,7 @@ def _entry(result: TaskResult) -> str:
     made = local_time(result.created_at) if result.created_at else ""
     head = "  ".join(part for part in (result.task_id or "(no task id)", result.outcome, price, made) if part)
     found = balance_sentence(result.finding, result.credits, "person")
-    prompt = f"    {' '.join((result.prompt or '').split())[:PROMPT_WIDTH]}".rstrip()
+    prompt = f"    {cut_prompt(' '.join((result.prompt or '').split()), PROMPT_WIDTH)}".rstrip()
     return lines(head, prompt, f"    {found}" if found else "")
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from vidgo_mcp.errors import NO_FACTS, Facts, JournalReason, Remedy, VidgoError
+from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
 from vidgo_mcp.pricing import PUBLISHED
 
 Reader = Literal["model", "person"]
 
 CHEAPEST: Final = PUBLISHED.price("low", "1K")
+CONFIRM_SETTING: Final = "A higher VIDGO_CONFIRM_ABOVE, which only they set in this server's settings,"
+UNASKED: Final = (
+    "If nobody was asked (some clients answer by themselves): tell the user the price, and that VIDGO_CONFIRM_ABOVE in "
+    "this server's settings decides what needs a yes."
+)
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
 PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
@@ -61,21 +68,31 @@ def _example(case: Case) -> str:
 def _repeat_later(case: Case) -> str:
     if case.retry_after is None:
         return "Repeat this exact call once. If it fails again, tell the user, and repeat it when they ask."
-    # A model has no clock; the number says what to expect of an earlier repeat.
-    return f"Tell the user, and repeat this exact call in {case.retry_after:.0f} s, not sooner."
+    return f"Tell the user that Vidgo asks to wait {case.retry_after:.0f} s; repeat this exact call when they ask."
 
 
-def _compare_balance(case: Case) -> str:
+def _repeat_with_time(case: Case) -> str:
+    # A model has no clock: the server waits.
+    more = "a larger wait_seconds"
+    if case.retry_after is not None and case.retry_after < LONGEST_WAIT:
+        more = (
+            f"wait_seconds {min(LONGEST_WAIT, math.ceil(case.retry_after) + DEFAULT_WAIT)}, so that it waits by itself"
+        )
+    return f"Repeat this call with {more}, and otherwise the same arguments: nothing is paid or uploaded twice."
+
+
+def _pay_again(case: Case) -> str:
+    higher = "a higher variation" if case.facts.variation is None else f"variation {case.facts.variation}"
     finding = case.facts.finding
     known = finding is not None and finding.verdict != "pending"
-    first = (
+    balance = (
         "Tell the user what the balance says."
         if known
-        else "Tell the user. In about a minute call get_task without task_id: it says what the balance shows."
+        else "Tell the user. The balance is read in the background: get_task without task_id says what it shows."
     )
     return (
-        f"{first} The same arguments send nothing for 24 hours; another prompt or variation may pay twice, so ask the "
-        "user first."
+        f"{balance} Repeating "
+        f"the call only returns this answer, for 24 hours. If the user agrees that it may be paid twice: {higher}."
     )
 
 
@@ -163,8 +180,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
     ),
     "repeat_later": (_repeat_later, _run_again_later),
     "repeat_with_time": (
-        "Repeat this call with a larger wait_seconds and otherwise the same arguments: what is uploaded is not "
-        "uploaded again.",
+        _repeat_with_time,
         f"{AGAIN}, with a larger --wait-seconds if need be; what was uploaded is not uploaded again.",
     ),
     "make_again": (
@@ -192,16 +208,29 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
     ),
     "keep_task_id": ("Keep this task_id for get_task, which asks Vidgo itself. Do not submit again.", fetch_command),
     "tell_user": ("Tell the user the reason: the same call will not help before something has changed.", ""),
+    "tell_refund": (
+        "Tell the user the reason, and that it was refunded. If they wish, the same call makes it again.",
+        "",
+    ),
     "ask_user": (
-        "Ask the user in the chat. If they agree, repeat this exact call and let them confirm it.",
+        f"Ask the user in the chat. If they agree, repeat this exact call and let them confirm it. {UNASKED}",
         f"{AGAIN}, and answer y.",
     ),
     "respect_refusal": (
-        "Do not call again unless the user asks for it. You may offer a cheaper picture; estimate_cost prices it.",
+        f"Do not call again unless the user asks for it; you may offer a cheaper picture. {UNASKED}",
         "",
     ),
+    "reword_if_asked": (
+        "Tell the user the reason. Do not reword the prompt on your own: only if the user says how.",
+        "Another prompt may be accepted.",
+    ),
+    "stop_trying": (
+        "Stop: this is the second refusal of content within ten minutes. Tell the user, and make no further attempt at "
+        "this subject.",
+        "Another prompt may be accepted.",
+    ),
     "compare_balance": (
-        _compare_balance,
+        _pay_again,
         lambda case: (
             SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
         ),
@@ -215,8 +244,8 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         f"{AGAIN} with VIDGO_LOG_LEVEL=DEBUG, and report what it says.",
     ),
     "set_key": (
-        "Ask the user to set VIDGO_API_KEY to a valid Vidgo key in this server's settings, not in the chat, and to "
-        "restart it.",
+        "Ask the user to set VIDGO_API_KEY to their Vidgo key in the MCP settings of their client, as env of this "
+        "server, and to restart the client. Never ask for the key in the chat.",
         "Set VIDGO_API_KEY to a valid Vidgo key (`vidgo-mcp doctor` checks it), or try --sandbox.",
     ),
     "add_credits": (
@@ -234,8 +263,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         f"Raise VIDGO_BUDGET_PER_DAY, {CHEAPER}",
     ),
     "raise_confirm_above": (
-        "Tell the user the price. They allow it with VIDGO_CONFIRM_ABOVE in the server's settings; a cheaper picture "
-        "needs no question.",
+        f"Tell the user the price. {CONFIRM_SETTING} allows it without a question; a cheaper picture needs none.",
         "Run it at a terminal, where you are asked, or with --yes.",
     ),
     "raise_max_upload": (
