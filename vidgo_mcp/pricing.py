@@ -59,10 +59,10 @@ class PriceTable:
         lately = ", ".join(f"{quality} {tier}" for quality, tier in self.charged)
         return f"{said}, {lately} as Vidgo charged lately" if lately else said
 
-    def line(self) -> str:
-        """Return the prices in force in one line."""
+    def line(self, origin: str = "") -> str:
+        """Return the prices in force in one line; ``origin`` is a shorter word for where they come from."""
         rows = (f"{q} {'/'.join(str(self.price(q, t)) for t in TIERS)}" for q in QUALITIES)
-        return f"Credits at {'/'.join(TIERS)} ({self.origin}): {', '.join(rows)}"
+        return f"Credits at {'/'.join(TIERS)} ({origin or self.origin}): {', '.join(rows)}"
 
     def rows(self) -> tuple[tuple[str, ...], ...]:
         """Return the prices in force as rows of text, header first."""

@@ -37,7 +37,8 @@ async def everything_said(client: Any) -> list[str]:
 async def test_the_operators_table_is_shown_in_place_of_the_published_one() -> None:
     async with World(key=None, prices=DEAR) as world, client_of(world) as client:
         said = await everything_said(client)
-        assert sum(LINE in text for text in said) == 4
+        assert sum("low (default) 100/101/102, medium 110/111/112, high 120/121/122" in text for text in said) == 2
+        assert sum(LINE in text for text in said) == 1
         assert "111 credits a picture" in said[-1]
         assert "(VIDGO_PRICES)" in said[-1]
         assert not [old for old in OLD for text in said if old in text]

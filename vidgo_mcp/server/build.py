@@ -112,7 +112,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             raise MCPError(code, message, data={"uri": params.uri}) from None
 
     async def list_prompts(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        return prompts.listing(service.prices(principal_of(ctx)), reads_files=service.reads_files)
+        return prompts.listing(reads_files=service.reads_files)
 
     async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         prices = service.prices(principal_of(ctx))

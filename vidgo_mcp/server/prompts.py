@@ -25,7 +25,7 @@ from vidgo_mcp.models.fields import PROMPT_LIMIT
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.server.resources import complete_task
-from vidgo_mcp.server.schemas import picture_schema
+from vidgo_mcp.server.schemas import input_schema
 from vidgo_mcp.service import Principal, Service
 
 OFFERED: Final[Mapping[str, Sequence[str]]] = {"size": ("auto", *RATIOS), "resolution": TIERS, "quality": QUALITIES}
@@ -49,9 +49,9 @@ pixels, as print does; quality low for drafts, medium for most uses, high for fi
 wait for a yes."""
 
 
-def listing(prices: PriceTable, *, reads_files: bool) -> ListPromptsResult:
+def listing(*, reads_files: bool) -> ListPromptsResult:
     """Return the two briefs; ``reads_files`` says whether the picture of an edit may be a local file."""
-    described = picture_schema(Picture, prices)["properties"]
+    described = input_schema(Picture)["properties"]
     choices = [_argument(name, described[name]["description"], required=False) for name in OFFERED]
     path = ", or the path of a local file" if reads_files else ""
     picture = Prompt(
@@ -77,12 +77,12 @@ def listing(prices: PriceTable, *, reads_files: bool) -> ListPromptsResult:
 
 
 def get(name: str, arguments: Mapping[str, str] | None, prices: PriceTable, *, reads_files: bool) -> GetPromptResult:
-    """Return a brief as one message of the user; ``prices`` and ``reads_files`` as for the list.
+    """Return a brief as one message of the user; ``prices`` are those in force, ``reads_files`` as for the list.
 
     Raises:
         MCPError: there is no such brief, or an argument is unknown or missing.
     """
-    prompt = _named(name, prices, reads_files=reads_files)
+    prompt = _named(name, reads_files=reads_files)
     given = {key: text for key, text in (arguments or {}).items() if text.strip()}
     known = {argument.name: argument for argument in prompt.arguments or ()}
     for unknown in (key for key in given if key not in known):
@@ -106,7 +106,7 @@ async def complete(service: Service, name: str, argument: CompletionArgument, pr
     Raises:
         MCPError: there is no such brief.
     """
-    prompt = _named(name, service.prices(principal), reads_files=False)
+    prompt = _named(name, reads_files=False)
     if (prompt.name, argument.name) == ("edit_brief", "picture"):
         return await complete_task(service, argument.value, principal, pictures=True, prefix="task:")
     typed = argument.value.strip().lower()
@@ -118,8 +118,8 @@ def _argument(name: str, description: str, *, required: bool = True) -> PromptAr
     return PromptArgument(name=name, description=description, required=required)
 
 
-def _named(name: str, prices: PriceTable, *, reads_files: bool) -> Prompt:
-    prompts = {prompt.name: prompt for prompt in listing(prices, reads_files=reads_files).prompts}
+def _named(name: str, *, reads_files: bool) -> Prompt:
+    prompts = {prompt.name: prompt for prompt in listing(reads_files=reads_files).prompts}
     if name not in prompts:
         names = " and ".join(prompts)
         raise MCPError(INVALID_PARAMS, f"Unknown prompt: {plain_text(name, 60)}. The prompts are {names}.")

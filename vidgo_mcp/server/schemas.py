@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from vidgo_mcp.models.requests import Arguments
+from vidgo_mcp.models.requests import Arguments, GenerateArguments
 from vidgo_mcp.pricing import PriceTable
 
 KEPT: Final = frozenset(
@@ -32,10 +32,13 @@ def input_schema(model: type[Arguments]) -> dict[str, Any]:
 
 
 def picture_schema(model: type[Arguments], prices: PriceTable) -> dict[str, Any]:
-    """Return the schema of a tool's arguments, with the prices in the words for ``quality``, where it has that."""
+    """Return the schema of a tool's arguments, with the prices where it makes a picture: that saves an estimate."""
     schema = input_schema(model)
-    if "quality" in schema["properties"]:
-        schema["properties"]["quality"]["description"] += f" {prices.line()}."
+    if issubclass(model, GenerateArguments):
+        # Short, because every conversation pays for these words.
+        origin = "as of summer 2026" if prices.source == "published" else "VIDGO_PRICES"
+        said = f"{prices.line(origin)}.".replace(": low ", ": low (default) ")
+        schema["properties"]["quality"]["description"] = said
     return schema
 
 
