@@ -1,4 +1,4 @@
-"""The only reader of the environment: every setting, its variable, its default, and what it is for."""
+"""The only reader of our variables: every setting, its variable, its default, and what it is for."""
 
 from __future__ import annotations
 
