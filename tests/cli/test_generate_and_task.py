@@ -255,14 +255,30 @@ def test_the_sandbox_inside_the_process_is_remembered_by_the_next_command(invoke
     assert "Nothing is recorded" in invoke("journal", VIDGO_API_KEY="any-key").stdout
 
 
-def test_a_bug_is_never_taken_for_a_refusal(invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["service.account.Account.await_end", "cli.session.deliver"])
+def test_a_bug_is_never_taken_for_a_refusal(
+    part: str, invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("vidgo_mcp.service.Service.make", broken)
+    monkeypatch.setattr(f"vidgo_mcp.{part}", broken)
     made = invoke("generate", "a fox", "--sandbox")
-    assert made.exit_code == 5
-    assert "It is not known whether credits were spent." in made.stderr
+    assert made.exit_code == 4
+    assert "vidgo-mcp failed" in made.stderr
+
+
+def test_a_bug_before_anything_is_sent_cost_nothing(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    here = world()
+    monkeypatch.setattr("vidgo_mcp.client.wire.submit_body", broken)
+    made = here.run("generate", "a fox")
+    assert (made.exit_code, here.movements()) == (1, [])
+    assert "othing was spent" in made.stderr
+    monkeypatch.undo()
+    assert here.paid("a fox")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -31,6 +31,7 @@ from vidgo_mcp.files.writer import save, write_to
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.server.signals import cancel_on_signal
 from vidgo_mcp.service import Principal, Service
+from vidgo_mcp.service.task_results import bug_after
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording import for_model, for_person
 
@@ -197,6 +198,7 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
     """
     configure_logging(report.settings.log_level)
     found: TaskResult | TaskList | VidgoError | None = None
+    made: TaskResult | TaskList | None = None
     undelivered: VidgoError | None = None
     received: list[int] = []
     principal = principal_of(report.settings)
@@ -214,10 +216,10 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
                 with anyio.CancelScope(shield=True):
                     click.echo(await stopped(service), err=True)
                 raise
-            except Exception as error:  # the outermost edge: what a bug may have cost must not look like a refusal
+            except Exception as error:  # the outermost edge: a bug after paying must not look like a refusal
                 log.exception("the command failed in an unexpected way (%s)", type(error).__name__)
                 what = "vidgo-mcp failed; the lines above have the details."
-                found = InternalError(what, money="unknown", remedy="compare_balance")
+                found = bug_after(made, what) if isinstance(made, TaskResult) else InternalError(what)
             tasks.cancel_scope.cancel()
         # Reported before the service is left, which may take long: it still saves the picture.
         if found is None:

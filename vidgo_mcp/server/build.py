@@ -92,8 +92,8 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             return error_answer(error)
         except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
             log.exception(UNEXPECTED, params.name)
-            bug = InternalError(SEE_LOG.format(params.name))
-            return error_answer(bug.changed(money="unknown", remedy="repeat") if entry.spends else bug)
+            # What may cost something says itself what its bugs can have cost.
+            return error_answer(InternalError(SEE_LOG.format(params.name)))
 
     async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))

@@ -105,6 +105,7 @@ async def serve_http(
         access_log=False,
         timeout_graceful_shutdown=GRACE,
         server_header=False,
+        workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says
     )
     listener = _Uvicorn(config, on_ready)
     async with service, anyio.create_task_group() as tasks:

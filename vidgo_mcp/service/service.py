@@ -29,7 +29,7 @@ from vidgo_mcp.pricing import PRICES, price_picture
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.generation import Generation
-from vidgo_mcp.service.limits import Ask, cannot_ask
+from vidgo_mcp.service.limits import Ask, CallInterrupted, cannot_ask
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.principal import Principal
 from vidgo_mcp.service.runtime import Runtime
@@ -175,10 +175,13 @@ class Service:
         call = Generation(tasks, principal.limits, arguments, deadline, ProgressReporter(progress), ask)
         try:
             return await call.wait(await call.start())
-        except InvalidRequestError as error:
-            if error.remedy != "reword_if_asked":
-                raise
-            raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
+        except (VidgoError, CallInterrupted) as error:
+            if isinstance(error, InvalidRequestError) and error.remedy == "reword_if_asked":
+                raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
+            raise
+        except Exception as error:  # a bug: only the call knows what it may have cost
+            log.exception("a call failed in an unexpected way (%s)", type(error).__name__)
+            raise call.bug() from None
 
     async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
+from vidgo_mcp.errors import (
+    Facts,
+    InternalError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Remedy,
+    UnavailableError,
+    VidgoError,
+)
 from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.results import TaskResult, cut_prompt
@@ -231,3 +239,12 @@ def viewable_url(result: TaskResult) -> str:
 def timestamp(seconds: float) -> str:
     """Return a time of day as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def bug_after(result: TaskResult, message: str) -> InternalError:
+    """Return the error for a failure of our own once there is a result, which says what is known of the money."""
+    if result.task_id is not None:
+        return InternalError(message, money="accepted", task_id=result.task_id, remedy="wait_for_task")
+    if result.remedy == "repeat_with_time":
+        return InternalError(message)
+    return InternalError(message, money="unknown", remedy="repeat")
