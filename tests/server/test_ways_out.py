@@ -57,7 +57,7 @@ async def assert_nothing_is_left(caller: Caller) -> None:
 async def test_a_submit_that_no_proxy_let_out_is_not_spent_and_not_counted(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidgo_mcp.service.submission.SUBMIT_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("vidgo_mcp.service.watches.SHORTEST_WAIT_FOR_ID", 2.0)
     scheme, talk = BROKEN[what]
     with proxy(talk) as server:
         monkeypatch.setenv("https_proxy", f"{scheme}://127.0.0.1:{server.port}")

@@ -52,6 +52,7 @@ class Submission:
         phase: ``sent`` from the moment at which the POST begins to leave.
         done: set when the phase is ``accepted`` or ``failed``.
         error: why it failed.
+        refusal: why the last try proved that nothing was accepted.
         callers: how many calls wait for it.
     """
 
@@ -64,6 +65,7 @@ class Submission:
         self.request = request
         self.uploaded = tuple(uploaded)
         self.seconds = seconds
+        self.refusal: VidgoError | None = None
         self.sent_again_at: float | None = None
         self.scope = anyio.CancelScope(shield=True)
 
@@ -173,7 +175,7 @@ class Submissions:
                 await self._fail(submission, OutcomeUnknownError(stopped))
             elif submission.phase == "reserved":
                 given_up = "The submit was given up before it was sent; nothing was spent."
-                await self._fail(submission, UnavailableError(given_up, remedy="repeat"))
+                await self._fail(submission, submission.refusal or UnavailableError(given_up, remedy="repeat"))
         except VidgoError as error:
             await self._fail(submission, error)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
@@ -198,13 +200,13 @@ class Submissions:
             try:
                 return await client.submit_once(submission.request, callback_url=self._callback_url, leaving=leaving)
             except VidgoError as error:
+                if isinstance(error, RateLimitedError):
+                    error = error.changed(remedy="repeat_with_time")
                 if error.money == "nothing_spent":
-                    submission.phase = "reserved"
+                    submission.phase, submission.refusal = "reserved", error
                     await self._unsend(submission)
                     if self._closing or not submission.callers:
                         raise
-                if isinstance(error, RateLimitedError):
-                    error = error.changed(remedy="repeat_with_time")
                 delay = tries.next_pause(error)
                 submission.sent_again_at = anyio.current_time() + delay
                 await anyio.sleep(delay)
