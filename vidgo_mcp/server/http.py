@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
@@ -16,12 +15,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.server.signals import on_signal
+from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
+from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
-GRACE: Final = 10
-"""Seconds that running calls get at the end."""
+KEEP_ALIVE: Final = 120
+"""Seconds for which an idle connection stays open: clients pool one, and a model thinks for a minute and more."""
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
 """Bytes of one call, which may bring pictures in base64."""
 
@@ -74,11 +74,6 @@ class _Uvicorn(uvicorn.Server):
         if self.started:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
-    def stop(self, number: int) -> None:
-        """End at the first signal when the running calls have ended, at the second at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
 
 async def serve_http(
     server: Server[Any],
@@ -89,7 +84,7 @@ async def serve_http(
     on_ready: Callable[[int], None],
     largest_request: int = LARGEST_REQUEST,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; running calls and submits under way get 10 s each.
+    """Serve until a signal; running calls and submits under way get 10 s, whatever signals follow.
 
     The service is entered and left here. Port 0 takes a free one; ``on_ready`` is called with the port once connections
     are accepted.
@@ -103,11 +98,15 @@ async def serve_http(
         port=port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(SHUTDOWN_SECONDS),
         server_header=False,
     )
     listener = _Uvicorn(config, on_ready)
-    async with service, anyio.create_task_group() as tasks:
-        tasks.start_soon(on_signal, listener.stop)
+
+    def stop() -> None:
+        service.begin_end()
+        listener.should_exit = True
+
+    async with held_signals(stop), service:
         await listener.serve()
-        tasks.cancel_scope.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 PERIODS: Final[Mapping[Literal["24 h", "7 d", "30 d"], int]] = {"24 h": 1, "7 d": 7, "30 d": 30}
 """The days of each period of a spending report."""
 SHUTDOWN_SECONDS: Final = 10.0
-"""How long a stopping process waits for the answers to its submits, and then for pictures that are being saved."""
+"""How long a stopping process waits for the answers to its submits, and for pictures that are being saved."""
 RESUME_PAUSE: Final = 1.0
 """Seconds that leave the first answers undisturbed by the journal's opening in the background."""
 
@@ -82,6 +83,7 @@ class Service:
         self._runtime = runtime or Runtime()
         self._first = account
         self._accounts: dict[str, Account] = {}
+        self._end = math.inf
         self._background: anyio.abc.TaskGroup
 
     async def __aenter__(self) -> Self:
@@ -90,14 +92,19 @@ class Service:
             self._account(self._first)
         return self
 
+    def begin_end(self) -> None:
+        """Start the clock of the end: what is under way gets 10 s from the first call of this, or from leaving."""
+        self._end = min(self._end, anyio.current_time() + SHUTDOWN_SECONDS)
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let submits and copies under way end, for up to 10 s: an answer that comes then is not lost."""
+        self.begin_end()
         accounts = list(self._accounts.values())
         with anyio.CancelScope(shield=True):
             late = [job for account in accounts for job in account.saver.unfinished()]
-            with anyio.move_on_after(SHUTDOWN_SECONDS):
+            with anyio.CancelScope(deadline=self._end):
                 async with anyio.create_task_group() as closing:
                     for account in accounts:
                         closing.start_soon(account.submissions.close)
