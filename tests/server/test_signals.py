@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import anyio
 import pytest
 
 from tests.server.conftest import COMMAND, PATIENCE, until
-from tests.server.test_over_stdio import environment, started, submitted
+from tests.server.test_over_stdio import INITIALIZE, environment, started, submitted
 from tests.service.durable import moved
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.journal.sqlite import SqliteJournal
@@ -85,17 +86,33 @@ async def test_a_client_that_reads_no_more_ends_the_server_without_losing_the_su
     sandbox: Sandbox, sandbox_url: str, tmp_path: Path
 ) -> None:
     sandbox.set_faults(["submit:slow=1"])
-    async with started(sandbox_url, VIDGO_JOURNAL=str(tmp_path / "journal.db")) as server:
-        await server.send("tools/call", {"name": "generate_image", "arguments": {"prompt": "a fox"}}, 1)
+    call = {"name": "generate_image", "arguments": {"prompt": "a fox"}}
+    messages: list[dict[str, Any]] = [
+        {"id": 0, "method": "initialize", "params": INITIALIZE},
+        {"method": "notifications/initialized"},
+        {"id": 1, "method": "tools/call", "params": call},
+        {"id": 2, "method": "ping"},
+    ]
+    lines = [json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n" for message in messages]
+    process = subprocess.Popen(
+        [COMMAND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(sandbox_url, VIDGO_JOURNAL=str(tmp_path / "journal.db")),
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.writelines(lines[:3])
+        process.stdin.flush()
         await until(lambda: submitted(sandbox))
-        assert server.process.stdout is not None
-        await server.process.stdout.aclose()
-        await server.send("ping", {}, 2)
-        assert server.process.stderr is not None
-        stderr = b"".join([chunk async for chunk in server.process.stderr])
-        with anyio.fail_after(PATIENCE):
-            await server.process.wait()
-    assert stderr == b""
+        process.stdout.close()
+        process.stdin.write(lines[3])
+        process.stdin.flush()
+        await until(lambda: process.poll() is not None)
+        assert (process.returncode, process.stderr.read()) == (0, b"")
     assert (await only_entry(tmp_path / "journal.db", sandbox_url)).state == "accepted"
 
 
