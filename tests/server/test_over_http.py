@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-import uvicorn
 from mcp import Client
 from mcp.server.lowlevel import Server
 
@@ -24,8 +23,7 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 from vidgo_mcp.server import build
 from vidgo_mcp.server.build import build_server
-from vidgo_mcp.server.http import NotLoopbackError, _Uvicorn, http_app, serve_http
-from vidgo_mcp.server.signals import cancel_on_signal, on_signal
+from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
 from vidgo_mcp.service import Principal, Service, account_of
 
 pytestmark = pytest.mark.anyio
@@ -192,30 +190,3 @@ class Gone:
 async def test_progress_for_a_client_that_has_left_does_not_hurt_the_call() -> None:
     context: Any = SimpleNamespace(session=Gone())
     await build._progress(context)(5.0, "running")
-
-
-async def test_a_second_signal_does_not_wait_any_longer() -> None:
-    listener = _Uvicorn(uvicorn.Config(lambda scope: None), on_ready=lambda port: None)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(on_signal, listener.stop)
-        await anyio.wait_all_tasks_blocked()
-        os.kill(os.getpid(), signal.SIGTERM)
-        await until(lambda: listener.should_exit)
-        assert not listener.force_exit
-        os.kill(os.getpid(), signal.SIGINT)
-        await until(lambda: listener.force_exit)
-        tasks.cancel_scope.cancel()
-
-
-@contextmanager
-def no_signals(*signals: int) -> Iterator[None]:
-    raise NotImplementedError
-    yield
-
-
-async def test_where_there_are_no_signals_nothing_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
-    received: list[int] = []
-    with anyio.CancelScope() as scope:
-        await cancel_on_signal(scope, received)
-    assert (received, scope.cancel_called) == ([], False)

@@ -60,9 +60,7 @@ async def test_over_stdio_no_signal_loses_the_answer_to_a_submit(
     assert moved(sandbox) == [("charge", LOW)]
 
 
-async def test_a_signal_after_stdin_closed_changes_nothing(
-    sandbox: Sandbox, sandbox_url: str, tmp_path: Path
-) -> None:
+async def test_a_signal_after_stdin_closed_changes_nothing(sandbox: Sandbox, sandbox_url: str, tmp_path: Path) -> None:
     sandbox.set_faults(["submit:slow=1"])
     async with started(sandbox_url, VIDGO_JOURNAL=str(tmp_path / "journal.db")) as server:
         await server.send("tools/call", {"name": "generate_image", "arguments": {"prompt": "a fox"}}, 1)
@@ -75,7 +73,7 @@ async def test_a_signal_after_stdin_closed_changes_nothing(
 
 
 @pytest.mark.parametrize("number", ENDING, ids=str)
-async def test_an_idle_server_ends_at_the_first_signal(number: int, sandbox_url: str) -> None:
+async def test_an_idle_server_ends_at_the_first_signal(number: signal.Signals, sandbox_url: str) -> None:
     async with started(sandbox_url) as server:
         with anyio.fail_after(5):
             server.process.send_signal(number)
@@ -94,7 +92,7 @@ async def test_a_client_that_reads_no_more_ends_the_server_without_losing_the_su
         {"id": 2, "method": "ping"},
     ]
     lines = [json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n" for message in messages]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220 - its pipes can be closed from here
         [COMMAND],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -133,7 +131,7 @@ async def test_a_server_under_nohup_outlives_its_terminal(sandbox_url: str) -> N
 
 @pytest.mark.parametrize("number", ENDING, ids=str)
 async def test_over_http_no_signal_loses_the_answer_to_a_submit(
-    number: int, sandbox: Sandbox, sandbox_url: str, tmp_path: Path
+    number: signal.Signals, sandbox: Sandbox, sandbox_url: str, tmp_path: Path
 ) -> None:
     sandbox.set_faults(["submit:slow=1.5"])
     process = await anyio.open_process(

@@ -118,5 +118,5 @@ def _add_console_handler(handle: Callable[[int], bool]) -> Callable[[], object]:
 
     kernel = ctypes.windll.kernel32
     routine = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint)(handle)
-    kernel.SetConsoleCtrlHandler(routine, True)
-    return lambda: kernel.SetConsoleCtrlHandler(routine, False)
+    kernel.SetConsoleCtrlHandler(routine, 1)
+    return lambda: kernel.SetConsoleCtrlHandler(routine, 0)

@@ -34,13 +34,17 @@ from vidgo_mcp.wording import for_model
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and what their client can take; ``links``: resource links, on which older clients break."""
+    """Who calls, and what their client can take.
+
+    ``links``: resource links, on which older clients break; ``patience``: the seconds after which it would give up.
+    """
 
     service: Service
     principal: Principal
     progress: Progress
     links: bool
     ask: Ask
+    patience: float | None = None
 
 
 Answer = Callable[[Call, Any], Awaitable[CallToolResult]]
@@ -65,7 +69,9 @@ class ToolEntry:
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
-    made = await call.service.make(call.principal, arguments, progress=call.progress, ask=call.ask)
+    made = await call.service.make(
+        call.principal, arguments, progress=call.progress, ask=call.ask, patience=call.patience
+    )
     return _task_answer(made, links=call.links)
 
 
@@ -74,7 +80,7 @@ async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     if arguments.task_id is None:
         listed = for_model.with_next_steps(await tasks.listed(arguments.limit))
         return _answer(for_model.list_text(listed), listed)
-    deadline = call.service.deadline(arguments.wait_seconds)
+    deadline = call.service.deadline(arguments.wait_seconds, call.patience)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
     return _task_answer(found, links=call.links)
 

@@ -48,7 +48,8 @@ class CallerTasks:
         """
         entry = await self.find(task_id)
         if entry is None:
-            return await self.untracked_task(task_id, deadline, reporter)
+            found = await self.untracked_task(task_id, deadline, reporter)
+            return task_results.with_wait_noted(found, deadline.shortened)
         notes = []
         with self.account.awaiting(entry.id):
             if entry.state == "accepted" and in_window(entry, self._now()):
@@ -58,7 +59,8 @@ class CallerTasks:
                 elif failure is not None:
                     raise failure
             if deliver:
-                return await self.deliver(entry, charged=None, notes=notes)
+                found = await self.deliver(entry, charged=None, notes=notes)
+                return task_results.with_wait_noted(found, deadline.shortened)
             [saved] = await self.copies([entry])
             return task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
 

@@ -25,6 +25,7 @@ from vidgo_mcp.models.results import (
     TaskResult,
 )
 from vidgo_mcp.pricing import PRICES, price_picture
+from vidgo_mcp.service import task_results
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.generation import Generation
@@ -143,9 +144,12 @@ class Service:
         """
         return CallerTasks(self._account(principal.paying), principal.owner)
 
-    def deadline(self, wait_seconds: float | None) -> Deadline:
-        """Return how long a call may wait, from now; ``wait_seconds`` is None when it does not say."""
-        return Deadline(self.default_wait if wait_seconds is None else wait_seconds)
+    def deadline(self, wait_seconds: float | None, patience: float | None = None) -> Deadline:
+        """Return how long a call may wait, from now; ``wait_seconds`` is None when it does not say.
+
+        ``patience``: after how many seconds whoever calls would give up.
+        """
+        return Deadline(self.default_wait if wait_seconds is None else wait_seconds, patience)
 
     async def estimate(self, principal: Principal, arguments: EstimateArguments) -> Estimate:
         """Return the exact price of a request. Needs neither key nor network."""
@@ -169,15 +173,16 @@ class Service:
         *,
         progress: Progress = silence,
         ask: Ask = cannot_ask,
+        patience: float | None = None,
     ) -> TaskResult:
         """Return the picture of a request: the one already paid for, or a new one.
 
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
-        deadline = self.deadline(arguments.wait_seconds)
+        deadline = self.deadline(arguments.wait_seconds, patience)
         call = Generation(self.tasks(principal), principal.limits, arguments, deadline, ProgressReporter(progress), ask)
-        return await call.wait(await call.start())
+        return task_results.with_wait_noted(await call.wait(await call.start()), deadline.shortened)
 
     async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.
