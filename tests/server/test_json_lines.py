@@ -81,7 +81,7 @@ async def test_after_every_wrong_line_the_server_still_serves(sandbox_url: str) 
             await stdin.send(line + b"\n")
         for line in (*SILENT, *RIGHT):
             await stdin.send(line + b"\n")
-        wanted = sorted(json.dumps(id) for _, refusals in WRONG for _, id in refusals)
+        wanted = sorted(json.dumps(number) for _, refusals in WRONG for _, number in refusals)
         answers = [await server.line() for _ in range(len(wanted) + 1 + len(RIGHT))]
         refused = [answer for answer in answers if "error" in answer]
         assert sorted(json.dumps(answer["id"]) for answer in refused) == wanted

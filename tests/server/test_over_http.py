@@ -23,7 +23,7 @@ from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 from vidgo_mcp.server import build
 from vidgo_mcp.server.build import build_server
-from vidgo_mcp.server.http import NotLoopbackError, http_app, serve_http
+from vidgo_mcp.server.http import KEEP_ALIVE, NotLoopbackError, http_app, serve_http
 from vidgo_mcp.service import Principal, Service, account_of
 
 pytestmark = pytest.mark.anyio
@@ -155,15 +155,57 @@ async def posting() -> AsyncGenerator[Callable[..., Any]]:
     ("header", "values", "status"),
     [
         ("Host", ("127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:1", "[::1]", "[::1]:8000"), 200),
+        ("Host", ("LOCALHOST:8000", "LocalHost", "localhost.", "localhost.:8000", "127.0.0.1."), 200),
         ("Host", ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "0.0.0.0"), 421),
+        (
+            "Host",
+            ("", "localhost..", "localhost:8000:1", "localhost:x", "a@localhost", "localhost/x", "[localhost]"),
+            421,
+        ),
         ("Origin", ("http://localhost:6274", "http://127.0.0.1", "http://[::1]:5173"), 200),
-        ("Origin", ("https://evil.example", "http://localhost.evil.example", "null"), 403),
+        ("Origin", ("http://LOCALHOST:6274", "HTTP://localhost.:6274"), 200),
+        (
+            "Origin",
+            ("https://evil.example", "http://localhost.evil.example", "null", "http://localhost@evil.example"),
+            403,
+        ),
     ],
 )
 async def test_only_who_names_this_machine_is_served(header: str, values: tuple[str, ...], status: int) -> None:
     async with posting() as post:
         for value in values:
-            assert (value, (await post(**{header: value})).status_code) == (value, status)
+            answer = await post(**{header: value})
+            assert (value, answer.status_code) == (value, status)
+            assert status == 200 or ("--host" in answer.text and "localhost" in answer.text)
+
+
+def allowed_headers(answer: httpx.Response) -> set[str]:
+    return {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+
+
+async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not(service: Service) -> None:
+    needed = {"authorization", "content-type", "last-event-id", "mcp-method", "mcp-name"}
+    needed |= {"mcp-protocol-version", "mcp-session-id"}
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ", ".join(sorted(needed))}
+    page = "http://localhost:6274"
+    async with served(service) as base, httpx.AsyncClient(base_url=base) as client:
+        preflight = await client.options("/mcp", headers={"Origin": page, **asks})
+        assert preflight.status_code == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == page
+        assert needed <= allowed_headers(preflight)
+        assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+        headers = {"Accept": "application/json, text/event-stream", "Origin": page}
+        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answer = await client.post("/mcp", json=listing, headers=headers)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, page)
+        assert "Mcp-Session-Id" in answer.headers["Access-Control-Expose-Headers"]
+        foreign = await client.options("/mcp", headers={"Origin": "https://evil.example", **asks})
+        assert foreign.status_code == 403
+        assert "Access-Control-Allow-Origin" not in foreign.headers
+
+
+def test_a_pooled_connection_outlives_a_thought() -> None:
+    assert KEEP_ALIVE > 75
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])

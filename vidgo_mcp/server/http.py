@@ -15,11 +15,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
+from vidgo_mcp.server.callers import OPEN_TO_ALL, serve_only_local
 from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
 from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
-LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
 KEEP_ALIVE: Final = 120
 """Seconds for which an idle connection stays open: clients pool one, and a model thinks for a minute and more."""
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
@@ -41,17 +41,16 @@ def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: i
             f"--host {host} would let every machine that can reach this one spend your credits: there is no "
             "authentication yet. Use 127.0.0.1."
         )
-    names = [*LOOPBACK_HOSTS, *([host] if host not in LOOPBACK_HOSTS and ":" not in host else [])]
-    return server.streamable_http_app(
+    app = server.streamable_http_app(
         stateless_http=True,
         host=host,
         max_request_body_size=largest_request,
-        transport_security=TransportSecuritySettings(
-            allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
-            allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
-        ),
-        custom_starlette_routes=[Route("/healthz", _healthz, methods=["GET"])],
+        # Ours checks instead: the SDK's takes another case for another name, and does not say what to do.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        custom_starlette_routes=[Route(OPEN_TO_ALL, _healthz, methods=["GET"])],
     )
+    serve_only_local(app, host)
+    return app
 
 
 async def _healthz(request: Request) -> Response:
