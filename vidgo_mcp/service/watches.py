@@ -255,6 +255,10 @@ class Deadline:
         """Return the seconds left for the picture; negative when they are over."""
         return self._started + self._wait - anyio.current_time()
 
+    def left_for_answer(self) -> float:
+        """Return the seconds within which the call must have answered; endless where nobody is known to give up."""
+        return self._started + self._patience - anyio.current_time()
+
     def left_for_id(self) -> float:
         """Return the seconds left for what even a call with ``wait_seconds`` 0 waits for."""
         until = max(self._started + self._wait, self._agreed + SHORTEST_WAIT_FOR_ID)
