@@ -17,6 +17,7 @@ from mcp.server.lowlevel import Server
 
 from tests.conftest import World
 from tests.server.conftest import ERAS, PATIENCE, Caller, text_of, until
+from tests.server.test_json_lines import RIGHT, WRONG
 from tests.service.durable import moved
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal.sqlite import SqliteJournal
@@ -202,6 +203,19 @@ async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not
         foreign = await client.options("/mcp", headers={"Origin": "https://evil.example", **asks})
         assert foreign.status_code == 403
         assert "Access-Control-Allow-Origin" not in foreign.headers
+
+
+async def test_a_body_that_is_no_request_is_answered_as_a_line_is(service: Service) -> None:
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    async with served(service) as base, httpx.AsyncClient(base_url=base, headers=headers) as client:
+        for body, expected in WRONG:
+            answer = await client.post("/mcp", content=body)
+            answers = answer.json()
+            answers = answers if isinstance(answers, list) else [answers]
+            assert answer.status_code == 400
+            assert (body, [(one["error"]["code"], one["id"]) for one in answers]) == (body, expected)
+        for body in RIGHT:
+            assert (await client.post("/mcp", content=body)).status_code == 200
 
 
 def test_a_pooled_connection_outlives_a_thought() -> None:

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
+from vidgo_mcp.server.bodies import ReadableBodies
 from vidgo_mcp.server.callers import OPEN_TO_ALL, serve_only_local
 from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
@@ -49,6 +50,7 @@ def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: i
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         custom_starlette_routes=[Route(OPEN_TO_ALL, _healthz, methods=["GET"])],
     )
+    app.add_middleware(ReadableBodies, largest_request)
     serve_only_local(app, host)
     return app
 
