@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.server.test_over_stdio import environment
 from tests.service.durable import moved
 from vidgo_mcp.sandbox import Sandbox
 from vidgo_mcp.server.patience import Patience
+from vidgo_mcp.service.watches import Deadline
 
 NOTE = "This client gives up on calls early"
 pytestmark = pytest.mark.anyio
@@ -94,3 +96,14 @@ async def test_a_real_client_over_stdio_times_out_once(era: Any, sandbox: Sandbo
             result = await client.call_tool("generate_image", {"prompt": "a fox"}, read_timeout_seconds=4)
             assert NOTE in text_of(result)
     assert moved(sandbox) == [("charge", 2)]
+
+
+async def test_every_wait_of_a_call_keeps_to_what_the_client_allows() -> None:
+    patient, short, hasty = Deadline(600), Deadline(1, 4), Deadline(600, 4)
+    assert (hasty.left(), hasty.left_for_id(), hasty.left_for_answer(), hasty.shortened) == (4, 4, 4, 4)
+    assert (short.left(), short.left_for_id(), short.shortened) == (1, 4, None)
+    assert (patient.left_for_id(), patient.left_for_answer(), patient.shortened) == (600, math.inf, None)
+    await anyio.sleep(10)
+    # The person took all of the time to agree: a task_id is still waited for, or nothing would be sent.
+    hasty.restart_for_id()
+    assert hasty.left_for_id() == pytest.approx(2)
