@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.server.conftest import COMMAND, PATIENCE, until
 from tests.server.test_over_stdio import INITIALIZE, environment, started, submitted
@@ -174,10 +175,11 @@ async def test_after_the_grace_a_further_signal_ends_what_hangs(tmp_path: Path) 
     )
     async with await anyio.open_process([sys.executable, "-c", program]) as process:
         assert process.stdout is not None
+        said = BufferedByteReceiveStream(process.stdout)
         with anyio.fail_after(PATIENCE):
-            assert await process.stdout.receive() == b"ready\n"
+            assert await said.receive_until(b"\n", 100) == b"ready"
             process.send_signal(signal.SIGINT)
-            assert await process.stdout.receive() == b"first\n"
+            assert await said.receive_until(b"\n", 100) == b"first"
             await anyio.sleep(0.4)
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 128 + signal.SIGTERM
