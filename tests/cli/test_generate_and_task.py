@@ -312,6 +312,23 @@ def test_ctrl_c_while_the_submit_is_under_way_still_learns_the_task(world: Calla
     assert f"Task {here.task_id()} was accepted" in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT], ids=str)
+def test_no_signal_while_the_submit_is_under_way_loses_the_task(world: Callable[..., Any], first: int) -> None:
+    here = world("submit:slow=2")
+    with here.vidgo.start("generate", "a red fox") as running:
+        _until(lambda: here.sandbox.tasks)
+        running.popen.send_signal(first)
+        for _ in range(2):
+            threading.Event().wait(0.2)
+            running.popen.send_signal(signal.SIGINT)
+        ended, said = running.ended()
+    assert ended == 128 + first
+    assert said.count("another signal or Ctrl-C changes nothing") == 1
+    assert f"Task {here.task_id()} was accepted" in said
+    assert here.movements() == [("charge", 2)]
+
+
 def test_ctrl_c_while_the_answer_gets_lost_says_that_it_may_be_paid_for(world: Callable[..., Any]) -> None:
     here = world("submit:slow=2", "submit:broken_json")
     with here.vidgo.start("generate", "a red fox") as running:

@@ -38,13 +38,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and what their client can take; ``links``: resource links, on which older clients break."""
+    """Who calls, and what their client can take.
+
+    ``links``: resource links, on which older clients break; ``patience``: the seconds after which it would give up.
+    """
 
     service: Service
     principal: Principal
     progress: Progress
     links: bool
     ask: Ask
+    patience: float | None = None
 
 
 Answer = Callable[[Call, Any], Awaitable[CallToolResult]]
@@ -68,7 +72,9 @@ class ToolEntry:
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
-    made = await call.service.make(call.principal, arguments, progress=call.progress, ask=call.ask)
+    made = await call.service.make(
+        call.principal, arguments, progress=call.progress, ask=call.ask, patience=call.patience
+    )
     try:
         return _task_answer(made, links=call.links)
     except Exception as error:  # a bug in the words must not hide what was paid for
@@ -81,7 +87,7 @@ async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     if arguments.task_id is None:
         listed = for_model.list_answer(await tasks.listed(arguments.limit))
         return _answer(for_model.list_text(listed), listed)
-    deadline = call.service.deadline(arguments.wait_seconds)
+    deadline = call.service.deadline(arguments.wait_seconds, call.patience)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
     return _task_answer(found, links=call.links)
 

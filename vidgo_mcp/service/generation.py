@@ -130,7 +130,8 @@ class Generation:
                 raise lost_answer(entry)
             if entry.state == "empty" and not charged:
                 raise paid_nothing(entry)
-            return await self._tasks.deliver(entry, charged=charged, notes=notes, receipt=await self._receipt())
+            receipt = await self._receipt()
+            return await self._tasks.deliver(entry, self._deadline, charged=charged, notes=notes, receipt=receipt)
 
     async def _receipt(self) -> list[str]:
         if not self._charged:

@@ -102,6 +102,14 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
     return result.model_copy(update={"remedy": "repeat_with_time"})
 
 
+def with_wait_noted(result: TaskResult, shortened: float | None) -> TaskResult:
+    """Return a result with a note that pending is normal, where a call waited less than it was asked to."""
+    if shortened is None or result.outcome != "pending":
+        return result
+    note = f"This client gives up on calls early, so they wait at most {shortened:.0f} s here: pending is normal."
+    return result.model_copy(update={"notes": [*(result.notes or ()), note]})
+
+
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
     ended = entry.state == "finished"
     if entry.status is None or entry.state == "unknown":
