@@ -50,9 +50,9 @@ Ts = TypeVarTuple("Ts")
 
 @pytest.fixture(autouse=True)
 def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Start each test without settings, without proxies, and in a home of its own."""
+    """Start each test without settings, without proxies and certificates, and in a home of its own."""
     for name in list(os.environ):
-        if name.upper().startswith("VIDGO_") or name.upper().endswith("_PROXY") or name == "XDG_PICTURES_DIR":
+        if name.upper().startswith(("VIDGO_", "SSL")) or name.upper().endswith("_PROXY") or name == "XDG_PICTURES_DIR":
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()

@@ -18,6 +18,7 @@ from vidgo_mcp.settings import (
     PREFIX,
     Settings,
     SettingsError,
+    drop_unknown_tracing,
     ignored_variables,
     load,
     missing_key_reason,
@@ -320,3 +321,12 @@ def test_variables_that_have_no_effect_are_named() -> None:
     assert "did not expand" in said[1]
     assert "known are VIDGO_API_KEY, " in said[2]
     assert "did you mean VIDGO_API_KEY?" in said[3]
+
+
+def test_parts_of_tracing_that_are_not_installed_are_unset_and_named() -> None:
+    kept = {"OTEL_PROPAGATORS": "tracecontext, baggage", "OTEL_PYTHON_TRACER_PROVIDER": ""}
+    assert (drop_unknown_tracing(environment := dict(kept)), environment) == ([], kept)
+    environment = {"OTEL_PROPAGATORS": "tracecontext,no-such-part", "OTEL_PYTHON_TRACER_PROVIDER": "no_such_part"}
+    sentences = drop_unknown_tracing(environment)
+    assert [sentence.partition(" ")[0] for sentence in sentences] == ["OTEL_PROPAGATORS", "OTEL_PYTHON_TRACER_PROVIDER"]
+    assert environment == {}

@@ -85,6 +85,7 @@ Remedy = Literal[
     "raise_max_upload",
     "add_input_dir",
     "fix_journal",
+    "fix_network",
 ]
 """What to do next. ``wording`` says each one, once for a model and once for a person."""
 

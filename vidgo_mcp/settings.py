@@ -1,11 +1,11 @@
-"""The only reader of the environment: every setting, its variable, its default, and what it is for."""
+"""The only reader of our variables: every setting, its variable, its default, and what it is for."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -33,6 +33,11 @@ BRACED: Final = re.compile(r"\$\{[^}]*\}")
 OTHER_SEPARATOR: Final = re.compile(r"[,;|\s]\s*(?=/|~(?:[\\/]|\Z)|[A-Za-z]:[\\/])|;\Z|(?<=[^:]{2}):(?=[A-Za-z]:[\\/])")
 """What looks like the end of one folder and the beginning of the next, in what was taken for one."""
 SECRETS: Final = ("api_key",)
+TRACING: Final[Mapping[str, str]] = {
+    "OTEL_PROPAGATORS": "opentelemetry_propagator",
+    "OTEL_PYTHON_TRACER_PROVIDER": "opentelemetry_tracer_provider",
+}
+"""Variables that the MCP SDK meets through OpenTelemetry, with the kind of installed part that each one names."""
 LONGEST_CALLBACK_URL: Final = 2048
 DEAREST: Final = 1_000_000
 NOT_FILLED_IN: Final = (
@@ -269,6 +274,26 @@ def ignored_variables(environment: Mapping[str, str] | None = None) -> list[str]
         elif UNEXPANDED.fullmatch(value) or BRACED.search(value):
             sentences.append(f"{variable} {NOT_FILLED_IN}")
     return sentences
+
+
+def drop_unknown_tracing(environment: MutableMapping[str, str] | None = None) -> list[str]:
+    """Unset what names parts of OpenTelemetry that are not installed here, and return a sentence for each.
+
+    The SDK cannot be imported with them, and whoever set them for all programs of a machine did not think of this one.
+    """
+    environ = os.environ if environment is None else environment
+    dropped = []
+    for variable, group in TRACING.items():
+        if not environ.get(variable):
+            continue
+        # Its import takes longer than reading all settings.
+        from importlib.metadata import entry_points
+
+        names = {name.strip() for name in environ[variable].split(",")} - {"none"}
+        if not names <= entry_points(group=group).names:
+            del environ[variable]
+            dropped.append(f"{variable} names what is not installed here, and has no effect.")
+    return dropped
 
 
 def _read_secret(variable: str, path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.proxies import BROKEN, proxy
 from vidgo_mcp.cli import doctor
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import balances
@@ -259,3 +260,59 @@ def test_what_the_balance_says_of_a_lost_answer_is_in_the_doctor_and_in_the_jour
     for command in (["journal"], ["journal", "export"], ["task"], ["generate", "a hare"]):
         ran = here.run(*command)
         assert paid in ran.stdout + ran.stderr, command
+
+
+REMOTE = {"VIDGO_BASE_URL": "https://api.vidgo.example", "VIDGO_API_KEY": "some-key"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://user:s3cret@127.0.0.1:abc"),
+        ("ALL_PROXY", "gopher://127.0.0.1:9"),
+        ("SSL_CERT_FILE", "/gone.pem"),
+        ("SSL_CERT_DIR", "/gone"),
+        ("SSLKEYLOGFILE", "/gone/keys"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_the_one_problem(
+    variable: str, value: str, examined: Examined, invoke: Callable[..., Any]
+) -> None:
+    code, last, checks = examined(**REMOTE, **{variable: value})
+    assert (code, last, checks["network"]["state"]) == (1, "1 problem.", "problem")
+    assert checks["network"]["message"].startswith(f"{variable} cannot be used: ")
+    assert (checks["api"]["state"], checks["key"]["state"]) == ("skipped", "skipped")
+    made = invoke("generate", "a fox", **REMOTE, **{variable: value})
+    assert (made.exit_code, made.stdout) == (1, "")
+    assert f"{variable} cannot be used: " in made.stderr
+    assert "othing was spent" in made.stderr
+    for said in (made.stderr, str(checks)):
+        assert "s3cret" not in said
+        assert "Traceback" not in said
+    assert invoke("generate", "a fox", "--sandbox", "--wait-seconds", "0", **{variable: value}).exit_code == 4
+
+
+@pytest.mark.parametrize("what", ["drops", "garbles", "wants a password", "SOCKS drops", "SOCKS garbles"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_the_proxy_that_is_used_is_named_and_what_it_does_is_a_problem_in_plain_words(
+    what: str, examined: Examined
+) -> None:
+    scheme, talk = BROKEN[what]
+    with proxy(talk) as server:
+        place = f"{scheme}://127.0.0.1:{server.port}"
+        code, _, checks = examined(**REMOTE, https_proxy=place)
+    assert (code, checks["network"]["state"], checks["api"]["state"]) == (1, "ok", "problem")
+    assert "https_proxy is used" in checks["network"]["message"]
+    assert f"127.0.0.1:{server.port}" in checks["network"]["message"]
+    assert "Error" not in checks["api"]["message"]
+
+
+def test_a_proxy_that_only_some_pictures_need_is_a_warning(examined: Examined) -> None:
+    code, last, checks = examined(**REMOTE, HTTP_PROXY="http://127.0.0.1:abc", HTTPS_PROXY="http://127.0.0.1:1")
+    assert (code, last) == (1, "1 problem, 1 warning.")
+    assert (checks["network"]["state"], checks["api"]["state"]) == ("warning", "problem")
+
+
+def test_an_api_on_this_machine_needs_no_proxy_and_no_certificates(world: Callable[..., Any]) -> None:
+    ran = world().run("doctor", HTTPS_PROXY="http://127.0.0.1:abc", ALL_PROXY="x://", SSL_CERT_FILE="/gone.pem")
+    assert (ran.exit_code, "network" in ran.stdout) == (0, False)

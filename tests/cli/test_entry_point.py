@@ -261,3 +261,10 @@ def test_a_reader_that_goes_away_causes_no_traceback(vidgo: Any) -> None:
             _, said = running.ended()
         assert "Traceback" not in said
         assert "BrokenPipe" not in said
+
+
+def test_variables_for_other_programs_of_the_machine_do_not_keep_it_from_running(vidgo: Any) -> None:
+    strange = {"OTEL_PROPAGATORS": "no-such-part", "OTEL_PYTHON_TRACER_PROVIDER": "x", "WEB_CONCURRENCY": "many"}
+    ran = vidgo.run("generate", "a fox", "--sandbox", "--wait-seconds", "0", **strange)
+    assert ran.returncode == 4, ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -255,14 +255,30 @@ def test_the_sandbox_inside_the_process_is_remembered_by_the_next_command(invoke
     assert "Nothing is recorded" in invoke("journal", VIDGO_API_KEY="any-key").stdout
 
 
-def test_a_bug_is_never_taken_for_a_refusal(invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["service.account.Account.await_end", "cli.session.deliver"])
+def test_a_bug_is_never_taken_for_a_refusal(
+    part: str, invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("vidgo_mcp.service.Service.make", broken)
+    monkeypatch.setattr(f"vidgo_mcp.{part}", broken)
     made = invoke("generate", "a fox", "--sandbox")
-    assert made.exit_code == 5
-    assert "It is not known whether credits were spent." in made.stderr
+    assert made.exit_code == 4
+    assert "vidgo-mcp failed" in made.stderr
+
+
+def test_a_bug_before_anything_is_sent_cost_nothing(world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    here = world()
+    monkeypatch.setattr("vidgo_mcp.client.wire.submit_body", broken)
+    made = here.run("generate", "a fox")
+    assert (made.exit_code, here.movements()) == (1, [])
+    assert "othing was spent" in made.stderr
+    monkeypatch.undo()
+    assert here.paid("a fox")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -294,6 +310,23 @@ def test_ctrl_c_while_the_submit_is_under_way_still_learns_the_task(world: Calla
         ended, said = running.stop()
     assert ended == 130
     assert f"Task {here.task_id()} was accepted" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT], ids=str)
+def test_no_signal_while_the_submit_is_under_way_loses_the_task(world: Callable[..., Any], first: int) -> None:
+    here = world("submit:slow=2")
+    with here.vidgo.start("generate", "a red fox") as running:
+        _until(lambda: here.sandbox.tasks)
+        running.popen.send_signal(first)
+        for _ in range(2):
+            threading.Event().wait(0.2)
+            running.popen.send_signal(signal.SIGINT)
+        ended, said = running.ended()
+    assert ended == 128 + first
+    assert said.count("another signal or Ctrl-C changes nothing") == 1
+    assert f"Task {here.task_id()} was accepted" in said
+    assert here.movements() == [("charge", 2)]
 
 
 def test_ctrl_c_while_the_answer_gets_lost_says_that_it_may_be_paid_for(world: Callable[..., Any]) -> None:

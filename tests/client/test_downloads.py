@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import ipaddress
 import socket
 import ssl
 import threading
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +26,8 @@ from hypothesis import strategies as st
 
 from tests.client.conftest import KEY
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, _proxy, download, resolve
+from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, download, resolve
+from vidgo_mcp.client.network import Network
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.models.urls import is_public
 
@@ -33,8 +36,6 @@ LONGEST = 5.0
 
 pytestmark = pytest.mark.anyio
 
-
-VERIFY = httpx.create_ssl_context()
 
 Find = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -64,8 +65,13 @@ def network(*answers: httpx.Response) -> tuple[httpx.MockTransport, list[httpx.R
     return httpx.MockTransport(handle), requests
 
 
-async def fetch(url: str, verify: ssl.SSLContext = VERIFY, **given: Any) -> bytes:
-    return await download(url, verify=verify, **given)
+DIRECT = Network({}, {})
+
+
+async def fetch(url: str, *, allow_loopback: bool = False, network: Network = DIRECT, **given: Any) -> bytes:
+    """Fetch a picture; ``allow_loopback`` is with the API itself there."""
+    api_host = "127.0.0.1" if allow_loopback else "api.example"
+    return await download(url, **{"network": network, "api_host": api_host, **given})
 
 
 PICTURE = httpx.Response(200, content=b"PNG")
@@ -366,11 +372,9 @@ async def test_a_name_is_resolved_once_and_the_connection_goes_to_the_checked_ad
     assert "authorization" not in head
 
 
-async def test_the_certificate_must_fit_the_name_not_the_address(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_certificate_must_fit_the_name_not_the_address(host: Host, tmp_path: Path) -> None:
     certificate = write_certificate(tmp_path, "pictures.invalid")
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    network = Network({"SSL_CERT_FILE": str(certificate)}, {})
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -380,12 +384,11 @@ async def test_the_certificate_must_fit_the_name_not_the_address(
     context.sni_callback = keep_name
     host.socket = context.wrap_socket(host.socket, server_side=True)
     find, _ = rebinding(["127.0.0.1"])
-    verify = httpx.create_ssl_context()
     with anyio.fail_after(LONGEST):
-        got = await fetch(f"https://pictures.invalid:{host.port}/c", verify, find=find, allow_loopback=True)
+        got = await fetch(f"https://pictures.invalid:{host.port}/c", network=network, find=find, allow_loopback=True)
         assert got == b"PNG"
         with pytest.raises(UnavailableError):
-            await fetch(f"https://others.invalid:{host.port}/c", verify, find=find, allow_loopback=True)
+            await fetch(f"https://others.invalid:{host.port}/c", network=network, find=find, allow_loopback=True)
     assert host.sni == ["pictures.invalid", "others.invalid"]
     assert len(host.heads) == 1
 
@@ -414,62 +417,131 @@ def write_certificate(folder: Path, name: str) -> Path:
     return path
 
 
-async def test_a_proxy_of_the_environment_is_given_the_checked_address_of_a_plain_picture(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", f"127.0.0.1:{host.port}")
-    find, _ = rebinding([PUBLIC])
+def through(host: Host, **more: str) -> Network:
+    """Return a network whose proxy is this host."""
+    return Network({"ALL_PROXY": "set"}, {"all": f"http://127.0.0.1:{host.port}", **more})
+
+
+async def nowhere(name: str, port: int) -> Sequence[str]:
+    raise AssertionError(f"{name} was looked up here")
+
+
+async def test_a_proxy_is_given_the_name_and_nothing_is_resolved_here(host: Host) -> None:
     with anyio.fail_after(LONGEST):
-        assert (await fetch("http://pictures.invalid/c", find=find)) == b"PNG"
-    ((path, head),) = host.heads
-    assert path == f"http://{PUBLIC}/c"
-    assert head["host"] == "pictures.invalid"
+        assert await fetch("http://pictures.invalid/c", network=through(host), find=nowhere) == b"PNG"
+        with pytest.raises(UnavailableError, match="the proxy answered HTTP 403, through the proxy of ALL_PROXY"):
+            await fetch("https://pictures.invalid/c", network=through(host), find=nowhere)
+    (path, head), (tunnel, _) = host.heads
+    assert (path, head["host"], head["accept-encoding"]) == (
+        "http://pictures.invalid/c",
+        "pictures.invalid",
+        "identity",
+    )
+    assert tunnel == "pictures.invalid:443"
 
 
-async def test_a_proxy_of_the_environment_is_given_the_name_for_tls(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{host.port}")
-    find, _ = rebinding([PUBLIC])
-    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError):
-        await fetch("https://pictures.invalid/c", find=find)
-    assert [path for path, _ in host.heads] == ["pictures.invalid:443"]
+WRITTEN = [
+    *("10.0.0.1", "127.0.0.1", "[::1]", "localhost", "LOCALHOST.", "127.1", "2130706433", "0x7f.1", "0"),
+    *("169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "metadata.google.internal", "Metadata.Google.Internal."),
+    *("[::ffff:169.254.169.254]", "198.18.0.1", "2852039166", "127.0.0.1."),
+]
 
 
-async def test_a_private_address_is_refused_behind_a_proxy_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{host.port}")
-    find, _ = rebinding(["10.0.0.1"])
+@pytest.mark.parametrize("name", WRITTEN)
+async def test_what_is_private_as_it_is_written_is_refused_behind_a_proxy_too(name: str, host: Host) -> None:
     for scheme in ("http", "https"):
         with pytest.raises(PermissionDeniedError):
-            await fetch(f"{scheme}://pictures.invalid/c", find=find)
+            await fetch(f"{scheme}://{name}/c", network=through(host), find=nowhere)
     assert host.heads == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
-async def test_loopback_pictures_need_no_proxy(address: str, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
+async def test_loopback_pictures_need_no_proxy(address: str, host: Host) -> None:
+    network = Network({}, {"http": "http://127.0.0.1:1", "all": "gopher://x"})
+    url = f"http://{address}:{host.port}/c"
     with anyio.fail_after(LONGEST):
-        got = await fetch(f"http://{address}:{host.port}/c", allow_loopback=True, find=rebinding(["127.0.0.1"])[0])
+        got = await fetch(url, allow_loopback=True, network=network, find=rebinding(["127.0.0.1"])[0])
     assert got == b"PNG"
 
 
-async def test_a_host_that_is_excepted_from_the_proxy_is_connected_directly(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+async def test_a_host_that_is_excepted_from_the_proxy_is_connected_directly(host: Host) -> None:
+    network = Network({}, {"all": "http://127.0.0.1:1", "no": "pictures.invalid"})
+    find, asked = rebinding(["127.0.0.1"])
+    with anyio.fail_after(LONGEST):
+        got = await fetch(
+            f"http://cdn.pictures.invalid:{host.port}/c", network=network, find=find, api_host="localhost"
+        )
+    assert (got, asked) == (b"PNG", ["cdn.pictures.invalid"])
+
+
+POOLS = [
+    ("198.18.0.7", "198.18.3.1", True),
+    ("198.19.255.1", "198.18.0.4", True),
+    ("fdfe:dcba:9876::7", "fdfe:dcba:9876::1", True),
+    ("10.255.0.9", "10.255.3.1", True),
+    ("fc00::8", "fc00::1", True),
+    ("240.0.0.9", "240.0.0.1", True),
+    ("198.18.0.7", "93.184.216.34", False),
+    ("10.1.2.3", "198.18.0.4", False),
+    ("10.1.2.3", "10.2.2.3", False),
+    ("fdfe:dcba:9999::7", "fdfe:dcba:9876::1", False),
+    ("fdfe:dcba:9876::7", "198.18.0.4", False),
+    ("fd00:ec2::254", "fd00:ec2::1", False),
+    ("100.100.100.200", "100.100.0.1", False),
+    ("169.254.169.254", "169.254.0.1", False),
+    ("127.0.0.1", "127.0.0.2", False),
+    ("::1", "::2", False),
+]
+
+
+@pytest.mark.parametrize(("address", "api", "accepted"), POOLS)
+async def test_an_address_that_a_vpn_made_up_is_asked_where_the_apis_is_of_the_same_pool(
+    address: str, api: str, accepted: bool
 ) -> None:
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "pictures.invalid,other.invalid:8443")
-    assert _proxy("https", "a.invalid:443") == "http://127.0.0.1:1"
-    assert _proxy("https", "pictures.invalid:443") is None
-    assert _proxy("https", "cdn.pictures.invalid:443") is None
-    assert _proxy("https", "other.invalid:8443") is None
-    assert _proxy("https", "other.invalid:443") == "http://127.0.0.1:1"
-    assert _proxy("http", "a.invalid:80") is None
+    transport, requests = network(PICTURE)
+    find = names(pictures_example=[address], api_example=[api])
+    if accepted:
+        assert await fetch("https://pictures.example/c", find=find, transport=transport) == b"PNG"
+        assert requests[0].headers["host"] == "pictures.example"
+    else:
+        with pytest.raises(PermissionDeniedError, match="in this network") as caught:
+            await fetch("https://pictures.example/c", find=find, transport=transport)
+        assert "HTTPS_PROXY" in caught.value.message
+    written = f"[{address}]" if ":" in address else address
+    with pytest.raises(PermissionDeniedError):
+        await fetch(f"https://{written}/c", find=find, transport=transport)
+    assert len(requests) == accepted
 
 
-@pytest.mark.parametrize("proxy", ["gopher://127.0.0.1:1", "socks5://127.0.0.1:1"])
-async def test_a_proxy_that_cannot_be_used_is_a_clear_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", proxy)
-    find, _ = rebinding([PUBLIC])
-    with anyio.fail_after(LONGEST), pytest.raises(UnavailableError):
-        await fetch("http://pictures.invalid/c", find=find, seconds=1)
+async def test_every_checked_address_is_tried(host: Host) -> None:
+    """The host listens on 127.0.0.1 only."""
+    find, asked = rebinding(["::1", "127.0.0.3", "127.0.0.1"])
+    with anyio.fail_after(LONGEST):
+        got = await fetch(f"http://pictures.invalid:{host.port}/c", find=find, allow_loopback=True)
+    assert (got, asked, len(host.heads)) == (b"PNG", ["pictures.invalid"], 1)
+
+
+PACKED = {"plain": b"PNG as it is", "gzip": gzip.compress(b"PNG as it is"), "zlib": zlib.compress(b"PNG as it is")}
+
+
+@pytest.mark.parametrize("content", PACKED)
+async def test_a_picture_that_is_said_to_be_compressed_is_read_whether_it_is_or_not(content: str) -> None:
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield PACKED[content]
+
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body())
+    transport, requests = network(answer)
+    got = await fetch("https://a.example/c", find=names(a_example=[PUBLIC]), transport=transport)
+    assert (got, requests[0].headers["accept-encoding"]) == (b"PNG as it is", "identity")
+
+
+async def test_a_compressed_picture_is_not_unpacked_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield gzip.compress(b"x" * 1001)
+
+    monkeypatch.setattr("vidgo_mcp.client.download.MAX_DOWNLOAD", 1000)
+    transport, _ = network(httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body()))
+    with pytest.raises(UnavailableError, match="larger"):
+        await fetch("https://a.example/c", find=names(a_example=[PUBLIC]), transport=transport)

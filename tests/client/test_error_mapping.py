@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.client.conftest import BASE, CALLS, answering
-from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS, in_words, transport_error
+from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS, in_words
 from vidgo_mcp.errors import (
     AuthenticationError,
     InsufficientCreditsError,
@@ -69,13 +69,14 @@ def test_every_exception_of_httpx_was_looked_at_and_is_caught() -> None:
     assert all(issubclass(kind, TRANSPORT_ERRORS) for kind in leaves())
 
 
-def test_a_subclass_proves_what_its_parent_does_and_a_stranger_proves_nothing() -> None:
+async def test_a_subclass_proves_what_its_parent_does_and_a_stranger_proves_nothing() -> None:
     class Refused(httpx.ConnectError):
         pass
 
-    assert isinstance(transport_error(Refused("x"), submit=True), NotSentError)
-    for stranger in (httpx.TransportError("x"), ValueError("x"), TimeoutError()):
-        assert isinstance(transport_error(stranger, submit=True), OutcomeUnknownError)
+    assert isinstance(await refused("submit", Refused("x")), NotSentError)
+    for stranger in (httpx.TransportError("x"), ValueError("x"), OverflowError("x"), TimeoutError()):
+        assert isinstance(await refused("submit", stranger), OutcomeUnknownError)
+        assert isinstance(await refused("balance", stranger), UnavailableError)
 
 
 def built(kind: type[Exception]) -> Exception:

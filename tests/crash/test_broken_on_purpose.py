@@ -35,8 +35,8 @@ SAVING = "tests/crash/test_killed_while_saving.py::test_the_next_start_leaves_on
 BREAKS = {
     "the sent mark is not written": (
         "vidgo_mcp/service/submission.py",
-        "            submission.entry = await self._journal.mark_sent(entry_id)\n",
-        "",
+        "                submission.entry = await self._journal.mark_sent(submission.entry.id)\n",
+        "                pass\n",
         f"{PAYING}[charged]",
     ),
     "the sent mark comes after the answer": (

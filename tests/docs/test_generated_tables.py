@@ -43,8 +43,9 @@ def tools() -> str:
     rows = []
     for name, entry in tool_entries(40, PUBLISHED, reads_files=True).items():
         said = (entry.tool.description or "").split(". ")
-        cost = "spends credits" if entry.spends else "free"
-        assert ("Spends credits" if entry.spends else "Free") in [part.rstrip(".") for part in said]
+        free = entry.tool.annotations is not None and entry.tool.annotations.read_only_hint
+        cost = "free" if free else "spends credits"
+        assert ("Free" if free else "Spends credits") in [part.rstrip(".") for part in said]
         arguments = ", ".join(f"`{argument}`" for argument in entry.tool.input_schema["properties"])
         rows.append((f"`{name}`", f"{said[0]}; {cost}", arguments or "none"))
     return table(("tool", "what it does", "arguments"), rows)

@@ -1,7 +1,7 @@
 // An MCP client on the TypeScript SDK v1, which checks every structured answer, errors too, against the tool's output
 // schema. Reads {"server": {"command", "args", "env"} or {"url"}, "calls": [...]} from stdin, makes the calls one after
 // the other, and writes {"tools": [...], "answers": [{"result"} or {"thrown"}]}. A call is that of a tool, {"name",
-// "arguments"}, or that of another method of the client, {"method", "params"}.
+// "arguments", "options"}, or that of another method of the client, {"method", "params"}.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ const { tools } = await client.listTools();
 const answers = [];
 for (const call of calls) {
   try {
-    answers.push({ result: await (call.method ? client[call.method](call.params) : client.callTool(call)) });
+    answers.push({ result: await (call.method ? client[call.method](call.params) : client.callTool(call, undefined, call.options)) });
   } catch (error) {
     answers.push({ thrown: String(error) });
   }

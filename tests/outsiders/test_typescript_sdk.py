@@ -48,6 +48,14 @@ def run(
     return [tool["name"] for tool in told["tools"]], told["answers"]
 
 
+def test_it_times_out_once_and_is_then_answered_in_time(node: Node, vendor: Vendor) -> None:
+    call = {"name": "generate_image", "arguments": {"prompt": "a fox"}, "options": {"timeout": 5000}}
+    first, second = run(node, vendor("task:stuck"), [call, call], None)[1]
+    assert "Request timed out" in first["thrown"]
+    assert second["result"]["structuredContent"]["outcome"] == "pending"
+    assert "This client gives up on calls early" in text_of(second["result"])
+
+
 def text_of(result: Mapping[str, Any]) -> str:
     return "\n".join(block["text"] for block in result["content"] if block["type"] == "text")
 

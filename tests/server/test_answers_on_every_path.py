@@ -317,10 +317,39 @@ async def test_a_bug_is_an_error_that_says_whether_credits_may_have_moved(
         monkeypatch.setattr(world.service, "estimate", broken)
         error = await caller.error("estimate_cost")
         assert (error["category"], error["money"]) == ("internal", "nothing_spent")
-        monkeypatch.setattr(world.service, "make", broken)
+        monkeypatch.setattr("vidgo_mcp.service.generation.read_references", broken)
         error = await caller.error("generate_image", **FOX)
-        assert (error["category"], error["money"]) == ("internal", "unknown")
-        assert error["remedy"] == "repeat"
+        assert (error["category"], error["money"]) == ("internal", "nothing_spent")
+        assert world.movements() == []
+
+
+BROKEN_PARTS = {
+    "before anything is sent": ("service.generation.Generation._settled", "nothing_spent", []),
+    "while it waits": ("service.account.Account.await_end", "accepted", [("charge", LOW)]),
+    "while it answers": ("wording.for_model.task_text", "accepted", [("charge", LOW)]),
+}
+
+
+@pytest.mark.parametrize("part", BROKEN_PARTS)
+async def test_a_bug_in_a_call_that_pays_says_what_is_known_of_the_money(
+    part: str, era: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, money, movements = BROKEN_PARTS[part]
+
+    def broken(*arguments: Any, **options: Any) -> None:
+        raise LookupError("insides")
+
+    async with World() as world, calling(world, era) as caller:
+        with monkeypatch.context() as patched:
+            patched.setattr(f"vidgo_mcp.{place}", broken)
+            error = await caller.error("generate_image", **FOX)
+        assert (error["category"], error["money"]) == ("internal", money)
+        assert ("task_id" in error) == (money == "accepted")
+        assert world.movements() == movements
+        await anyio.sleep(1)  # what was given up is released
+        made = await make(caller)
+        assert made.get("reused", False) == bool(movements)
+        assert world.movements() == [("charge", LOW)]
 
 
 async def test_progress_reaches_the_client_and_always_rises(era: Any) -> None:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-import uvicorn
 from mcp import Client
 from mcp.server.lowlevel import Server
 
 from tests.conftest import World
 from tests.server.conftest import ERAS, PATIENCE, Caller, text_of, until
+from tests.server.test_json_lines import RIGHT, WRONG
 from tests.service.durable import moved
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 from vidgo_mcp.server import build
 from vidgo_mcp.server.build import build_server
-from vidgo_mcp.server.http import NotLoopbackError, _Uvicorn, http_app, serve_http
-from vidgo_mcp.server.signals import cancel_on_signal, on_signal
+from vidgo_mcp.server.http import KEEP_ALIVE, NotLoopbackError, http_app, serve_http
 from vidgo_mcp.service import Principal, Service, account_of
 
 pytestmark = pytest.mark.anyio
@@ -157,15 +156,70 @@ async def posting() -> AsyncGenerator[Callable[..., Any]]:
     ("header", "values", "status"),
     [
         ("Host", ("127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:1", "[::1]", "[::1]:8000"), 200),
+        ("Host", ("LOCALHOST:8000", "LocalHost", "localhost.", "localhost.:8000", "127.0.0.1."), 200),
         ("Host", ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "0.0.0.0"), 421),
+        (
+            "Host",
+            ("", "localhost..", "localhost:8000:1", "localhost:x", "a@localhost", "localhost/x", "[localhost]"),
+            421,
+        ),
         ("Origin", ("http://localhost:6274", "http://127.0.0.1", "http://[::1]:5173"), 200),
-        ("Origin", ("https://evil.example", "http://localhost.evil.example", "null"), 403),
+        ("Origin", ("http://LOCALHOST:6274", "HTTP://localhost.:6274"), 200),
+        (
+            "Origin",
+            ("https://evil.example", "http://localhost.evil.example", "null", "http://localhost@evil.example"),
+            403,
+        ),
     ],
 )
 async def test_only_who_names_this_machine_is_served(header: str, values: tuple[str, ...], status: int) -> None:
     async with posting() as post:
         for value in values:
-            assert (value, (await post(**{header: value})).status_code) == (value, status)
+            answer = await post(**{header: value})
+            assert (value, answer.status_code) == (value, status)
+            assert status == 200 or ("--host" in answer.text and "localhost" in answer.text)
+
+
+def allowed_headers(answer: httpx.Response) -> set[str]:
+    return {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+
+
+async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not(service: Service) -> None:
+    needed = {"authorization", "content-type", "last-event-id", "mcp-method", "mcp-name"}
+    needed |= {"mcp-protocol-version", "mcp-session-id"}
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ", ".join(sorted(needed))}
+    page = "http://localhost:6274"
+    async with served(service) as base, httpx.AsyncClient(base_url=base) as client:
+        preflight = await client.options("/mcp", headers={"Origin": page, **asks})
+        assert preflight.status_code == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == page
+        assert needed <= allowed_headers(preflight)
+        assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+        headers = {"Accept": "application/json, text/event-stream", "Origin": page}
+        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answer = await client.post("/mcp", json=listing, headers=headers)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, page)
+        assert "Mcp-Session-Id" in answer.headers["Access-Control-Expose-Headers"]
+        foreign = await client.options("/mcp", headers={"Origin": "https://evil.example", **asks})
+        assert foreign.status_code == 403
+        assert "Access-Control-Allow-Origin" not in foreign.headers
+
+
+async def test_a_body_that_is_no_request_is_answered_as_a_line_is(service: Service) -> None:
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    async with served(service) as base, httpx.AsyncClient(base_url=base, headers=headers) as client:
+        for body, expected in WRONG:
+            answer = await client.post("/mcp", content=body)
+            answers = answer.json()
+            answers = answers if isinstance(answers, list) else [answers]
+            assert answer.status_code == 400
+            assert (body, [(one["error"]["code"], one["id"]) for one in answers]) == (body, expected)
+        for body in RIGHT:
+            assert (await client.post("/mcp", content=body)).status_code == 200
+
+
+def test_a_pooled_connection_outlives_a_thought() -> None:
+    assert KEEP_ALIVE > 75
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
@@ -192,30 +246,3 @@ class Gone:
 async def test_progress_for_a_client_that_has_left_does_not_hurt_the_call() -> None:
     context: Any = SimpleNamespace(session=Gone())
     await build._progress(context)(5.0, "running")
-
-
-async def test_a_second_signal_does_not_wait_any_longer() -> None:
-    listener = _Uvicorn(uvicorn.Config(lambda scope: None), on_ready=lambda port: None)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(on_signal, listener.stop)
-        await anyio.wait_all_tasks_blocked()
-        os.kill(os.getpid(), signal.SIGTERM)
-        await until(lambda: listener.should_exit)
-        assert not listener.force_exit
-        os.kill(os.getpid(), signal.SIGINT)
-        await until(lambda: listener.force_exit)
-        tasks.cancel_scope.cancel()
-
-
-@contextmanager
-def no_signals(*signals: int) -> Iterator[None]:
-    raise NotImplementedError
-    yield
-
-
-async def test_where_there_are_no_signals_nothing_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anyio, "open_signal_receiver", no_signals)
-    received: list[int] = []
-    with anyio.CancelScope() as scope:
-        await cancel_on_signal(scope, received)
-    assert (received, scope.cancel_called) == ([], False)

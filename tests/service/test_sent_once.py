@@ -213,7 +213,7 @@ async def test_a_failure_of_our_own_after_the_post_is_unknown_and_not_sent_again
 
         world.wire.after = stumble
         error = await failure(world)
-        assert (error.category, error.money) == ("internal", "unknown")
+        assert (error.category, error.money) == ("outcome_unknown", "unknown")
         world.wire.after = None
         assert isinstance(await failure(world), OutcomeUnknownError)
         assert world.movements() == [("charge", LOW)]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import VirtualJournal, World
 from tests.service.pictures import many
-from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, VidgoError
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import LocalFiles, Progress
@@ -55,8 +55,9 @@ def refusing_world(disk: LocalFiles) -> World:
 
 
 def assert_given_up(answer: object) -> None:
-    assert isinstance(answer, UnavailableError)
-    assert (answer.money, answer.remedy, answer.task_id) == ("nothing_spent", "repeat", None)
+    """The answer says why it was never accepted."""
+    assert isinstance(answer, RateLimitedError)
+    assert (answer.money, answer.remedy, answer.task_id) == ("nothing_spent", "repeat_with_time", None)
 
 
 async def assert_a_repeat_pays_once(world: World, calls: Calls) -> None:
@@ -170,7 +171,7 @@ async def test_a_stopping_service_releases_it_at_once_and_tells_who_waits() -> N
     async with anyio.create_task_group() as tasks, World(faults=["submit:rate_limited=19"]) as world:
 
         async def call() -> None:
-            with pytest.raises(UnavailableError) as caught:
+            with pytest.raises(RateLimitedError) as caught:
                 await world.make()
             errors.append(caught.value)
 

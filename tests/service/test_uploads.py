@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -14,6 +15,7 @@ import pytest
 
 from tests.conftest import UPLOAD, Telling, VirtualJournal, World
 from tests.service.pictures import PHOTO, many, sent_urls
+from vidgo_mcp.client.wire import read_upload
 from vidgo_mcp.errors import (
     InternalError,
     InvalidRequestError,
@@ -22,6 +24,7 @@ from vidgo_mcp.errors import (
     UnavailableError,
     VidgoError,
 )
+from vidgo_mcp.models.tasks import Upload
 from vidgo_mcp.service import LocalFiles
 
 pytestmark = pytest.mark.anyio
@@ -246,15 +249,20 @@ async def test_an_upload_that_the_journal_cannot_remember_costs_nothing(disk: Lo
         assert (len(world.uploads()), world.movements()) == (1, [])
 
 
-async def test_an_unexpected_failure_of_one_upload_ends_no_other_call(disk: LocalFiles, folder: Path) -> None:
+async def test_an_unexpected_failure_of_one_upload_ends_no_other_call(
+    disk: LocalFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other = many(folder, 2)
+    readers = [read_upload]
+
+    def stumble(value: Any, base: str) -> Upload:
+        if readers:
+            readers.pop()
+            raise LookupError("a bug")
+        return read_upload(value, base)
+
+    monkeypatch.setattr("vidgo_mcp.client.wire.read_upload", stumble)
     async with World(files=disk, seconds=5) as world:
-
-        async def stumble(request: httpx.Request) -> None:
-            if request.url.path == UPLOAD and len(world.uploads()) == 1:
-                raise LookupError("a bug")
-
-        world.wire.before = stumble
         assert isinstance(await refused(world, one), InternalError)
         await world.finished(image_urls=[other])
         assert world.movements() == [("charge", LOW)]

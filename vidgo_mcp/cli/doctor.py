@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,7 +30,9 @@ from vidgo_mcp.app import (
 from vidgo_mcp.cli.options import json_option, sandbox_option
 from vidgo_mcp.cli.session import prove_writable
 from vidgo_mcp.cli.terminal import json_text, plain_reason
-from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, VidgoError
+from vidgo_mcp.client.error_mapping import in_words
+from vidgo_mcp.client.network import Network
+from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, UnavailableError, VidgoError
 from vidgo_mcp.journal.connection import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.urls import is_loopback_host
@@ -40,6 +43,7 @@ from vidgo_mcp.wording.remedies import case_of, next_step
 
 LOST_SHOWN: Final = 50
 """How many of the newest entries are looked through for lost answers."""
+log = logging.getLogger(__name__)
 
 State = Literal["ok", "warning", "problem", "skipped"]
 
@@ -88,24 +92,61 @@ async def examine(overrides: dict[str, Any]) -> list[Check]:
         return [*checks, Check("key", "skipped", "needs settings that can be used")]
     if not checks:
         checks = [Check("variables", "ok", "every VIDGO_ variable that is set is known and filled in")]
-    api = await _api_check(settings)
+    network = Network.of_this_process()
+    api = await _api_check(settings, network)
+    checks += network_checks(settings, network)
     checks += [await _key_check(settings, api), api, await _journal_check(settings)]
     checks += [*await _balance_checks(settings), saving_check(settings)]
     return [*checks, *input_checks(settings)]
 
 
-async def _api_check(settings: Settings) -> Check:
-    """Ask the API for anything at all, without the key and through the proxies that the client would use."""
+def network_checks(settings: Settings, network: Network) -> list[Check]:
+    """Say which proxy and certificates are used, where a variable names any; a sandbox and this machine need none."""
+    url = httpx.URL(settings.base_url)
+    if settings.sandbox or is_loopback_host(url.host):
+        return []
+    checks = []
+    try:
+        if (named := network.proxy_for(url)) is not None:
+            checks.append(Check("network", "ok", f"{named.variable} is used: Vidgo is reached through {named}"))
+    except UnavailableError as error:
+        checks.append(_unusable(error))
+    try:
+        network.proxy_for(url.copy_with(scheme="http"))
+    except UnavailableError as error:
+        if _unusable(error) not in checks:
+            checks.append(replace(_unusable(error), state="warning"))
+    try:
+        _ = network.certificates
+        if network.certificates_from is not None:
+            variable, place = network.certificates_from
+            checks.append(Check("network", "ok", f"{variable} is used: servers are checked with {place}"))
+    except UnavailableError as error:
+        if _unusable(error) not in checks:
+            checks.append(_unusable(error))
+    return checks
+
+
+def _unusable(error: UnavailableError) -> Check:
+    return Check("network", "problem", error.message, next_step(error.remedy, "person", case_of(error)))
+
+
+async def _api_check(settings: Settings, network: Network) -> Check:
+    """Ask the API for anything at all, without the key and by the way that the client would take."""
     url = settings.base_url
     if settings.sandbox:
         return Check("api", "skipped", "the sandbox inside the process is used instead")
     try:
-        local = is_loopback_host(httpx.URL(url).host)
-        async with httpx.AsyncClient(trust_env=not local, timeout=10) as http:
-            await http.get(url)
-    except (httpx.HTTPError, ImportError, ValueError) as error:
+        target = httpx.URL(url)
+        async with network.client(target, network.proxy_for(target), timeout=10) as http:
+            with anyio.fail_after(20):
+                await http.get(url)
+    except UnavailableError as error:
+        return Check("api", "skipped", f"not tried: {error.message}")
+    except Exception as error:  # a proxy's library raises what it likes, and a doctor has no bad days
+        log.debug("the API cannot be reached", exc_info=True)
         remedy = "Check the network, the proxy variables (HTTPS_PROXY) and VIDGO_BASE_URL."
-        return Check("api", "problem", f"{url} cannot be reached ({type(error).__name__}).", remedy)
+        return Check("api", "problem", f"{url} cannot be reached ({in_words(error)}).", remedy)
     return Check("api", "ok", f"{url} answers")
 
 
@@ -115,7 +156,7 @@ async def _key_check(settings: Settings, api: Check) -> Check:
     if settings.key is None:
         remedy = "Your Vidgo key belongs there; `vidgo-mcp demo` and `--sandbox` work without one."
         return Check("key", "problem", missing_key_reason(), remedy)
-    if api.state == "problem":
+    if api.state != "ok":
         return Check("key", "skipped", "set, and not tried: Vidgo cannot be reached")
     try:
         credits_left = await _compared_balance(settings)

@@ -21,6 +21,7 @@ import click
 from vidgo_mcp import __version__
 from vidgo_mcp.cli.options import sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import is_terminal, use_utf8
+from vidgo_mcp.settings import drop_unknown_tracing
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "demo",
@@ -100,6 +101,8 @@ def cli(context: click.Context) -> None:
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     use_utf8()
+    for sentence in drop_unknown_tracing():
+        click.echo(sentence, err=True)
     try:
         sys.exit(cli.main(prog_name="vidgo-mcp", standalone_mode=False))
     except click.ClickException as error:

@@ -11,7 +11,7 @@ import click
 
 from vidgo_mcp.cli.terminal import plain_reason
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, Sandbox, running
-from vidgo_mcp.server.signals import cancel_on_signal
+from vidgo_mcp.server.signals import held_signals
 
 FAULT_HELP: Final = """\b
 A fault is written endpoint:name, endpoint:name=VALUE, and *N for only the next N requests:
@@ -62,6 +62,6 @@ Accounts, tasks and planned faults: {base_url}/_sandbox"""
 
 
 async def _until_signal() -> None:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(cancel_on_signal, tasks.cancel_scope, [])
-        await anyio.sleep_forever()
+    with anyio.CancelScope() as scope:
+        async with held_signals(scope.cancel):
+            await anyio.sleep_forever()

@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -29,8 +30,9 @@ from vidgo_mcp.files.naming import file_name
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.files.writer import save, write_to
 from vidgo_mcp.models.results import TaskList, TaskResult
-from vidgo_mcp.server.signals import cancel_on_signal
+from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Principal, Service
+from vidgo_mcp.service.task_results import bug_after
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording import for_model, for_person
 
@@ -197,13 +199,18 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
     """
     configure_logging(report.settings.log_level)
     found: TaskResult | TaskList | VidgoError | None = None
+    made: TaskResult | TaskList | None = None
     undelivered: VidgoError | None = None
-    received: list[int] = []
     principal = principal_of(report.settings)
-    # The service is outermost: a signal cancels the work, and the service can still find out what became of a submit.
-    async with service:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
+    working = anyio.CancelScope()
+
+    def stop() -> None:
+        service.begin_end()
+        working.cancel()
+
+    # A signal cancels the work only: the service can still find out what became of a submit, whatever signals follow.
+    async with held_signals(stop, partial(_say, for_person.STOPPING)) as received, service:
+        with working:
             try:
                 with shown_wait() as wait:
                     made = await work(service, wait)
@@ -212,13 +219,12 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
                 found = error
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
-                    click.echo(await stopped(service), err=True)
+                    _say(await stopped(service))
                 raise
-            except Exception as error:  # the outermost edge: what a bug may have cost must not look like a refusal
+            except Exception as error:  # the outermost edge: a bug after paying must not look like a refusal
                 log.exception("the command failed in an unexpected way (%s)", type(error).__name__)
                 what = "vidgo-mcp failed; the lines above have the details."
-                found = InternalError(what, money="unknown", remedy="compare_balance")
-            tasks.cancel_scope.cancel()
+                found = bug_after(made, what) if isinstance(made, TaskResult) else InternalError(what)
         # Reported before the service is left, which may take long: it still saves the picture.
         if found is None:
             code = 128 + received[0]
@@ -227,6 +233,12 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
     if isinstance(found, TaskResult) and found.task_id in service.saved_late:
         click.echo(for_person.saved_late_text(service.saved_late[found.task_id]), err=True)
     return code
+
+
+def _say(text: str) -> None:
+    # The terminal may be what went away.
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _exit_code(result: TaskResult) -> ExitCode:

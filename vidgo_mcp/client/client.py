@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random as random_module
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote as percent_encode
 
@@ -18,7 +18,6 @@ from vidgo_mcp.client import wire
 from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
 from vidgo_mcp.client.error_mapping import (
-    TRANSPORT_ERRORS,
     Refusal,
     read_error,
     submit_error,
@@ -26,12 +25,14 @@ from vidgo_mcp.client.error_mapping import (
     unreadable_error,
     upload_error,
 )
+from vidgo_mcp.client.exchange import Leaving, exchange
+from vidgo_mcp.client.network import Network
 from vidgo_mcp.client.polling import Plan, Polling
 from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline
-from vidgo_mcp.errors import InvalidRequestError, VidgoError
+from vidgo_mcp.errors import InternalError, InvalidRequestError, VidgoError
 from vidgo_mcp.models.requests import ImageRequest
 from vidgo_mcp.models.tasks import Task, Upload
-from vidgo_mcp.models.urls import checked_base_url, is_loopback_host
+from vidgo_mcp.models.urls import checked_base_url
 from vidgo_mcp.pricing import PricedRequest, price_request
 
 T = TypeVar("T")
@@ -44,11 +45,21 @@ SLOWEST_UPLOAD: Final = 16 * 1024.0
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``submit`` is the wait for the answer to a submit: giving up early would lose a paid task."""
+    """Seconds. ``submit`` is the wait for the answer to a submit: giving up early would lose a paid task.
+
+    Until a request leaves, with all that a proxy and TLS need for that, there is twice the time of ``connect``.
+    """
 
     connect: float = 10.0
     read: float = 30.0
     submit: float = 120.0
+
+
+log = logging.getLogger(__name__)
+
+
+async def _unwatched() -> None:
+    """Nobody wants to know."""
 
 
 class VidgoClient:
@@ -62,6 +73,10 @@ class VidgoClient:
         transport: replaces the network; for tests.
         now: the time of day in seconds since the epoch, to read a Retry-After that is a date.
         random: a random number between 0 and 1, for jitter.
+
+    Raises:
+        ValueError: the key or the base URL is none.
+        UnavailableError: a variable of the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -77,31 +92,27 @@ class VidgoClient:
         if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
             raise ValueError("the API key is empty or has characters that no key has")
         self.base_url = checked_base_url(base_url)
-        self._local = is_loopback_host(httpx.URL(self.base_url).host)
+        self._url = httpx.URL(self.base_url)
+        self._network = Network.of_this_process()
         self._timeouts = timeouts or Timeouts()
         self._now = now
         self._random = random
         self._transport = transport
         self._api_key = api_key
+        self._proxy = None if transport is not None else self._network.proxy_for(self._url)
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
         # looks exactly like an answer that was lost, and would turn an unsent request into an unknown one.
         self._reads = self._pool(keepalive=20)
         self._writes = self._pool(keepalive=0)
 
-    @cached_property
-    def _verify(self) -> ssl.SSLContext:
-        # Made once, and only when needed: that takes longer than a small download.
-        return httpx.create_ssl_context()
-
     def _pool(self, *, keepalive: int) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self._api_key}", "User-Agent": USER_AGENT, "Accept": "application/json"}
-        return httpx.AsyncClient(
+        return self._network.client(
+            self._url,
+            self._proxy,
+            transport=self._transport,
             base_url=self.base_url,
             headers=headers,
-            verify=self._verify if self.base_url.startswith("https:") else False,
-            transport=self._transport,
-            # No proxy for loopback: it would see the key, and would look for the API on its own machine.
-            trust_env=not self._local,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=keepalive),
         )
@@ -140,12 +151,32 @@ class VidgoClient:
             except VidgoError as error:
                 await deadline.pause(error)
 
-    async def submit_once(self, request: PricedRequest, *, callback_url: str | None = None) -> Task:
-        """Start one picture with exactly one POST, and return its task. It raises what ``submit`` does."""
+    async def submit_once(
+        self, request: PricedRequest, *, callback_url: str | None = None, leaving: Leaving = _unwatched
+    ) -> Task:
+        """Start one picture with exactly one POST, and return its task. It raises what ``submit`` does.
+
+        ``leaving`` is awaited at the last moment before the request begins to leave; when it raises, nothing is sent.
+        """
         if callback_url and not is_web_url(callback_url):
             raise InvalidRequestError("The callback URL is not an http(s) URL.", field="callback_url")
-        body = wire.submit_body(request, callback_url)
-        return await self._call("/api/generate/submit", wire.read_submitted, submit_error, submit=True, json=body)
+        left = False
+
+        async def leave() -> None:
+            nonlocal left
+            await leaving()
+            left = True
+
+        path, parse = "/api/generate/submit", wire.read_submitted
+        try:
+            body = wire.submit_body(request, callback_url)
+            return await self._call(path, parse, submit_error, submit=True, leaving=leave, json=body)
+        except VidgoError:
+            raise
+        except Exception as error:  # only here is it known whether a bug of ours can have cost anything
+            log.exception("a submit failed in an unexpected way (%s)", type(error).__name__)
+            said = "vidgo-mcp failed while submitting."
+            raise InternalError(said, money="unknown" if left else "nothing_spent") from None
 
     async def status(self, task_id: str) -> Task:
         """Return one reading of a task. Free, and safe to repeat.
@@ -227,7 +258,7 @@ class VidgoClient:
             UnavailableError: it could not be fetched, or is too large.
         """
         return await download(
-            url, verify=self._verify, allow_loopback=self._local, seconds=seconds, transport=self._transport
+            url, network=self._network, api_host=self._url.host, seconds=seconds, transport=self._transport
         )
 
     async def _call(
@@ -238,6 +269,7 @@ class VidgoClient:
         *,
         submit: bool = False,
         sending: float = 0.0,
+        leaving: Leaving = _unwatched,
         **content: Any,
     ) -> T:
         """Make one request: a GET, or with content a POST, whose body may take ``sending`` seconds on its way."""
@@ -245,12 +277,17 @@ class VidgoClient:
         limits = self._timeouts
         answer = limits.submit if content else limits.read
         timeout = httpx.Timeout(answer, connect=limits.connect, pool=limits.read)
-        try:
-            # A deadline for all of it: a server that sends a byte now and then keeps within each single time-out.
-            with anyio.fail_after(limits.connect + limits.read + answer + sending):
-                status, headers, body = await self._send(pool, method, path, timeout, **content)
-        except TRANSPORT_ERRORS as error:
-            raise transport_error(error, submit=submit) from None
+        response, body = await exchange(
+            pool,
+            pool.build_request(method, path, timeout=timeout, **content),
+            leaving=leaving,
+            failed=partial(transport_error, submit=submit, proxy=self._proxy.variable if self._proxy else None),
+            traced=self._transport is None,
+            to_leave=2 * limits.connect,
+            to_end=limits.connect + limits.read + answer + sending,
+        )
+        # An answer that repeats the key must not carry it into a message, a log or a result.
+        status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
         def refused(code: int) -> VidgoError:
             retry_after = wire.retry_after(headers.get("retry-after"), self._now())
@@ -265,15 +302,3 @@ class VidgoClient:
             return parse(value)
         except wire.UnreadableAnswerError as error:
             raise unreadable_error(status, str(error), submit=submit) from None
-
-    async def _send(
-        self, pool: httpx.AsyncClient, method: str, path: str, timeout: httpx.Timeout, **content: Any
-    ) -> tuple[int, httpx.Headers, bytes]:
-        async with pool.stream(method, path, timeout=timeout, **content) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > wire.LARGEST_ANSWER:
-                    break
-        # An answer that repeats the key must not carry it into a message, a log or a result.
-        return response.status_code, response.headers, wire.redact_key(bytes(body), self._api_key)

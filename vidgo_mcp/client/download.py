@@ -1,34 +1,49 @@
 """Fetch a picture from a URL that somebody else chose: under limits, and never from a private address.
 
-A name is resolved once, all of its addresses are checked, and the connection goes to one that was checked: a name that
-leads elsewhere a moment later (DNS rebinding) gains nothing.
+It takes the route that the API's own calls take. Through a proxy, which resolves names itself, a name is handed on as
+it stands. Without one a name is resolved once, all of its addresses are checked, and connections go to those that were
+checked: a name that leads elsewhere a moment later (DNS rebinding) gains nothing.
 """
 
 from __future__ import annotations
 
+import logging
 import socket
-import ssl
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Final
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx
 
 from vidgo_mcp import __version__
 from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
-from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError
-from vidgo_mcp.models.urls import Address, is_public
+from vidgo_mcp.client.network import PORTS, NamedProxy, Network, literal_address
+from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
+from vidgo_mcp.models.urls import Address, is_loopback_host, is_public
 
 USER_AGENT: Final = f"vidgo-mcp/{__version__}"
 MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 DOWNLOAD_SECONDS: Final = 20.0
+CONNECT_SECONDS: Final = 10.0
+NEXT_ADDRESS_SECONDS: Final = 3.0
+"""To connect to an address when there is another one: a second try of the first packet is in it."""
 MAX_REDIRECTS: Final = 3
 GONE: Final = (403, 404, 410)
 """What hosts answer for a file that they no longer have, or whose signature has run out."""
+METADATA: Final = frozenset(
+    ip_address(text)
+    for text in ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200")
+)
+"""Where clouds tell their own machines secrets; no VPN and no proxy makes these a host of pictures."""
+METADATA_NAMES: Final = ("metadata.google.internal", "metadata.goog", "metadata", "instance-data")
+ONLY_PUBLIC: Final = "only public hosts are asked for pictures."
+_BENCHMARKING: Final = ip_network("198.18.0.0/15")
+
+log = logging.getLogger(__name__)
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -54,22 +69,23 @@ async def is_gone(url: str) -> bool:
 async def download(
     url: str,
     *,
-    verify: ssl.SSLContext,
-    allow_loopback: bool = False,
+    network: Network,
+    api_host: str,
     seconds: float = DOWNLOAD_SECONDS,
     find: Resolve = resolve,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> bytes:
     """Return a file over http(s), at most 64 MB within ``seconds``, after at most 3 redirects.
 
-    ``allow_loopback`` is for an API that itself runs on loopback.
+    ``api_host`` is Vidgo's: pictures may come from loopback where the API runs there, and from the addresses that a
+    VPN made up where it made up the API's too.
 
     Raises:
         PermissionDeniedError: the address is private, or the URL is not http(s).
         NotFoundError: the host no longer has the file.
         UnavailableError: it could not be fetched, or is too large.
     """
-    fetcher = _Fetcher(transport, verify, seconds, allow_loopback, find)
+    fetcher = _Fetcher(network, api_host, seconds, find, transport)
     try:
         with anyio.fail_after(seconds):
             for _ in range(MAX_REDIRECTS + 1):
@@ -77,79 +93,105 @@ async def download(
                 if isinstance(answer, bytes):
                     return answer
                 url = answer
+    except VidgoError:
+        raise
     except TimeoutError:
         raise UnavailableError(f"The picture could not be fetched within {seconds:.0f} s.") from None
-    except (*TRANSPORT_ERRORS, OSError) as error:
-        raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
     except ValueError:
         # A host name that IDNA does not allow, for instance.
         raise UnavailableError("The URL of the picture cannot be used.", retryable=False) from None
+    except Exception as error:  # what a proxy's library raises is not always httpx's
+        if not isinstance(error, (*TRANSPORT_ERRORS, OSError)):
+            log.exception("a picture could not be fetched (%s)", type(error).__name__)
+        raise UnavailableError(f"The picture could not be fetched: {in_words(error)}.") from None
     raise UnavailableError(f"The URL of the picture redirects more than {MAX_REDIRECTS} times.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetcher:
-    transport: httpx.AsyncBaseTransport | None
-    verify: ssl.SSLContext
+    network: Network
+    api_host: str
     seconds: float
-    allow_loopback: bool
     find: Resolve
+    transport: httpx.AsyncBaseTransport | None
 
     async def fetch(self, url: str) -> bytes | str:
         """Return the file, or the address to which it redirects."""
         target = httpx.URL(url)
-        if target.scheme not in {"http", "https"} or not target.host:
+        if target.scheme not in PORTS or not target.host:
             raise PermissionDeniedError("Only http(s) URLs can be fetched.")
-        port = target.port or (443 if target.scheme == "https" else 80)
+        port = target.port or PORTS[target.scheme]
         if port >= 1 << 16:
             raise UnavailableError("The URL of the picture names a port that does not exist.", retryable=False)
-        address = await self._checked_address(target.host, port)
-        direct = self.transport is not None or address.is_loopback
-        proxy = None if direct else _proxy(target.scheme, f"{target.host}:{port}")
-        async with self._connect(proxy) as http:
-            request = http.build_request("GET", target)
-            # Inside a tunnel httpcore holds the certificate against the host of the URL, so the URL keeps the name. A
-            # private host to which the name may lead by now has no certificate for it.
-            if proxy is None or target.scheme == "http":
-                request = http.build_request(
-                    "GET",
-                    target.copy_with(host=str(address)),
-                    headers={"Host": target.netloc.decode("ascii")},
-                    extensions={"sni_hostname": target.raw_host.decode("ascii")},
-                )
-            return await self._read(http, request, url)
+        self._check_written(target.host.rstrip("."))
+        named = None if self.transport is not None else self.network.proxy_for(target)
+        if named is not None:
+            # It resolves the name, and may be the only one who can.
+            return await self._ask(target, target, CONNECT_SECONDS, named)
+        addresses = await self._checked_addresses(target.host, port)
+        for address in addresses[:-1]:
+            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._ask(target, target.copy_with(host=str(address)), NEXT_ADDRESS_SECONDS)
+        return await self._ask(target, target.copy_with(host=str(addresses[-1])), CONNECT_SECONDS)
 
-    async def _checked_address(self, host: str, port: int) -> Address:
+    def _check_written(self, host: str) -> None:
+        """Refuse what is private as it is written, by whatever route."""
+        address = written_address(host)
+        loopback = is_loopback_host(host) if address is None else address.is_loopback
+        private = loopback or host in METADATA_NAMES or (address is not None and not is_public(address))
+        if private and not (loopback and is_loopback_host(self.api_host)):
+            raise PermissionDeniedError(f"{host}, the host of the picture, is private; {ONLY_PUBLIC}")
+
+    async def _checked_addresses(self, host: str, port: int) -> list[Address]:
+        found = await self._resolved(host, port)
+        if not found:
+            raise UnavailableError(f"{host}, the host of the picture, cannot be found.")
+        private = [one for one in found if not is_public(one)]
+        if is_loopback_host(self.api_host):
+            private = [one for one in private if not one.is_loopback]
+        elif private and written_address(host) is None and written_address(self.api_host) is None:
+            # A VPN that resolves names itself makes up an address for each, Vidgo's too.
+            api = await self._resolved(self.api_host, port)
+            private = [one for one in private if one in METADATA or not any(is_made_up_like(one, it) for it in api)]
+        if private:
+            raise PermissionDeniedError(
+                f"{host}, the host of the picture, leads to the private address {private[0]} in this network; "
+                f"{ONLY_PUBLIC} A proxy that HTTPS_PROXY names is given the name instead."
+            )
+        return found
+
+    async def _resolved(self, host: str, port: int) -> list[Address]:
         try:
             found = await self.find(host.strip("[]"), port)
         except (OSError, UnicodeError):
-            raise UnavailableError("The host of the picture cannot be found.") from None
-        addresses = [ip_address(text.partition("%")[0]) for text in found]
-        for address in addresses:
-            if not is_public(address) and not (self.allow_loopback and address.is_loopback):
-                raise PermissionDeniedError(
-                    "The host of the picture has a private address; only public hosts are asked."
-                )
-        return addresses[0]
+            return []
+        return list(dict.fromkeys(ip_address(text.partition("%")[0]) for text in found))
 
-    def _connect(self, proxy: str | None) -> httpx.AsyncClient:
+    async def _ask(
+        self, target: httpx.URL, url: httpx.URL, connect: float, named: NamedProxy | None = None
+    ) -> bytes | str:
+        """Ask for a picture at a URL that leads to its host: the one it has, or one with a checked address."""
+        headers = {"Host": target.netloc.decode("ascii"), "User-Agent": USER_AGENT}
+        # Some servers claim to compress, and do not.
+        headers["Accept-Encoding"] = "identity"
+        timeout = httpx.Timeout(self.seconds, connect=min(connect, self.seconds))
         try:
-            return httpx.AsyncClient(
-                transport=self.transport,
-                proxy=proxy,
-                verify=self.verify,
-                trust_env=False,
-                headers={"User-Agent": USER_AGENT},
-                timeout=httpx.Timeout(self.seconds, connect=min(10.0, self.seconds)),
-            )
-        except (ImportError, ValueError):
-            raise UnavailableError("The proxy that the environment names cannot be used.", retryable=False) from None
+            async with self.network.client(url, named, transport=self.transport, timeout=timeout) as http:
+                request = http.build_request("GET", url, headers=headers)
+                if named is None:
+                    request.extensions["sni_hostname"] = target.raw_host.decode("ascii")
+                return await self._read(http, request, target)
+        except httpx.TransportError as error:
+            if named is None:
+                raise
+            why = f"{in_words(error)}, through the proxy of {named.variable}"
+            raise UnavailableError(f"The picture could not be fetched: {why}.") from None
 
-    async def _read(self, http: httpx.AsyncClient, request: httpx.Request, url: str) -> bytes | str:
+    async def _read(self, http: httpx.AsyncClient, request: httpx.Request, target: httpx.URL) -> bytes | str:
         async with aclosing(await http.send(request, stream=True)) as response:
             status = response.status_code
             if response.has_redirect_location:
-                return str(httpx.URL(url).join(response.headers["location"]))
+                return str(target.join(response.headers["location"]))
             if status in GONE:
                 raise NotFoundError(
                     f"The picture is no longer at its address (HTTP {status}); most live for 24 hours.",
@@ -158,21 +200,41 @@ class _Fetcher:
                 )
             if status != 200:
                 raise UnavailableError(f"The host of the picture answered HTTP {status}.")
+            packed = response.headers.pop("content-encoding", None)
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
-                if len(content) > MAX_DOWNLOAD:
-                    raise UnavailableError(
-                        f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB.",
-                        retryable=False,
-                        remedy="show_picture",
-                    )
-            return bytes(content)
+                _check_size(content)
+            plain = _unpacked(bytes(content)) if packed else bytes(content)
+            _check_size(plain)
+            return plain
 
 
-def _proxy(scheme: str, authority: str) -> str | None:
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(authority):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+def _check_size(content: bytes | bytearray) -> None:
+    if len(content) > MAX_DOWNLOAD:
+        what = f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB."
+        raise UnavailableError(what, retryable=False, remedy="show_picture")
+
+
+def _unpacked(content: bytes) -> bytes:
+    """Return what a server compressed though it was not asked to; some only say so."""
+    try:
+        return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(content, MAX_DOWNLOAD + 1)
+    except zlib.error:
+        return content
+
+
+def written_address(host: str) -> Address | None:
+    """Return the address that a host is written as, also in the ways of old (``127.1``); None for a name."""
+    with suppress(OSError):
+        return literal_address(host) or IPv4Address(socket.inet_aton(host))
+    return None
+
+
+def is_made_up_like(address: Address, other: Address) -> bool:
+    """Return whether two private addresses are of one pool, from which a VPN gives each name one of its own."""
+    if is_public(other) or address.is_loopback or address.is_link_local or address.is_multicast:
+        return False
+    size = 48 if other.version == 6 else 16
+    pool = _BENCHMARKING if other in _BENCHMARKING else ip_network(f"{other}/{size}", strict=False)
+    return address in pool

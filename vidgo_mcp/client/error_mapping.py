@@ -27,7 +27,7 @@ from vidgo_mcp.errors import (
 from vidgo_mcp.models.tasks import refuses_content
 
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, TimeoutError)
-"""All that a call can meet below HTTP; ``TimeoutError`` is our own deadline for the whole call."""
+"""All that httpx says of a call; ``TimeoutError`` is our own deadline. A proxy's library may raise anything else."""
 NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -36,7 +36,7 @@ NOT_SENT: Final = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
-"""Those that prove that no request was sent. All others leave open whether it arrived."""
+"""Those that prove that no request was sent, where a transport of somebody else's does not say what left."""
 WORDS: Final[dict[tuple[type[Exception], ...], str]] = {
     (httpx.PoolTimeout,): "all connections are busy",
     (httpx.ConnectTimeout, httpx.ConnectError): "no connection",
@@ -111,16 +111,20 @@ def _error(kind: type[VidgoError], said: str, refusal: Refusal, **facts: Any) ->
     return kind(said, http_status=status, vendor_text=text, retry_after=retry_after, **facts)
 
 
-def transport_error(error: Exception, *, submit: bool) -> VidgoError:
-    """Return the error for a failure below HTTP."""
-    if isinstance(error, NOT_SENT):
-        return NotSentError(f"Vidgo could not be reached ({in_words(error)}); nothing was sent.")
+def transport_error(error: Exception, left: bool, *, submit: bool, proxy: str | None = None) -> VidgoError:
+    """Return the error for a failure below HTTP.
+
+    ``left``: the request may have begun to leave this machine; ``proxy``: the variable that names one.
+    """
+    words = f"{in_words(error)}, through the proxy of {proxy}" if proxy else in_words(error)
+    if not left:
+        return NotSentError(f"Vidgo could not be reached ({words}); nothing was sent.")
     if submit:
         return OutcomeUnknownError(
-            f"The connection failed after the submit was sent ({in_words(error)}), so it is not known whether a "
-            "picture was started and paid for."
+            f"The connection failed after the submit was sent ({words}), so it is not known whether a picture was "
+            "started and paid for."
         )
-    return UnavailableError(f"Vidgo did not answer ({in_words(error)}).")
+    return UnavailableError(f"Vidgo did not answer ({words}).")
 
 
 def unreadable_error(status: int, why: str, *, submit: bool) -> VidgoError:
@@ -133,4 +137,6 @@ def unreadable_error(status: int, why: str, *, submit: bool) -> VidgoError:
 
 def in_words(error: Exception) -> str:
     """Return what happened to a connection, for people: httpx's own texts name sockets and classes."""
+    if isinstance(error, httpx.ProxyError) and (status := str(error)[:3]).isdecimal():
+        return f"the proxy answered HTTP {status}"
     return next((words for kinds, words in WORDS.items() if isinstance(error, kinds)), "the connection failed")

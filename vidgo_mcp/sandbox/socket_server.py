@@ -110,6 +110,7 @@ class _Server(uvicorn.Server):
             log_config=None,
             proxy_headers=False,
             server_header=False,
+            workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)

@@ -21,6 +21,7 @@ from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.server import prompts, resources
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker
+from vidgo_mcp.server.patience import Patience
 from vidgo_mcp.server.tools import Call, error_answer, tool_entries
 from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
@@ -70,6 +71,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     ``state_key`` seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, service.price_table, reads_files=service.reads_files)
+    patience = Patience()
     listing = types.ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -83,7 +85,9 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         if entry is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
         modern = ctx.protocol_version >= MODERN_SINCE
-        call = Call(service, principal_of(ctx), _progress(ctx), modern, asker(ctx, params, modern=modern))
+        ask = asker(ctx, params, modern=modern)
+        seconds = patience.seconds if ctx.request is None else None
+        call = Call(service, principal_of(ctx), _progress(ctx), modern, ask, seconds)
         try:
             return await entry.run(call, params.arguments)
         except QuestionForClient as question:
@@ -92,8 +96,8 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             return error_answer(error)
         except Exception:  # the outermost edge: an escaped exception would reach the model as a bare protocol error
             log.exception(UNEXPECTED, params.name)
-            bug = InternalError(SEE_LOG.format(params.name))
-            return error_answer(bug.changed(money="unknown", remedy="repeat") if entry.spends else bug)
+            # What may cost something says itself what its bugs can have cost.
+            return error_answer(InternalError(SEE_LOG.format(params.name)))
 
     async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
@@ -147,7 +151,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     )
     ephemeral = RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
     security = RequestStateSecurity(keys=[state_key], ttl=ANSWER_SECONDS) if state_key else ephemeral
-    server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
+    server.middleware += [patience, RequestStateBoundary(security, default_audience=NAME)]
     return server
 
 

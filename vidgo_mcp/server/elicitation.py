@@ -22,7 +22,7 @@ from mcp_types import (
     InputRequiredResult,
 )
 
-from vidgo_mcp.service.limits import Answer, Ask, Question, Verdict
+from vidgo_mcp.service.limits import Answer, Ask, CallInterrupted, Question, Verdict
 
 ANSWER_SECONDS: Final = 300.0
 """How long a person may think; the sealed state of the stateless era lives as long."""
@@ -44,7 +44,7 @@ SCHEMA: Final[ElicitRequestedSchema] = {
 Context = ServerRequestContext[Any, Any]
 
 
-class QuestionForClient(Exception):  # noqa: N818  # not an error: it carries the question out of the workflow
+class QuestionForClient(CallInterrupted):
     """The stateless era asks by answering: this carries that answer past the service, which has recorded nothing."""
 
     def __init__(self, question: str, ticket: str) -> None:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
@@ -16,12 +15,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.server.signals import on_signal
+from vidgo_mcp.server.bodies import ReadableBodies
+from vidgo_mcp.server.callers import OPEN_TO_ALL, serve_only_local
+from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
+from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
-LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "[::1]")
-GRACE: Final = 10
-"""Seconds that running calls get at the end."""
+KEEP_ALIVE: Final = 120
+"""Seconds for which an idle connection stays open: clients pool one, and a model thinks for a minute and more."""
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
 """Bytes of one call, which may bring pictures in base64."""
 
@@ -41,17 +42,17 @@ def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: i
             f"--host {host} would let every machine that can reach this one spend your credits: there is no "
             "authentication yet. Use 127.0.0.1."
         )
-    names = [*LOOPBACK_HOSTS, *([host] if host not in LOOPBACK_HOSTS and ":" not in host else [])]
-    return server.streamable_http_app(
+    app = server.streamable_http_app(
         stateless_http=True,
         host=host,
         max_request_body_size=largest_request,
-        transport_security=TransportSecuritySettings(
-            allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
-            allowed_origins=[f"http://{name}{port}" for name in names for port in ("", ":*")],
-        ),
-        custom_starlette_routes=[Route("/healthz", _healthz, methods=["GET"])],
+        # Ours checks instead: the SDK's takes another case for another name, and does not say what to do.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        custom_starlette_routes=[Route(OPEN_TO_ALL, _healthz, methods=["GET"])],
     )
+    app.add_middleware(ReadableBodies, largest_request)
+    serve_only_local(app, host)
+    return app
 
 
 async def _healthz(request: Request) -> Response:
@@ -74,11 +75,6 @@ class _Uvicorn(uvicorn.Server):
         if self.started:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
-    def stop(self, number: int) -> None:
-        """End at the first signal when the running calls have ended, at the second at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
 
 async def serve_http(
     server: Server[Any],
@@ -89,7 +85,7 @@ async def serve_http(
     on_ready: Callable[[int], None],
     largest_request: int = LARGEST_REQUEST,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; running calls and submits under way get 10 s each.
+    """Serve until a signal; running calls and submits under way get 10 s, whatever signals follow.
 
     The service is entered and left here. Port 0 takes a free one; ``on_ready`` is called with the port once connections
     are accepted.
@@ -103,11 +99,16 @@ async def serve_http(
         port=port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(SHUTDOWN_SECONDS),
         server_header=False,
+        workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says
     )
     listener = _Uvicorn(config, on_ready)
-    async with service, anyio.create_task_group() as tasks:
-        tasks.start_soon(on_signal, listener.stop)
+
+    def stop() -> None:
+        service.begin_end()
+        listener.should_exit = True
+
+    async with held_signals(stop), service:
         await listener.serve()
-        tasks.cancel_scope.cancel()

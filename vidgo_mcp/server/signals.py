@@ -1,29 +1,122 @@
-"""Signals that ask a process to end, where the system has them. It loads nothing of the protocol."""
+"""Signals that ask a process to end: the first begins the end, and further ones cannot tear what is under way.
+
+A client that sends a second signal 0.1 s after the first would otherwise lose the answer to a submit. It loads nothing
+of the protocol.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any, Final
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+from vidgo_mcp.service.service import SHUTDOWN_SECONDS
+
+ENDING: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
+"""By name, since no system has all of them: of a person, a service manager, a closed terminal, and Windows."""
+CONSOLE_ENDS: Final = frozenset({2, 5, 6})
+"""What Windows tells a console's programs: it is closed, the user logs off, the system shuts down."""
+
+Tell = Callable[[int], object]
 
 
-async def on_signal(react: Callable[[int], None]) -> None:
-    """Call ``react`` with the number of each SIGINT and SIGTERM, until cancelled.
+def ending_signals(ignored: Callable[[int], bool] | None = None) -> list[int]:
+    """Return the numbers of the signals that end this process; under ``nohup`` the terminal's end is none of them."""
+    ignored = ignored or (lambda number: signal.getsignal(number) is signal.SIG_IGN)
+    numbers = [int(getattr(signal, name)) for name in ENDING if hasattr(signal, name)]
+    return [number for number in numbers if number != getattr(signal, "SIGHUP", None) or not ignored(number)]
 
-    On Windows it returns at once: there the end of stdin, or KeyboardInterrupt, ends the process.
+
+@asynccontextmanager
+async def held_signals(
+    begin: Callable[[], object], again: Callable[[], object] = lambda: None, *, system: str = sys.platform
+) -> AsyncGenerator[list[int]]:
+    """Call ``begin`` at the first signal, ``again`` at the second; none ends the process within 10 s of the first.
+
+    What it gives has the number of each one that came. Keep it open until what is under way has ended.
     """
-    with suppress(NotImplementedError), anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    received: list[int] = []
+    first = 0.0
+
+    def react(number: int) -> None:
+        nonlocal first
+        received.append(number)
+        if len(received) == 1:
+            first = anyio.current_time()
+            begin()
+        elif anyio.current_time() > first + SHUTDOWN_SECONDS:
+            # What should have ended by now hangs.
+            os._exit(128 + number)
+        elif len(received) == 2:
+            again()
+
+    async def listen(signals: Any) -> None:
         async for number in signals:
             react(number)
 
+    numbers = ending_signals()
+    tasks = await anyio.create_task_group().__aenter__()
+    try:
+        with ExitStack() as stack:
+            if system == "win32":
+                stack.enter_context(windows_signals(react, numbers))
+            else:
+                receiver = stack.enter_context(anyio.open_signal_receiver(*map(signal.Signals, numbers)))
+                tasks.start_soon(listen, receiver)
+            yield received
+    finally:
+        tasks.cancel_scope.cancel()
+        # Without the error of the body, which so stays itself and is not wrapped in a group.
+        await tasks.__aexit__(None, None, None)
 
-async def cancel_on_signal(scope: anyio.CancelScope, received: list[int]) -> None:
-    """Cancel a scope at SIGINT or SIGTERM, and add the number of the signal to ``received``."""
 
-    def cancel(number: int) -> None:
-        received.append(number)
-        scope.cancel()
+@contextmanager
+def windows_signals(
+    react: Tell,
+    numbers: Iterable[int],
+    *,
+    install: Callable[[int, Any], Any] = signal.signal,
+    add_console_handler: Callable[[Callable[[int], bool]], Callable[[], object]] | None = None,
+) -> Generator[None]:
+    """Have ``react`` told on Windows, where an event loop receives no signals; a closed console counts as SIGTERM.
 
-    await on_signal(cancel)
+    ``add_console_handler`` has a function called with each event of the console, and returns what undoes that.
+    """
+    ended = threading.Event()
+    token = anyio.lowlevel.current_token()
+
+    def on_console(event: int) -> bool:
+        # In a thread of the system, which ends the process when this returns.
+        if event not in CONSOLE_ENDS:
+            return False
+        anyio.from_thread.run_sync(react, int(signal.SIGTERM), token=token)
+        return ended.wait(SHUTDOWN_SECONDS)
+
+    before = {number: install(number, lambda number, frame: react(number)) for number in numbers}
+    undo = (add_console_handler or _add_console_handler)(on_console)
+    try:
+        yield
+    finally:
+        undo()
+        ended.set()
+        for number, handler in before.items():
+            install(number, handler)
+
+
+def _add_console_handler(handle: Callable[[int], bool]) -> Callable[[], object]:
+    if sys.platform != "win32":
+        raise NotImplementedError
+    import ctypes
+
+    kernel = ctypes.windll.kernel32
+    routine = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint)(handle)
+    kernel.SetConsoleCtrlHandler(routine, 1)
+    return lambda: kernel.SetConsoleCtrlHandler(routine, 0)

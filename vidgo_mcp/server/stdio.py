@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, cast
 
 import anyio
+import anyio.to_thread
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
 
-from vidgo_mcp.server.signals import cancel_on_signal
+from vidgo_mcp.server.json_lines import read_line
+from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
+
+log = logging.getLogger(__name__)
+
+
+class Stdin:
+    """The lines on stdin that are for the server. What is wrong with the others is said through ``answers``."""
+
+    answers: Any
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while line := await anyio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True):
+            request, refusals = read_line(line)
+            for refusal in refusals:
+                await self.answers.send(SessionMessage(refusal))
+            if request is not None:
+                yield request
 
 
 async def serve_stdio(server: Server[Any], service: Service) -> None:
-    """Serve until stdin closes or SIGINT or SIGTERM comes; submits under way get 10 s for their answers.
+    """Serve until stdin closes, nobody reads stdout, or a signal comes; submits under way get 10 s for their answers.
 
     The service is entered and left here.
     """
-    async with stdio_server() as (read_stream, write_stream):
-        received: list[int] = []
-        async with service, anyio.create_task_group() as tasks:
-            tasks.start_soon(cancel_on_signal, tasks.cancel_scope, received)
-            await server.run(read_stream, write_stream, server.create_initialization_options())
-            tasks.cancel_scope.cancel()
-        if received:
-            sys.stderr.flush()
-            # The thread that reads stdin could otherwise keep the process for ever.
-            os._exit(128 + received[0])
+    serving, stdin = anyio.CancelScope(), Stdin()
+    try:
+        async with (
+            held_signals(serving.cancel) as received,
+            stdio_server(stdin=cast("anyio.AsyncFile[str]", stdin)) as (read_stream, write_stream),
+        ):
+            stdin.answers = write_stream
+            async with service:
+                with serving:
+                    await server.run(read_stream, write_stream, server.create_initialization_options())
+            if received:
+                with suppress(OSError, ValueError):  # whoever read it may have gone away
+                    sys.stderr.flush()
+                # The thread that reads stdin could otherwise keep the process for ever.
+                os._exit(128 + received[0])
+    except* ConnectionError as gone:
+        log.info("nobody reads stdout any more: %s", gone.exceptions[0])

@@ -6,6 +6,7 @@ An answer is text that alone is enough, and the same as structure.
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,19 +30,26 @@ from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.server.schemas import output_schema, picture_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.limits import Ask
+from vidgo_mcp.service.task_results import bug_after
 from vidgo_mcp.service.watches import ProgressReporter
 from vidgo_mcp.wording import for_model
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who calls, and what their client can take; ``links``: resource links, on which older clients break."""
+    """Who calls, and what their client can take.
+
+    ``links``: resource links, on which older clients break; ``patience``: the seconds after which it would give up.
+    """
 
     service: Service
     principal: Principal
     progress: Progress
     links: bool
     ask: Ask
+    patience: float | None = None
 
 
 Answer = Callable[[Call, Any], Awaitable[CallToolResult]]
@@ -49,12 +57,11 @@ Answer = Callable[[Call, Any], Awaitable[CallToolResult]]
 
 @dataclass(frozen=True, slots=True)
 class ToolEntry:
-    """One tool as it is listed, and what answers it. ``spends`` says whether a bug in it can have cost credits."""
+    """One tool as it is listed, and what answers it."""
 
     tool: Tool
     arguments: type[Arguments]
     answer: Answer
-    spends: bool
 
     async def run(self, call: Call, raw: Mapping[str, Any] | None) -> CallToolResult:
         """Return the answer to a call with what the model sent.
@@ -67,8 +74,14 @@ class ToolEntry:
 
 
 async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
-    made = await call.service.make(call.principal, arguments, progress=call.progress, ask=call.ask)
-    return _task_answer(made, links=call.links)
+    made = await call.service.make(
+        call.principal, arguments, progress=call.progress, ask=call.ask, patience=call.patience
+    )
+    try:
+        return _task_answer(made, links=call.links)
+    except Exception as error:  # a bug in the words must not hide what was paid for
+        log.exception("a result cannot be said (%s)", type(error).__name__)
+        raise bug_after(made, "vidgo-mcp failed while answering; its log on stderr has the details.") from None
 
 
 async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
@@ -76,7 +89,7 @@ async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     if arguments.task_id is None:
         listed = for_model.list_answer(await tasks.listed(arguments.limit))
         return _answer(for_model.list_text(listed), listed)
-    deadline = call.service.deadline(arguments.wait_seconds)
+    deadline = call.service.deadline(arguments.wait_seconds, call.patience)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
     return _task_answer(found, links=call.links)
 
@@ -147,7 +160,7 @@ def _entry(
         output_schema=output_schema(*results) if results else None,
         annotations=hints,
     )
-    return ToolEntry(tool, arguments, answer, spends)
+    return ToolEntry(tool, arguments, answer)
 
 
 # The words that people use stand here: some clients find a tool only by a search for them.

@@ -52,7 +52,8 @@ class CallerTasks:
         """
         entry = await self.find(task_id)
         if entry is None:
-            return await self.untracked_task(task_id, deadline, reporter)
+            found = await self.untracked_task(task_id, deadline, reporter)
+            return task_results.with_wait_noted(found, deadline.shortened)
         notes = []
         with self.account.awaiting(entry.id):
             if entry.state == "accepted" and in_window(entry, self._now()):
@@ -62,7 +63,8 @@ class CallerTasks:
                 elif failure is not None:
                     raise failure
             if deliver:
-                return await self.deliver(entry, charged=None, notes=notes)
+                found = await self.deliver(entry, deadline, charged=None, notes=notes)
+                return task_results.with_wait_noted(found, deadline.shortened)
             [saved] = await self.copies([entry])
             return task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
 
@@ -106,14 +108,20 @@ class CallerTasks:
         return next(iter(get_close_matches(task_id, known, n=1)), None)
 
     async def deliver(
-        self, entry: Entry, *, charged: bool | None, notes: Sequence[str], receipt: Sequence[str] = ()
+        self,
+        entry: Entry,
+        deadline: Deadline,
+        *,
+        charged: bool | None,
+        notes: Sequence[str],
+        receipt: Sequence[str] = (),
     ) -> TaskResult:
         """Return the result of an entry, and record that somebody received it.
 
         ``charged`` says whether this very call caused the submit, None for a mere look; ``receipt`` is said last.
         """
         another = None
-        entry, unsaved = await self.account.saver.hold(entry)
+        entry, unsaved = await self.account.saver.hold(entry, deadline.left_for_answer())
         said = [*notes, *unsaved]
         try:
             if entry.state == "finished":

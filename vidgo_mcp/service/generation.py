@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 
-from vidgo_mcp.errors import JournalError, OutcomeUnknownError, VidgoError
+from vidgo_mcp.errors import InternalError, JournalError, OutcomeUnknownError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
@@ -30,9 +30,11 @@ from vidgo_mcp.service.limits import (
     used_consent,
 )
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
+from vidgo_mcp.service.submission import Submission
 from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
 from vidgo_mcp.service.watches import Deadline, ProgressReporter
 
+BUG: Final = "vidgo-mcp failed; the server's log on stderr has the details."
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
 
@@ -64,6 +66,21 @@ class Generation:
         self._ticket: str | None = None
         """The person's acceptance: they are asked once, also when another call's reservation came between."""
         self._charged = False
+        self._entry: Entry | None = None
+        self._submission: Submission | None = None
+
+    def bug(self) -> InternalError:
+        """Return the error for a failure of our own, with what is known of the money."""
+        submission, entry = self._submission, self._entry
+        if submission is not None:
+            entry = submission.entry
+            if not submission.callers:
+                submission.give_up_unsent()
+        if entry is not None and entry.task_id is not None:
+            return InternalError(BUG, money="accepted", task_id=entry.task_id, remedy="wait_for_task")
+        if entry is not None and entry.state != "reserved":
+            return InternalError(BUG, money="unknown", remedy="repeat")
+        return InternalError(BUG)
 
     async def start(self) -> Entry | TaskResult:
         """Return the entry of the request as soon as it has a task, or time is over.
@@ -87,6 +104,7 @@ class Generation:
                 if isinstance(paid, TaskResult):
                     return paid
                 entry = paid
+            self._entry = entry
             # They may be hundreds of megabytes, and the wait is long.
             del references
             with self._account.awaiting(entry.id):
@@ -102,6 +120,7 @@ class Generation:
         """
         if isinstance(started, TaskResult):
             return started
+        self._entry = started
         entry, notes, charged = started, self._notes, self._charged
         with self._account.awaiting(entry.id):
             if entry.state in {"reserved", "sent"} and self._account.submissions.of(entry.id) is None:
@@ -114,7 +133,8 @@ class Generation:
                 raise lost_answer(entry, await self._account.reconciliation.finding(entry))
             if entry.state == "empty" and not charged:
                 raise paid_nothing(entry)
-            return await self._tasks.deliver(entry, charged=charged, notes=notes, receipt=await self._receipt())
+            receipt = await self._receipt()
+            return await self._tasks.deliver(entry, self._deadline, charged=charged, notes=notes, receipt=receipt)
 
     async def _receipt(self) -> list[str]:
         if not self._charged:
@@ -161,6 +181,7 @@ class Generation:
                     uploaded=ready.uploaded,
                     seconds=self._deadline.left_for_id(),
                 )
+                self._submission = self._account.submissions.of(reservation.entry.id)
         match reservation:
             case Exhausted():
                 raise self._limits.budget.refusal(intent.credits, reservation)
@@ -219,6 +240,7 @@ class Generation:
         """
         submission = self._account.submissions.of(entry.id)
         if submission is not None:
+            self._submission = submission
             # Not read from the journal: one that broke meanwhile must not hide what was paid for.
             try:
                 return await submission.wait(self._deadline.left_for_id(), self._reporter)

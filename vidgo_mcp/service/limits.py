@@ -159,6 +159,10 @@ class Answer:
 Ask = Callable[[Question], Awaitable[Answer]]
 
 
+class CallInterrupted(Exception):  # noqa: N818  # not an error: an edge that asks by ending the call raises it
+    """Passes from ``Ask`` through the service, which has recorded nothing yet."""
+
+
 async def cannot_ask(question: Question) -> Answer:
     """Answer for a caller that has no person to ask."""
     return Answer("cannot_ask")

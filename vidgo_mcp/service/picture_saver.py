@@ -95,8 +95,8 @@ class PictureSaver:
             self._tasks.start_soon(self._run, entry, job)
         return job
 
-    async def hold(self, entry: Entry) -> tuple[Entry, list[str]]:
-        """Wait up to 5 s for the copy of a picture; return its entry, and notes about a copy that is not there yet."""
+    async def hold(self, entry: Entry, seconds: float) -> tuple[Entry, list[str]]:
+        """Wait for the copy of a picture, 5 s at most; return its entry, and notes about one that is not there yet."""
         job = self.begin(entry)
         if job is None:
             return entry, []
@@ -104,7 +104,7 @@ class PictureSaver:
             # Somebody asks for the picture: why an earlier attempt failed may be over.
             job.attempted = anyio.Event()
             job.wanted.set()
-        with anyio.move_on_after(HOLD_SECONDS):
+        with anyio.move_on_after(min(HOLD_SECONDS, max(0.0, seconds))):
             await job.attempted.wait()
         try:
             known = await self._journal.entry(entry.id)

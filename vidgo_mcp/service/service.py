@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
@@ -27,10 +28,11 @@ from vidgo_mcp.models.results import (
 )
 from vidgo_mcp.models.sizes import Quality
 from vidgo_mcp.pricing import PUBLISHED, PriceTable, price_picture
+from vidgo_mcp.service import task_results
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.generation import Generation
-from vidgo_mcp.service.limits import Ask, cannot_ask
+from vidgo_mcp.service.limits import Ask, CallInterrupted, cannot_ask
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.principal import Principal
 from vidgo_mcp.service.runtime import Runtime
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 PERIODS: Final[Mapping[Literal["24 h", "7 d", "30 d"], int]] = {"24 h": 1, "7 d": 7, "30 d": 30}
 """The days of each period of a spending report."""
 SHUTDOWN_SECONDS: Final = 10.0
-"""How long a stopping process waits for the answers to its submits, and then for pictures that are being saved."""
+"""How long a stopping process waits for the answers to its submits, and for pictures that are being saved."""
 RESUME_PAUSE: Final = 1.0
 """Seconds that leave the first answers undisturbed by the journal's opening in the background."""
 
@@ -88,6 +90,7 @@ class Service:
         self._runtime = runtime or Runtime()
         self._first = account
         self._accounts: dict[str, Account] = {}
+        self._end = math.inf
         self._background: anyio.abc.TaskGroup
 
     async def __aenter__(self) -> Self:
@@ -96,14 +99,19 @@ class Service:
             self._account(self._first)
         return self
 
+    def begin_end(self) -> None:
+        """Start the clock of the end: what is under way gets 10 s from the first call of this, or from leaving."""
+        self._end = min(self._end, anyio.current_time() + SHUTDOWN_SECONDS)
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let submits and copies under way end, for up to 10 s: an answer that comes then is not lost."""
+        self.begin_end()
         accounts = list(self._accounts.values())
         with anyio.CancelScope(shield=True):
             late = [job for account in accounts for job in account.saver.unfinished()]
-            with anyio.move_on_after(SHUTDOWN_SECONDS):
+            with anyio.CancelScope(deadline=self._end):
                 async with anyio.create_task_group() as closing:
                     for account in accounts:
                         closing.start_soon(account.submissions.close)
@@ -142,9 +150,12 @@ class Service:
         """
         return CallerTasks(self._account(principal.paying), principal.owner)
 
-    def deadline(self, wait_seconds: float | None) -> Deadline:
-        """Return how long a call may wait, from now; ``wait_seconds`` is None when it does not say."""
-        return Deadline(self.default_wait if wait_seconds is None else wait_seconds)
+    def deadline(self, wait_seconds: float | None, patience: float | None = None) -> Deadline:
+        """Return how long a call may wait, from now; ``wait_seconds`` is None when it does not say.
+
+        ``patience``: after how many seconds whoever calls would give up.
+        """
+        return Deadline(self.default_wait if wait_seconds is None else wait_seconds, patience)
 
     def prices(self, principal: Principal) -> PriceTable:
         """Return the prices in force for the caller, as far as this process knows them."""
@@ -185,23 +196,28 @@ class Service:
         *,
         progress: Progress = silence,
         ask: Ask = cannot_ask,
+        patience: float | None = None,
     ) -> TaskResult:
         """Return the picture of a request: the one already paid for, or a new one.
 
         Raises:
             VidgoError: the request could not be answered; its ``money`` says what that means.
         """
-        tasks, deadline = self.tasks(principal), self.deadline(arguments.wait_seconds)
+        tasks, deadline = self.tasks(principal), self.deadline(arguments.wait_seconds, patience)
         call = Generation(tasks, principal.limits, arguments, deadline, ProgressReporter(progress), ask)
         try:
-            return await call.wait(await call.start())
-        except InvalidRequestError as error:
-            if error.remedy != "reword_if_asked":
-                raise
-            raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
-        except BudgetError as error:
-            facts = replace(error.facts, cheapest=self.prices(principal).price("low", "1K"))
-            raise error.changed(facts=facts) from None
+            made = await call.wait(await call.start())
+            return task_results.with_wait_noted(made, deadline.shortened)
+        except (VidgoError, CallInterrupted) as error:
+            if isinstance(error, InvalidRequestError) and error.remedy == "reword_if_asked":
+                raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
+            if isinstance(error, BudgetError):
+                facts = replace(error.facts, cheapest=self.prices(principal).price("low", "1K"))
+                raise error.changed(facts=facts) from None
+            raise
+        except Exception as error:  # a bug: only the call knows what it may have cost
+            log.exception("a call failed in an unexpected way (%s)", type(error).__name__)
+            raise call.bug() from None
 
     async def spending(self, principal: Principal) -> SpendingReport:
         """Return what the caller's pictures cost in the last day, week and month.

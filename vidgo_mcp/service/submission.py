@@ -49,9 +49,10 @@ class Submission:
 
     Attributes:
         entry: as it was last recorded; with its task once the phase is ``accepted``.
-        phase: ``sent`` from the moment at which the POST may have left.
+        phase: ``sent`` from the moment at which the POST begins to leave.
         done: set when the phase is ``accepted`` or ``failed``.
         error: why it failed.
+        refusal: why the last try proved that nothing was accepted.
         callers: how many calls wait for it.
     """
 
@@ -64,6 +65,7 @@ class Submission:
         self.request = request
         self.uploaded = tuple(uploaded)
         self.seconds = seconds
+        self.refusal: VidgoError | None = None
         self.sent_again_at: float | None = None
         self.scope = anyio.CancelScope(shield=True)
 
@@ -121,7 +123,7 @@ class Submissions:
         self._callback_url = callback_url
         self._on_end = on_end
         self._under_way: dict[str, Submission] = {}
-        self._unreleased: set[str] = set()
+        self._unreleased: list[Submission] = []
         self._renewing = False
         self._closing = False
 
@@ -173,7 +175,7 @@ class Submissions:
                 await self._fail(submission, OutcomeUnknownError(stopped))
             elif submission.phase == "reserved":
                 given_up = "The submit was given up before it was sent; nothing was spent."
-                await self._fail(submission, UnavailableError(given_up, remedy="repeat"))
+                await self._fail(submission, submission.refusal or UnavailableError(given_up, remedy="repeat"))
         except VidgoError as error:
             await self._fail(submission, error)
         except Exception as error:  # the edge of a background task: nobody above could record the fate
@@ -186,27 +188,37 @@ class Submissions:
         await self._on_end(submission)
 
     async def _post(self, submission: Submission, client: VidgoClient) -> Task:
-        entry_id = submission.entry.id
-        tries = RetryDeadline(submission.seconds, self._runtime.random)
-        while True:
-            submission.entry = await self._journal.mark_sent(entry_id)
+        async def leaving() -> None:
+            with anyio.CancelScope(shield=True):
+                submission.entry = await self._journal.mark_sent(submission.entry.id)
             # The last moment at which it can be given up.
             await anyio.lowlevel.checkpoint_if_cancelled()
             submission.phase = "sent"
+
+        tries = RetryDeadline(submission.seconds, self._runtime.random)
+        while True:
             try:
-                return await client.submit_once(submission.request, callback_url=self._callback_url)
+                return await client.submit_once(submission.request, callback_url=self._callback_url, leaving=leaving)
             except VidgoError as error:
-                if error.money == "nothing_spent":
-                    submission.entry = await self._journal.unsend(entry_id)
-                    submission.phase = "reserved"
-                    if self._closing or not submission.callers:
-                        raise
                 if isinstance(error, RateLimitedError):
                     error = error.changed(remedy="repeat_with_time")
+                if error.money == "nothing_spent":
+                    submission.phase, submission.refusal = "reserved", error
+                    await self._unsend(submission)
+                    if self._closing or not submission.callers:
+                        raise
                 delay = tries.next_pause(error)
                 submission.sent_again_at = anyio.current_time() + delay
                 await anyio.sleep(delay)
                 submission.sent_again_at = None
+
+    async def _unsend(self, submission: Submission) -> None:
+        if submission.entry.state == "sent":
+            submission.entry = await self._journal.unsend(submission.entry.id)
+
+    async def _release(self, submission: Submission) -> None:
+        await self._unsend(submission)
+        await self._journal.release(submission.entry.id)
 
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
@@ -231,15 +243,12 @@ class Submissions:
         sent, submission.phase = submission.phase == "sent", "failed"
         if error.money == "accepted":
             return
-        entry_id = submission.entry.id
         with anyio.CancelScope(shield=True):
             try:
                 if sent:
-                    await self._journal.mark_unknown(entry_id, error.message)
+                    await self._journal.mark_unknown(submission.entry.id, error.message)
                 else:
-                    if submission.entry.state == "sent":
-                        submission.entry = await self._journal.unsend(entry_id)
-                    await self._journal.release(entry_id)
+                    await self._release(submission)
                 for digest in submission.uploaded if isinstance(error, InvalidRequestError) else ():
                     # What Vidgo refused may be a reference that it no longer has: it is uploaded anew next time.
                     await self._journal.forget_upload(submission.entry.intent.account, digest)
@@ -248,7 +257,7 @@ class Submissions:
                 # The journal's trouble must not end all other calls.
                 log.exception("the journal could not record how a submit failed")
                 if not sent:
-                    self._unreleased.add(entry_id)
+                    self._unreleased.append(submission)
 
     async def _keep_lease(self) -> None:
         """Renew the lease of this process while anything is under way, so that no other process settles it."""
@@ -257,9 +266,9 @@ class Submissions:
             try:
                 await self._journal.renew(self._runtime.process)
                 # The lease that is renewed for others would keep these, and their room in the day.
-                for entry_id in list(self._unreleased):
-                    await self._journal.release(entry_id)
-                    self._unreleased.discard(entry_id)
+                while self._unreleased:
+                    await self._release(self._unreleased[-1])
+                    self._unreleased.pop()
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
         self._renewing = False

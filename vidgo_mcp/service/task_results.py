@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from vidgo_mcp.errors import Facts, NotFoundError, OutcomeUnknownError, Remedy, UnavailableError, VidgoError
+from vidgo_mcp.errors import (
+    Facts,
+    InternalError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Remedy,
+    UnavailableError,
+    VidgoError,
+)
 from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
@@ -96,6 +104,14 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
     entry = Entry(id="", intent=intent, state="reserved", process="", created_at=now)
     result = entry_result(entry, now, charged=False, notes=[note])
     return result.model_copy(update={"remedy": "repeat_with_time"})
+
+
+def with_wait_noted(result: TaskResult, shortened: float | None) -> TaskResult:
+    """Return a result with a note that pending is normal, where a call waited less than it was asked to."""
+    if shortened is None or result.outcome != "pending":
+        return result
+    note = f"This client gives up on calls early, so they wait at most {shortened:.0f} s here: pending is normal."
+    return result.model_copy(update={"notes": [*(result.notes or ()), note]})
 
 
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
@@ -235,3 +251,12 @@ def viewable_url(result: TaskResult) -> str:
 def timestamp(seconds: float) -> str:
     """Return a time of day as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def bug_after(result: TaskResult, message: str) -> InternalError:
+    """Return the error for a failure of our own once there is a result, which says what is known of the money."""
+    if result.task_id is not None:
+        return InternalError(message, money="accepted", task_id=result.task_id, remedy="wait_for_task")
+    if result.remedy == "repeat_with_time":
+        return InternalError(message)
+    return InternalError(message, money="unknown", remedy="repeat")

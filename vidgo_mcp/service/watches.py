@@ -27,6 +27,8 @@ LEARNED_FROM: Final = 200
 """From how many of the newest tasks of a kind it is learned how long such tasks take."""
 PLAN_LIFE: Final = 600.0
 """Seconds after which that is learned anew."""
+SHORTEST_AFTER_CONSENT: Final = 2.0
+"""Seconds that remain for a task_id when the person took all of the client's time to agree."""
 SHORTEST_WAIT_FOR_ID: Final = 20.0
 """Seconds for which even a call that does not wait holds out for a task_id, or for a first status."""
 PROGRESS_EVERY: Final = 4.0
@@ -233,11 +235,17 @@ async def silence(progress: float, message: str) -> None:
 
 
 class Deadline:
-    """How long one call may wait. All of it counts from the start of the call: uploads and the submit too."""
+    """How long one call may wait. All of it counts from the start of the call: uploads and the submit too.
 
-    def __init__(self, wait_seconds: float) -> None:
+    ``patience``: after how many seconds it must have answered, whatever it wants to wait for.
+    """
+
+    def __init__(self, wait_seconds: float, patience: float | None = None) -> None:
         self._started = self._agreed = anyio.current_time()
-        self._wait = wait_seconds
+        self._patience = math.inf if patience is None else patience
+        self.shortened = patience if patience is not None and patience < wait_seconds else None
+        """How long it waits where that is less than it was asked to."""
+        self._wait = min(wait_seconds, self._patience)
 
     def restart_for_id(self) -> None:
         """Hold out for a task_id from now on: the person took time to agree, and only now it begins."""
@@ -247,10 +255,15 @@ class Deadline:
         """Return the seconds left for the picture; negative when they are over."""
         return self._started + self._wait - anyio.current_time()
 
+    def left_for_answer(self) -> float:
+        """Return the seconds within which the call must have answered; endless where nobody is known to give up."""
+        return self._started + self._patience - anyio.current_time()
+
     def left_for_id(self) -> float:
         """Return the seconds left for what even a call with ``wait_seconds`` 0 waits for."""
         until = max(self._started + self._wait, self._agreed + SHORTEST_WAIT_FOR_ID)
-        return until - anyio.current_time()
+        latest = max(self._started + self._patience, self._agreed + min(self._patience, SHORTEST_AFTER_CONSENT))
+        return min(until, latest) - anyio.current_time()
 
 
 class ProgressReporter:

@@ -23,6 +23,7 @@ SANDBOX_ENDED: Final = (
 SANDBOX_SAVED: Final = "The sandbox ended with this command, and its URL with it."
 SANDBOX_KEPT: Final = f"{SANDBOX_SAVED} For a day every command with --sandbox still knows the picture."
 STOPPED_BEFORE: Final = "Stopped before anything was sent; nothing was spent."
+STOPPING: Final = "Waiting at most 10 s for what is under way at Vidgo; another signal or Ctrl-C changes nothing."
 STOPPED_UNKNOWN: Final = f"Stopped; what became of it could not be read in time. {FREE_AGAIN}"
 MONEY: Final[dict[Money, str]] = {**for_model.MONEY, "accepted": "The task exists and is paid for."}
 

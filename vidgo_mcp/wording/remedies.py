@@ -280,6 +280,11 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         "memory. estimate_cost, and get_task with a task_id, still work.",
         lambda case: JOURNAL_REASONS[case.facts.reason or "unwritable"],
     ),
+    "fix_network": (
+        "Tell the user: that variable must be corrected or unset where this server is started, and the server "
+        "restarted. estimate_cost still works.",
+        "Correct or unset it; `vidgo-mcp doctor` shows which proxy and certificates are used.",
+    ),
 }
 
 
