@@ -68,7 +68,7 @@ async def main() -> None:
         listed = await ask(client, "get_task")
 
     for answer in made:
-        print(f"{answer['variation']}: {answer['credits_charged']} credits, {answer['image_urls'][0]}")
+        print(f"{answer['task_id']}: {answer['credits_charged']} credits, {answer['image_urls'][0]}")
     assert {answer["outcome"] for answer in made} == {"finished"}
     assert len({answer["image_urls"][0] for answer in made}) == COUNT
     assert sum(answer["credits"] for answer in made) == price["total_credits"]

@@ -157,8 +157,8 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
         ),
         (
             FOX.model_copy(update={"image_urls": ["https://a"], "saved_paths": ["/a"], "next_variation": 3}),
-            'Show the user the URL and path. To edit it: image_urls ["task:task-1"]. If asked '
-            "for another: variation 3, 2 credits.",
+            'Show the user the URL and path. To edit it: image_urls ["task:task-1"]. For '
+            "another: variation 3, 2 credits.",
         ),
         (
             FOX.model_copy(update={"saved_paths": ["/a"]}),

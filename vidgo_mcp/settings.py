@@ -149,7 +149,7 @@ class Settings(BaseModel):
         default=DEFAULT_WAIT,
         ge=0,
         le=LONGEST_WAIT,
-        description="Seconds a call waits for its picture when the model does not say; many clients give up at 45.",
+        description="Seconds a call waits for its picture when the model does not say; many clients give up at 60.",
     )
     callback_url: Annotated[str | None, AfterValidator(_checked_callback)] = Field(
         default=None, description="A URL that Vidgo posts every result to."

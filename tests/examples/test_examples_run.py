@@ -29,7 +29,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Run]]:
     started = {}
     for example in EXAMPLES:
         folder = tmp_path_factory.mktemp(example.stem)
-        env = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": os.defpath, "PYTHONUTF8": "1"}
+        # The sandbox inside a server remembers for a day, in the temporary folder.
+        temporary = tmp_path_factory.mktemp(f"{example.stem}-temporary")
+        env = {"HOME": str(folder), "TMPDIR": str(temporary), "PATH": os.defpath, "PYTHONUTF8": "1"}
         command = [sys.executable, "-W", "error", str(example)]
         process = subprocess.Popen(
             command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"

@@ -65,6 +65,7 @@ ALTER TABLE entries ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE entries ADD COLUMN straddled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE entries ADD COLUMN charged INTEGER;
 ALTER TABLE entries ADD COLUMN finding TEXT;
+ALTER TABLE entries ADD COLUMN pixels TEXT;
 CREATE INDEX entries_to_compare ON entries (owner) WHERE compared = 0;
 CREATE INDEX entries_misquoted ON entries (owner) WHERE credits != charged;
 CREATE TABLE balances (

@@ -65,7 +65,7 @@ async def test_a_picture_that_is_reused(era: Any) -> None:
         again = await make(caller)
         assert (again["reused"], again["credits_charged"], again["credits"]) == (True, 0, LOW)
         assert again["image_urls"] == made["image_urls"]
-        assert again["next_step"].endswith(" If asked for another: variation 2, 2 credits.")
+        assert again["next_step"].endswith(" For another: variation 2, 2 credits.")
         text = text_of(await caller.call("generate_image", **FOX))
         assert "this call cost nothing" in text
         assert world.movements() == [("charge", LOW)]

@@ -47,8 +47,9 @@ async def test_a_finished_picture_takes_350_bytes_and_an_entry_of_a_list_200(
         for answer in answers:
             task = answer.structured_content
             assert isinstance(task, dict)
-            # What a long prompt takes beyond 60 characters comes on top.
-            assert max(size_without_material(task, text_of(answer))) <= 350 + max(0, len(task["prompt"]) - 60)
+            # What a long prompt takes beyond 40 characters comes on top.
+            assert max(size_without_material(task, text_of(answer))) <= 350 + max(0, len(task["prompt"]) - 40)
+            assert (task["width"], task["height"]) == (1360, 768)
         listed = await caller.call("get_task")
         assert listed.structured_content is not None
         entries = text_of(listed).split("\n\n")[1:-1]
@@ -74,7 +75,7 @@ async def test_the_next_variation_is_not_offered_to_a_call_that_recovers(era: An
         recovered = await caller.data("generate_image", **FOX)
         assert "variation" not in recovered["next_step"]
         asked_again = await caller.data("generate_image", **FOX)
-        assert asked_again["next_step"].endswith("If asked for another: variation 2, 2 credits.")
+        assert asked_again["next_step"].endswith("For another: variation 2, 2 credits.")
 
 
 async def test_limits_are_said_in_the_text_of_a_price_and_of_the_balance(era: Any) -> None:

@@ -74,6 +74,18 @@ def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Referen
     return ReferencePicture(kept, kind.mime_type, kind.extension, width, height, hashlib.sha256(kept).hexdigest())
 
 
+def pixels_of(content: bytes) -> str | None:
+    """Return the size that a picture's own header names, WIDTHxHEIGHT; None of a format that is not decoded here."""
+    kind = kind_of(content)
+    if kind not in USABLE:
+        return None
+    try:
+        with _opened(content, kind) as image:
+            return f"{image.width}x{image.height}"
+    except DAMAGE:
+        return None
+
+
 def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, int]:
     from PIL.Image import DecompressionBombError
 

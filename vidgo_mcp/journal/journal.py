@@ -62,11 +62,15 @@ class Intent:
 class Entry:
     """One intent and what became of it. Times are seconds since the epoch.
 
-    ``process`` names the process that pays for it. ``saved_digest`` is the SHA-256 (hex) of the copy on the person's
-    disk, None while there is none. ``image_urls`` are what Vidgo last named, finished or not; ``answer`` is
-    what it last said, shortened, where not all of that was understood. ``straddled``: the balance was read while it was
-    under way. ``charged`` is what the balance showed for it, where that is certain; ``finding`` what it showed about a
-    lost answer.
+    Attributes:
+        process: names the process that pays for it.
+        image_urls: what Vidgo last named, finished or not.
+        saved_digest: the SHA-256 (hex) of the copy on the person's disk, None while there is none.
+        pixels: the size of the file, WIDTHxHEIGHT, once its bytes were seen.
+        answer: what Vidgo last said, shortened, where not all of that was understood.
+        straddled: the balance was read while it was under way.
+        charged: what the balance showed for it, where that is certain.
+        finding: what the balance showed about a lost answer.
     """
 
     id: str
@@ -85,6 +89,7 @@ class Entry:
     saved_paths: tuple[str, ...] = ()
     saved_digest: str | None = None
     answer: str | None = None
+    pixels: str | None = None
     straddled: bool = False
     charged: int | None = None
     finding: BalanceFinding | None = None
@@ -250,6 +255,9 @@ class Journal(Protocol):
 
         ``digest`` is the SHA-256 (hex) of the copy's bytes.
         """
+
+    async def record_pixels(self, entry_id: str, pixels: str) -> Entry:
+        """Record the size of a finished picture, WIDTHxHEIGHT: somebody has seen its bytes."""
 
     async def release_saving(self, entry_id: str, *, process: str) -> None:
         """Give up this process's claim, so that others can save the picture at once."""

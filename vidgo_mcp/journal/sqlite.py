@@ -156,6 +156,9 @@ class SqliteJournal(Database):
     async def mark_saved(self, entry_id: str, paths: Sequence[str], digest: str) -> Entry:
         return await self._change(entry_id, lambda e: transitions.saved(e, paths, digest))
 
+    async def record_pixels(self, entry_id: str, pixels: str) -> Entry:
+        return await self._change(entry_id, lambda e: transitions.measured(e, pixels))
+
     @step
     def release_saving(self, db: Connection, entry_id: str, *, process: str) -> None:
         db.execute("DELETE FROM leases WHERE name = ? AND process = ?", (processes.claim_name(entry_id), process))

@@ -84,6 +84,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE entries ADD COLUMN straddled INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE entries ADD COLUMN charged INTEGER",
         "ALTER TABLE entries ADD COLUMN finding TEXT",
+        "ALTER TABLE entries ADD COLUMN pixels TEXT",
         "CREATE INDEX entries_to_compare ON entries (owner) WHERE compared = 0",
         "CREATE INDEX entries_misquoted ON entries (owner) WHERE credits != charged",
         """
@@ -109,6 +110,7 @@ _INTENT: Final = (
 )
 _FATE: Final = (
     *("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest", "answer"),
+    "pixels",
 )
 _LISTS: Final = ("image_urls", "saved_paths")
 

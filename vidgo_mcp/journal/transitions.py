@@ -96,6 +96,13 @@ def saved(entry: Entry | None, paths: Sequence[str], digest: str) -> Entry:
     return entry if entry.saved_paths else replace(entry, saved_paths=tuple(paths), saved_digest=digest)
 
 
+def measured(entry: Entry | None, pixels: str) -> Entry:
+    """Record the size of the picture's file."""
+    if entry is None or entry.state != "finished":
+        raise _refusal("The size of the picture could not be recorded", entry)
+    return replace(entry, pixels=pixels)
+
+
 def uploads_to_invalidate(before: Entry | None, after: Entry, of_task: Callable[[str], Entry | None]) -> Sequence[str]:
     """Return the digests of the uploads with which a task has just failed: Vidgo may have lost them.
 

@@ -178,9 +178,9 @@ def tool_entries(default_wait: int, prices: PriceTable, *, reads_files: bool) ->
 
     ``default_wait``: how many seconds a call waits that does not say; ``reads_files``: references may be local files.
     """
-    generate = f"Generate an image from words (create, draw or make a {KINDS}). Spends credits. {SAME_AGAIN}"
+    generate = f"Generate an image from words. Spends credits. Create, draw or make any {KINDS}. {SAME_AGAIN}"
     edit = (
-        f"Edit images (change, retouch or combine any {KINDS}) into one new image. Spends credits. {SAME_AGAIN} A "
+        f"Edit images into one new image. Spends credits. Change, retouch or combine any {KINDS}. {SAME_AGAIN} A "
         f"picture pasted into the chat cannot be reached: ask for its URL{' or path' if reads_files else ''}; never "
         "invent a data URI, never recreate it with generate_image."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Final
 
@@ -240,10 +241,15 @@ class CallerTasks:
         """
         result, content = await self.picture(task_id)
         try:
-            return result, await self.account.in_thread(_scaled, content, max_edge)
+            view = await self.account.in_thread(_scaled, content, max_edge)
         except UnavailableError as error:
             where = " and ".join([*(result.saved_paths or ()), *(result.image_urls or ())])
             raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None
+        entry = await self.find(task_id)
+        if entry is not None and entry.pixels is None:
+            with suppress(JournalError):
+                await self._journal.record_pixels(entry.id, f"{view.width}x{view.height}")
+        return result, view
 
     async def image(self, task_id: str) -> tuple[TaskResult, View]:
         """Return a ``picture`` for a client that takes at most 700 KB: scaled down only where it must be."""

@@ -111,7 +111,8 @@ class PictureSaver:
         except VidgoError as error:
             return entry, [error.message]
         if known is not None and known.saved_paths:
-            return replace(entry, saved_paths=known.saved_paths, saved_digest=known.saved_digest), []
+            kept = replace(entry, saved_paths=known.saved_paths, saved_digest=known.saved_digest)
+            return replace(kept, pixels=known.pixels), []
         if not job.failure:
             return entry, [f"Not saved to {self._files.save_dir} yet; that goes on."]
         again = "" if job.final else " It is tried again while the URL lives."
@@ -173,8 +174,10 @@ class PictureSaver:
                 return await self._saved_elsewhere(entry, job)
             client = await self._open_client()
             content = await client.download(entry.image_urls[0], seconds=DOWNLOAD_SECONDS)
-            job.path, digest = await self._in_thread(store, self._files, content, entry)
+            job.path, digest, pixels = await self._in_thread(store, self._files, content, entry)
             await self._journal.mark_saved(entry.id, [str(job.path)], digest)
+            if pixels is not None:
+                await self._journal.record_pixels(entry.id, pixels)
         except VidgoError as error:
             job.failure = _phrase(error.message)
             # A journal heals, and a host may need a moment until it has the file; too large stays too large.
@@ -211,14 +214,15 @@ class PictureSaver:
             log.warning("%s", error.message)
 
 
-def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str]:
-    """Write a picture into the folder, blocking; return where it is, and the SHA-256 of its bytes.
+def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str, str | None]:
+    """Write a picture into the folder, blocking; return where it is, the SHA-256 of its bytes, and its pixels.
 
     Raises:
         OSError: it cannot be written.
         UnavailableError: the bytes are no picture, or half of one.
     """
     # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
+    from vidgo_mcp.files.images import pixels_of
     from vidgo_mcp.files.kinds import whole_picture
     from vidgo_mcp.files.naming import file_name
     from vidgo_mcp.files.writer import save
@@ -238,7 +242,7 @@ def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str]:
             day=day, prompt=entry.intent.prompt, task_id=entry.task_id or "", extension=extension, number=number
         )
 
-    return save(content, files.save_dir, name), sha256(content).hexdigest()
+    return save(content, files.save_dir, name), sha256(content).hexdigest(), pixels_of(content)
 
 
 def with_metadata(files: LocalFiles, content: bytes, entry: Entry) -> bytes:

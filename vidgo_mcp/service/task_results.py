@@ -62,7 +62,7 @@ def entry_result(
     lost answer.
     """
     intent = entry.intent
-    size = parse_size(intent.size)
+    width, height = _pixels(entry)
     alive = in_window(entry, now)
     shows_url = alive and entry.state == "finished"
     failed = entry.state == "failed"
@@ -84,8 +84,8 @@ def entry_result(
         tier=intent.tier,
         quality=intent.quality,
         variation=intent.variation,
-        width=size.width if size.kind == "custom" else None,
-        height=size.height if size.kind == "custom" else None,
+        width=width,
+        height=height,
         sources=[A_FILE if ref.startswith(UPLOADED) else ref.removeprefix("url:") for ref in intent.references] or None,
         credits=None if failed else intent.credits,
         credits_charged=None if charged is None else intent.credits if charged and not failed else 0,
@@ -97,6 +97,15 @@ def entry_result(
         next_variation=another,
         finding=finding,
     )
+
+
+def _pixels(entry: Entry) -> tuple[int | None, int | None]:
+    """Return what the file has, once its bytes were seen; before that, what was asked for in pixels."""
+    if entry.pixels is not None:
+        width, _, height = entry.pixels.partition("x")
+        return int(width), int(height)
+    size = parse_size(entry.intent.size)
+    return (size.width, size.height) if size.kind == "custom" else (None, None)
 
 
 def unready_result(intent: Intent, now: float, note: str) -> TaskResult:

@@ -88,13 +88,14 @@ def list_answer(result: TaskList) -> TaskList:
 
 
 def _listed(task: TaskResult) -> TaskResult:
-    # A URL lives for about 24 hours from the time of its task.
+    # A URL lives for about 24 hours from the time of its task; a look at one task has its pixels.
     prompt = task.prompt or ""
     shown = prompt if len(prompt) <= LISTED_WHOLE else cut_prompt(prompt, LISTED)
     found = balance_sentence(task.finding, task.credits, "model")
     notes = [*(task.notes or ()), *([found] if found else [])]
     kept = {"created_at": task.created_at, "prompt": shown or None, "notes": notes or None}
-    return task.model_copy(update={**_said_elsewhere(task), "expires_at": None, "remedy": None, **kept})
+    left_out = dict.fromkeys(("expires_at", "remedy", "width", "height"))
+    return task.model_copy(update={**_said_elsewhere(task), **left_out, **kept})
 
 
 def _said_elsewhere(result: TaskResult) -> dict[str, None]:
@@ -130,7 +131,7 @@ def _show_picture(result: TaskResult) -> str:
     another = (
         ""
         if result.next_variation is None
-        else f" If asked for another: variation {result.next_variation}, {result.credits} credits."
+        else f" For another: variation {result.next_variation}, {result.credits} credits."
     )
     shown = " and ".join(words for words, there in known.items() if there)
     return f'Show the user the {shown}. To edit it: image_urls ["task:{result.task_id}"].{another}'
