@@ -239,10 +239,10 @@ def saving_check(settings: Settings) -> Check:
     """Say where pictures are saved, and whether they can be; a folder that does not exist yet is not made."""
     folder = save_folder(settings)
     if folder is None and settings.save_dir is None and not settings.sandbox:
-        what = "Pictures are not saved: no home folder is known here, and a URL dies after 24 hours."
+        what = "Pictures are not saved: no home folder is known here, and a URL usually dies after about 24 hours."
         return Check("saving", "warning", what, "Name a folder in VIDGO_SAVE_DIR, or `off`.")
     if folder is None:
-        return Check("saving", "ok", "off: nothing is saved, and a URL dies after 24 hours")
+        return Check("saving", "ok", "off: nothing is saved, and a URL usually dies after about 24 hours")
     if why := _why_unwritable(folder):
         remedy = "Make it writable for you, or name another folder in VIDGO_SAVE_DIR; `off` saves nothing."
         return Check("saving", "problem", f"Pictures cannot be saved to {folder}: {why}.", remedy)

@@ -194,7 +194,7 @@ class _Fetcher:
                 return str(target.join(response.headers["location"]))
             if status in GONE:
                 raise NotFoundError(
-                    f"The picture is no longer at its address (HTTP {status}); most live for 24 hours.",
+                    f"The picture is no longer at its address (HTTP {status}); most live for about 24 hours.",
                     http_status=status,
                     remedy="make_again",
                 )

@@ -199,7 +199,7 @@ def _url_of(result: TaskResult) -> str:
             field="image_urls",
         )
     why = (
-        "its URL has died after 24 hours, and there is no saved copy that is still as it was saved"
+        "its URL has died, usually after about 24 hours, and there is no saved copy that is still as it was saved"
         if result.outcome == "finished"
         else f"it has no picture ({result.outcome})"
     )

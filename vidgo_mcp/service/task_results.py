@@ -129,7 +129,7 @@ def _state_notes(entry: Entry, alive: bool) -> list[str]:
         return []
     notes = _said_notes(entry.status, entry.image_urls, ended=ended)
     if ended:
-        return notes if alive else [*notes, "The URL has died: Vidgo keeps a picture for 24 hours."]
+        return notes if alive else [*notes, "The URL has died: Vidgo usually keeps a picture for about 24 hours."]
     if entry.answer is not None:
         notes.append(f"What Vidgo answered is kept: `vidgo-mcp journal show {entry.task_id}` shows it.")
     if entry.state != "accepted":
@@ -241,7 +241,7 @@ def viewable_url(result: TaskResult) -> str:
         )
     remedy: Remedy = "make_again"
     if result.outcome == "finished":
-        why = "its URL has died after 24 hours"
+        why = "its URL has died, usually after about 24 hours"
         if result.saved_paths:
             why += f", and its saved copy was changed or cannot be read: {result.saved_paths[0]}"
     elif result.refunded:
