@@ -17,7 +17,7 @@ from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
 from vidgo_mcp.service import Budget, Limits
 from vidgo_mcp.wording import for_model
-from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.balance import balance_sentence
 
 pytestmark = pytest.mark.anyio
 

@@ -37,7 +37,7 @@ from vidgo_mcp.journal.connection import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason
-from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.balance import balance_sentence
 from vidgo_mcp.wording.for_person import local_time
 from vidgo_mcp.wording.remedies import case_of, next_step
 

@@ -24,7 +24,7 @@ from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.results import SpendingReport, cut_prompt
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
-from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.balance import balance_sentence
 from vidgo_mcp.wording.for_person import PROMPT_WIDTH, local_time
 
 T = TypeVar("T")

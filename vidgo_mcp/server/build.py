@@ -20,8 +20,8 @@ from mcp.shared.exceptions import MCPError
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.server import prompts, resources
+from vidgo_mcp.server.client_timeout import ClientTimeout
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker
-from vidgo_mcp.server.patience import Patience
 from vidgo_mcp.server.tools import Call, error_answer, tool_entries
 from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
@@ -71,7 +71,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     ``state_key`` seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, service.price_table, reads_files=service.reads_files)
-    patience = Patience()
+    patience = ClientTimeout()
     listing = types.ListToolsResult(tools=[entry.tool for entry in entries.values()])
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:

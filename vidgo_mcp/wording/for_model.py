@@ -7,7 +7,7 @@ from typing import Final
 
 from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError, sentence
 from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View, cut_prompt
-from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.balance import balance_sentence
 from vidgo_mcp.wording.remedies import Case, case_of, next_step
 
 MONEY: Final[dict[Money, str]] = {

@@ -10,7 +10,7 @@ from vidgo_mcp.errors import Money, VidgoError
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult, cut_prompt
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.wording import for_model
-from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.balance import balance_sentence
 from vidgo_mcp.wording.for_model import lines
 from vidgo_mcp.wording.remedies import IN_MEMORY, PAYS_AGAIN, SETTLE, Case, case_of, fetch_command, next_step
 

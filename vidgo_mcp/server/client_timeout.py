@@ -20,7 +20,7 @@ that would make every later call answer too early, and one more time-out costs n
 REMEMBERED: Final = 100
 
 
-class Patience:
+class ClientTimeout:
     """Middleware that sees calls begin and be given up.
 
     It is kept as long as the server, which over stdio has one client. Over HTTP nothing is learned: there are no

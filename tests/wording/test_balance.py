@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from vidgo_mcp.models.findings import BalanceFinding
-from vidgo_mcp.wording.findings import balance_sentence
+from vidgo_mcp.wording.balance import balance_sentence
 from vidgo_mcp.wording.remedies import Reader
 
 READ = BalanceFinding("unclear", 17276.0, 1_780_000_000.0, 17270.0, 1_780_000_075.0, 0, 75)

@@ -16,14 +16,14 @@ from tests.server.conftest import COMMAND, PATIENCE, client_of, text_of
 from tests.server.test_over_stdio import environment
 from tests.service.durable import moved
 from vidgo_mcp.sandbox import Sandbox
-from vidgo_mcp.server.patience import Patience
+from vidgo_mcp.server.client_timeout import ClientTimeout
 from vidgo_mcp.service.watches import Deadline
 
 NOTE = "This client gives up on calls early"
 pytestmark = pytest.mark.anyio
 
 
-async def heard(patience: Patience, method: str, number: Any, **params: Any) -> None:
+async def heard(patience: ClientTimeout, method: str, number: Any, **params: Any) -> None:
     async def answer(ctx: Any) -> None:
         return None
 
@@ -47,7 +47,7 @@ async def heard(patience: Patience, method: str, number: Any, **params: Any) -> 
     ],
 )
 async def test_only_a_time_out_is_learned_from(reason: Any, after: float, learned: float | None) -> None:
-    patience = Patience()
+    patience = ClientTimeout()
     await heard(patience, "tools/call", 1)
     await anyio.sleep(after)
     given = {} if reason is None else {"reason": reason}
@@ -56,7 +56,7 @@ async def test_only_a_time_out_is_learned_from(reason: Any, after: float, learne
 
 
 async def test_the_smallest_time_wins_and_unknown_calls_teach_nothing() -> None:
-    patience = Patience()
+    patience = ClientTimeout()
     for number, after in enumerate((30, 10, 60)):
         await heard(patience, "tools/call", number)
         await anyio.sleep(after)
