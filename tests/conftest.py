@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
@@ -49,7 +51,7 @@ Ts = TypeVarTuple("Ts")
 
 
 @pytest.fixture(autouse=True)
-def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Start each test without settings, without proxies and certificates, and in a home of its own."""
     for name in list(os.environ):
         if name.upper().startswith(("VIDGO_", "SSL")) or name.upper().endswith("_PROXY") or name == "XDG_PICTURES_DIR":
@@ -58,10 +60,11 @@ def _clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     home.mkdir()
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(home))
-    # Sandboxes inside a process remember there.
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
+    # Sandboxes inside a process remember there. Its path is short, as those of sockets must be, and others may pass.
+    temporary = tempfile.mkdtemp(prefix="v-")
+    Path(temporary).chmod(0o711)
+    request.addfinalizer(partial(shutil.rmtree, temporary, ignore_errors=True))
+    monkeypatch.setenv("TMPDIR", temporary)
     monkeypatch.setattr(tempfile, "tempdir", None)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home / name.lower()))
@@ -146,7 +149,7 @@ class Telling:
 
 def news(result: TaskResult) -> list[str]:
     """Return the notes without the receipt, which every call that pays has."""
-    return [note for note in result.notes or () if not note.startswith("Last 24 h: ")]
+    return [note for note in result.notes or () if not note.startswith("Spent in 24 h: ")]
 
 
 class VirtualJournal(SqliteJournal):

@@ -291,16 +291,16 @@ def test_full_hd_is_told_the_rule_the_ratio_and_the_nearest_exact_size() -> None
 
     assert refused.field == "size"
     assert str(refused) == (
-        "1920x1080: 1080 is not a multiple of 16. Instead: 1920x1088 with resolution 2K costs 4 credits (crop 8 rows "
-        "for 1920x1080); 16:9 costs 2 credits."
+        "1920x1080: 1080 is not a multiple of 16. Instead: 1920x1088 with resolution 2K costs 4 credits (the user "
+        "crops 8 rows for 1920x1080); 16:9 costs 2 credits."
     )
 
 
 @pytest.mark.parametrize(
     ("asked", "legal", "crop"),
     [
-        ("1000x1000", "1008x1008", "crop 8 columns and 8 rows for 1000x1000"),
-        ("2000x1125", "2000x1136", "crop 11 rows for 2000x1125"),
+        ("1000x1000", "1008x1008", "the user crops 8 columns and 8 rows for 1000x1000"),
+        ("2000x1125", "2000x1136", "the user crops 11 rows for 2000x1125"),
         ("1024x1024", "1024x1024", ""),
         ("512x512", "816x816", ""),
         ("4096x2160", "3840x2032", ""),

@@ -249,4 +249,4 @@ def _crop(exact: Size, asked: Size) -> str:
     if exact == asked or not all(0 <= pixels < EDGE_STEP for pixels in spare.values()):
         return ""
     cut = " and ".join(f"{pixels} {edge}" for edge, pixels in spare.items() if pixels)
-    return f"crop {cut} for {asked}"
+    return f"the user crops {cut} for {asked}"

@@ -254,7 +254,7 @@ async def test_a_call_that_waits_for_the_upload_limit_says_so(disk: LocalFiles, 
         assert waiting["remedy"] == "repeat_with_time"
         assert waiting["notes"] == ["5 of 7 references are ready; nothing is reserved or spent. The uploads go on."]
         assert text.startswith("Pending (not sent: its references are not ready). It will cost 2 credits.\n")
-        assert "Last 24 h" not in text
+        assert "Spent in 24 h" not in text
         assert (await caller.data("get_task"))["tasks"] == []
         assert world.movements() == []
         made = await caller.client.call_tool("edit_image", {**edit, "wait_seconds": 600}, progress_callback=listen)

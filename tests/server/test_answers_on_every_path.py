@@ -48,7 +48,7 @@ async def test_a_finished_picture(era: Any) -> None:
             "quality": "low",
             "credits": 4,
             "credits_charged": 4,
-            "notes": ["Last 24 h: 4 credits."],
+            "notes": ["Spent in 24 h: 4 credits."],
             "next_step": f'Show the user the URL. To edit it: image_urls ["task:{task_id}"].',
         }
         text = text_of(result)

@@ -83,8 +83,8 @@ async def test_limits_are_said_in_the_text_of_a_price_and_of_the_balance(era: An
     async with World(limits=limits, seconds=5) as world, calling(world, era) as caller:
         await caller.data("generate_image", **FOX)
         price = text_of(await caller.call("estimate_cost", quality="high", size="1:1", count=4))
-        both = "The user's limits: 24 credits a picture (VIDGO_BUDGET_PER_CALL), 28 left of 30 a day"
-        assert f"{both} (VIDGO_BUDGET_PER_DAY), so 2 of these fit. Only the user can raise them." in price
+        both = "The user's limits: 24 credits a picture (VIDGO_BUDGET_PER_CALL), 28 left of 30 in any 24 h"
+        assert f"{both} (VIDGO_BUDGET_PER_DAY), so 2 of these fit. Only the user can raise them," in price
         refused = text_of(await caller.call("estimate_cost", quality="high", size="16:9", resolution="4K"))
         assert "so none of these fit" in refused
         balance = await caller.call("get_balance")
@@ -100,7 +100,7 @@ async def test_a_receipt_says_when_a_dear_call_had_no_limit(era: Any, arguments:
         dear = await caller.data("generate_image", **FOX, size="1:1", resolution="2K", quality="high", **arguments)
         assert ("This call had no max_credits." in dear["notes"]) == told
         cheap = await caller.data("generate_image", prompt="a hare", wait_seconds=600, size="1:1", quality="high")
-        assert cheap["notes"] == ["Last 24 h: 36 credits."]
+        assert cheap["notes"] == ["Spent in 24 h: 36 credits."]
 
 
 REFUSAL = "Content policy violation: public figure"

@@ -271,8 +271,8 @@ def test_a_size_without_price_is_answered_with_both_ways_out_the_exact_one_first
     error = generate_refused(size="1920x1080")
 
     assert error.message == (
-        "1920x1080: 1080 is not a multiple of 16. Instead: 1920x1088 with resolution 2K costs 4 credits (crop 8 rows "
-        "for 1920x1080); 16:9 costs 2 credits."
+        "1920x1080: 1080 is not a multiple of 16. Instead: 1920x1088 with resolution 2K costs 4 credits (the user "
+        "crops 8 rows for 1920x1080); 16:9 costs 2 credits."
     )
     assert corrected(error) == {"prompt": "a fox", "size": "1920x1088", "resolution": "2K"}
     assert error.facts.price == 4

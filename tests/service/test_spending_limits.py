@@ -84,11 +84,11 @@ async def test_limits_that_only_warn_are_mentioned_and_do_not_bind() -> None:
         first = await world.finished()
         assert first.notes == [
             "This picture costs 2 credits, more than the 1 that the user wants per call.",
-            "Last 24 h: 2 of the user's 3 credits.",
+            "Spent in 24 h: 2 of the user's 3 credits.",
         ]
         second = await world.finished(prompt="a hare")
         assert second.notes is not None
-        assert second.notes[-1] == "Last 24 h: 4 of the user's 3 credits, more than the user wants."
+        assert second.notes[-1] == "Spent in 24 h: 4 of the user's 3 credits, more than the user wants."
         assert (await world.finished()).notes is None
         assert await left(world) == 0
         assert world.movements() == [("charge", LOW)] * 2
@@ -96,7 +96,7 @@ async def test_limits_that_only_warn_are_mentioned_and_do_not_bind() -> None:
 
 async def test_numbers_without_force_neither_bind_nor_speak() -> None:
     async with World(limits=Limits(Budget(per_call=1, per_day=1, mode="off"))) as world:
-        assert (await world.finished()).notes == ["Last 24 h: 2 credits."]
+        assert (await world.finished()).notes == ["Spent in 24 h: 2 credits."]
         assert await left(world) is None
 
 
@@ -104,7 +104,7 @@ async def test_a_failed_task_gives_its_room_back() -> None:
     async with World(limits=limits(day=3), faults=["task:failed*1"]) as world:
         failed = await world.make()
         assert (failed.outcome, failed.credits_charged, failed.refunded) == ("failed", 0, True)
-        assert failed.notes == ["Last 24 h: 0 of the user's 3 credits."]
+        assert failed.notes == ["Spent in 24 h: 0 of the user's 3 credits."]
         assert (await world.finished()).credits_charged == LOW
         await refusal(world, prompt="a hare")
         assert world.movements() == [("charge", LOW), ("refund", LOW), ("charge", LOW)]
@@ -194,7 +194,7 @@ async def test_estimates_and_receipts_say_what_is_left_of_the_callers_own_budget
     async with World(limits=limits(day=5)) as world:
         assert await left(world) == 5
         made = await world.finished()
-        assert made.notes == ["Last 24 h: 2 of the user's 5 credits."]
+        assert made.notes == ["Spent in 24 h: 2 of the user's 5 credits."]
         assert (await left(world), await left(world, "bob")) == (3, 5)
         assert (await world.task(made.task_id or "")).notes is None
         await world.finished(prompt="a hare")
@@ -207,8 +207,8 @@ async def test_estimates_and_receipts_say_what_is_left_of_the_callers_own_budget
 
 async def test_without_a_limit_each_receipt_still_says_what_the_day_cost() -> None:
     async with World() as world:
-        assert (await world.finished()).notes == ["Last 24 h: 2 credits."]
-        assert (await world.finished(quality="high")).notes == ["Last 24 h: 14 credits."]
+        assert (await world.finished()).notes == ["Spent in 24 h: 2 credits."]
+        assert (await world.finished(quality="high")).notes == ["Spent in 24 h: 14 credits."]
         assert await left(world) is None
 
 

@@ -47,20 +47,21 @@ def instructions(*, reads_files: bool) -> str:
     # The first 250 characters are all that some clients show.
     return (
         "Makes and edits images with Vidgo for credits. After a time-out call get_task without task_id; if the image "
-        "is not listed, repeat the same call: the same arguments are never paid twice. Never reword a prompt to try "
-        "again."
-        "\n\n"
-        "The same arguments: prompt, size, resolution, quality, variation, image_urls; wait_seconds and max_credits do "
-        "not count, and a square in 4K is the same image as in 2K. Where calls time out pass a small wait_seconds, "
-        "such as 3: it answers pending with a task_id, and get_task waits. outcome_unknown: it may be paid for; tell "
-        "the user, and raise variation only if they agree that it may be paid twice.\n\n"
+        "is not listed, repeat the same call: the same arguments are never paid twice. Never reword a prompt to repeat "
+        "a call.\n\n"
+        "The same arguments, for 24 hours: prompt, size, resolution, quality, variation, image_urls; wait_seconds and "
+        "max_credits do not count, no resolution is 1K, and a square in 4K is the same image as in 2K. Where calls "
+        "time out pass a small wait_seconds, such as 3, to every call, and repeat get_task while it is pending. "
+        "outcome_unknown: it may be paid for; tell the user, and raise variation only if they agree that it may be "
+        "paid twice.\n\n"
         "Money: before high, 2K, 4K or several images tell the user the price (estimate_cost) and wait for a yes, "
-        "unless they named that quality or a limit; otherwise just make it. max_credits limits one call, not a total. "
-        "Budgets are the user's: only they can raise one, in this server's settings. If the content is refused tell "
-        "the user; do not reword it unasked.\n\n"
+        "unless they named that quality or a limit; otherwise just make it. If the size that they named is not "
+        "possible, make the nearest within that, and tell them its true size and what they have to crop. max_credits "
+        "limits one call, not a total. Budgets are the user's: only they can raise one, in this server's settings. If "
+        "the content is refused tell the user; reword it only as they say, once for each answer of theirs.\n\n"
         'Pictures: to edit one made here, edit_image with image_urls ["task:<task_id>"]. Pictures pasted into the chat '
         f"cannot be reached: ask the user for {reference}, and do not recreate them with generate_image. Look at a "
-        "result with view_image. Give the user the URL; it usually dies after about 24 hours. A task_id opens its "
+        "result with view_image. Give the user the URL, which usually dies after about 24 hours. A task_id opens its "
         "picture to whoever has it."
     )
 

@@ -168,8 +168,8 @@ KINDS: Final = "picture, photo, drawing, illustration, logo, icon, poster, artwo
 SAME_AGAIN: Final = (
     "One call makes one image; for several, call once for each with variation 1, 2, 3, ...; calls may run in parallel. "
     "The same arguments again (wait_seconds and max_credits do not count) return the image already paid for, free, for "
-    "24 hours: after a time-out call get_task without task_id, then repeat the call. Answers finished with a URL, "
-    "pending (do what next_step says) or failed (refunded); the error outcome_unknown says that it may be paid for."
+    "24 hours: after a time-out call get_task without task_id; if it is not listed, repeat the call. Answers finished "
+    "with a URL, pending (do what next_step says) or failed (refunded); the error outcome_unknown: it may be paid for."
 )
 
 
@@ -186,17 +186,15 @@ def tool_entries(default_wait: int, prices: PriceTable, *, reads_files: bool) ->
     )
     get_task = (
         "Get an image of generate_image or edit_image: wait for its task, or without task_id list the newest tasks. "
-        "Free. It waits by itself, so call it once, not in a loop. For pending results, and first after a time-out."
+        "Free. It waits up to wait_seconds; still pending, call it again. For pending results, and first after a "
+        "time-out."
     )
     price = (
         "Price an image before generate_image or edit_image makes it: exact credits, and what the user's limits allow. "
         "Free. Works without key and network."
     )
     balance = "Return the credits left in the Vidgo account, and how many images they buy within the limits. Free."
-    view = (
-        "Show a finished image to you, the model, scaled down, so that you can judge it. Free. Users see it by its URL "
-        "instead."
-    )
+    view = "Show a finished image to you, the model, scaled down, so that you can judge it. Free. Users see its URL."
     entries = (
         _entry("generate_image", generate, _make, GenerateArguments, prices, TaskResult, spends=True),
         _entry("edit_image", edit, _make, EditArguments, prices, TaskResult, spends=True),

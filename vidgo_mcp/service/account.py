@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -55,8 +55,8 @@ class Account:
         self.look_in_thread = runtime.threads()
         self.awaited: Counter[str] = Counter()
         """How many calls wait for an entry, which need not be told that its picture is there."""
-        self.content_refusals: dict[str, dict[str, float]] = {}
-        """When each owner's newest refusals of content were met."""
+        self.refused_submits: defaultdict[str, list[float]] = defaultdict(list)
+        """When Vidgo refused the content of each owner's submits."""
         self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)

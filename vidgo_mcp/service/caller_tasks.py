@@ -13,6 +13,7 @@ import anyio
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, Remedy, UnavailableError
 from vidgo_mcp.journal import Entry, in_window
 from vidgo_mcp.models.results import TaskList, TaskResult, View
+from vidgo_mcp.models.tasks import refuses_content
 from vidgo_mcp.service import task_results
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.local_files import existing
@@ -142,19 +143,24 @@ class CallerTasks:
         )
         if result.remedy != "reword_if_asked":
             return result
-        return result.model_copy(update={"remedy": self.content_remedy(entry.id)})
+        return result.model_copy(update={"remedy": await self.content_remedy()})
 
-    def content_remedy(self, refused: str) -> Remedy:
-        """Return what to do about a refusal of content, told apart by ``refused``: the second in ten minutes is enough.
+    async def content_remedy(self, *, refused_submit: bool = False) -> Remedy:
+        """Return what to do about a refusal of content: the second in ten minutes is enough.
 
-        Models reword a refused subject without end, unasked.
+        Models reword a refused subject without end, unasked. A refused submit leaves no entry in the journal, so it is
+        counted here; some clients start one process a call, so failed tasks are counted there.
         """
-        now = anyio.current_time()
-        known = self.account.content_refusals.get(self.owner, {})
-        recent = {one: at for one, at in known.items() if now - at < CONTENT_PATIENCE}
-        recent.setdefault(refused, now)
-        self.account.content_refusals[self.owner] = recent
-        return "reword_if_asked" if len(recent) == 1 else "stop_trying"
+        now = self._now()
+        refused = self.account.refused_submits[self.owner]
+        refused += [now] * refused_submit
+        try:
+            entries = await self._journal.newest(self.owner, 20)
+        except JournalError:
+            entries = []
+        failed = [e.ended_at or e.created_at for e in entries if e.state == "failed" and refuses_content(e.error)]
+        recent = [at for at in (*refused, *failed) if now - at < CONTENT_PATIENCE]
+        return "reword_if_asked" if len(recent) < 2 else "stop_trying"
 
     async def undelivered_notes(self) -> list[str]:
         """Return notes about pictures that were paid for and that nobody has received yet."""

@@ -69,21 +69,25 @@ class Budget:
         left = self.left(spent)
         limits = [
             *([] if self.per_call is None else [f"{self.per_call} credits a picture (VIDGO_BUDGET_PER_CALL)"]),
-            *([] if left is None else [f"{left} left of {self.per_day} a day (VIDGO_BUDGET_PER_DAY)"]),
+            *([] if left is None else [f"{left} left of {self.per_day} in any 24 h (VIDGO_BUDGET_PER_DAY)"]),
         ]
         if self.mode == "off" or not limits:
             return []
         many = None if price is None else self.affordable(price, spent)
         allowed = "" if many is None else f", so {many or 'none'} of these {'fits' if many == 1 else 'fit'}"
-        raised = "Only the user can raise them." if self.mode == "enforce" else "They warn; they refuse nothing."
+        raised = (
+            "Only the user can raise them, in this server's settings."
+            if self.mode == "enforce"
+            else "They warn; they refuse nothing."
+        )
         return [f"The user's limits: {', '.join(limits)}{allowed}. {raised}"]
 
     def receipt(self, spent: int) -> list[str]:
         """Return what a call that paid says about the day."""
         if self.mode == "off" or self.per_day is None:
-            return [f"Last 24 h: {spent} credits."]
+            return [f"Spent in 24 h: {spent} credits."]
         more = ", more than the user wants" if spent > self.per_day else ""
-        return [f"Last 24 h: {spent} of the user's {self.per_day} credits{more}."]
+        return [f"Spent in 24 h: {spent} of the user's {self.per_day} credits{more}."]
 
     def refusal(self, price: int, full: Exhausted) -> BudgetError:
         """Return the error for a price that the day has no room for."""

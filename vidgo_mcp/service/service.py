@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
-from uuid import uuid4
 
 import anyio
 import anyio.abc
@@ -210,7 +209,7 @@ class Service:
             return task_results.with_wait_noted(made, deadline.shortened)
         except (VidgoError, CallInterrupted) as error:
             if isinstance(error, InvalidRequestError) and error.remedy == "reword_if_asked":
-                raise error.changed(remedy=tasks.content_remedy(uuid4().hex)) from None
+                raise error.changed(remedy=await tasks.content_remedy(refused_submit=True)) from None
             if isinstance(error, BudgetError):
                 facts = replace(error.facts, cheapest=self.prices(principal).price("low", "1K"))
                 raise error.changed(facts=facts) from None

@@ -25,8 +25,8 @@ def balance_sentence(finding: BalanceFinding | None, price: int | None, reader: 
         if reader == "person":
             return f"{before}`vidgo-mcp doctor` compares it, from a minute after the submit on."
         return (
-            f"{before}It is being compared: in about a minute the same call, or get_task without task_id, says whether "
-            "it fell."
+            f"{before}It is compared about a minute after the submit; then get_task without task_id says whether it "
+            "fell."
         )
     after = _reading(finding.after, finding.after_at, reader)
     if finding.before is None:

@@ -17,7 +17,7 @@ MONEY: Final[dict[Money, str]] = {
 }
 
 
-CHARGED_ONCE: Final = "Each was charged once; a failed one was refunded."
+CHARGED_ONCE: Final = "Each finished or pending one was charged once; a failed one was refunded."
 PROMPT_SHOWN: Final = 100
 """Characters of a prompt in an answer before it is cut."""
 LISTED: Final = 40
@@ -70,7 +70,7 @@ def list_answer(result: TaskList) -> TaskList:
     if not tasks:
         steps.append("There are no tasks yet; generate_image makes one.")
     elif any(task.outcome == "pending" and task.task_id for task in tasks):
-        steps.append("Call get_task with the task_id of a pending one; it waits by itself.")
+        steps.append("Call get_task with the task_id of a pending one, again while it is pending.")
     elif any(task.outcome == "pending" for task in tasks):
         steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
     elif any(task.image_urls or task.saved_paths for task in tasks):
@@ -82,7 +82,7 @@ def list_answer(result: TaskList) -> TaskList:
     steps = steps or ["None is pending, and none has a picture that can be fetched."]
     if result.more:
         steps.append("A larger limit shows older ones.")
-    said = [*(result.notes or ()), *([CHARGED_ONCE] if tasks else [])]
+    said = [*(result.notes or ()), *([CHARGED_ONCE] if any(task.outcome != "unknown" for task in tasks) else [])]
     short = [_listed(task) for task in tasks]
     return result.model_copy(update={"tasks": short, "notes": said or None, "next_step": " ".join(steps)})
 

@@ -85,15 +85,13 @@ def _pay_again(case: Case) -> str:
     higher = "a higher variation" if case.facts.variation is None else f"variation {case.facts.variation}"
     finding = case.facts.finding
     known = finding is not None and finding.verdict != "pending"
-    balance = (
-        "Tell the user what the balance says."
+    told = (
+        "Tell the user what the balance says; the picture cannot be fetched."
         if known
-        else "Tell the user. The balance is read in the background: get_task without task_id says what it shows."
+        else "Tell the user: it cannot be fetched, and may be paid for. A minute later call get_balance, then get_task "
+        "without task_id, which says whether the balance fell."
     )
-    return (
-        f"{balance} Repeating "
-        f"the call only returns this answer, for 24 hours. If the user agrees that it may be paid twice: {higher}."
-    )
+    return f"{told} The same call sends nothing for 24 hours. If the user agrees that it may be paid twice: {higher}."
 
 
 def _price_again(case: Case) -> str:
@@ -191,7 +189,10 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         lambda case: f"The same `vidgo-mcp generate` makes it again, and costs {_price_again(case)}.",
     ),
     "show_picture": ("Give the user its URL, or the path of its saved copy.", ""),
-    "wait_for_task": ("Call get_task with this task_id; it waits by itself. Do not submit again.", fetch_command),
+    "wait_for_task": (
+        "Call get_task with this task_id, again while it is pending. Do not submit again.",
+        fetch_command,
+    ),
     "wait_for_reference": (
         "Call get_task with task_id {facts.other_task}; when it has finished, repeat this exact call.",
         "Wait for it with: vidgo-mcp task {facts.other_task}; then run the command again.",
@@ -221,7 +222,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         "",
     ),
     "reword_if_asked": (
-        "Tell the user the reason. Do not reword the prompt on your own: only if the user says how.",
+        "Tell the user the reason. Do not reword the prompt on your own: once for each time that the user says how.",
         "Another prompt may be accepted.",
     ),
     "stop_trying": (
