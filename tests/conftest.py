@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
@@ -50,8 +48,17 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+@pytest.fixture
+def temporary() -> Iterator[str]:
+    """Yield a temporary folder whose path is short, as those of sockets must be, and which others may pass."""
+    with tempfile.TemporaryDirectory(prefix="v-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield folder
+
+
+# The folder comes first, so that it is removed when nothing is patched any more.
 @pytest.fixture(autouse=True)
-def _clean_surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_surroundings(temporary: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Start each test without settings, without proxies and certificates, and in a home of its own."""
     for name in list(os.environ):
         if name.upper().startswith(("VIDGO_", "SSL")) or name.upper().endswith("_PROXY") or name == "XDG_PICTURES_DIR":
@@ -60,10 +67,7 @@ def _clean_surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     home.mkdir()
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(home))
-    # Sandboxes inside a process remember there. Its path is short, as those of sockets must be, and others may pass.
-    temporary = tempfile.mkdtemp(prefix="v-")
-    Path(temporary).chmod(0o711)
-    request.addfinalizer(partial(shutil.rmtree, temporary, ignore_errors=True))
+    # Sandboxes inside a process remember there.
     monkeypatch.setenv("TMPDIR", temporary)
     monkeypatch.setattr(tempfile, "tempdir", None)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "APPDATA", "LOCALAPPDATA"):
