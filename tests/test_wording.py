@@ -216,7 +216,11 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
             FOX.model_copy(update={"image_urls": ["https://a"], "reused": True}),
             "Finished. Already paid for; this cost nothing.",
         ),
-        (TaskResult(outcome="failed", error="No", refunded=True), "Failed: No. The credits were refunded."),
+        (
+            TaskResult(outcome="failed", error="No", refunded=True),
+            'Failed. Vidgo says: "No". The credits were refunded.',
+        ),
+        (TaskResult(outcome="failed", refunded=True), "Failed. Vidgo gave no reason. The credits were refunded."),
         (TaskResult(outcome="failed", error="No.", credits=2), "Failed: No. 2 credits."),
         (
             UNKNOWN.model_copy(update={"credits": 2}),

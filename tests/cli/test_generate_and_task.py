@@ -72,7 +72,7 @@ def test_a_failed_task_says_why_and_that_it_was_refunded(world: Callable[..., An
     here.paid("a red fox")
     made = here.run("task", here.task_id())
     assert made.exit_code == 3
-    assert made.stdout.startswith("Failed: no foxes today. The credits were refunded.")
+    assert made.stdout.startswith('Failed. Vidgo says: "no foxes today". The credits were refunded.')
     assert here.movements() == [("charge", 2), ("refund", 2)]
 
 

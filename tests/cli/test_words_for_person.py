@@ -56,7 +56,10 @@ def result(**fields: Any) -> TaskResult:
             {"outcome": "pending", "credits": 2, "remedy": "repeat_with_time"},
             ["Not sent: its references are not ready yet. Nothing was spent.", "--wait-seconds"],
         ),
-        ({"outcome": "failed", "error": "No.", "refunded": True, **PAID}, ["Failed: No. The credits were refunded."]),
+        (
+            {"outcome": "failed", "error": "No.", "refunded": True, **PAID},
+            ['Failed. Vidgo says: "No.". The credits were refunded.'],
+        ),
         ({"outcome": "failed", "error": "No", **PAID}, ["Failed: No. 2 credits."]),
         ({"outcome": "unknown", "credits": 2}, ["It may have cost 2 credits."]),
         (

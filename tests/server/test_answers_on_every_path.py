@@ -111,7 +111,7 @@ async def test_a_failed_task_is_a_result(era: Any, fault: str) -> None:
         assert isinstance(looked.structured_content, dict)
         assert looked.structured_content["error"] == failed["error"]
         if fault == "failed=not like this":
-            assert text_of(looked).startswith("Failed: not like this. The credits were refunded.\n")
+            assert text_of(looked).startswith('Failed. Vidgo says: "not like this". The credits were refunded.\n')
         error = await caller.error("view_image", task_id=failed["task_id"])
         assert error["category"] == "not_found"
         if fault == "no_files":

@@ -24,7 +24,6 @@ from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, refuses_content, stat
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
-NO_REASON: Final = "Vidgo gave no reason."
 NO_FILE: Final = "Vidgo says finished, but gave no file that is a picture."
 OUTCOMES: Final[Mapping[State, Outcome]] = {
     "reserved": "pending",
@@ -66,7 +65,7 @@ def entry_result(
     alive = in_window(entry, now)
     shows_url = alive and entry.state == "finished"
     failed = entry.state == "failed"
-    error = (entry.error or NO_REASON) if failed else None
+    error = entry.error if failed else None
     if entry.state == "empty":
         error = f"{NO_FILE} It was paid for and not refunded."
     return TaskResult(
@@ -174,7 +173,7 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
         progress=None if failed else task.progress,
         image_urls=list(task.file_urls[:1]) if finished else None,
         refunded=True if failed and not empty else None,
-        error=(task.error_message or (NO_FILE if empty else NO_REASON)) if failed else None,
+        error=(task.error_message or (NO_FILE if empty else None)) if failed else None,
         notes=[*notes, *_said_notes(task.status, task.file_urls, ended=finished)] or None,
         remedy=_failed_remedy(task.error_message) if failed else REMEDIES[outcome],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Final
 
@@ -208,8 +209,11 @@ def summary(result: TaskResult) -> str:
 def end_text(result: TaskResult, price: str) -> str:
     """Return how a task ended that is not pending, for either reader."""
     if result.outcome == "failed":
-        paid = "The credits were refunded." if result.refunded else price
-        return f"Failed: {sentence(result.error or '')} {paid}".rstrip()
+        if not result.refunded:
+            return f"Failed: {sentence(result.error or '')} {price}".rstrip()
+        # Their words are data: quoted, so that nothing in them passes for an instruction of ours.
+        said = json.dumps(result.error, ensure_ascii=False) if result.error else ""
+        return f"Failed. {f'Vidgo says: {said}.' if said else 'Vidgo gave no reason.'} The credits were refunded."
     if result.outcome == "unknown":
         return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
     return f"Finished{'' if result.image_urls else ', but its URL has died'}. {price}".rstrip()
