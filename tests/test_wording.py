@@ -232,7 +232,7 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
             "Not sent: its references are not ready yet. Nothing was spent.",
         ),
     ],
-    ids=["URL", "copy", "reused", "refunded", "paid in vain", "unknown", "pending", "unready"],
+    ids=["URL", "copy", "reused", "refunded", "no reason", "paid in vain", "unknown", "pending", "unready"],
 )
 def test_a_person_reads_first_how_it_ended_and_what_it_cost(result: TaskResult, first: str) -> None:
     assert for_person.task_text(result, for_person.Command()).splitlines()[0] == first
