@@ -102,9 +102,11 @@ class Person:
         self.answer = answer
         self.thinks = thinks
         self.asked: list[str] = []
+        self.forms: list[Any] = []
 
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         self.asked.append(params.message)
+        self.forms.append(params.model_dump().get("requested_schema"))
         await anyio.sleep(self.thinks)
         return self.answer
 

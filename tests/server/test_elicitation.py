@@ -52,7 +52,10 @@ def assert_nothing_left(world: World) -> None:
 async def test_only_an_acceptance_spends_and_each_other_end_has_its_word(end: str, era: Any) -> None:
     person = Person(ENDS[end])
     async with World(limits=asking()) as world, calling(world, era, person) as caller:
-        await refused(caller, WORDS.get(end, "no_answer"))
+        error = await refused(caller, WORDS.get(end, "no_answer"))
+        # A client without a person at it answers in their place.
+        assert "The user" not in error["message"]
+        assert "VIDGO_CONFIRM_ABOVE" in error["next_step"]
         assert len(person.asked) == 1
         assert_nothing_left(world)
         person.answer = YES
@@ -108,6 +111,8 @@ async def test_the_question_names_the_price_the_picture_its_words_and_what_is_le
         assert question.startswith("Spend 12 credits on one picture (1:1, 1K, high)?\nPrompt: a cat and a mouse and a")
         assert question.splitlines()[1].endswith("... (245 characters)")
         assert "" not in question.splitlines()
+        # Where nothing is said, some clients tick the box beforehand.
+        assert person.forms[0]["properties"]["confirm"]["default"] is False
         assert question.endswith("\nThe last 24 hours cost 2 credits; 18 credits are left of the day's budget.")
         assert world.movements() == [("charge", LOW), ("charge", HIGH)]
 

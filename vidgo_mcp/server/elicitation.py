@@ -61,6 +61,9 @@ def asker(ctx: Context, params: CallToolRequestParams, *, modern: bool) -> Ask:
     """Return the function that asks the person at this client; ``modern`` is the stateless era."""
 
     async def ask(question: Question) -> Answer:
+        if not modern and not ctx.session.can_send_request:
+            # Without a session it is not even known whether the client could.
+            return Answer("no_way_back")
         capabilities = ctx.session.client_capabilities
         forms = None if capabilities is None else capabilities.elicitation
         # Before there were two kinds, an empty capability meant forms.
@@ -85,8 +88,6 @@ def _answered(params: CallToolRequestParams, question: Question) -> Answer:
 
 
 async def _asked(ctx: Context, question: Question) -> Answer:
-    if not ctx.session.can_send_request:
-        return Answer("no_way_back")
     try:
         with anyio.fail_after(ANSWER_SECONDS):
             response = await ctx.session.elicit_form(question.text(), SCHEMA, related_request_id=ctx.request_id)
