@@ -143,7 +143,9 @@ class Trials:
         if point not in UPLOADS and number % 3:
             return order
         photo = self._folder / "photos" / f"{number if alone else number % PHOTOS}.png"
-        photo.write_bytes(thumbnail(photo.name))
+        # Written once: another process may be reading it.
+        if not photo.exists():
+            photo.write_bytes(thumbnail(photo.name))
         data = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
         return replace(order, references=(data if number % 2 else str(photo),))
 
