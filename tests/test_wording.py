@@ -194,7 +194,7 @@ UNKNOWN = TaskResult(outcome="unknown", remedy="compare_balance")
         ([PENDING, UNKNOWN], "Call get_task with the task_id of a pending one"),
         ([TaskResult(outcome="pending", remedy="repeat")], "One has no task_id yet: repeat the very call"),
         ([FOX.model_copy(update={"image_urls": ["https://a"]})], "None is pending. Show the user a URL"),
-        ([UNKNOWN], "For what is unknown: Tell the user: it cannot be fetched"),
+        ([UNKNOWN], "For what is unknown: Call get_balance, then get_task"),
         ([TaskResult(outcome="failed", refunded=True)], "None is pending, and none has a picture"),
     ],
     ids=["none", "pending", "no id", "finished", "unknown", "failed"],

@@ -78,7 +78,9 @@ async def test_the_handshake_era_cannot_be_asked_over_stateless_http(tmp_path: P
             error = structured(await client.call_tool("generate_image", CALL))
     assert (error["category"], error["money"], error["consent"]) == ("declined", "nothing_spent", "cannot_ask")
     # The client is not blamed: it said that it can ask.
-    assert "over HTTP there is no way to ask a client that speaks a protocol older than 2026-07-28" in str(error["message"])
+    assert "over HTTP there is no way to ask a client that speaks a protocol older than 2026-07-28" in str(
+        error["message"]
+    )
     assert "VIDGO_CONFIRM_ABOVE" in str(error["next_step"])
     assert person.asked == []
     assert sandbox.requests == []

@@ -88,8 +88,8 @@ def _pay_again(case: Case) -> str:
     told = (
         "Tell the user what the balance says; the picture cannot be fetched."
         if known
-        else "Tell the user: it cannot be fetched, and may be paid for. A minute later call get_balance, then get_task "
-        "without task_id, which says whether the balance fell."
+        else "Call get_balance, then get_task without task_id: a minute after the submit it says whether the balance "
+        "fell. Then tell the user; the picture cannot be fetched."
     )
     return f"{told} The same call sends nothing for 24 hours. If the user agrees that it may be paid twice: {higher}."
 
