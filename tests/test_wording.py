@@ -166,7 +166,8 @@ FOX = TaskResult(outcome="finished", task_id="task-1", credits=2, remedy="show_p
         ),
         (
             TaskResult(outcome="failed", task_id="task-1", refunded=True, remedy="tell_refund"),
-            "Tell the user the reason, and that it was refunded. If they wish, the same call makes it again.",
+            "Tell the user the reason, and that it was refunded. If they wish, the same call makes it again, charged "
+            "anew.",
         ),
         (
             TaskResult(outcome="pending", remedy="repeat"),

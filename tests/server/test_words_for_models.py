@@ -135,7 +135,7 @@ async def test_looking_twice_at_one_refusal_is_no_second_refusal(era: Any) -> No
 async def test_any_other_failure_may_be_made_again(era: Any) -> None:
     async with World(faults=["task:failed=The renderer crashed"], seconds=5) as world, calling(world, era) as caller:
         failed = await refused(caller, "a fox")
-        assert failed["next_step"].endswith("that it was refunded. If they wish, the same call makes it again.")
+        assert failed["next_step"].endswith("If they wish, the same call makes it again, charged anew.")
         assert {"credits", "expires_at", "status", "progress"}.isdisjoint(failed)
 
 

@@ -210,7 +210,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
     "keep_task_id": ("Keep this task_id for get_task, which asks Vidgo itself. Do not submit again.", fetch_command),
     "tell_user": ("Tell the user the reason: the same call will not help before something has changed.", ""),
     "tell_refund": (
-        "Tell the user the reason, and that it was refunded. If they wish, the same call makes it again.",
+        "Tell the user the reason, and that it was refunded. If they wish, the same call makes it again, charged anew.",
         "",
     ),
     "ask_user": (
