@@ -57,7 +57,8 @@ def instructions(*, reads_files: bool) -> str:
         "Money: before high, 2K, 4K or several images tell the user the price (estimate_cost) and wait for a yes, "
         "unless they named that quality or a limit; otherwise just make it. If not all fit the limit, say how many do. "
         "If the size that they named is not possible, make the nearest within the limit, and tell them its true size "
-        "and what they have to crop. max_credits limits one call, not a total. Budgets are the user's: only they can raise one, in this server's settings. If "
+        "and what they have to crop. max_credits limits one call, not a total. Budgets "
+        "are the user's: only they can raise one, in this server's settings. If "
         "the content is refused tell the user; reword it only as they say, once for each answer of theirs.\n\n"
         'Pictures: to edit one made here, edit_image with image_urls ["task:<task_id>"]. Pictures pasted into the chat '
         f"cannot be reached: ask the user for {reference}, and do not recreate them with generate_image. Look at a "
