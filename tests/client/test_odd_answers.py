@@ -213,6 +213,10 @@ PICTURE = "https://a.b/c.png"
         {"files": [{"file_url": "https://a.b/run.log", "file_type": "other"}, {"file_url": PICTURE}]},
         {"files": [{"file_url": "https://a.b/run"}, {"file_url": PICTURE, "file_type": "image"}]},
         {"files": ["https://a.b/run.txt", "https://a.b/film.mp4", PICTURE]},
+        *({"files": [{name: PICTURE, "watermark_url": "https://a.b/w.png"}]} for name in ("result_url", "signedUrl")),
+        {"files": [{"file_url": "https://a.b/1.png", "label": "thumbnail"}, {"file_url": PICTURE}]},
+        {"files": ["https://a.b/c_thumb.png", PICTURE]},
+        {"files": {"watermark": "https://a.b/1.png", "original": PICTURE}},
         {"files": [{"url": "https://a.b/1", "content_type": "text/plain"}, {"url": PICTURE}]},
         {"files": [{"url": "https://a.b/1", "format": "json"}, {"url": PICTURE, "format": "PNG"}]},
         {"files": [{"file_url": "pending"}, {"file_url": "N/A"}, {"file_url": "javascript:a()"}, {"url": PICTURE}]},
@@ -291,13 +295,65 @@ def test_an_error_message_is_one_clean_line_or_absent(message: Any) -> None:
         ({"task_id": 17, "status": "queued"}, Task("17", "queued")),
         ({"task_id": "タスク", "status": "finished", "files": [1]}, Task("タスク", "finished")),
         ({"taskId": "task-1"}, Task("task-1", "not_started")),
-        ({"task_id": "a/b?c", "status": 5, "extra": {}}, Task("a/b?c", "not_started")),
+        ({"task_id": "a/b?c", "status": 5, "extra": {}}, Task("a/b?c", "5")),
+        ({"TaskID": "task-1"}, Task("task-1", "not_started")),
+        ({"id": "task-1", "state": "queued"}, Task("task-1", "queued")),
+        ({"data": {"task_id": "task-1"}}, Task("task-1", "not_started")),
+        ({"task": {"task_id": "task-1"}}, Task("task-1", "not_started")),
+        ({"result": [{"task_id": "task-1"}]}, Task("task-1", "not_started")),
     ],
 )
 def test_a_submitted_task_needs_only_its_id(data: dict[str, Any], task: Task) -> None:
     assert ask("submit", httpx.Response(200, json={"code": 200, "data": data})) == task
     assert ask("submit", httpx.Response(201, json={"data": data})) == task
     assert ask("submit", httpx.Response(200, json={"code": 200, **data})) == task
+    assert ask("submit", httpx.Response(200, json={"code": 200, "data": json.dumps(data)})) == task
+
+
+def test_what_is_kept_of_an_answer_without_a_task_id_may_name_it() -> None:
+    with pytest.raises(OutcomeUnknownError, match=r'began: \{"code": 200, "data": \{"job": "task-17"\}\}'):
+        ask("submit", httpx.Response(200, content=b'{"code": 200, "data": {"job": "task-17"}}'))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code": 200, "msg": "line\nbreak", "data": {"task_id": "task-1"}}',
+        b'{"code": 200, "msg": "\xe9", "data": {"task_id": "task-1"}}',
+        b'\xef\xbb\xbf{"code": 200, "msg": "\xe9", "data": {"task_id": "task-1"}}',
+    ],
+)
+def test_a_bad_byte_in_an_answer_does_not_hide_the_rest(body: bytes) -> None:
+    assert ask("submit", httpx.Response(200, content=body)).task_id == "task-1"
+
+
+FINISHED = {"status": "finished", "files": [{"file_url": "https://a.b/c.png"}]}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": {"state": "finished", "files": FINISHED["files"]}},
+        {"data": {"taskStatus": "finished", "Files": FINISHED["files"]}},
+        {"data": json.dumps(FINISHED)},
+        {"data": {"data": FINISHED}},
+        {"data": {"task": FINISHED}},
+        {"data": [FINISHED]},
+        {"data": [{"task_id": "another", "status": "failed"}, {"task_id": "task-1", **FINISHED}]},
+        {"result": FINISHED},
+        [FINISHED],
+        {"code": 0, "data": FINISHED},
+        {"data": {"status": "finished", "files": json.dumps(FINISHED["files"])}},
+    ],
+)
+def test_a_reading_is_found_however_it_is_wrapped(answer: Any) -> None:
+    task = Task("task-1", "finished", file_urls=("https://a.b/c.png",))
+    assert ask("status", httpx.Response(200, json=answer)) == task
+
+
+@pytest.mark.parametrize("data", [{"state": "failed"}, {"status": None, "task_status": "failed"}])
+def test_a_failure_is_found_under_whatever_name(data: dict[str, Any]) -> None:
+    assert ask("status", httpx.Response(200, json={"code": 200, "data": data})).phase == "failed"
 
 
 @pytest.mark.parametrize(

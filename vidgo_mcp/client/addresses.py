@@ -5,19 +5,24 @@ Vidgo documents one form, and a picture that is paid for must not be lost becaus
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, Final, TypeGuard
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
 LISTS: Final = ("files", "file", "output", "outputs", "result", "results", "images")
 """Where an answer may name its files. Names are compared without case, ``_`` and ``-``."""
-ADDRESSES: Final = ("fileurl", "url", "downloadurl", "imageurl")
+ADDRESSES: Final = (
+    *("fileurl", "url", "downloadurl", "imageurl", "originalurl", "originurl", "resulturl", "outputurl", "resourceurl"),
+    *("signedurl", "publicurl", "cdnurl", "mediaurl", "ossurl", "uri", "src", "href", "link"),
+)
 """What the address of one file may be called, the documented name first."""
-REQUESTED: Final = ("imageurls", *ADDRESSES)
+REQUESTED: Final = ("imageurls", *ADDRESSES[:4])
 """Names that may as well repeat the request, whose references are no result."""
 TYPES: Final = ("filetype", "contenttype", "mimetype", "format", "type")
 PICTURES: Final = frozenset(
@@ -37,7 +42,16 @@ _HOST_FIRST: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?::\d+)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _WEB: Final = re.compile(r"https?://[^/]", re.IGNORECASE)
 _LINE_BREAKS: Final = re.compile(r"[\t\r\n]")
+_ONE_SLASH: Final = re.compile(r"^(https?):/(?!/)", re.IGNORECASE)
+_ENCODED_WHOLE: Final = re.compile(r"https?%3a%2f%2f", re.IGNORECASE)
+_HTML: Final = re.compile(r"&(?:amp;)+")
 _UNSEEN: Final = "\ufeff\u200b\0"
+_OPENING: Final = "<\"'`\u200e\u200f\u202a"
+_AROUND: Final = _OPENING + ">\u202c "
+_LESSER: Final = re.compile(
+    r"(?<![a-z])(thumb(nail)?s?|previews?|watermark(ed)?|small|mask|low_?res)(?![a-z])", re.IGNORECASE
+)
+"""Of two pictures, the one that is called so is not the one that was paid for."""
 
 
 def is_web_url(value: Any) -> TypeGuard[str]:
@@ -60,8 +74,14 @@ def web_url(value: Any, base: str) -> str | None:
     """
     if not isinstance(value, str):
         return None
+    text = _HTML.sub("&", value.strip().strip(_UNSEEN))
+    if text.startswith(tuple(_OPENING)):
+        text = text.strip(_AROUND)
+    if _ENCODED_WHOLE.match(text):
+        text = unquote(text)
     # As browsers do: https://url.spec.whatwg.org/#concept-basic-url-parser
-    text = _LINE_BREAKS.sub("", value.strip().strip(_UNSEEN)).strip()
+    text = _LINE_BREAKS.sub("", text.replace("\\/", "/")).replace("\\", "/").strip()
+    text = _ONE_SLASH.sub(r"\1://", text)
     if not text.strip("/"):
         return None
     if _ENCODED.fullmatch(text):
@@ -84,7 +104,7 @@ def web_url(value: Any, base: str) -> str | None:
 
 def file_url(entry: Any, base: str) -> str | None:
     """Return the address of one file; None when there is none."""
-    names = _folded(entry)
+    names = folded(entry)
     return next(filter(None, (web_url(names.get(name), base) for name in ADDRESSES)), None)
 
 
@@ -94,34 +114,42 @@ def picture_urls(data: Mapping[str, Any], base: str, *, finished: bool) -> tuple
     ``finished`` says that Vidgo has nothing more to add: only then names of the request are believed, and only where
     the documented one is missing.
     """
-    names = _folded(data)
+    names = folded(data)
     named = [entry for name in LISTS for entry in _entries(names.get(name))]
     if finished and "files" not in names:
         named += [entry for name in REQUESTED for entry in _entries(names.get(name))]
-    found: dict[str, bool | None] = {}
+    found: dict[str, tuple[bool, bool]] = {}
     for entry in named:
         url = file_url(entry, base)
-        if url is not None:
-            found.setdefault(url, _is_picture(entry, url))
-    return tuple(sorted((url for url in found if found[url] is not False), key=lambda url: found[url] is None))
+        if url is not None and (picture := _is_picture(entry, url)) is not False:
+            found.setdefault(url, (_is_lesser(entry, url), picture is None))
+    return tuple(sorted(found, key=lambda url: found[url]))
+
+
+def _is_lesser(entry: Mapping[str, Any], url: str) -> bool:
+    words = [entry.get(name) for name in (*TYPES, "label", "name", "filename", "role", "kind")]
+    return any(
+        isinstance(word, str) and _LESSER.search(word) for word in (*words, url.partition("?")[0].rpartition("/")[2])
+    )
 
 
 def _entries(value: Any, depth: int = DEEPEST) -> Iterator[Mapping[str, Any]]:
     """Yield what names one file each: an object with an address, or an address alone."""
+    value = from_json_text(value)
     if isinstance(value, str):
         yield {"url": value}
     elif isinstance(value, list) and depth:
         for item in value:
             yield from _entries(item, depth - 1)
     elif isinstance(value, Mapping) and depth:
-        names = _folded(value)
+        names = folded(value)
         if any(isinstance(names.get(name), str) for name in ADDRESSES):
             yield names
             return
         for name, item in names.items():
             # A text is an address only where it cannot be anything else: neither a type, nor the URL of a thumbnail.
             if not isinstance(item, str) or (is_web_url(item.strip()) and not name.endswith("url")):
-                yield from _entries(item, depth - 1)
+                yield from ({"label": name, **entry} for entry in _entries(item, depth - 1))
 
 
 def _is_picture(entry: Mapping[str, Any], url: str) -> bool | None:
@@ -143,6 +171,15 @@ def _ending(address: str) -> str:
         return ""
 
 
-def _folded(value: Any) -> dict[str, Any]:
+def folded(value: Any) -> dict[str, Any]:
+    """Return what an object has, its names without case, ``_`` and ``-``."""
     pairs = value.items() if isinstance(value, Mapping) else ()
     return {name.replace("_", "").replace("-", "").lower(): item for name, item in pairs if item is not None}
+
+
+def from_json_text(value: Any) -> Any:
+    """Return what a text is the JSON of, where it is that of a list or an object."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value, strict=False)
+    return value

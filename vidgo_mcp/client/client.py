@@ -297,8 +297,16 @@ class VidgoClient:
             raise refused(status)
         try:
             value = wire.read_json(body)
-            if (code := wire.envelope_code(value)) is not None:
+            code = wire.envelope_code(value)
+            if code is not None and 300 <= code < 600:
                 raise refused(code)
-            return parse(value)
+            try:
+                return parse(value)
+            except wire.UnreadableAnswerError:
+                # A code that no HTTP status has, such as 0, may mean a success, and comes with one then.
+                if code is None:
+                    raise
+                raise refused(code) from None
         except wire.UnreadableAnswerError as error:
-            raise unreadable_error(status, str(error), submit=submit) from None
+            began = wire.beginning(body) if submit else None
+            raise unreadable_error(status, str(error), submit=submit, began=began) from None

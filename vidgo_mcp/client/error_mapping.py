@@ -127,11 +127,14 @@ def transport_error(error: Exception, left: bool, *, submit: bool, proxy: str | 
     return UnavailableError(f"Vidgo did not answer ({words}).")
 
 
-def unreadable_error(status: int, why: str, *, submit: bool) -> VidgoError:
-    """Return the error for a success that cannot be read."""
+def unreadable_error(status: int, why: str, *, submit: bool, began: str | None = None) -> VidgoError:
+    """Return the error for a success that cannot be read; ``began`` is how it began, which may name the task."""
     said = f"Vidgo answered HTTP {status}, but {why}"
     if submit:
-        return OutcomeUnknownError(f"{said}; a picture may have been started and paid for.", http_status=status)
+        said = f"{said}; a picture may have been started and paid for."
+        if began:
+            said += f" The answer began: {began}"
+        return OutcomeUnknownError(said, http_status=status)
     return UnavailableError(f"{said}.", http_status=status)
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from vidgo_mcp.client.addresses import file_url, picture_urls
+from vidgo_mcp.client.addresses import DEEPEST, LISTS, file_url, folded, from_json_text, picture_urls
 from vidgo_mcp.errors import plain_text
 from vidgo_mcp.models.tasks import Task, Upload, status_word
 from vidgo_mcp.pricing import PricedRequest
@@ -50,7 +50,11 @@ def read_json(body: bytes) -> Any:
     if len(body) > LARGEST_ANSWER:
         raise UnreadableAnswerError("the answer is larger than 1 MB")
     try:
-        return json.loads(body)
+        try:
+            return json.loads(body, strict=False)
+        except UnicodeDecodeError:
+            # One bad byte in a message must not hide the rest.
+            return json.loads(body.decode("utf-8-sig", "surrogateescape"), strict=False)
     except (ValueError, RecursionError):
         raise UnreadableAnswerError("the answer is not JSON") from None
 
@@ -83,6 +87,12 @@ def error_text(body: bytes) -> str | None:
         text = body[:4000].decode("utf-8", "replace").strip()
         return None if not text or text.startswith(("<", "{", "[")) else plain_text(text)
     return _words(value)
+
+
+def beginning(body: bytes) -> str | None:
+    """Return how an answer began that could not be read; None of a page for people."""
+    text = plain_text(body[:1000].decode("utf-8", "replace"), 200)
+    return None if text.startswith("<") else text or None
 
 
 def _words(value: Any) -> str | None:
@@ -123,23 +133,24 @@ def envelope_data(value: Any) -> Mapping[str, Any]:
 def read_submitted(value: Any) -> Task:
     """Return the task that a submit created; any status word is accepted."""
     data = _task_data(value)
-    task_id = next((data[name] for name in ("task_id", "taskId") if data.get(name) is not None), None)
+    task_id = data.get("taskid")
     if isinstance(task_id, int) and not isinstance(task_id, bool):
         task_id = str(task_id)
+    if not task_id and str(data.get("id")).startswith("task"):
+        # Other ids are those of a request, or of a row.
+        task_id = data["id"]
     if not isinstance(task_id, str) or not task_id.strip():
         raise UnreadableAnswerError("the answer has no task_id")
     if any("\ud800" <= c <= "\udfff" for c in task_id):
         # Half of a surrogate pair fits neither into a URL nor into a journal.
         raise UnreadableAnswerError("the answer has a task_id that is no text")
-    status = data.get("status")
-    return Task(task_id.strip(), plain_text(status, 60) if isinstance(status, str) and status else "not_started")
+    return Task(task_id.strip(), _status_of(data) or "not_started")
 
 
 def read_task(value: Any, task_id: str, base: str) -> Task:
     """Return one reading of a task, from a status or a callback; addresses are resolved against ``base``."""
-    data = _task_data(value)
-    status, progress, message = data.get("status"), _number(data.get("progress")), data.get("error_message")
-    status = plain_text(status, 60) if isinstance(status, str) else ""
+    data = _task_data(value, task_id)
+    status, progress, message = _status_of(data), _number(data.get("progress")), data.get("errormessage")
     word = status_word(status)
     urls = picture_urls(data, base, finished=word == "finished")
     if not word and not urls:
@@ -154,16 +165,34 @@ def read_task(value: Any, task_id: str, base: str) -> Task:
     return task if task.is_plain else replace(task, answer=_excerpt(value))
 
 
-def _task_data(value: Any) -> Mapping[str, Any]:
-    """Return the fields of a task: in the envelope, perhaps as a list of one, or flat as in a callback."""
-    match value:
-        case {"data": [Mapping() as only]}:
-            return only
-        case {"data": Mapping()}:
-            return envelope_data(value)
-        case Mapping():
-            return value
-    return envelope_data(value)
+_STATUS: Final = ("status", "state", "taskstatus")
+_WRAPPERS: Final = ("task", "result", "response", "output")
+
+
+def _status_of(data: Mapping[str, Any]) -> str:
+    words = [data[name] for name in _STATUS if name in data]
+    word = next((word for word in words if isinstance(word, str) and word.strip()), None)
+    number = next((word for word in words if isinstance(word, int) and not isinstance(word, bool)), "")
+    return plain_text(word or str(number), 60)
+
+
+def _task_data(value: Any, task_id: str | None = None, depth: int = DEEPEST) -> dict[str, Any]:
+    """Return the fields of a task, their names folded; empty when there are none.
+
+    It is in the envelope, perhaps in two, as JSON text, or in a list; or flat as in a callback.
+    """
+    value = from_json_text(value)
+    if isinstance(value, list) and depth:
+        found = [one for item in value if (one := _task_data(item, task_id, depth - 1))]
+        return next((one for one in found if one.get("taskid") == task_id), found[0] if len(found) == 1 else {})
+    if not isinstance(value, Mapping) or not depth:
+        return {}
+    names = folded(value)
+    inner = [names.get("data")] if depth == DEEPEST or not names.keys() & {*_STATUS} else []
+    if not names.keys() & {"taskid", *_STATUS}:
+        inner += [names.get(name) for name in _WRAPPERS]
+    inside = next(filter(None, (_task_data(item, task_id, depth - 1) for item in inner)), None)
+    return inside or (names if names.keys() & {"taskid", "id", *_STATUS, *LISTS} else {})
 
 
 def _excerpt(value: Any) -> str | None:

@@ -15,10 +15,11 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 """Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
 _LOCAL_DOMAINS: Final = frozenset(
-    {"localhost", "localdomain", "local", "internal", "lan", "home", "corp", "intranet", "private"}
+    {"localhost", "localdomain", "local", "internal", "lan", "home", "corp", "intranet", "private", "test", "invalid"}
+    | {"onion", "alt", "svc", "docker"}
 )
 """Last parts of names that only networks of homes, offices and containers know; no public one is given out under them
-(RFC 6761 and 6762, and https://www.icann.org/resources/board-material/resolutions-2018-02-04-en#2.c)."""
+(RFC 6761, 6762, 7686 and 9476, and https://www.icann.org/resources/board-material/resolutions-2018-02-04-en#2.c)."""
 
 
 def is_loopback_host(host: str) -> bool:
@@ -91,7 +92,7 @@ def is_public_host(host: str) -> bool:
     if _is_number(labels[-1]):
         address = _ipv4(labels)
         return address is not None and is_public(address)
-    return len(labels) > 1 and labels[-1] not in _LOCAL_DOMAINS and labels[-2:] != ["home", "arpa"]
+    return len(labels) > 1 and all(labels) and labels[-1] not in _LOCAL_DOMAINS and labels[-2:] != ["home", "arpa"]
 
 
 def _ascii(host: str) -> str:
