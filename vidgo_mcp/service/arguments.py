@@ -105,7 +105,7 @@ def _fault(model: type[Arguments], detail: ErrorDetails) -> Fault:
         return Fault(field, f"{field} is required: {model.model_fields[field].description}")
     if kind.startswith("int_"):
         kind = "int"
-    elif kind == "too_long" and isinstance(value, str):
+    elif kind == "too_long" and isinstance(value, str) and field != "image_urls":  # one text may name several
         kind = "text_too_long"
     name = f"{field}[{location[1]}]" if len(location) > 1 else field
     allowed = str(context.get("expected", "")).replace("'", "")
