@@ -35,7 +35,7 @@ def host() -> Iterator[Host]:
 
 @pytest.mark.parametrize("what", BROKEN)
 async def test_a_proxy_that_breaks_off_before_the_submit_left_proves_that_nothing_was_sent(
-    what: str, monkeypatch: pytest.MonkeyPatch
+    what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scheme, talk = BROKEN[what]
     left: list[bool] = []
@@ -56,6 +56,7 @@ async def test_a_proxy_that_breaks_off_before_the_submit_left_proves_that_nothin
     assert (caught.value.money, caught.value.retryable, left) == ("nothing_spent", True, [])
     assert "through the proxy of HTTPS_PROXY" in caught.value.message
     assert "s3cret" not in caught.value.message
+    assert not caplog.records  # a traceback, in front of the person at the command
     assert len(server.asked) == 2
     assert not any(KEY.encode() in asked for asked in server.asked)
 
