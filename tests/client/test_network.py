@@ -71,6 +71,15 @@ async def test_a_socks_proxy_is_used_and_resolves_the_name(scheme: str, host: Ho
     assert (got, hosts) == (b"PNG", ["pictures.invalid"])
 
 
+@pytest.mark.parametrize("what", [name for name in BROKEN if "stalls" not in name])
+async def test_a_proxy_that_breaks_off_is_named_where_a_picture_was_fetched(what: str) -> None:
+    scheme, talk = BROKEN[what]
+    with proxy(talk) as server:
+        network = Network({"ALL_PROXY": "set"}, {"all": f"{scheme}://127.0.0.1:{server.port}"})
+        with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="ALL_PROXY"):
+            await download("https://pictures.invalid/c", network=network, api_host="api.invalid", seconds=1)
+
+
 UNUSABLE = [
     *("http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://127.0.0.1:0", "http://127.0.0.1:-1", "http://"),
     *("gopher://127.0.0.1:1", "socks4://127.0.0.1:1", "ftp://127.0.0.1", "[::1", "http://[::1", "://", "http://:80"),

@@ -43,6 +43,8 @@ METADATA: Final = frozenset(
 METADATA_NAMES: Final = ("metadata.google.internal", "metadata.goog", "metadata", "instance-data")
 ONLY_PUBLIC: Final = "only public hosts are asked for pictures."
 _BENCHMARKING: Final = ip_network("198.18.0.0/15")
+_NO_POOLS: Final = (ip_network("0.0.0.0/8"), ip_network("::/8"))
+"""This machine, as blocking resolvers write it, and IPv4 addresses in IPv6's clothes."""
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +187,7 @@ class _Fetcher:
                 if named is None:
                     request.extensions["sni_hostname"] = target.raw_host.decode("ascii")
                 return await self._read(http, request, target)
-        except httpx.TransportError as error:
+        except TRANSPORT_ERRORS as error:
             if named is None:
                 raise
             why = f"{in_words(error)}, through the proxy of {named.variable}"
@@ -238,6 +240,8 @@ def written_address(host: str) -> Address | None:
 def is_made_up_like(address: Address, other: Address) -> bool:
     """Return whether two private addresses are of one pool, from which a VPN gives each name one of its own."""
     if is_public(other) or address.is_loopback or address.is_link_local or address.is_multicast:
+        return False
+    if any(address in none for none in _NO_POOLS):
         return False
     size = 48 if other.version == 6 else 16
     pool = _BENCHMARKING if other in _BENCHMARKING else ip_network(f"{other}/{size}", strict=False)
