@@ -173,6 +173,8 @@ async def test_a_submit_whose_outcome_is_unknown_is_posted_once(what: str, serve
 
 BODY = ACCEPTED.partition(b"\r\n\r\n")[2]
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(BODY), BODY)
+PLAIN = http(200, BODY, "Content-Encoding: gzip")
+LATIN = http(200, BODY[:-1] + b', "msg": "\xe9"}')
 LONGER = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + BODY
 
 
@@ -184,6 +186,14 @@ async def test_a_task_that_was_named_is_not_lost_because_the_end_of_the_answer_i
     client = connect(serve(Reply(content, then)).url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3))
     with anyio.fail_after(LONGEST):
         assert (await client.submit_once(PRICED)).task_id == "task-1"
+
+
+@pytest.mark.parametrize("content", [PLAIN, LATIN], ids=["gzip that is none", "a byte that is no text"])
+async def test_a_task_that_was_named_is_not_lost_because_of_how_it_was_written(
+    content: bytes, serve: Serve, connect: Connect
+) -> None:
+    with anyio.fail_after(LONGEST):
+        assert (await connect(serve(Reply(content)).url).submit_once(PRICED)).task_id == "task-1"
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 429])

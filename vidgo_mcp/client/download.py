@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import httpx
 from vidgo_mcp import __version__
 from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.client.network import PORTS, NamedProxy, Network, literal_address
+from vidgo_mcp.client.wire import unpacked
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.models.urls import Address, is_loopback_host, is_public
 
@@ -211,7 +211,7 @@ class _Fetcher:
             async for chunk in response.aiter_bytes():
                 content += chunk
                 _check_size(content)
-            plain = _unpacked(bytes(content)) if packed else bytes(content)
+            plain = unpacked(bytes(content), MAX_DOWNLOAD + 1) if packed else bytes(content)
             _check_size(plain)
             return plain
 
@@ -220,14 +220,6 @@ def _check_size(content: bytes | bytearray) -> None:
     if len(content) > MAX_DOWNLOAD:
         what = f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB."
         raise UnavailableError(what, retryable=False, remedy="show_picture")
-
-
-def _unpacked(content: bytes) -> bytes:
-    """Return what a server compressed though it was not asked to; some only say so."""
-    try:
-        return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(content, MAX_DOWNLOAD + 1)
-    except zlib.error:
-        return content
 
 
 def written_address(host: str) -> Address | None:

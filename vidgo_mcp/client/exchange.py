@@ -15,7 +15,7 @@ import anyio.lowlevel
 import httpx
 
 from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS
-from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, read_json
+from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, read_json, unpacked
 from vidgo_mcp.errors import VidgoError
 
 Leaving = Callable[[], Awaitable[None]]
@@ -87,8 +87,12 @@ async def exchange(
 
 
 async def _read(response: httpx.Response, body: bytearray) -> None:
+    # httpx would lose the answer of a server that only says that it compresses.
+    packed = response.headers.pop("content-encoding", None)
+    content = bytearray()
     async for chunk in response.aiter_bytes():
-        body += chunk
+        content += chunk
+        body[:] = unpacked(bytes(content), LARGEST_ANSWER + 1) if packed else content
         if len(body) > LARGEST_ANSWER:
             break
 
