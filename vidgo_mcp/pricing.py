@@ -6,6 +6,7 @@ The page has printed no credits since the summer of 2026, so a table says where 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,15 @@ class PriceTable:
     def identity(self) -> str:
         """Names the table among all tables: what was found about one says nothing about another."""
         return f"{self.source} {[[self.credits[q][t] for t in TIERS] for q in QUALITIES]}"
+
+    @classmethod
+    def named(cls, identity: str) -> Self:
+        """Return the table of an identity."""
+        source, _, numbers = identity.partition(" ")
+        credits_of = {
+            q: dict(zip(TIERS, row, strict=True)) for q, row in zip(QUALITIES, json.loads(numbers), strict=True)
+        }
+        return cls(credits_of, "operator" if source == "operator" else "published")
 
     @property
     def origin(self) -> str:

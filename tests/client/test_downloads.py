@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.client.conftest import KEY
+from tests.conftest import virtual_backend
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.client.download import MAX_DOWNLOAD, USER_AGENT, download, resolve
 from vidgo_mcp.client.network import Network
@@ -491,6 +492,10 @@ POOLS = [
     ("169.254.169.254", "169.254.0.1", False),
     ("127.0.0.1", "127.0.0.2", False),
     ("::1", "::2", False),
+    ("0.0.0.0", "0.0.0.0", False),
+    ("::", "::", False),
+    ("::ffff:127.0.0.1", "::ffff:198.18.0.4", False),
+    ("::ffff:169.254.169.254", "::ffff:198.18.0.4", False),
 ]
 
 
@@ -519,6 +524,28 @@ async def test_every_checked_address_is_tried(host: Host) -> None:
     with anyio.fail_after(LONGEST):
         got = await fetch(f"http://pictures.invalid:{host.port}/c", find=find, allow_loopback=True)
     assert (got, asked, len(host.heads)) == (b"PNG", ["pictures.invalid"], 1)
+
+
+@pytest.mark.parametrize(
+    ("dead", "alive"),
+    [
+        ([f"2606:2800:220:1::{number}" for number in range(1, 9)], [f"93.184.216.{number}" for number in range(1, 5)]),
+        ([f"93.184.216.{number}" for number in range(1, 8)], ["8.8.8.8"]),
+        (["2606:2800:220:1::1", "93.184.216.34"], ["2606:2800:220:1::2"]),
+    ],
+)
+@pytest.mark.parametrize("anyio_backend", [virtual_backend()], ids=["virtual"])
+async def test_addresses_that_answer_nothing_leave_time_for_the_one_that_does(
+    dead: list[str], alive: list[str]
+) -> None:
+    async def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.host in dead:
+            await anyio.sleep(request.extensions["timeout"]["connect"])
+            raise httpx.ConnectTimeout("dead")
+        return PICTURE
+
+    transport = httpx.MockTransport(handle)
+    assert await fetch("https://a.example/c", find=names(a_example=[*dead, *alive]), transport=transport) == b"PNG"
 
 
 PACKED = {"plain": b"PNG as it is", "gzip": gzip.compress(b"PNG as it is"), "zlib": zlib.compress(b"PNG as it is")}

@@ -35,7 +35,7 @@ def host() -> Iterator[Host]:
 
 @pytest.mark.parametrize("what", BROKEN)
 async def test_a_proxy_that_breaks_off_before_the_submit_left_proves_that_nothing_was_sent(
-    what: str, monkeypatch: pytest.MonkeyPatch
+    what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scheme, talk = BROKEN[what]
     left: list[bool] = []
@@ -56,6 +56,7 @@ async def test_a_proxy_that_breaks_off_before_the_submit_left_proves_that_nothin
     assert (caught.value.money, caught.value.retryable, left) == ("nothing_spent", True, [])
     assert "through the proxy of HTTPS_PROXY" in caught.value.message
     assert "s3cret" not in caught.value.message
+    assert not caplog.records  # a traceback, in front of the person at the command
     assert len(server.asked) == 2
     assert not any(KEY.encode() in asked for asked in server.asked)
 
@@ -68,6 +69,15 @@ async def test_a_socks_proxy_is_used_and_resolves_the_name(scheme: str, host: Ho
         with anyio.fail_after(LONGEST):
             got = await download("http://pictures.invalid/c", network=network, api_host="api.invalid")
     assert (got, hosts) == (b"PNG", ["pictures.invalid"])
+
+
+@pytest.mark.parametrize("what", [name for name in BROKEN if "stalls" not in name])
+async def test_a_proxy_that_breaks_off_is_named_where_a_picture_was_fetched(what: str) -> None:
+    scheme, talk = BROKEN[what]
+    with proxy(talk) as server:
+        network = Network({"ALL_PROXY": "set"}, {"all": f"{scheme}://127.0.0.1:{server.port}"})
+        with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="ALL_PROXY"):
+            await download("https://pictures.invalid/c", network=network, api_host="api.invalid", seconds=1)
 
 
 UNUSABLE = [

@@ -15,7 +15,7 @@ import pytest
 
 from tests.client.conftest import BOAT, KEY, PRICED
 from vidgo_mcp.client import ImageRequest, Timeouts, VidgoClient
-from vidgo_mcp.errors import NotSentError, OutcomeUnknownError, RateLimitedError, UnavailableError
+from vidgo_mcp.errors import NotSentError, OutcomeUnknownError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
 LONGEST = 5.0
@@ -169,6 +169,43 @@ async def test_a_submit_whose_outcome_is_unknown_is_posted_once(what: str, serve
         await client.submit(BOAT)
     assert (caught.value.money, caught.value.retryable) == ("unknown", False)
     assert wire.lines() == ["POST /api/generate/submit HTTP/1.1"]
+
+
+BODY = ACCEPTED.partition(b"\r\n\r\n")[2]
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(BODY), BODY)
+PLAIN = http(200, BODY, "Content-Encoding: gzip")
+LATIN = http(200, BODY[:-1] + b', "msg": "\xe9"}')
+LONGER = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + BODY
+
+
+@pytest.mark.parametrize("content", [CHUNKED, LONGER], ids=["no last chunk", "a wrong length"])
+@pytest.mark.parametrize("then", ["close", "hang"])
+async def test_a_task_that_was_named_is_not_lost_because_the_end_of_the_answer_is(
+    content: bytes, then: str, serve: Serve, connect: Connect
+) -> None:
+    client = connect(serve(Reply(content, then)).url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3))
+    with anyio.fail_after(LONGEST):
+        assert (await client.submit_once(PRICED)).task_id == "task-1"
+
+
+@pytest.mark.parametrize("content", [PLAIN, LATIN], ids=["gzip that is none", "a byte that is no text"])
+async def test_a_task_that_was_named_is_not_lost_because_of_how_it_was_written(
+    content: bytes, serve: Serve, connect: Connect
+) -> None:
+    with anyio.fail_after(LONGEST):
+        assert (await connect(serve(Reply(content)).url).submit_once(PRICED)).task_id == "task-1"
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 429])
+@pytest.mark.parametrize("then", ["close", "hang"])
+async def test_a_refusal_is_one_although_its_body_breaks_off(
+    status: int, then: str, serve: Serve, connect: Connect
+) -> None:
+    wire = serve(Reply(http(status, b'{"detail": "no"}')[:-4], then))
+    client = connect(wire.url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3))
+    with anyio.fail_after(LONGEST), pytest.raises(VidgoError) as caught:
+        await client.submit_once(PRICED)
+    assert (caught.value.money, caught.value.http_status) == ("nothing_spent", status)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -208,12 +208,12 @@ async def test_a_failed_picture_costs_nothing(journal: Journal) -> None:
 
 async def test_of_two_stores_on_one_file_one_reads_in_a_minute(tmp_path: Path, clock: Clock) -> None:
     first, second = (opened(tmp_path / "journal.db", clock) for _ in range(2))
-    assert isinstance(await first.begin_reading(ACCOUNT, opening=True), Look)
-    assert await second.begin_reading(ACCOUNT, opening=True) == 60.0
+    assert isinstance(await first.begin_reading(ACCOUNT, PUBLISHED, opening=True), Look)
+    assert await second.begin_reading(ACCOUNT, PUBLISHED, opening=True) == 60.0
     clock.move(59)
-    assert await second.begin_reading(ACCOUNT, opening=True) == 1.0
+    assert await second.begin_reading(ACCOUNT, PUBLISHED, opening=True) == 1.0
     clock.move(1)
-    assert isinstance(await second.begin_reading(ACCOUNT, opening=True), Look)
+    assert isinstance(await second.begin_reading(ACCOUNT, PUBLISHED, opening=True), Look)
     await first.aclose()
     await second.aclose()
 

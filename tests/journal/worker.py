@@ -41,7 +41,7 @@ async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
         entry_id, process = given
         return await journal.claim_saving(entry_id, process=process)
     if name == "reading":
-        begun = await journal.begin_reading("me", opening=True)
+        begun = await journal.begin_reading("me", PUBLISHED, opening=True)
         return begun if isinstance(begun, float) else 0.0
     if name == "compare":
         look = await journal.balance_look("me")

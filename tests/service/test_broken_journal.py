@@ -88,6 +88,26 @@ async def test_what_cannot_be_marked_as_sent_is_not_sent() -> None:
         assert world.movements() == [("charge", LOW)]
 
 
+@pytest.mark.parametrize("error", [JournalError("The mark may be there."), RuntimeError("a bug"), OSError(5, "Input")])
+async def test_a_mark_that_was_made_although_it_failed_is_taken_back(error: Exception) -> None:
+    class Marked(VirtualJournal):
+        failing = True
+
+        async def mark_sent(self, entry_id: str) -> Entry:
+            entry = await super().mark_sent(entry_id)
+            if self.failing:
+                raise error
+            return entry
+
+    journal = Marked()
+    async with World(journal=journal) as world:
+        with pytest.raises((JournalError, InternalError)) as caught:
+            await world.make()
+        assert (caught.value.money, await world.spent(), world.submits()) == ("nothing_spent", 0, [])
+        journal.failing = False
+        assert (await world.finished()).credits_charged == LOW
+
+
 async def test_a_lost_answer_that_cannot_be_recorded_is_still_never_sent_again() -> None:
     async with World(faults=["submit:lose_answer*1"], journal=Full("mark_unknown")) as world:
         with pytest.raises(OutcomeUnknownError):

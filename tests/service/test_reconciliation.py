@@ -257,6 +257,21 @@ async def test_another_table_ends_a_finding() -> None:
         assert await journal.observed_prices(account, PriceTable(PUBLISHED.credits, "operator")) == []
 
 
+async def test_a_price_is_held_against_the_table_of_each_process_that_shares_the_journal() -> None:
+    """The one whose table is right reads the balance each time."""
+    right = PriceTable({**PUBLISHED.credits, "low": {**PUBLISHED.credits["low"], "1K": 5}}, "operator")
+    async with World(faults=["task:price=low/1K/5"], prices=right) as first:
+        await opened(first)
+        async with World(sandbox=first.sandbox, journal=first.journal, process="b") as second:
+            assert (await second.finished(prompt="one")).credits_charged == 2
+            await first.finished(prompt="two")
+            await anyio.sleep(2 * MINUTE)
+            assert balance_reads(second) == []
+            assert (await second.finished(prompt="three")).credits_charged == 5
+            assert (await first.finished(prompt="four")).credits_charged == 5
+            assert await first.spent() == 4 * 5
+
+
 async def test_a_key_that_others_use_is_recognised_and_nothing_is_claimed_for_a_day() -> None:
     async with World(faults=["submit:drop_before*1"]) as world:
         await opened(world)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import socket
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
+from itertools import zip_longest
 from typing import Final
 
 import anyio
@@ -22,6 +22,7 @@ import httpx
 from vidgo_mcp import __version__
 from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.client.network import PORTS, NamedProxy, Network, literal_address
+from vidgo_mcp.client.wire import unpacked
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.models.urls import Address, is_loopback_host, is_public
 
@@ -30,7 +31,7 @@ MAX_DOWNLOAD: Final = 64 * 1024 * 1024
 DOWNLOAD_SECONDS: Final = 20.0
 CONNECT_SECONDS: Final = 10.0
 NEXT_ADDRESS_SECONDS: Final = 3.0
-"""To connect to an address when there is another one: a second try of the first packet is in it."""
+"""To connect to an address when there is another one: a second try of the first packet is in it. Many have less."""
 MAX_REDIRECTS: Final = 3
 GONE: Final = (403, 404, 410)
 """What hosts answer for a file that they no longer have, or whose signature has run out."""
@@ -42,6 +43,8 @@ METADATA: Final = frozenset(
 METADATA_NAMES: Final = ("metadata.google.internal", "metadata.goog", "metadata", "instance-data")
 ONLY_PUBLIC: Final = "only public hosts are asked for pictures."
 _BENCHMARKING: Final = ip_network("198.18.0.0/15")
+_NO_POOLS: Final = (ip_network("0.0.0.0/8"), ip_network("::/8"))
+"""This machine, as blocking resolvers write it, and IPv4 addresses in IPv6's clothes."""
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +132,10 @@ class _Fetcher:
             # It resolves the name, and may be the only one who can.
             return await self._ask(target, target, CONNECT_SECONDS, named)
         addresses = await self._checked_addresses(target.host, port)
+        patience = min(NEXT_ADDRESS_SECONDS, self.seconds / (len(addresses) + 1))
         for address in addresses[:-1]:
             with suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self._ask(target, target.copy_with(host=str(address)), NEXT_ADDRESS_SECONDS)
+                return await self._ask(target, target.copy_with(host=str(address)), patience)
         return await self._ask(target, target.copy_with(host=str(addresses[-1])), CONNECT_SECONDS)
 
     def _check_written(self, host: str) -> None:
@@ -158,7 +162,9 @@ class _Fetcher:
                 f"{host}, the host of the picture, leads to the private address {private[0]} in this network; "
                 f"{ONLY_PUBLIC} A proxy that HTTPS_PROXY names is given the name instead."
             )
-        return found
+        # Where one family leads nowhere, all of its addresses do: large hosts have eight of IPv6.
+        same, other = ([one for one in found if (one.version == found[0].version) is first] for first in (True, False))
+        return [one for pair in zip_longest(same, other) for one in pair if one is not None]
 
     async def _resolved(self, host: str, port: int) -> list[Address]:
         try:
@@ -181,7 +187,7 @@ class _Fetcher:
                 if named is None:
                     request.extensions["sni_hostname"] = target.raw_host.decode("ascii")
                 return await self._read(http, request, target)
-        except httpx.TransportError as error:
+        except TRANSPORT_ERRORS as error:
             if named is None:
                 raise
             why = f"{in_words(error)}, through the proxy of {named.variable}"
@@ -205,7 +211,7 @@ class _Fetcher:
             async for chunk in response.aiter_bytes():
                 content += chunk
                 _check_size(content)
-            plain = _unpacked(bytes(content)) if packed else bytes(content)
+            plain = unpacked(bytes(content), MAX_DOWNLOAD + 1) if packed else bytes(content)
             _check_size(plain)
             return plain
 
@@ -214,14 +220,6 @@ def _check_size(content: bytes | bytearray) -> None:
     if len(content) > MAX_DOWNLOAD:
         what = f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB."
         raise UnavailableError(what, retryable=False, remedy="show_picture")
-
-
-def _unpacked(content: bytes) -> bytes:
-    """Return what a server compressed though it was not asked to; some only say so."""
-    try:
-        return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(content, MAX_DOWNLOAD + 1)
-    except zlib.error:
-        return content
 
 
 def written_address(host: str) -> Address | None:
@@ -234,6 +232,8 @@ def written_address(host: str) -> Address | None:
 def is_made_up_like(address: Address, other: Address) -> bool:
     """Return whether two private addresses are of one pool, from which a VPN gives each name one of its own."""
     if is_public(other) or address.is_loopback or address.is_link_local or address.is_multicast:
+        return False
+    if any(address in none for none in _NO_POOLS):
         return False
     size = 48 if other.version == 6 else 16
     pool = _BENCHMARKING if other in _BENCHMARKING else ip_network(f"{other}/{size}", strict=False)

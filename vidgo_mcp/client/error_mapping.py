@@ -10,6 +10,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 import httpx
+from socksio import SOCKSError
 
 from vidgo_mcp.errors import (
     AuthenticationError,
@@ -26,8 +27,11 @@ from vidgo_mcp.errors import (
 )
 from vidgo_mcp.models.tasks import refuses_content
 
-TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict, TimeoutError)
-"""All that httpx says of a call; ``TimeoutError`` is our own deadline. A proxy's library may raise anything else."""
+TRANSPORT_ERRORS: Final = (
+    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict),
+    *(SOCKSError, TimeoutError),
+)
+"""All that httpx says of a call, and of a SOCKS proxy the library under it; ``TimeoutError`` is our own deadline."""
 NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,

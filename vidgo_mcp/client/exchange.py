@@ -15,7 +15,7 @@ import anyio.lowlevel
 import httpx
 
 from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS
-from vidgo_mcp.client.wire import LARGEST_ANSWER
+from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, read_json, unpacked
 from vidgo_mcp.errors import VidgoError
 
 Leaving = Callable[[], Awaitable[None]]
@@ -48,6 +48,7 @@ async def exchange(
     end = anyio.current_time() + to_end
     left = False
     refused: Exception | None = None
+    response, body = None, bytearray()
 
     async def leave() -> None:
         nonlocal left, refused
@@ -72,16 +73,35 @@ async def exchange(
             if not traced:
                 await leave()
             async with aclosing(await pool.send(request, stream=True)) as response:
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > LARGEST_ANSWER:
-                        break
+                await _read(response, body)
     except Exception as error:  # what left decides, not what a library chose to raise
         if error is refused:
             raise
+        if response is not None and _says_enough(response, body):
+            return response, bytes(body)
         if not isinstance(error, TRANSPORT_ERRORS):
             log.exception("a request ended in an unexpected way (%s)", type(error).__name__)
         proven = isinstance(error, NOT_SENT) and not traced
         raise failed(error, left and not proven) from None
     return response, bytes(body)
+
+
+async def _read(response: httpx.Response, body: bytearray) -> None:
+    # httpx would lose the answer of a server that only says that it compresses.
+    packed = response.headers.pop("content-encoding", None)
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        body[:] = unpacked(bytes(content), LARGEST_ANSWER + 1) if packed else content
+        if len(body) > LARGEST_ANSWER:
+            break
+
+
+def _says_enough(response: httpx.Response, body: bytearray) -> bool:
+    """Return whether an answer that broke off tells its fate: by its status, or because only its end is missing."""
+    if not response.is_success:
+        return True
+    try:
+        return isinstance(read_json(bytes(body)), dict)
+    except UnreadableAnswerError:
+        return False

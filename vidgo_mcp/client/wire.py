@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,16 +46,21 @@ def submit_body(request: PricedRequest, callback_url: str | None) -> dict[str, A
     return body
 
 
+def unpacked(content: bytes, most: int) -> bytes:
+    """Return at most so many bytes of what a server says that it compressed; some only say so."""
+    try:
+        return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(content, most)
+    except zlib.error:
+        return content
+
+
 def read_json(body: bytes) -> Any:
-    """Return the JSON value of a body."""
+    """Return the JSON value of a body; a byte that fits no text spoils only the text in which it is."""
     if len(body) > LARGEST_ANSWER:
         raise UnreadableAnswerError("the answer is larger than 1 MB")
     try:
-        try:
-            return json.loads(body, strict=False)
-        except UnicodeDecodeError:
-            # One bad byte in a message must not hide the rest.
-            return json.loads(body.decode("utf-8-sig", "surrogateescape"), strict=False)
+        # One bad byte, or a raw line break in a message, must not hide the rest.
+        return json.loads(body.decode(json.detect_encoding(body), "replace"), strict=False)
     except (ValueError, RecursionError):
         raise UnreadableAnswerError("the answer is not JSON") from None
 
@@ -141,8 +147,8 @@ def read_submitted(value: Any) -> Task:
         task_id = data["id"]
     if not isinstance(task_id, str) or not task_id.strip():
         raise UnreadableAnswerError("the answer has no task_id")
-    if any("\ud800" <= c <= "\udfff" for c in task_id):
-        # Half of a surrogate pair fits neither into a URL nor into a journal.
+    if any("\ud800" <= c <= "\udfff" or c == "\ufffd" for c in task_id):
+        # Half of a surrogate pair fits neither into a URL nor into a journal; the other stands for what was no text.
         raise UnreadableAnswerError("the answer has a task_id that is no text")
     return Task(task_id.strip(), _status_of(data) or "not_started")
 

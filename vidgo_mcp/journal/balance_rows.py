@@ -69,15 +69,37 @@ def compare(db: sqlite3.Connection, account: str, looked: Look, read: Reading, t
     db.executemany("UPDATE entries SET finding = ? WHERE id = ?", texts)
 
 
+def use_table(db: sqlite3.Connection, account: str, table: PriceTable) -> None:
+    """Note that a process of this account has a table, so that what another one reads is held against it too."""
+    row = (account, table.identity, "low", "1K")
+    db.execute("INSERT OR IGNORE INTO observed_prices VALUES (?, ?, ?, ?, NULL, NULL)", row)
+
+
 def _observe(
     db: sqlite3.Connection, account: str, charged: Mapping[str, int], entries: Mapping[str, Entry], table: PriceTable
 ) -> bool:
     """Take in what was charged for pictures; return whether two observations contradict each other.
 
-    What a price is believed to be is also what the pictures cost that showed it: budgets add that up.
+    It is held against every table that a process of this account has, whichever of them reads the balance. What a
+    price is believed to be is also what the pictures cost that showed it: budgets add that up.
     """
-    contradictory = False
     db.executemany("UPDATE entries SET charged = ? WHERE id = ?", [(price, key) for key, price in charged.items()])
+    use_table(db, account, table)
+    rows = db.execute("SELECT DISTINCT price_table FROM observed_prices WHERE account = ?", (account,)).fetchall()
+    for other in (PriceTable.named(identity) for (identity,) in rows if identity != table.identity):
+        _hold_against(db, account, charged, entries, other)
+    known, contradictory = _hold_against(db, account, charged, entries, table)
+    for (quality, tier), one in known.items():
+        in_force = table.credits[quality][tier] if one.charged is None else one.charged
+        values = {"account": account, "quality": quality, "tier": tier, "charged": in_force}
+        db.execute(f"UPDATE entries SET credits = charged WHERE {_MISQUOTED}", values)  # noqa: S608  # conditions are ours
+    return contradictory
+
+
+def _hold_against(
+    db: sqlite3.Connection, account: str, charged: Mapping[str, int], entries: Mapping[str, Entry], table: PriceTable
+) -> tuple[dict[Cell, ObservedPrice], bool]:
+    contradictory = False
     known: dict[Cell, ObservedPrice] = {(one.quality, one.tier): one for one in observed_prices(db, account, table)}
     for key, price in charged.items():
         quality, tier = cell = entries[key].intent.quality, entries[key].intent.tier
@@ -87,7 +109,4 @@ def _observe(
     for (quality, tier), one in known.items():
         row = (account, table.identity, quality, tier, one.charged, one.seen)
         db.execute("INSERT OR REPLACE INTO observed_prices VALUES (?, ?, ?, ?, ?, ?)", row)
-        in_force = table.credits[quality][tier] if one.charged is None else one.charged
-        values = {"account": account, "quality": quality, "tier": tier, "charged": in_force}
-        db.execute(f"UPDATE entries SET credits = charged WHERE {_MISQUOTED}", values)  # noqa: S608  # conditions are ours
-    return contradictory
+    return known, contradictory

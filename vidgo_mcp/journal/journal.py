@@ -289,11 +289,11 @@ class Journal(Protocol):
     async def balance_look(self, account: str) -> Look:
         """Return what the balance is about to be compared with. Call it right before the balance is read."""
 
-    async def begin_reading(self, account: str, *, opening: bool) -> Look | float:
+    async def begin_reading(self, account: str, table: PriceTable, *, opening: bool) -> Look | float:
         """Return the same where the balance is to be read now, else the seconds until that may be.
 
-        It takes the one reading that an account has in any minute, over all processes. ``opening``: the client was
-        opened just now.
+        It takes the one reading that an account has in any minute, over all processes; what it says is held against
+        the tables of all of them. ``opening``: the client was opened just now.
         """
 
     async def compare_balance(self, account: str, look: Look, credits_left: float, table: PriceTable) -> None:

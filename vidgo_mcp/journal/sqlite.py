@@ -199,7 +199,8 @@ class SqliteJournal(Database):
         return balance_rows.look(db, account)
 
     @step
-    def begin_reading(self, db: Connection, account: str, *, opening: bool) -> Look | float:
+    def begin_reading(self, db: Connection, account: str, table: PriceTable, *, opening: bool) -> Look | float:
+        balance_rows.use_table(db, account, table)
         look, now = balance_rows.look(db, account), self._monotonic()
         pause = balances.reading_due_in(look, self._now(), opening=opening)
         if pause:

@@ -105,7 +105,7 @@ class Reconciliation:
 
     async def _compare(self, *, opening: bool) -> float:
         """Read the balance when that is due; return the seconds until it may be, if nothing happens before."""
-        look = await self._journal.begin_reading(self._account, opening=opening)
+        look = await self._journal.begin_reading(self._account, self._table, opening=opening)
         if isinstance(look, float):
             return look
         await self._journal.compare_balance(self._account, look, await self._read(), self._table)

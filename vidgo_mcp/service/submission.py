@@ -218,7 +218,11 @@ class Submissions:
 
     async def _release(self, submission: Submission) -> None:
         await self._unsend(submission)
-        await self._journal.release(submission.entry.id)
+        try:
+            await self._journal.release(submission.entry.id)
+        except JournalError:  # the mark may have been made although making it failed; nothing left all the same
+            submission.entry = await self._journal.unsend(submission.entry.id)
+            await self._journal.release(submission.entry.id)
 
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
