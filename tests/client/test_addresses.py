@@ -71,6 +71,7 @@ segments = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, m
 @example("https://a.b/%")
 @example("//[")
 @example("/\ud800")
+@example("HTTP:/\u0130")
 def test_whatever_is_written_the_result_is_a_plain_url_and_stays_what_it_is(written: str) -> None:
     url = web_url(written, BASE)
     if url is not None:
