@@ -195,6 +195,8 @@ async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not
         assert preflight.headers["Access-Control-Allow-Origin"] == page
         assert needed <= allowed_headers(preflight)
         assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+        plain = await client.options("/mcp", headers={"Origin": page})
+        assert (plain.status_code, plain.headers["Access-Control-Allow-Origin"]) == (200, page)
         headers = {"Accept": "application/json, text/event-stream", "Origin": page}
         listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         answer = await client.post("/mcp", json=listing, headers=headers)

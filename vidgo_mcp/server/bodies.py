@@ -10,7 +10,7 @@ from typing import Final
 
 from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,7 +34,10 @@ class ReadableBodies:
         await (self._limited if older else self._app)(scope, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = (await Request(scope, receive).body()).removeprefix(BYTE_ORDER_MARK)
+        try:
+            body = (await Request(scope, receive).body()).removeprefix(BYTE_ORDER_MARK)
+        except ClientDisconnect:
+            return
         _, refusals = read_line(body)
         if refusals:
             answers = [{"id": None, **refusal.model_dump(exclude_none=True)} for refusal in refusals]
