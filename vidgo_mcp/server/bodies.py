@@ -6,6 +6,7 @@ has a wrong type for a notification.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from mcp.server.transport_security import RequestBodyLimitMiddleware
@@ -31,13 +32,11 @@ class ReadableBodies:
         if scope["type"] == "http" and scope["method"] == "POST":
             version = Request(scope).headers.get(VERSION_HEADER)
             older = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-        await (self._limited if older else self._app)(scope, receive, send)
+        with suppress(ClientDisconnect):  # nobody is left who could be answered
+            await (self._limited if older else self._app)(scope, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = (await Request(scope, receive).body()).removeprefix(BYTE_ORDER_MARK)
-        except ClientDisconnect:
-            return
+        body = (await Request(scope, receive).body()).removeprefix(BYTE_ORDER_MARK)
         _, refusals = read_line(body)
         if refusals:
             answers = [{"id": None, **refusal.model_dump(exclude_none=True)} for refusal in refusals]

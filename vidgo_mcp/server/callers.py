@@ -74,7 +74,7 @@ class _Cors(CORSMiddleware):
         self._callers = callers
 
     async def simple_response(self, scope: Scope, receive: Receive, send: Send, request_headers: Headers) -> None:
-        if scope["method"] != "OPTIONS":
+        if scope["method"] != "OPTIONS" or "origin" not in request_headers:
             await super().simple_response(scope, receive, send, request_headers)
             return
         # Not all who ask what is allowed say for which method.
