@@ -39,6 +39,7 @@ async def heard(patience: ClientTimeout, method: str, number: Any, **params: Any
         ("request timeout", 10, 8),  # the Rust SDK
         ("TimeoutError: The operation was aborted due to timeout", 30, 24),
         ("context deadline exceeded", 30, 24),
+        ("Exceeded the time limit", 10, 8),
         ("timed out", 0.5, 2),
         ("caller cancelled", 5, None),
         ("AbortError: This operation was aborted", 5, None),

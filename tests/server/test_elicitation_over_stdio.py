@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from mcp.client.stdio import stdio_client
 from mcp_types import ElicitResult
 
 from tests.server.conftest import COMMAND, PATIENCE, Person
+from tests.server.test_over_stdio import INITIALIZE, started
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -62,3 +64,31 @@ async def test_a_no_spends_nothing(era: Any, sandbox: Sandbox, sandbox_url: str)
         error = await made(client)
     assert (error["category"], error["consent"], error["money"]) == ("declined", "declined", "nothing_spent")
     assert (len(person.asked), sandbox.ledger) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "consent"),
+    [
+        ({"action": "maybe"}, "no_answer"),
+        ({}, "no_answer"),
+        ({"action": "accept", "content": "true"}, "no_answer"),
+        ({"action": "accept", "content": {"confirm": {"yes": True}}}, "no_answer"),
+        (None, "cannot_ask"),
+        ([True], "cannot_ask"),
+    ],
+)
+async def test_an_answer_that_is_none_spends_nothing(
+    answer: Any, consent: str, sandbox: Sandbox, sandbox_url: str
+) -> None:
+    async with started(sandbox_url, VIDGO_CONFIRM_ABOVE="1") as server:
+        await server.send("initialize", {**INITIALIZE, "capabilities": {"elicitation": {}}}, 1)
+        await server.answer(1)
+        await server.send("tools/call", {"name": "generate_image", "arguments": {"prompt": "a fox"}}, 2)
+        while (question := await server.line()).get("method") != "elicitation/create":
+            pass
+        assert server.process.stdin is not None
+        line = json.dumps({"jsonrpc": "2.0", "id": question["id"], "result": answer})
+        await server.process.stdin.send(line.encode() + b"\n")
+        error = (await server.answer(2))["structuredContent"]
+    assert (error["category"], error["consent"], error["money"]) == ("declined", consent, "nothing_spent")
+    assert sandbox.ledger == []

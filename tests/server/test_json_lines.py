@@ -27,6 +27,7 @@ WRONG: list[tuple[bytes, list[tuple[int, Any]]]] = [
     (b"\xff\xfe{\x00", [(PARSE, None)]),
     (b"hello", [(PARSE, None)]),
     (PING[:-1], [(PARSE, None)]),
+    (call(b'", "n": ' + b"9" * 5000 + b', "size": "'), [(PARSE, 7)]),
     (b"[" * 100_000, [(PARSE, None)]),
     (b"5", [(REQUEST, None)]),
     (b'"ping"', [(REQUEST, None)]),
@@ -48,8 +49,7 @@ SILENT = [
     b"\n",
     b"\r\n",
     b"\xef\xbb\xbf\n",
-    b'{"jsonrpc": "2.0", "id": 3, "result": 5}',
-    b'{"id": 3, "error": "no"}',
+    b'{"id": null, "error": "no"}',
 ]
 
 
@@ -68,6 +68,14 @@ def test_what_surrounds_a_request_does_not_matter(line: bytes) -> None:
 @pytest.mark.parametrize("line", SILENT)
 def test_what_asks_nothing_gets_no_answer(line: bytes) -> None:
     assert read_line(line) == (None, [])
+
+
+@pytest.mark.parametrize("answer", [b'{"jsonrpc": "2.0", "id": 3, "result": 5}', b'{"id": 3, "error": "no"}'])
+def test_an_answer_that_cannot_be_read_ends_what_waits_for_it_as_an_error(answer: bytes) -> None:
+    line, refusals = read_line(answer)
+    assert refusals == []
+    assert line is not None
+    assert (json.loads(line)["id"], json.loads(line)["error"]["code"]) == (3, REQUEST)
 
 
 @pytest.mark.anyio

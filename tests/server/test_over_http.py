@@ -195,6 +195,9 @@ async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not
         assert preflight.headers["Access-Control-Allow-Origin"] == page
         assert needed <= allowed_headers(preflight)
         assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+        assert (await client.options("/mcp")).status_code == 405
+        plain = await client.options("/mcp", headers={"Origin": page})
+        assert (plain.status_code, plain.headers["Access-Control-Allow-Origin"]) == (200, page)
         headers = {"Accept": "application/json, text/event-stream", "Origin": page}
         listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         answer = await client.post("/mcp", json=listing, headers=headers)
@@ -246,3 +249,19 @@ class Gone:
 async def test_progress_for_a_client_that_has_left_does_not_hurt_the_call() -> None:
     context: Any = SimpleNamespace(session=Gone())
     await build._progress(context)(5.0, "running")
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_failure_of_ours(
+    version: str, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Protocol-Version: {version}\r\nContent-Length: 99\r\n"
+    head += "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n\r\n{"
+    async with served(service) as base, httpx.AsyncClient(base_url=base) as client:
+        url = httpx.URL(base)
+        async with await anyio.connect_tcp(url.host, url.port or 80) as stream:
+            await stream.send(head.encode())
+            await client.get("/healthz")
+        for _ in range(3):
+            await client.get("/healthz")
+    assert "Exception in ASGI application" not in caplog.text

@@ -36,7 +36,7 @@ def _fold_tier(value: Any) -> Any:
         return f"{value}K"
     if not isinstance(value, str):
         return value
-    folded = value.strip().upper()
+    folded = "".join(value.split()).upper()
     return f"{folded}K" if folded in {"1", "2", "4"} else folded
 
 

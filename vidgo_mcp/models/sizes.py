@@ -24,7 +24,7 @@ GREATEST_ASPECT: Final = 3
 FEWEST_PIXELS: Final = 655_360
 MOST_PIXELS: Final = 8_294_400
 
-_RATIO = re.compile(r"\d{1,6}:\d{1,6}")
+_RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?: ?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
 _CUSTOM = re.compile(r"\d{1,6}x\d{1,6}")
 _PAIR = re.compile(r"(\d+)\s*([:/x*×]|\s+by\s+)\s*(\d+)", re.IGNORECASE)
 
@@ -92,13 +92,14 @@ def _unreadable(text: str, folded: str) -> str:
 def nearest_offered(text: str) -> str | None:
     """Return the offered ratio that is closest to one that is not offered, None for any other text."""
     folded = fold_size(text)
-    if not _RATIO.fullmatch(folded):
+    ratio = _RATIO.fullmatch(folded)
+    if ratio is None:
         return None
-    width, height = (int(term) for term in folded.split(":"))
+    width, height = map(float, ratio.groups())
     return nearest_ratio(width, height) if width and height else None
 
 
-def nearest_ratio(width: int, height: int) -> str:
+def nearest_ratio(width: float, height: float) -> str:
     """Return the offered ratio whose shape is closest to width : height."""
 
     def distance(ratio: str) -> float:

@@ -6,11 +6,12 @@ has a wrong type for a notification.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from mcp.server.transport_security import RequestBodyLimitMiddleware
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,7 +32,8 @@ class ReadableBodies:
         if scope["type"] == "http" and scope["method"] == "POST":
             version = Request(scope).headers.get(VERSION_HEADER)
             older = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-        await (self._limited if older else self._app)(scope, receive, send)
+        with suppress(ClientDisconnect):  # nobody is left who could be answered
+            await (self._limited if older else self._app)(scope, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = (await Request(scope, receive).body()).removeprefix(BYTE_ORDER_MARK)

@@ -73,6 +73,14 @@ class _Cors(CORSMiddleware):
         super().__init__(app, allow_methods=methods, allow_headers=["*"], expose_headers=exposed)
         self._callers = callers
 
+    async def simple_response(self, scope: Scope, receive: Receive, send: Send, request_headers: Headers) -> None:
+        if scope["method"] != "OPTIONS" or "origin" not in request_headers:
+            await super().simple_response(scope, receive, send, request_headers)
+            return
+        # Not all who ask what is allowed say for which method.
+        asked = Headers({**request_headers, "access-control-request-method": "POST"})
+        await self.preflight_response(asked)(scope, receive, send)
+
     def is_allowed_origin(self, origin: str) -> bool:
         return self._callers.origin(origin)
 

@@ -14,7 +14,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 SHARE: Final = 0.8
 """How much of the time that a client allowed a call takes from then on."""
 SHORTEST: Final = 2.0
-TIMED_OUT: Final = re.compile(r"time[ds]?[ _-]?out|-32001|deadline", re.IGNORECASE)
+TIMED_OUT: Final = re.compile(r"tim(e[ds]?|ing)[ _-]?out|time[ _-]limit|-32001|deadline", re.IGNORECASE)
 """What clients give as the reason of a time-out. A person who stops a call is another reason, or none: to learn from
 that would make every later call answer too early, and one more time-out costs nothing."""
 REMEMBERED: Final = 100

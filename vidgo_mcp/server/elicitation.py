@@ -21,6 +21,7 @@ from mcp_types import (
     ElicitResult,
     InputRequiredResult,
 )
+from pydantic import ValidationError
 
 from vidgo_mcp.service.limits import Answer, Ask, CallInterrupted, Question, Verdict
 
@@ -96,6 +97,9 @@ async def _asked(ctx: Context, question: Question) -> Answer:
     except MCPError:
         # The client said that it can ask, and then could not.
         return Answer("cannot_ask")
+    except ValidationError:
+        # The client answered, but not as the protocol says: whatever it meant, it is no yes.
+        return Answer("no_answer")
     return Answer(_verdict(response), uuid4().hex)
 
 

@@ -12,14 +12,18 @@ from typing import Any, Final
 import mcp_types as types
 from pydantic import ValidationError
 
-NO_UTF8: Final = "This line is not UTF-8; nothing of it was done."
-NO_JSON: Final = "This line is not JSON; nothing of it was done. Each message is one line."
-HALF_CHARACTER: Final = "A text in this line holds half of a surrogate pair, such as \\ud83d; nothing of it was done."
+NO_UTF8: Final = "This is not UTF-8; nothing of it was done."
+NO_JSON: Final = "This is no JSON that can be read, or nested too deeply; nothing of it was done."
+HALF_CHARACTER: Final = (
+    "A text in this message holds half of a surrogate pair, such as \\ud83d; nothing of it was done."
+)
 NO_REQUEST: Final = (
     'This is no request; nothing was done. One is an object with "jsonrpc": "2.0", an "id" (text or whole number), a '
     '"method" and, where needed, "params" (an object).'
 )
-NO_BATCH: Final = "Batches are not supported; nothing of this one was done. Send each request as a line of its own."
+NO_BATCH: Final = "Batches are not supported; nothing of this one was done. Send each request by itself."
+NO_ANSWER: Final = "The answer to this request cannot be read."
+LONGEST_NUMBER: Final = 1000
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 log = logging.getLogger(__name__)
@@ -34,7 +38,10 @@ def read_line(line: bytes) -> tuple[str | None, list[types.JSONRPCError]]:
         message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as error:
         [first, *_] = error.errors(include_url=False, include_context=False, include_input=False)
-        return None, _unreadable(line) if first["type"] == "json_invalid" else _no_request(_loads(line))
+        if first["type"] == "json_invalid":
+            return None, _unreadable(line)
+        sent = _loads(line)
+        return (_unreadable_answer(sent), []) if _is_answer(sent) else (None, _no_request(sent))
     # With an id of a wrong type a request passes for a notification.
     if not isinstance(message, types.JSONRPCRequest) and _is_request(sent := _loads(line)):
         return None, _no_request(sent)
@@ -57,11 +64,21 @@ def _no_request(sent: Any) -> list[types.JSONRPCError]:
     if isinstance(sent, list):
         asked = [one for one in sent if _is_request(one)]
         return [_refusal(types.INVALID_REQUEST, NO_BATCH, one) for one in asked or [None]]
-    if isinstance(sent, dict) and "method" not in sent and not sent.keys().isdisjoint(("result", "error")):
-        # An answer to this answer could be taken for one to a request of theirs with the same id.
-        log.debug("an answer that cannot be read was dropped")
-        return []
     return [_refusal(types.INVALID_REQUEST, NO_REQUEST, sent)]
+
+
+def _is_answer(sent: Any) -> bool:
+    return isinstance(sent, dict) and "method" not in sent and not sent.keys().isdisjoint(("result", "error"))
+
+
+def _unreadable_answer(sent: Any) -> str | None:
+    """Return an error in its place for the call of ours that waits for it.
+
+    Nothing is answered: that could be taken for the answer to a request of theirs with the same id.
+    """
+    log.debug("an answer that cannot be read came")
+    error = _refusal(types.INVALID_REQUEST, NO_ANSWER, sent)
+    return None if error.id is None else error.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def _is_request(sent: Any) -> bool:
@@ -79,6 +96,11 @@ def _refusal(code: int, message: str, sent: Any) -> types.JSONRPCError:
 def _loads(line: bytes) -> Any:
     """Return what a line says to a reader who forgives more than the server does, None where that is nothing."""
     try:
-        return json.loads(line.decode(errors="replace"), strict=False)
+        # Python reads no integer of more than 4,300 digits; as a float it stands for what is too long for an id, too.
+        return json.loads(
+            line.decode(errors="replace"),
+            strict=False,
+            parse_int=lambda digits: int(digits) if len(digits) < LONGEST_NUMBER else float(digits),
+        )
     except (ValueError, RecursionError):
         return None
