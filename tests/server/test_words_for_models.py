@@ -117,7 +117,7 @@ async def test_a_refusal_of_content_is_told_and_the_second_within_ten_minutes_is
     async with World(faults=[fault], seconds=5) as world, calling(world, era) as caller:
         first = await refused(caller, "a politician fights a dragon")
         assert first["remedy"] == "reword_if_asked"
-        assert "Do not reword the prompt on your own" in first["next_step"]
+        assert "Reword the prompt only as the user says" in first["next_step"]
         second = await refused(caller, "a statesman fights a dragon")
         assert second["remedy"] == "stop_trying"
         assert second["next_step"].startswith("Stop")

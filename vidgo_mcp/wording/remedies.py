@@ -222,7 +222,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         "",
     ),
     "reword_if_asked": (
-        "Tell the user the reason. Do not reword the prompt on your own: once for each time that the user says how.",
+        "Tell the user the reason. Reword the prompt only as the user says, once for each answer of theirs.",
         "Another prompt may be accepted.",
     ),
     "stop_trying": (
