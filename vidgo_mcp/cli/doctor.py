@@ -143,7 +143,7 @@ async def _api_check(settings: Settings, network: Network) -> Check:
                 await http.get(url)
     except UnavailableError as error:
         return Check("api", "skipped", f"not tried: {error.message}")
-    except Exception as error:  # a proxy's library raises what it likes, and a doctor has no bad days
+    except Exception as error:  # a proxy's library may raise anything, and the doctor must still report
         log.debug("the API cannot be reached", exc_info=True)
         remedy = "Check the network, the proxy variables (HTTPS_PROXY) and VIDGO_BASE_URL."
         return Check("api", "problem", f"{url} cannot be reached ({in_words(error)}).", remedy)

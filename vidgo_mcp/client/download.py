@@ -44,7 +44,7 @@ METADATA_NAMES: Final = ("metadata.google.internal", "metadata.goog", "metadata"
 ONLY_PUBLIC: Final = "only public hosts are asked for pictures."
 _BENCHMARKING: Final = ip_network("198.18.0.0/15")
 _NO_POOLS: Final = (ip_network("0.0.0.0/8"), ip_network("::/8"))
-"""This machine, as blocking resolvers write it, and IPv4 addresses in IPv6's clothes."""
+"""This machine, as blocking resolvers write it, and IPv4 addresses written as IPv6 ones."""
 
 log = logging.getLogger(__name__)
 
