@@ -33,12 +33,15 @@ from benchmarks.audit import folder_faults, ledger_faults
 from benchmarks.harness import clock
 from benchmarks.interrupted import Order, entries_of, service_of
 from benchmarks.trials import PATIENCE, POINTS, UPLOADS, Trial, Trials, die, saved
+from benchmarks.upsets import UPSETS, Upsets, faketime
 from benchmarks.world import thumbnail
 from vidgo_mcp.files.writer import STALE
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, VendorOptions, running
 
 VENDOR_SECONDS: Final = (0.5, 2.0)
+WRONG_CLOCKS: Final = 12
+"""Pictures in whose making a clock is wrong."""
 
 
 async def start_again(base: str, folder: Path, journals: Sequence[Path]) -> None:
@@ -102,9 +105,11 @@ def main(given: Sequence[str] | None = None) -> None:
         folder = Path(temporary)
         (folder / "photos").mkdir()
         trials = Trials(base, folder, options.kills, options.seed)
+        upsets = Upsets(base, folder, options.seed)
         with ThreadPoolExecutor(options.at_once) as pool:
             for worker in [pool.submit(trials.work) for _ in range(options.at_once)]:
                 worker.result()
+        upset(upsets, options.at_once)
         journals = sorted(folder.glob("*.db"))
         anyio.run(start_again, base, folder, journals)
         entries = [entry for path in journals for entry in anyio.run(entries_of, path, base)]
@@ -112,11 +117,37 @@ def main(given: Sequence[str] | None = None) -> None:
         wrong = [*ledger_faults(entries, sandbox), *journal_faults(entries, journals)]
     misplaced += [f"not saved: {one}" for one in entries if one.state == "finished" and not one.saved_paths]
     wrong += [*report(trials.all, charges(sandbox), clock() - start), *misplaced]
+    wrong += report_upsets(upsets, charges(sandbox))
     print(f"finished pictures: {sum(one.state == 'finished' for one in entries)}")
     print(f"pictures or files that are missing, half, doubled or left over: {len(misplaced)}")
     print(f"ledger, journal and folder: {'; '.join(wrong) if wrong else 'they agree to the credit'}")
     if wrong:
         raise SystemExit(1)
+
+
+def upset(upsets: Upsets, at_once: int) -> None:
+    """Freeze processes, take their journals away, and give them wrong clocks."""
+    with ThreadPoolExecutor(at_once) as pool:
+        work = [pool.submit(upsets.freeze, point, loss) for point, loss in UPSETS]
+        if faketime() is not None:
+            work += [pool.submit(upsets.with_wrong_clock, number) for number in range(WRONG_CLOCKS)]
+        for one in work:
+            one.result()
+
+
+def report_upsets(upsets: Upsets, charged: dict[str, list[str]]) -> list[str]:
+    """Print what came of frozen processes, lost journals and wrong clocks; return what is wrong."""
+    wrong = []
+    for what, trials in (("frozen", upsets.frozen), ("with wrong clocks", upsets.elsewhen)):
+        faults = [(trial, fault) for trial in trials for fault in trial.faults(charged.get(trial.order.prompt, []))]
+        unknown = sum(trial.unknown for trial in trials)
+        print(f"{len(trials)} pictures {what}: {len(faults)} faults, {unknown} unknown")
+        for trial, fault in faults:
+            print(f"  {fault}: {trial}; charged: {charged.get(trial.order.prompt)}")
+            wrong.append(f"{fault} {what}")
+    if not upsets.elsewhen:
+        print("no clock was wrong: there is no faketime here")
+    return wrong
 
 
 def report(trials: Sequence[Trial], charged: dict[str, list[str]], seconds: float) -> list[str]:

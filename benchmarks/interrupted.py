@@ -15,17 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidgo_mcp.client import VidgoClient, polling
+from vidgo_mcp.client import Timeouts, VidgoClient, polling
 from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
-from vidgo_mcp.journal import Entry, SqliteJournal
-from vidgo_mcp.journal.processes import current_process
+from vidgo_mcp.journal import Entry, SqliteJournal, processes
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
 from vidgo_mcp.sandbox import SANDBOX_KEY
-from vidgo_mcp.service import LocalFiles, Principal, Runtime, Service, account_of, picture_saver, service
+from vidgo_mcp.service import LocalFiles, Principal, Runtime, Service, account_of, picture_saver, service, submission
 
 Act = Callable[[], object]
 
+HURRIED_LEASE = 2.0
+HURRIED = Timeouts(connect=2.0, read=3.0, submit=3.0)
+"""After 8 s in all the answer to a submit counts as lost."""
+FREEZE = 12.0
+"""Seconds: longer than both."""
 READ_EVERY = 0.1
 """Seconds between two looks at a task: nobody has the time here to wait as long as for a real picture."""
 
@@ -41,6 +45,8 @@ class Order:
         references: local files or inline data, which make it an edit.
         save: the folder where pictures are saved; None where they are not.
         point: where something happens; empty for nowhere.
+        hurried: whether leases and the deadline of a submit are a few seconds, so that a freeze outlasts both.
+        wait_seconds: how long the call waits for its picture.
     """
 
     journal: str
@@ -49,6 +55,8 @@ class Order:
     references: Sequence[str] = ()
     save: str | None = None
     point: str = ""
+    hurried: bool = False
+    wait_seconds: int = 60
 
     @property
     def principal(self) -> Principal:
@@ -58,7 +66,7 @@ class Order:
     @property
     def arguments(self) -> GenerateArguments:
         """The arguments of the call."""
-        given = {"prompt": self.prompt, "wait_seconds": 60}
+        given = {"prompt": self.prompt, "wait_seconds": self.wait_seconds}
         if self.references:
             return EditArguments.model_validate({**given, "image_urls": list(self.references)})
         return GenerateArguments.model_validate(given)
@@ -67,7 +75,13 @@ class Order:
 def service_of(order: Order, act: Act) -> Service:
     """Return the service of a process, not yet entered; ``act`` is called when it comes to the point of the order."""
     hasten()
-    journal, client = SqliteJournal(Path(order.journal)), VidgoClient(SANDBOX_KEY, base_url=order.base)
+    timeouts = Timeouts()
+    if order.hurried:
+        timeouts = HURRIED
+        processes.LEASE = HURRIED_LEASE  # type: ignore[misc]
+        submission.RENEWAL = HURRIED_LEASE / 4  # type: ignore[attr-defined]
+    journal = SqliteJournal(Path(order.journal))
+    client = VidgoClient(SANDBOX_KEY, base_url=order.base, timeouts=timeouts)
     for part in (journal, client):
         interrupt(part, order.point, act)
     interrupt_disk(order.point, act)
@@ -77,7 +91,7 @@ def service_of(order: Order, act: Act) -> Service:
         journal=journal,
         connect=lambda account: client,
         files=LocalFiles(Folders((*folders, *([save_dir] if save_dir else []))), save_dir),
-        runtime=Runtime(current_process()),
+        runtime=Runtime(processes.current_process()),
         account=order.principal.account,
     )
 

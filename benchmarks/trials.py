@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from benchmarks.harness import clock
-from benchmarks.interrupted import Order, entries_of, service_of
+from benchmarks.interrupted import Act, Order, entries_of, service_of
 from benchmarks.world import thumbnail
 from vidgo_mcp.errors import VidgoError
 
@@ -62,16 +62,26 @@ def die() -> None:
 
 def pay(order: Order, answers: Connection) -> None:
     """Make one picture, in a process of its own, and send what came of it."""
+    answers.send("started")
+    answers.send(pay_in_words(order, die))
+
+
+def pay_in_words(order: Order, act: Act) -> dict[str, Any]:
+    """Make one picture, and return what came of it; ``act`` is called at the point of the order."""
 
     async def make() -> dict[str, Any]:
-        async with service_of(order, die) as service:
+        async with service_of(order, act) as service:
             try:
                 return (await service.make(order.principal, order.arguments)).to_json()
             except VidgoError as error:
-                return {"outcome": error.category, "money": error.money, "message": error.message}
+                return {
+                    "outcome": error.category,
+                    "money": error.money,
+                    "message": error.message,
+                    "task_id": error.task_id,
+                }
 
-    answers.send("started")
-    answers.send(anyio.run(make))
+    return anyio.run(make)
 
 
 @dataclass(slots=True)
@@ -82,6 +92,8 @@ class Trial:
     kills: list[str] = field(default_factory=list)
     starts: int = 0
     end: dict[str, Any] = field(default_factory=dict)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    """What the processes said that came before the last one."""
     left_behind: int = 0
     """Entries in the journal after a kill while uploading."""
 
