@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import trio
+import trio.testing
 
-from benchmarks.world import ACCOUNT, World, thumbnail
+from benchmarks.world import ACCOUNT, Surroundings, World, thumbnail
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import WINDOW, Entry, Journal
@@ -38,6 +39,8 @@ TASK_FAULTS: Final = {
 }
 STUCK: Final = 0.002
 VALUES: Final = {"rate_limited": (None, 1, 5, 60), "hang": (None, 1), "hang_before": (None, 1), "slow": (1, 30, 130)}
+SKEWS: Final = (91 * 86400.0, 25 * 3600.0, 48 * 3600.0, -400 * 86400.0, -1_700_000_000.0)
+"""Seconds by which a clock is wrong."""
 SETTLING: Final = 700.0
 """Seconds that every task needs at most to end and to be read, once the vendor behaves."""
 
@@ -83,11 +86,14 @@ class Scale:
 class Round:
     """Some hundred pictures in one world."""
 
-    def __init__(self, journal: Journal, folder: Path, scale: Scale, seed: str, found: Found) -> None:
+    def __init__(
+        self, journal: Journal, folder: Path, scale: Scale, seed: str, found: Found, around: Surroundings
+    ) -> None:
         self._folder = folder
         self._scale = scale
         self._rng = random.Random(seed)
         self._found = found
+        self._around = around
         self._faulty = True
         self.calls: list[Call] = []
         self._photos: list[Path] = []
@@ -145,9 +151,30 @@ class Round:
             await self._collect(service)
 
     async def _let_agents_want(self, service: Service, first: int) -> None:
-        async with trio.open_nursery() as agents:
-            for number in range(first, self._scale.pictures, 2):
-                agents.start_soon(self._agent, service, number)
+        async with trio.open_nursery() as upsets:
+            if self._scale.hangs:
+                upsets.start_soon(self._upset_surroundings)
+            async with trio.open_nursery() as agents:
+                for number in range(first, self._scale.pictures, 2):
+                    agents.start_soon(self._agent, service, number)
+            upsets.cancel_scope.cancel()
+        self._around.skew, self._around.full = 0.0, False
+
+    async def _upset_surroundings(self) -> None:
+        """Set the clock wrong, let the machine sleep, or fill the disk of the journal, for a while each."""
+        while True:
+            await trio.sleep(self._rng.uniform(0, self._scale.span / 10))
+            upset = self._rng.choice(("wrong clock", "asleep", "disk full"))
+            self._found.tried[upset] += 1
+            if upset == "asleep":
+                clock = trio.lowlevel.current_clock()
+                assert isinstance(clock, trio.testing.MockClock)
+                clock.jump(self._rng.choice((40.0, 165.0, 3600.0)))
+                continue
+            self._around.skew = self._rng.choice(SKEWS) if upset == "wrong clock" else 0.0
+            self._around.full = upset == "disk full"
+            await trio.sleep(self._rng.choice((1.0, 60.0, 600.0)))
+            self._around.skew, self._around.full = 0.0, False
 
     async def _settle(self) -> None:
         unfinished: Sequence[Entry] = ()

@@ -8,8 +8,9 @@ picture of the person is on the disk, once and whole, and nothing else is; a res
 disagreement. The same seed does the same again; ``--round N`` repeats one round of it.
 
 It goes through the real service, client and sandbox, on a virtual clock with the journal in memory, in rounds of a few
-hundred pictures, each over more than a day and with a service that is stopped and started again. ``--journal sqlite``
-does it in real time with the durable journal, and needs ``--generations`` to be small.
+hundred pictures, each over more than a day and with a service that is stopped and started again. Now and then the clock
+is wrong, the machine sleeps, or the disk of the journal is full for a while. ``--journal sqlite`` does it in real time
+with the durable journal and without those, and needs ``--generations`` to be small.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import trio
 from benchmarks.agents import CALLERS, FUNDS, PERSON, Call, Found, Round, Scale, saved
 from benchmarks.audit import folder_faults, ledger_faults, repeats
 from benchmarks.harness import clock
-from benchmarks.world import ACCOUNT, VirtualJournal, World, on_virtual_clock
+from benchmarks.world import ACCOUNT, Surroundings, VirtualJournal, World, on_virtual_clock
 from benchmarks.world import now as virtual_now
 from vidgo_mcp.journal import Entry, Journal, SqliteJournal
 from vidgo_mcp.service import Principal
@@ -120,9 +121,10 @@ async def entries_of(journal: Journal) -> list[Entry]:
 
 async def _round(number: int, pictures: int, seed: int, found: Found, folder: Path, sqlite: bool) -> None:
     # The durable journal asks for the time in a worker thread, where there is no virtual clock.
-    journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else VirtualJournal()
+    around = Surroundings()
+    journal: Journal = SqliteJournal(folder / "journal.db") if sqlite else VirtualJournal(around)
     scale = replace(REAL if sqlite else VIRTUAL, pictures=pictures)
-    one = Round(journal, folder, scale, f"soak {seed} {number}", found)
+    one = Round(journal, folder, scale, f"soak {seed} {number}", found, around)
     await one.live()
     audit = Audit(await entries_of(journal), one.world, one.calls, saved(folder))
     found.wrong += [f"round {number}: {wrong}" for wrong in await audit.disagreements(found)]

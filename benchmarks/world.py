@@ -7,7 +7,9 @@ task right after the sandbox has accepted it. ``before`` is called with the endp
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
@@ -38,11 +40,36 @@ def now() -> float:
     return NOON + trio.current_time()
 
 
-class VirtualJournal(SqliteJournal):
-    """A journal in memory, on the virtual clock."""
+@dataclass(slots=True)
+class Surroundings:
+    """What goes wrong around a process.
 
-    def __init__(self) -> None:
-        super().__init__(None, now=now, monotonic=trio.current_time)
+    Attributes:
+        skew: seconds by which the time of day is wrong.
+        full: the disk of the journal takes nothing.
+    """
+
+    skew: float = 0.0
+    full: bool = False
+
+    def now(self) -> float:
+        """Return the time of day, right or wrong."""
+        return now() + self.skew
+
+
+class VirtualJournal(SqliteJournal):
+    """A journal in memory, on the virtual clock, in surroundings that may be hostile."""
+
+    def __init__(self, surroundings: Surroundings | None = None) -> None:
+        self._surroundings = surroundings or Surroundings()
+        super().__init__(None, now=self._surroundings.now, monotonic=trio.current_time)
+
+    def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        if self._surroundings.full:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return super()._transact(step)
 
 
 def on_virtual_clock(main: Callable[..., Any], *given: Any) -> Any:
