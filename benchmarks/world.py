@@ -18,7 +18,7 @@ import trio.testing
 from PIL import Image
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal, SqliteJournal
+from vidgo_mcp.journal import Clock, Journal, SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Account, Sandbox, Task, VendorOptions, create_app
 from vidgo_mcp.service import LocalFiles, Runtime, Service, account_of
 
@@ -42,7 +42,7 @@ class VirtualJournal(SqliteJournal):
     """A journal in memory, on the virtual clock."""
 
     def __init__(self) -> None:
-        super().__init__(None, now=now, monotonic=trio.current_time)
+        super().__init__(None, clock=Clock(now, trio.current_time, lambda: ""))
 
 
 def on_virtual_clock(main: Callable[..., Any], *given: Any) -> Any:
