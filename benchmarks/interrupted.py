@@ -91,7 +91,7 @@ def service_of(order: Order, act: Act) -> Service:
         journal=journal,
         connect=lambda account: client,
         files=LocalFiles(Folders((*folders, *([save_dir] if save_dir else []))), save_dir),
-        runtime=Runtime(processes.current_process()),
+        runtime=Runtime(processes.current_process(), journal.now),
         account=order.principal.account,
     )
 

@@ -20,7 +20,7 @@ import trio.testing
 from PIL import Image
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal, SqliteJournal
+from vidgo_mcp.journal import Clock, Journal, SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Account, Sandbox, Task, VendorOptions, create_app
 from vidgo_mcp.service import LocalFiles, Runtime, Service, account_of
 
@@ -62,7 +62,7 @@ class VirtualJournal(SqliteJournal):
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         self._surroundings = surroundings or Surroundings()
-        super().__init__(None, now=self._surroundings.now, monotonic=trio.current_time)
+        super().__init__(None, clock=Clock(self._surroundings.now, trio.current_time, lambda: "this boot"))
 
     def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
         if self._surroundings.full:
@@ -164,7 +164,7 @@ class World:
             journal=self.journal,
             connect=lambda account: self.client(),
             files=self._files,
-            runtime=Runtime(now=self.now, random=self._random, threads=lambda: at_once),
+            runtime=Runtime(now=self.journal.now, random=self._random, threads=lambda: at_once),
             account=ACCOUNT,
         )
 

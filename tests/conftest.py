@@ -25,7 +25,7 @@ import trio
 import trio.testing
 
 from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal import Clock, Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import TaskList, TaskResult
@@ -156,11 +156,15 @@ def news(result: TaskResult) -> list[str]:
     return [note for note in result.notes or () if not note.startswith("Spent in 24 h: ")]
 
 
+VIRTUAL_CLOCK = Clock(virtual_now, trio.current_time, lambda: "")
+"""The virtual clock for a journal; its machine has no names for its boots."""
+
+
 class VirtualJournal(SqliteJournal):
     """A journal in memory, on the virtual clock."""
 
     def __init__(self) -> None:
-        super().__init__(None, now=virtual_now, monotonic=trio.current_time)
+        super().__init__(None, clock=VIRTUAL_CLOCK)
 
 
 class World:

@@ -46,14 +46,15 @@ def configure_logging(level: str) -> None:
 
 def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Service:
     """Return the service that the settings describe; ``files`` takes the place of what they allow of the disk."""
+    journal = journal_of(settings)
     return Service(
-        journal=journal_of(settings),
+        journal=journal,
         connect=lambda account: connected(settings),
         files=files or local_files(settings),
         default_wait=settings.wait_seconds,
         callback_url=settings.callback_url,
         prices=price_table(settings),
-        runtime=Runtime(current_process(), is_gone=_is_gone),
+        runtime=Runtime(current_process(), journal.now, is_gone=_is_gone),
         account=principal_of(settings).account,
     )
 

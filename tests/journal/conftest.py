@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from vidgo_mcp.journal import Clock as SystemClock
 from vidgo_mcp.journal import Entry, Intent, Journal, Reserved, SqliteJournal
 from vidgo_mcp.models.tasks import Task
 
@@ -27,11 +28,12 @@ def anyio_backend() -> str:
 
 
 class Clock:
-    """A time of day and a monotonic clock that are moved by hand."""
+    """The clocks of a machine, moved by hand."""
 
     def __init__(self) -> None:
         self.at = START
         self.since_boot = BOOTED
+        self.boots = 1
 
     def __call__(self) -> float:
         return self.at
@@ -46,6 +48,16 @@ class Clock:
     def set(self, seconds: float) -> None:
         """Set the time of day forward, or back, as a person or a time server does."""
         self.at += seconds
+
+    def reboot(self, *, after: float = 60, wrong: float = 0) -> None:
+        """Start anew so many seconds later, with a time of day that is so many seconds ahead of the right one."""
+        self.at += after + wrong
+        self.since_boot = 1.0
+        self.boots += 1
+
+    def of_machine(self, *, named: bool = True) -> SystemClock:
+        """Return them as a journal takes them; some systems have no names for their boots."""
+        return SystemClock(self, self.monotonic, lambda: f"boot {self.boots}" if named else "")
 
 
 @pytest.fixture
@@ -62,7 +74,7 @@ def dead() -> set[str]:
 def opened(
     path: Path | None, clock: Clock, dead: set[str] | frozenset[str] = frozenset(), **given: Any
 ) -> SqliteJournal:
-    return SqliteJournal(path, now=clock, monotonic=clock.monotonic, is_process_dead=dead.__contains__, **given)
+    return SqliteJournal(path, clock=clock.of_machine(), is_process_dead=dead.__contains__, **given)
 
 
 @pytest.fixture(params=["memory", "file"])

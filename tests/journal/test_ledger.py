@@ -41,7 +41,7 @@ async def test_enough_for_this_price_frees_when_the_oldest_that_suffice_leave_th
     assert await frees(3) == await frees(6) == START + 100 + WINDOW
     assert await frees(7) == await frees(10) == START + 200 + WINDOW
     assert await frees(11) is None
-    clock.at = START + WINDOW
+    clock.move(WINDOW - 300)
     assert isinstance(await journal.reserve(intent("new", credits=2), process="p1", budget=10), Reserved)
 
 
@@ -114,16 +114,15 @@ async def test_how_long_the_newest_pictures_took_is_known_for_each_quality_and_t
     assert list(await journal.durations("low", "2K", 10)) == []
 
 
-async def test_a_time_of_day_that_was_set_back_does_not_change_the_order(journal: Journal, clock: Clock) -> None:
+async def test_a_time_of_day_that_is_set_changes_neither_times_nor_order(journal: Journal, clock: Clock) -> None:
     first = await accepted(journal, intent("a"))
     clock.set(-3600)
     first = await journal.record(first.id, FINISHED)
     second = await ended(journal, Task("task-2", "finished", 100, (URL,)), intent("b"))
-    assert (first.created_at, first.sent_at, first.ended_at) == (START, START, START - 3600)
-    assert second.created_at == second.sent_at == START - 3600
+    assert (first.created_at, first.sent_at, first.ended_at) == (START, START, START)
+    assert second.created_at == second.sent_at == START
     assert list(await journal.newest("me", 5)) == [second, first]
     assert list(await journal.undelivered("me")) == [first, second]
-    assert list(await journal.durations("low", "1K", 10)) == [0, -3600]
 
 
 async def test_what_is_paid_for_and_has_no_end_yet_is_listed_for_all_owners(journal: Journal, clock: Clock) -> None:

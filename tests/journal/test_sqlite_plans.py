@@ -22,6 +22,16 @@ async def compared(kept: Journal) -> None:
     await kept.compare_balance("me", await kept.balance_look("me"), 1000, PUBLISHED)
 
 
+async def pruning(kept: Journal) -> None:
+    kept.hear_time(START)
+    await kept.reserve(intent("new"), process="p")
+
+
+async def corrected(kept: Journal) -> None:
+    kept.hear_time(START + WINDOW)
+    await kept.needs_time()
+
+
 PICTURE, UNDER_WAY = "picture", "under way"
 LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "find": (lambda kept: kept.find("me", "f"), "entries_by_fingerprint (owner=? AND fingerprint=?)"),
@@ -50,7 +60,7 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "upload_of": (lambda kept: kept.upload_of("me", "d"), "uploads USING PRIMARY KEY (account=? AND digest=?)"),
     "upload_turn": (lambda kept: kept.upload_turn("me"), "leases USING INDEX sqlite_autoindex_leases_1 (name=?)"),
     "hold_uploads": (lambda kept: kept.hold_uploads("me", 9), "leases USING INDEX sqlite_autoindex_leases_1 (name=?)"),
-    "expire uploads": (lambda kept: kept.expire(), "INDEX uploads_by_age (until<?)"),
+    "prune uploads": (pruning, "INDEX uploads_by_age (until<?)"),
     "balance_look": (lambda kept: kept.balance_look("me"), "entries_to_compare (owner>? AND owner<?)"),
     "compare_balance": (compared, "entries_misquoted (owner>? AND owner<?)"),
     "variations": (lambda kept: kept.variations("me", "request"), "entries_by_request_key (owner=? AND request_key=?)"),
@@ -58,7 +68,10 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "spending": (lambda kept: kept.spending("me", START), "entries_by_sending (owner=? AND sent_at>?)"),
     "durations": (lambda kept: kept.durations("low", "1K", 5), "entries_by_state (state=? AND quality=? AND tier=?)"),
     "unfinished": (lambda kept: kept.unfinished(), "entries_by_state (state=?)"),
-    "expire": (lambda kept: kept.expire(), "entries_by_age (created_at<?)"),
+    "expire": (lambda kept: kept.expire(), "entries_by_state (state=?)"),
+    "prune": (pruning, "entries_by_age (created_at<?)"),
+    "needs_time": (lambda kept: kept.needs_time(), "entries_by_boot (boot<?)"),
+    "correct": (corrected, "entries_by_boot (boot=?)"),
 }
 
 

@@ -115,7 +115,7 @@ async def test_a_network_folder_is_refused_also_behind_a_link(tmp_path: Path, mo
 
 async def test_a_place_without_shared_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stubborn(sqlite3.Connection):
-        def execute(self, query: str, values: object = ()) -> sqlite3.Cursor:
+        def execute(self, query: str, values: Any = ()) -> sqlite3.Cursor:
             return super().execute("SELECT 'delete'" if query.startswith("PRAGMA journal_mode") else query)
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Stubborn))
@@ -130,14 +130,14 @@ async def test_a_start_that_meets_a_lock_tries_again_until_its_time_is_over(
     tries: list[str] = []
 
     class Locked(sqlite3.Connection):
-        def execute(self, query: str, values: object = ()) -> sqlite3.Cursor:
+        def execute(self, query: str, values: Any = ()) -> sqlite3.Cursor:
             if query.startswith("PRAGMA journal_mode"):
                 tries.append(query)
                 if len(tries) != 4:
                     error = sqlite3.OperationalError("database is locked")
                     error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
                     raise error
-            return super().execute(query)
+            return super().execute(query, values)
 
     monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Locked))
     kept = SqliteJournal(tmp_path / "journal.db")

@@ -20,6 +20,7 @@ from tests.journal.conftest import (
     ended,
     intent,
     opened,
+    reserved,
 )
 from vidgo_mcp.journal import WINDOW, Journal
 from vidgo_mcp.journal.processes import LONGEST_HOLD, UPLOAD_TURN, UPLOADS_PER_MINUTE, Lease, upload_hold, upload_turn
@@ -39,9 +40,9 @@ async def test_an_upload_is_remembered_until_its_moment(journal: Journal, clock:
     assert await journal.upload_of("me", DIGEST) == UPLOAD
     assert await journal.upload_of("me", OTHER) is None
     assert await journal.upload_of("you", DIGEST) is None
-    clock.at = LATER - 0.5
+    clock.move(LATER - 0.5 - clock())
     assert await journal.upload_of("me", DIGEST) == UPLOAD
-    clock.at = LATER
+    clock.move(LATER - clock())
     assert await journal.upload_of("me", DIGEST) is None
 
 
@@ -124,15 +125,17 @@ async def test_what_has_run_out_does_not_pile_up(clock: Clock) -> None:
         return [journal._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables]
 
     assert counts() == [20, 20 + 20 + 20 * 5 + 1, 20]
+    journal.hear_time(clock())
     clock.move(100)
+    await reserved(journal, intent("one"))
     await journal.expire()
-    assert counts() == [0, 20 * 5 + 1, 20]
+    assert counts() == [0, 20 * 5 + 1 + 1, 20]
     clock.move(200)
     await journal.expire()
     assert counts() == [0, 0, 20]
     clock.move(WINDOW - 300)
-    await journal.expire()
-    assert counts() == [0, 0, 0]
+    await reserved(journal, intent("two"))
+    assert counts() == [0, 1, 0]
 
 
 async def test_a_failed_task_forgets_the_upload_of_the_saved_copy_it_was_made_from(journal: Journal) -> None:

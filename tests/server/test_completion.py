@@ -10,7 +10,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
-from tests.conftest import BASE, DAY, World, virtual_now
+from tests.conftest import BASE, DAY, VIRTUAL_CLOCK, World
 from tests.server.conftest import client_of
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import Entry, Intent, Reserved
@@ -173,7 +173,7 @@ class Unreadable(SqliteJournal):
 
 @pytest.mark.parametrize("ref", [TASK, IMAGE], ids=lambda ref: ref.uri)
 async def test_without_key_or_journal_there_is_nothing_to_offer(ref: ResourceTemplateReference) -> None:
-    for world in (World(key=None), World(journal=Unreadable(None, now=virtual_now))):
+    for world in (World(key=None), World(journal=Unreadable(None, clock=VIRTUAL_CLOCK))):
         async with world, client_of(world) as client:
             assert await values(client, ref, "") == []
             assert await values(client, EDIT_BRIEF, "", "picture") == []

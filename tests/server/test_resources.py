@@ -22,7 +22,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import BlobResourceContents, ErrorData, ReadResourceResult, TextResourceContents
 from PIL import Image
 
-from tests.conftest import DAY, World, virtual_now
+from tests.conftest import DAY, VIRTUAL_CLOCK, World
 from tests.server.conftest import MODERN, client_of
 from vidgo_mcp.errors import JournalError, NotFoundError, OutcomeUnknownError
 from vidgo_mcp.files.reader import Folders
@@ -47,7 +47,7 @@ class Unreadable(SqliteJournal):
     """Fails where tasks are looked up, in the way that it is told."""
 
     def __init__(self, failure: Exception) -> None:
-        super().__init__(None, now=virtual_now)
+        super().__init__(None, clock=VIRTUAL_CLOCK)
         self._failure = failure
 
     async def newest(self, owner: str, limit: int) -> Sequence[Entry]:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import BASE
 from vidgo_mcp.client import Timeouts, VidgoClient, polling
-from vidgo_mcp.journal import Journal
+from vidgo_mcp.journal import Clock, Journal
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
@@ -89,15 +89,14 @@ class Process:
         self.wire = Noted(sandbox)
         self.journal = journal or SqliteJournal(
             path,
-            now=lambda: time.time() + later,
-            monotonic=lambda: time.monotonic() + later,
+            clock=Clock(lambda: time.time() + later, lambda: time.monotonic() + later, lambda: "this boot"),
             is_process_dead=lambda process: process in dead,
         )
         self.principal = Principal(ACCOUNT, limits=limits or Limits())
         self.service = Service(
             journal=self.journal,
             connect=lambda account: self._connect(),
-            runtime=Runtime(name, lambda: time.time() + later, lambda: 0.0),
+            runtime=Runtime(name, self.journal.now, lambda: 0.0),
             account=ACCOUNT,
         )
 

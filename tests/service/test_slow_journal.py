@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
-import trio
 
-from tests.conftest import World, virtual_now
+from tests.conftest import VIRTUAL_CLOCK, World
 from vidgo_mcp.journal import Entry, SqliteJournal
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +22,7 @@ class SlowJournal(SqliteJournal):
 
 
 async def test_a_call_that_waits_for_another_process_outlasts_a_slow_journal() -> None:
-    journal = SlowJournal(None, now=virtual_now, monotonic=trio.current_time)
+    journal = SlowJournal(None, clock=VIRTUAL_CLOCK)
     async with (
         World(journal=journal, faults=["submit:slow=10"], process="a") as submitting,
         World(journal=journal, sandbox=submitting.sandbox, process="b") as waiting,

@@ -98,6 +98,8 @@ class VidgoClient:
         self._now = now
         self._random = random
         self._transport = transport
+        self.on_date: Callable[[float | None], None] = lambda date: None
+        """Told of the time (seconds since the epoch) that each answer names, None when it names none."""
         self._api_key = api_key
         self._proxy = None if transport is not None else self._network.proxy_for(self._url)
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
@@ -287,6 +289,7 @@ class VidgoClient:
             to_end=limits.connect + limits.read + answer + sending,
         )
         # An answer that repeats the key must not carry it into a message, a log or a result.
+        self.on_date(wire.date_of(response.headers.get("date")))
         status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
         def refused(code: int) -> VidgoError:

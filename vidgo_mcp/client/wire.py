@@ -237,10 +237,17 @@ def retry_after(header: str | None, now: float) -> float | None:
     """
     seconds = _number(header)
     if seconds is None and header is not None:
-        with contextlib.suppress(ValueError):
-            at = parsedate_to_datetime(header)
-            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
+        at = date_of(header)
+        seconds = None if at is None else at - now
     return None if seconds is None else max(0.0, seconds)
+
+
+def date_of(header: str | None) -> float | None:
+    """Return the time of an HTTP date, in seconds since the epoch; None when there is none that can be read."""
+    with contextlib.suppress(ValueError, OverflowError):
+        at = parsedate_to_datetime(header or "")
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return None
 
 
 def _number(value: Any) -> float | None:

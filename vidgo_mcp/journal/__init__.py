@@ -1,6 +1,7 @@
 """The durable record of paid intent: the interface of its atomic steps, and the embedded store."""
 
 from vidgo_mcp.journal.balances import Look, Reading
+from vidgo_mcp.journal.clock import Clock
 from vidgo_mcp.journal.disposable import DisposableJournal
 from vidgo_mcp.journal.journal import (
     MADE,
@@ -26,6 +27,7 @@ __all__ = [
     "RENEWAL",
     "UPLOADED",
     "WINDOW",
+    "Clock",
     "ConsentUsed",
     "DisposableJournal",
     "Entry",

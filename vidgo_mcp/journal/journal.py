@@ -178,6 +178,22 @@ class Journal(Protocol):
     async def aclose(self) -> None:
         """Close what the store holds open; a later step opens it again."""
 
+    def now(self) -> float:
+        """Return the time by which entries age, in seconds since the epoch: all processes of one boot agree on it."""
+
+    def hear_time(self, date: float | None) -> None:
+        """Note the time that an answer of Vidgo's names, None when it names none; the next step takes it in.
+
+        It confirms the journal's time, or corrects it where the two differ by more than 5 minutes. What was recorded
+        in this boot moves along, so that it stays as old as it is.
+        """
+
+    async def needs_time(self) -> bool:
+        """Return whether Vidgo's time is to be heard before anything is reserved.
+
+        A clock that nobody has confirmed since the boot must not say that what was paid for is older than 24 hours.
+        """
+
     async def find(self, owner: str, fingerprint: str) -> Entry | None:
         """Return the newest entry that answers this request, None when it may be submitted."""
 
@@ -187,7 +203,8 @@ class Journal(Protocol):
         """Record the intent, unless the same request is recorded or the day's budget (credits) has no room for it.
 
         ``consent`` names the person's answer that allows it. It allows one intent of this owner, and is refused for
-        24 hours from then on, also when that intent was released or its task failed.
+        24 hours from then on, also when that intent was released or its task failed. Where the time is certain, what
+        ended too long ago to matter is deleted along with it: never on a mere look.
         """
 
     async def mark_sent(self, entry_id: str) -> Entry:
@@ -223,7 +240,7 @@ class Journal(Protocol):
     async def expire(self) -> Sequence[Entry]:
         """Settle what dead processes left: release reserved intents, and return the sent ones, which become unknown.
 
-        A process is dead when its lease ran out or it provably ended. What is too old to matter is deleted too.
+        A process is dead when its lease ran out or it provably ended.
         """
 
     async def entry(self, entry_id: str) -> Entry | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,9 @@ from uuid import uuid4
 from vidgo_mcp.errors import Money
 from vidgo_mcp.journal import balance_rows, balances, processes, tables, transitions
 from vidgo_mcp.journal.balances import Look, Reading
-from vidgo_mcp.journal.connection import Database, step
+from vidgo_mcp.journal.boots import TimedDatabase
+from vidgo_mcp.journal.clock import Clock
+from vidgo_mcp.journal.connection import step
 from vidgo_mcp.journal.journal import (
     WINDOW,
     ConsentUsed,
@@ -38,14 +39,13 @@ E = TypeVar("E", bound=Entry | None)
 Rule = Callable[[Entry | None], E]
 
 
-class SqliteJournal(Database):
+class SqliteJournal(TimedDatabase):
     """A journal in a SQLite file or in memory. Every step is one transaction, on the disk before it returns.
 
     Args:
         path: the file, whose folder is made when it is missing; None keeps everything in memory.
-        now: the time of day, in seconds since the epoch.
-        monotonic: a clock that nobody sets and that all processes of one boot share, in seconds.
-        retention: seconds after which an entry is deleted, at least the window.
+        clock: what tells the time.
+        retention: seconds after which an entry that has ended is deleted, at least the window.
         is_process_dead: whether a process, by its name, provably ended; called in a worker thread.
     """
 
@@ -53,13 +53,12 @@ class SqliteJournal(Database):
         self,
         path: Path | None,
         *,
-        now: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = Clock(),  # noqa: B008  # frozen
         retention: float = 90 * 24 * 3600.0,
         is_process_dead: Callable[[str], bool] = processes.is_process_dead,
     ) -> None:
-        super().__init__(path)
-        self._now, self._monotonic = now, monotonic
+        super().__init__(path, clock)
+        self._monotonic = clock.uptime
         self._retention = max(retention, WINDOW)
         self._is_process_dead = is_process_dead
 
@@ -82,11 +81,13 @@ class SqliteJournal(Database):
         if full is not None:
             return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
-        tables.insert(db, entry)
+        tables.insert(db, entry, boot=self._now.boot)
         self._renew(db, process)
         if consent is not None:
             query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
             db.execute(query, (owner, consent, now))
+        if self._now.may_prune():
+            tables.prune(db, now=now, oldest=now - self._retention)
         return Reserved(entry)
 
     async def mark_sent(self, entry_id: str) -> Entry:
@@ -277,7 +278,7 @@ class SqliteJournal(Database):
             else:
                 lost.append(transitions.to_unknown(entry, transitions.ORPHANED, now))
                 tables.save(db, lost[-1])
-        tables.prune(db, alive, now=now, oldest=now - self._retention)
+        tables.prune_leases(db, alive)
         return lost
 
     @step

@@ -99,6 +99,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "CREATE TABLE boots (boot TEXT PRIMARY KEY, zero REAL NOT NULL, confirmed INTEGER NOT NULL) WITHOUT ROWID",
+        "ALTER TABLE entries ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX entries_by_boot ON entries (boot)",
+    ),
 )
 """One tuple of statements for each version, oldest first; a published one is never changed, only followed."""
 
@@ -169,10 +174,11 @@ def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(found)
 
 
-def insert(db: sqlite3.Connection, entry: Entry) -> None:
-    """Insert an entry that is only reserved yet."""
+def insert(db: sqlite3.Connection, entry: Entry, *, boot: str = "") -> None:
+    """Insert an entry that is only reserved yet; ``boot`` is that by whose clock its times are."""
     columns: dict[str, Any] = {name: getattr(entry.intent, name) for name in _INTENT}
     columns |= {"id": entry.id, "state": entry.state, "process": entry.process, "created_at": entry.created_at}
+    columns["boot"] = boot
     columns["reference_ids"] = json.dumps(entry.intent.references)
     names = ", ".join(columns)
     marks = ", ".join(f":{name}" for name in columns)
@@ -232,15 +238,19 @@ def spending(db: sqlite3.Connection, owner: str, since: float) -> list[Spending]
     return sorted(found, key=lambda one: (QUALITIES.index(one.quality), TIERS.index(one.tier)))
 
 
-def prune(db: sqlite3.Connection, alive: Collection[str], *, now: float, oldest: float) -> None:
-    """Delete what no longer matters: leases that are not alive, and consents, uploads and entries that are too old."""
+def prune_leases(db: sqlite3.Connection, alive: Collection[str]) -> None:
+    """Delete the leases that are not alive."""
     ended = [(name,) for (name,) in db.execute("SELECT name FROM leases") if name not in alive]
     db.executemany("DELETE FROM leases WHERE name = ?", ended)
+
+
+def prune(db: sqlite3.Connection, *, now: float, oldest: float) -> None:
+    """Delete consents, uploads and ended entries that are too old to matter; what may yet be found out stays."""
     db.execute("DELETE FROM consents WHERE used_at <= ?", (now - WINDOW,))
     db.execute("DELETE FROM uploads WHERE until <= ?", (now,))
     db.execute(
         "DELETE FROM entries WHERE created_at < :oldest AND coalesce(sent_at, created_at) < :oldest "
-        "AND state NOT IN ('reserved', 'sent')",
+        "AND state NOT IN ('reserved', 'sent', 'unknown', 'accepted')",
         {"oldest": oldest},
     )
 

@@ -76,6 +76,7 @@ class Account:
         async with self._opening:
             if self._client is None:
                 self._client = await self._stack.enter_async_context(self._connect(self.name))
+                self._client.on_date = self.journal.hear_time
                 self.reconciliation.begin()
             return self._client
 
@@ -102,6 +103,22 @@ class Account:
         if changes == self._balance_changes:
             self._balance = (left, anyio.current_time())
         return left
+
+    async def learn_time(self) -> bool:
+        """Hear Vidgo's time, by a free call, where the journal has to know it; return whether that was needed.
+
+        Raises:
+            VidgoError: there was no answer.
+        """
+        if not await self.journal.needs_time():
+            return False
+        try:
+            await self._read_balance()
+        except VidgoError:
+            # An answer that refuses tells the time as well.
+            if await self.journal.needs_time():
+                raise
+        return True
 
     def forget_balance(self) -> None:
         """Credits moved, or may have."""

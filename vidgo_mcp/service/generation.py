@@ -157,12 +157,14 @@ class Generation:
         """Pass the gates, reserve and submit."""
         check_max_credits(self._arguments.max_credits, intent.credits)
         warnings = self._limits.budget.check_call(intent.credits)
+        learned = await self._account.learn_time()
         full = await self._look_at_day(intent)
-        if full is not None:
-            # This very picture may be what another call has reserved meanwhile.
+        if learned or full is not None:
+            # By the right time it may be paid for, or this very picture is what another call has reserved meanwhile.
             known = await self._journal.find(intent.owner, intent.fingerprint)
             if known is not None:
                 return known
+        if full is not None:
             raise self._limits.budget.refusal(intent.credits, full)
         ready = await upload_references(self._tasks, references, self._deadline, self._reporter)
         urls = ready.complete

@@ -40,7 +40,7 @@ class Runtime:
 
     Attributes:
         process: the name of this process in the journal.
-        now: the time of day, in seconds since the epoch.
+        now: the time by which entries age, in seconds since the epoch: the journal's.
         random: a number from 0 to 1, for jitter.
         threads: makes a group of worker threads. Looking, decoding and saving each have their own, so that a folder
             that does not answer keeps nobody from the other two.

@@ -1,0 +1,129 @@
+"""The time that all processes with one journal share: the boot clock, set once in each boot and corrected by Vidgo.
+
+A wall clock may be wrong for a moment, in one process or in all, and must neither end the 24 hours in which nothing is
+paid twice nor delete a record. So it is read once, at the first step in a boot; Vidgo's answers then say whether it was
+right.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from vidgo_mcp.journal.clock import Clock
+from vidgo_mcp.journal.connection import Database, step
+
+T = TypeVar("T")
+
+TOLERANCE: Final = 300.0
+"""Seconds by which two clocks may differ and still agree."""
+NEVER_SET: Final = 1_735_689_600.0
+"""The beginning of 2025: a clock that shows less was never set, as on a machine without a battery."""
+
+
+class JournalTime:
+    """The journal's time of day, for one process. Call it for the seconds since the epoch."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._zero: float | None = None
+        """The time of day at which the boot clock showed 0; None before the first step, and where boots have no name"""
+        self._heard: float | None = None
+        """The same by Vidgo's clock, until the next step takes it in."""
+        self._confirmed = False
+        self.boot = ""
+
+    def __call__(self) -> float:
+        zero = self._zero
+        return self._clock.wall() if zero is None else zero + self._clock.uptime()
+
+    def hear(self, date: float | None) -> None:
+        """Note the time of an answer of Vidgo's, None where it does not say: then the wall clock has to do.
+
+        It does nothing else, so that no answer ever waits for the journal.
+        """
+        if self._zero is None:
+            self._confirmed = date is None or abs(date - self._clock.wall()) <= TOLERANCE
+        elif date is not None:
+            off = date - self()
+            if not self._confirmed or abs(off) > TOLERANCE:
+                self._heard = self._zero + off
+        elif not self._confirmed:
+            self._heard = self._clock.wall() - self._clock.uptime()
+
+    def begin(self, db: sqlite3.Connection) -> None:
+        """Begin a step: take over what the processes of this boot agree on, and what Vidgo said since the last step."""
+        self.boot = self._clock.boot()
+        if not self.boot:
+            return
+        zero = self._clock.wall() - self._clock.uptime()
+        found = db.execute("SELECT zero, confirmed FROM boots WHERE boot = ?", (self.boot,)).fetchone()
+        if found is None:
+            db.execute("INSERT INTO boots (boot, zero, confirmed) VALUES (?, ?, 0)", (self.boot, zero))
+            found = (zero, 0)
+        self._zero, self._confirmed = found[0], bool(found[1])
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            self._correct(db, heard - found[0])
+
+    def decides(self, db: sqlite3.Connection) -> bool:
+        """Return whether a clock that nobody has confirmed would say how old something is that was paid for.
+
+        That is what an earlier boot sent, and what the next boot will find if this clock was never set.
+        """
+        if not self.boot or self._confirmed:
+            return False
+        sent = "SELECT 1 FROM entries WHERE sent_at IS NOT NULL AND boot"
+        query = f"SELECT EXISTS ({sent} < :boot) OR EXISTS ({sent} > :boot)"  # OR would scan
+        return self() < NEVER_SET or bool(db.execute(query, {"boot": self.boot}).fetchone()[0])
+
+    def may_prune(self) -> bool:
+        """Return whether the time is certain enough to delete by it."""
+        return self._confirmed and abs(self() - self._clock.wall()) <= TOLERANCE
+
+    def _correct(self, db: sqlite3.Connection, off: float) -> None:
+        """Confirm the time of this boot; what was recorded by a wrong one moves along, and keeps its age."""
+        zero, now = self._zero, self()
+        if abs(off) > TOLERANCE and zero is not None:
+            values = {"boot": self.boot, "off": off, "zero": zero, "now": now}
+            db.execute(
+                "UPDATE entries SET created_at = created_at + :off, sent_at = sent_at + :off, "
+                "ended_at = ended_at + :off WHERE boot = :boot",
+                values,
+            )
+            # These do not say in which boot they were written; an earlier one has no times between these two.
+            for table, column in (("consents", "used_at"), ("balances", "read_at"), ("balances", "shared_at")):
+                moved = f"UPDATE {table} SET {column} = {column} + :off WHERE {column} BETWEEN :zero AND :now"  # noqa: S608
+                db.execute(moved, values)
+            # To upload again is free; one that is believed to live for too long fails a picture.
+            db.execute("DELETE FROM uploads")
+            self._zero = zero + off
+        db.execute("UPDATE boots SET zero = ?, confirmed = 1 WHERE boot = ?", (self._zero, self.boot))
+        self._confirmed = True
+
+
+class TimedDatabase(Database):
+    """A database whose every step begins with the time."""
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        super().__init__(path)
+        self._now = JournalTime(clock)
+
+    def now(self) -> float:
+        return self._now()
+
+    def hear_time(self, date: float | None) -> None:
+        self._now.hear(date)
+
+    @step
+    def needs_time(self, db: sqlite3.Connection) -> bool:
+        return self._now.decides(db)
+
+    def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        def timed(db: sqlite3.Connection) -> T:
+            self._now.begin(db)
+            return step(db)
+
+        return super()._transact(timed)

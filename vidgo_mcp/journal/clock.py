@@ -1,0 +1,67 @@
+"""The clocks of this machine: the time of day, which anybody may set, and the boot clock, which nobody can."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def boot_id() -> str:
+    """Return the name of this boot of the machine, empty where the system has none. Blocking at the first call."""
+    with suppress(OSError, ValueError, subprocess.SubprocessError):
+        if sys.platform == "win32":
+            return _windows_boot()
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            said = subprocess.run(command, capture_output=True, check=True, text=True, timeout=5)  # noqa: S603  # ours
+            return said.stdout.strip()
+        # Both files or none: a name without the clock that belongs to it would be worth nothing.
+        _proc_uptime()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
+
+
+def uptime() -> float:
+    """Return the seconds since this boot, with those that the machine slept; all its processes agree on them."""
+    if sys.platform == "darwin":
+        # Unlike ``time.monotonic`` this one goes on while the machine sleeps.
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):
+            return _proc_uptime()
+    return time.monotonic()
+
+
+def _proc_uptime() -> float:
+    # From the kernel itself: the clocks of the C library can be faked for one process, and one of them stops in sleep.
+    return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+
+
+def _windows_boot() -> str:
+    import winreg
+
+    path = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters"
+    with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:  # type: ignore[attr-defined,unused-ignore]
+        return str(winreg.QueryValueEx(key, "BootId")[0])  # type: ignore[attr-defined,unused-ignore]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What tells the time.
+
+    Attributes:
+        wall: the time of day, in seconds since the epoch.
+        uptime: a clock that nobody sets and that all processes of one boot share, in seconds.
+        boot: the name of this boot, empty where it has none: then only the wall clock tells the age of anything.
+    """
+
+    wall: Callable[[], float] = time.time
+    uptime: Callable[[], float] = uptime
+    boot: Callable[[], str] = boot_id
