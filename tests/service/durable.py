@@ -91,7 +91,7 @@ class Process:
             path,
             now=lambda: time.time() + later,
             monotonic=lambda: time.monotonic() + later,
-            is_process_dead=lambda process: process in dead,
+            fate_of=lambda name: "dead" if name in dead else "unknown",
         )
         self.principal = Principal(ACCOUNT, limits=limits or Limits())
         self.service = Service(
