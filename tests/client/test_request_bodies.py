@@ -163,14 +163,14 @@ async def test_a_task_id_stays_one_segment_of_the_path(task_id: str, recorder: R
     assert httpx.URL(f"http://x/{raw.rpartition('/')[2]}").path == f"/{task_id}"
 
 
-async def test_the_default_timeouts_leave_a_submit_two_minutes(recorder: Recorder) -> None:
+async def test_of_the_answer_to_a_submit_only_the_deadline_of_the_exchange_decides(recorder: Recorder) -> None:
     async with recorder.client(base_url=DEFAULT_BASE_URL) as client:
         await client.submit(BOAT)
         await client.status("task-1")
         await client.balance()
     timeouts = [request.extensions["timeout"] for request in recorder.requests]
     assert timeouts == [
-        {"connect": 10.0, "read": 120.0, "write": 120.0, "pool": 30.0},
+        {"connect": 10.0, "read": None, "write": None, "pool": 30.0},
         {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0},
         {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0},
     ]

@@ -74,7 +74,12 @@ def dead() -> set[str]:
 def opened(
     path: Path | None, clock: Clock, dead: set[str] | frozenset[str] = frozenset(), **given: Any
 ) -> SqliteJournal:
-    return SqliteJournal(path, clock=clock.of_machine(), is_process_dead=dead.__contains__, **given)
+    return SqliteJournal(
+        path,
+        clock=clock.of_machine(),
+        fate_of=lambda name: "dead" if name in dead else "unknown",
+        **given,
+    )
 
 
 @pytest.fixture(params=["memory", "file"])

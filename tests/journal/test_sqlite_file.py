@@ -14,6 +14,7 @@ import pytest
 from tests.journal.conftest import FINISHED, START, Clock, ended, in_state, intent, opened, reserved, sent
 from vidgo_mcp.errors import JournalError
 from vidgo_mcp.journal import ConsentUsed, Entry, Reserved, SqliteJournal, connection, tables
+from vidgo_mcp.journal.processes import Fate
 
 pytestmark = pytest.mark.anyio
 
@@ -184,14 +185,14 @@ async def test_only_processes_with_something_under_way_are_asked_about_and_outsi
 ) -> None:
     asked: list[tuple[str, bool]] = []
 
-    def is_process_dead(name: str) -> bool:
+    def fate_of(name: str) -> Fate:
         other = held(tmp_path / "journal.db")
         other.execute("ROLLBACK")
         other.close()
         asked.append((name, threading.current_thread() is threading.main_thread()))
-        return True
+        return "dead"
 
-    kept = SqliteJournal(tmp_path / "journal.db", clock=clock.of_machine(), is_process_dead=is_process_dead)
+    kept = SqliteJournal(tmp_path / "journal.db", clock=clock.of_machine(), fate_of=fate_of)
     await kept.expire()
     await ended(kept, FINISHED, intent("a"))
     await reserved(kept, intent("b"), process="p2")

@@ -90,7 +90,7 @@ class Process:
         self.journal = journal or SqliteJournal(
             path,
             clock=Clock(lambda: time.time() + later, lambda: time.monotonic() + later, lambda: "this boot"),
-            is_process_dead=lambda process: process in dead,
+            fate_of=lambda name: "dead" if name in dead else "unknown",
         )
         self.principal = Principal(ACCOUNT, limits=limits or Limits())
         self.service = Service(

@@ -278,7 +278,8 @@ class VidgoClient:
         method, pool = ("POST", self._writes) if content else ("GET", self._reads)
         limits = self._timeouts
         answer = limits.submit if content else limits.read
-        timeout = httpx.Timeout(answer, connect=limits.connect, pool=limits.read)
+        # For the answer to a submit there is one deadline, that of ``exchange``: httpx would count the time asleep.
+        timeout = httpx.Timeout(None if submit else answer, connect=limits.connect, pool=limits.read)
         response, body = await exchange(
             pool,
             pool.build_request(method, path, timeout=timeout, **content),

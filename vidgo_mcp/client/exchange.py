@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +20,9 @@ from vidgo_mcp.errors import VidgoError
 
 Leaving = Callable[[], Awaitable[None]]
 Failed = Callable[[Exception, bool], VidgoError]
+
+TICK: Final = 1.0
+"""Seconds between looks at the clock while a request is under way."""
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +48,10 @@ async def exchange(
     Raises:
         VidgoError: what ``failed`` made, or what ``leaving`` raised.
     """
-    end = anyio.current_time() + to_end
+    countdown = _Countdown(to_leave)
     left = False
     refused: Exception | None = None
+    error: Exception | None = None
     response, body = None, bytearray()
 
     async def leave() -> None:
@@ -57,10 +61,10 @@ async def exchange(
         await anyio.lowlevel.checkpoint_if_cancelled()
         try:
             await leaving()
-        except Exception as error:
-            refused = error
+        except Exception as reason:
+            refused = reason
             raise
-        left, until_left.deadline = True, end
+        left, countdown.seconds = True, to_end
 
     async def trace(event: str, info: dict[str, Any]) -> None:
         # The request for a tunnel, which a proxy gets, is traced as well.
@@ -68,22 +72,49 @@ async def exchange(
             await leave()
 
     request.extensions["trace"] = trace
-    try:
-        with anyio.fail_after(to_leave) as until_left:
-            if not traced:
-                await leave()
-            async with aclosing(await pool.send(request, stream=True)) as response:
-                await _read(response, body)
-    except Exception as error:  # what left decides, not what a library chose to raise
-        if error is refused:
-            raise
-        if response is not None and _says_enough(response, body):
-            return response, bytes(body)
-        if not isinstance(error, TRANSPORT_ERRORS):
-            log.exception("a request ended in an unexpected way (%s)", type(error).__name__)
-        proven = isinstance(error, NOT_SENT) and not traced
-        raise failed(error, left and not proven) from None
-    return response, bytes(body)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(countdown.run)
+        try:
+            with countdown.scope:
+                if not traced:
+                    await leave()
+                async with aclosing(await pool.send(request, stream=True)) as response:
+                    await _read(response, body)
+            if countdown.scope.cancelled_caught:
+                error = TimeoutError()
+        except Exception as raised:  # noqa: BLE001  # what left decides, not what a library chose to raise
+            error = raised
+        tasks.cancel_scope.cancel()
+    if error is not None and error is refused:
+        raise error
+    if response is not None and (error is None or _says_enough(response, body)):
+        return response, bytes(body)
+    if not isinstance(error, TRANSPORT_ERRORS):
+        log.error("a request ended in an unexpected way (%s)", type(error).__name__, exc_info=error)
+    assert error is not None
+    proven = isinstance(error, NOT_SENT) and not traced
+    raise failed(error, left and not proven) from None
+
+
+class _Countdown:
+    """Cancels its scope after so many seconds, of which those do not count that the process was frozen.
+
+    Waking, it would find the deadline passed and the answer in the socket, and take the deadline first.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.scope = anyio.CancelScope()
+
+    async def run(self) -> None:
+        counted = 0.0
+        while counted < self.seconds:
+            pause, began = min(TICK, self.seconds - counted), anyio.current_time()
+            await anyio.sleep(pause)
+            # One that ends late counts for nothing, so that the last one cannot be the one that was slept through.
+            if anyio.current_time() - began < pause + TICK:
+                counted += pause
+        self.scope.cancel()
 
 
 async def _read(response: httpx.Response, body: bytearray) -> None:

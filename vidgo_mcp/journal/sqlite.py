@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -46,7 +46,7 @@ class SqliteJournal(TimedDatabase):
         path: the file, whose folder is made when it is missing; None keeps everything in memory.
         clock: what tells the time.
         retention: seconds after which an entry that has ended is deleted, at least the window.
-        is_process_dead: whether a process, by its name, provably ended; called in a worker thread.
+        fate_of: what can be proven of a process by its name; called in a worker thread.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class SqliteJournal(TimedDatabase):
         *,
         clock: Clock = Clock(),  # noqa: B008  # frozen
         retention: float = 90 * 24 * 3600.0,
-        is_process_dead: Callable[[str], bool] = processes.is_process_dead,
+        fate_of: Callable[[str], processes.Fate] = processes.fate_of,
     ) -> None:
         super().__init__(path, clock)
         self._monotonic = clock.uptime
         self._retention = max(retention, WINDOW)
-        self._is_process_dead = is_process_dead
+        self._fate_of = fate_of
 
     @step
     def find(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
@@ -121,7 +121,7 @@ class SqliteJournal(TimedDatabase):
         self._renew(db, process)
 
     async def expire(self) -> Sequence[Entry]:
-        return await self._settle(await self._dead(await self._under_way()))
+        return await self._settle(await self._fates(await self._under_way()))
 
     @step
     def entry(self, db: Connection, entry_id: str) -> Entry | None:
@@ -150,7 +150,7 @@ class SqliteJournal(TimedDatabase):
 
     async def claim_saving(self, entry_id: str, *, process: str) -> bool:
         saver = await self._claim(entry_id, process)
-        if saver is not None and saver != process and await self._dead([saver]):
+        if saver is not None and saver != process and "dead" in (await self._fates([saver])).values():
             saver = await self._claim(entry_id, process, instead_of=saver)
         return saver == process
 
@@ -261,22 +261,26 @@ class SqliteJournal(TimedDatabase):
         query = "SELECT DISTINCT process FROM entries WHERE state IN ('reserved', 'sent')"
         return [process for (process,) in db.execute(query)]
 
-    async def _dead(self, names: Sequence[str]) -> Collection[str]:
-        """Return those of the processes that provably ended. Asked outside a transaction: it may take its time."""
-        return await self._in_thread(lambda: {name for name in names if self._is_process_dead(name)})
+    async def _fates(self, names: Sequence[str]) -> Mapping[str, processes.Fate]:
+        """Return what can be proven of processes. Asked outside a transaction: it may take its time."""
+        return await self._in_thread(lambda: {name: self._fate_of(name) for name in names})
 
     @step
-    def _settle(self, db: Connection, dead: Collection[str]) -> Sequence[Entry]:
-        now = self._now()
-        alive = {lease.name for lease in tables.living(db, self._monotonic())}
+    def _settle(self, db: Connection, fates: Mapping[str, processes.Fate]) -> Sequence[Entry]:
+        now, since_boot = self._now(), self._monotonic()
+        alive = {lease.name for lease in tables.living(db, since_boot)}
         lost = []
         for entry in reversed(tables.entries(db, "state IN ('reserved', 'sent')")):
-            if entry.process not in dead and processes.lease_name(entry.process) in alive:
+            fate = fates.get(entry.process, "unknown")
+            if fate == "alive" or (fate == "unknown" and processes.lease_name(entry.process) in alive):
                 continue
             if entry.state == "reserved":
                 tables.delete(db, entry.id)
             else:
-                lost.append(transitions.to_unknown(entry, transitions.ORPHANED, now))
+                lease = tables.lease(db, processes.lease_name(entry.process))
+                silence = None if lease is None else lease.silence(since_boot)
+                why = transitions.ENDED if fate == "dead" else transitions.unheard(silence)
+                lost.append(transitions.to_unknown(entry, why, now))
                 tables.save(db, lost[-1])
         tables.prune_leases(db, alive)
         return lost

@@ -267,6 +267,12 @@ def living(db: sqlite3.Connection, now: float, *names: str) -> list[Lease]:
     return [lease for lease in (Lease(*row) for row in db.execute(query, names)) if lease.is_alive(now)]
 
 
+def lease(db: sqlite3.Connection, name: str) -> Lease | None:
+    """Return the lease of a name, alive or not, as long as nobody has deleted it."""
+    row = db.execute("SELECT name, process, until, length FROM leases WHERE name = ?", (name,)).fetchone()
+    return None if row is None else Lease(*row)
+
+
 def keep(db: sqlite3.Connection, lease: Lease) -> None:
     """Take or prolong a lease."""
     db.execute("INSERT OR REPLACE INTO leases (name, process, until, length) VALUES (?, ?, ?, ?)", astuple(lease))

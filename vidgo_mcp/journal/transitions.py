@@ -18,7 +18,13 @@ from vidgo_mcp.errors import JournalError, Money, Remedy
 from vidgo_mcp.journal.journal import MADE, UPLOADED, WINDOW, Entry, Exhausted
 from vidgo_mcp.models.tasks import Task
 
-ORPHANED: Final = "the process that sent it ended before the answer came"
+ENDED: Final = "the process that sent it ended before the answer came"
+
+
+def unheard(seconds: float | None) -> str:
+    """Return why a sent entry became unknown whose process may be alive, for all that can be proven."""
+    how_long = "lately" if seconds is None else f"for {seconds:.0f} s"
+    return f"the process that sent it has not been heard of {how_long}"
 
 
 def sending(entry: Entry | None, now: float) -> Entry:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
@@ -123,7 +124,7 @@ class Submissions:
         self._callback_url = callback_url
         self._on_end = on_end
         self._under_way: dict[str, Submission] = {}
-        self._unreleased: list[Submission] = []
+        self._unrecorded: list[Callable[[], Awaitable[object]]] = []
         self._renewing = False
         self._closing = False
 
@@ -224,6 +225,11 @@ class Submissions:
             submission.entry = await self._journal.unsend(submission.entry.id)
             await self._journal.release(submission.entry.id)
 
+    async def _lose(self, entry_id: str, reason: str) -> None:
+        # A person may have settled it meanwhile: then nothing is left to record.
+        if await self._journal.entry(entry_id) is not None:
+            await self._journal.mark_unknown(entry_id, reason)
+
     async def _bind(self, submission: Submission, task: Task) -> Entry:
         """Record the task, trying again for a while: what is lost here was paid for."""
         with anyio.CancelScope(shield=True):
@@ -247,32 +253,29 @@ class Submissions:
         sent, submission.phase = submission.phase == "sent", "failed"
         if error.money == "accepted":
             return
+        lose = partial(self._lose, submission.entry.id, error.message)
+        record: Callable[[], Awaitable[object]] = lose if sent else partial(self._release, submission)
         with anyio.CancelScope(shield=True):
             try:
-                if sent:
-                    await self._journal.mark_unknown(submission.entry.id, error.message)
-                else:
-                    await self._release(submission)
+                await record()
                 for digest in submission.uploaded if isinstance(error, InvalidRequestError) else ():
                     # What Vidgo refused may be a reference that it no longer has: it is uploaded anew next time.
                     await self._journal.forget_upload(submission.entry.intent.account, digest)
             except Exception:
-                # Once the lease has run out it is settled all the same: sent becomes unknown, reserved is freed.
-                # The journal's trouble must not end all other calls.
+                # The journal's trouble must not end all other calls. Until it is recorded, other processes take the
+                # submit to be under way as long as this one lives.
                 log.exception("the journal could not record how a submit failed")
-                if not sent:
-                    self._unreleased.append(submission)
+                self._unrecorded.append(record)
 
     async def _keep_lease(self) -> None:
         """Renew the lease of this process while anything is under way, so that no other process settles it."""
-        while self._under_way or self._unreleased:
+        while self._under_way or self._unrecorded:
             await anyio.sleep(RENEWAL)
             try:
                 await self._journal.renew(self._runtime.process)
-                # The lease that is renewed for others would keep these, and their room in the day.
-                while self._unreleased:
-                    await self._release(self._unreleased[-1])
-                    self._unreleased.pop()
+                for record in self._unrecorded.copy():
+                    await record()
+                    self._unrecorded.remove(record)
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
         self._renewing = False
