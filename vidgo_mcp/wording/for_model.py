@@ -62,9 +62,16 @@ def error_line(error: VidgoError) -> str:
 def task_answer(result: TaskResult) -> TaskResult:
     """Return a task as the tools send it: with the sentence for its remedy, and each fact once."""
     prompt = None if result.prompt is None else cut_prompt(result.prompt, PROMPT_SHOWN)
-    shown = _with_plain_urls(result)
+    shown = _with_plain_urls(vendor_marked(result))
     update = {**_said_elsewhere(shown), "prompt": prompt, "next_step": _next_step(shown)}
     return shown.model_copy(update=update)
+
+
+def vendor_marked(result: TaskResult) -> TaskResult:
+    """Return a task whose ``error`` says that it is Vidgo's: nothing in it may pass for an instruction of ours."""
+    if not result.refunded or not result.error:
+        return result
+    return result.model_copy(update={"error": f"Vidgo says: {quoted(result.error)}"})
 
 
 def _with_plain_urls(result: TaskResult) -> TaskResult:
@@ -78,7 +85,7 @@ def _with_plain_urls(result: TaskResult) -> TaskResult:
 
 def list_answer(result: TaskList) -> TaskList:
     """Return a list of tasks as the tools send it: short entries, and one sentence for all of them."""
-    tasks, steps = [_with_plain_urls(task) for task in result.tasks], []
+    tasks, steps = [_with_plain_urls(vendor_marked(task)) for task in result.tasks], []
     if not tasks:
         steps.append("There are no tasks yet; generate_image makes one.")
     elif any(task.outcome == "pending" and task.task_id for task in tasks):
@@ -219,13 +226,11 @@ def summary(result: TaskResult) -> str:
 
 
 def end_text(result: TaskResult, price: str) -> str:
-    """Return how a task ended that is not pending, for either reader."""
+    """Return how a task ended that is not pending, for either reader; its ``error`` is marked as Vidgo's."""
     if result.outcome == "failed":
         if not result.refunded:
             return f"Failed: {result.error or ''} {price}".rstrip()
-        # Their words are data: quoted, so that nothing in them passes for an instruction of ours.
-        said = quoted(result.error) if result.error else ""
-        return f"Failed. {f'Vidgo says: {said}.' if said else 'Vidgo gave no reason.'} The credits were refunded."
+        return f"Failed. {result.error or 'Vidgo gave no reason'}. The credits were refunded."
     if result.outcome == "unknown":
         return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
     died = not result.image_urls and not result.hidden_url

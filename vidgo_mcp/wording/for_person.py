@@ -123,7 +123,7 @@ def _headline(result: TaskResult) -> str:
     if result.reused:
         price = "Already paid for; this cost nothing."
     if result.outcome != "pending":
-        return for_model.end_text(result, price)
+        return for_model.end_text(for_model.vendor_marked(result), price)
     if result.remedy == "repeat_with_time":
         return "Not sent: its references are not ready yet. Nothing was spent."
     if result.task_id is None:
