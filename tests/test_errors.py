@@ -1,19 +1,16 @@
-"""Errors are a tree of frozen facts, the one that the module draws, and foreign text is made harmless."""
+"""Errors are a tree of frozen facts, the one that the module draws."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 import re
-import unicodedata
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 import anyio
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from vidgo_mcp import errors
 from vidgo_mcp.errors import (
@@ -29,11 +26,7 @@ from vidgo_mcp.errors import (
     RateLimitedError,
     Remedy,
     VidgoError,
-    plain_text,
-    sentence,
 )
-
-REPEATABLE = settings(deadline=None, derandomize=True)
 
 
 def subclasses(of: type[VidgoError]) -> list[type[VidgoError]]:
@@ -176,38 +169,3 @@ def test_one_fault_is_a_sentence_and_several_are_a_list_with_all_of_them() -> No
     assert (one.message, one.field, one.faults) == ("size is odd", "size", (size,))
     assert (both.message, both.field) == ("- size is odd\n- quality is odd", "size")
     assert (both.faults, both.facts, both.remedy) == ((size, quality), Facts(price=2), "correct_arguments")
-
-
-foreign = st.text(max_size=80) | st.text(alphabet="ab \t\r\n\x00\x1b\u200b\u202e\ufeff\u2028\ud800é", max_size=80)
-
-
-@REPEATABLE
-@given(foreign, st.integers(4, 60))
-@example("a\u202e\u200bb\x1b[31mc\r\n\td\ud83d", 60)
-@example("x" * 61, 60)
-@example("  " * 500 + "late", 5)
-def test_foreign_text_becomes_one_trimmed_line_without_invisible_characters(text: str, limit: int) -> None:
-    plain = plain_text(text, limit)
-
-    assert len(plain) <= limit
-    assert plain == " ".join(plain.split())
-    assert not {unicodedata.category(c) for c in plain} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert plain_text(plain, limit) == plain
-    plain.encode()
-
-
-@REPEATABLE
-@given(st.lists(st.text(alphabet="abcé漢🦊.,:/", min_size=1, max_size=8), max_size=8))
-def test_harmless_text_within_the_limit_stays_as_it_is(words: list[str]) -> None:
-    assert plain_text(" ".join(words)) == " ".join(words)
-
-
-@pytest.mark.parametrize("text", ["No credits (yet)", "No credits (yet).", "No credits!", "What?"])
-def test_foreign_words_end_as_a_sentence_before_ours_begin(text: str) -> None:
-    assert sentence(text) == (f"{text}." if text == "No credits (yet)" else text)
-
-
-def test_text_beyond_the_limit_ends_in_three_dots() -> None:
-    assert plain_text("a" * 400) == "a" * 297 + "..."
-    assert plain_text("one two three", 8) == "one t..."
-    assert plain_text("one  two three", 7) == "one..."

@@ -20,6 +20,7 @@ import anyio.to_thread
 from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.files.temporary import private_folder
+from vidgo_mcp.foreign_text import escape, terminal_text
 from vidgo_mcp.journal import DisposableJournal, Journal, SqliteJournal
 from vidgo_mcp.journal.processes import current_process
 from vidgo_mcp.models.urls import is_loopback_host
@@ -33,13 +34,26 @@ if TYPE_CHECKING:
 SANDBOX_ACCOUNT: Final = account_of("sandbox", "sandbox")
 DAY: Final = 24 * 3600.0
 MEGABYTE: Final = 1024 * 1024
+LONGEST_LOG_LINE: Final = 4000
 
 log = logging.getLogger(__name__)
 
 
+class LineFormatter(logging.Formatter):
+    """Keeps a message on one line, and a traceback harmless: names, ids and words of others are logged too."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        return escape(super().formatMessage(record)[:LONGEST_LOG_LINE])
+
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal_text(super().format(record))
+
+
 def configure_logging(level: str) -> None:
     """Log to stderr: stdout belongs to the protocol. URLs may be signed, so the HTTP libraries stay quiet."""
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
     for name in ("httpx", "httpx2", "httpcore", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -21,7 +21,6 @@ Only ``NotSentError`` and ``RateLimitedError`` prove that a submit may be sent a
 from __future__ import annotations
 
 import copy
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -93,8 +92,6 @@ JournalReason = Literal[
     "newer_version", "other_program", "network_folder", "not_a_file", "locked", "disk_full", "damaged", "unwritable"
 ]
 """Why the journal's file cannot be used."""
-
-VENDOR_TEXT_LIMIT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,15 +319,3 @@ class InternalError(VidgoError):
 
     category = "internal"
     default_remedy = "read_log"
-
-
-def plain_text(text: str, limit: int = VENDOR_TEXT_LIMIT) -> str:
-    """Return foreign text as one trimmed line without control or formatting characters."""
-    kept = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text[: limit * 4])
-    line = " ".join(kept.split())
-    return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
-
-
-def sentence(text: str) -> str:
-    """Return foreign words as a sentence: they often end without a full stop, and would run into ours."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -35,7 +35,7 @@ def test_the_list_is_newest_first_and_says_what_is_unknown(paid: Any) -> None:
     assert listed.exit_code == 0
     lines = listed.stdout.splitlines()
     assert lines[0].split()[1:4] == ["accepted", "3", "credits"]
-    assert lines[1] == "    16:9, 1K, medium, variation 1: =an owl, at night"
+    assert lines[1] == '    16:9, 1K, medium, variation 1: "=an owl, at night"'
     assert lines[2].split()[1:4] == ["unknown", "2", "credits"]
     assert "1 outcome is unknown" in lines[4]
     assert len(paid.run("journal", "--limit", "1").stdout.splitlines()) == 2
@@ -76,7 +76,7 @@ def test_the_export_has_every_entry_and_never_the_key(paid: Any, tmp_path: Path)
     table = paid.run("journal", "export", "--format", "csv").stdout
     rows = list(csv.DictReader(io.StringIO(table)))
     assert [row["id"] for row in rows] == [entry["id"] for entry in known]
-    assert [row["prompt"] for row in rows] == ["=an owl, at night", "a red fox"]
+    assert [row["prompt"] for row in rows] == ["'=an owl, at night", "a red fox"]
     assert rows[0]["image_urls"] == known[0]["image_urls"][0]
     assert rows[1]["task_id"] == ""
     assert SANDBOX_KEY not in table

@@ -60,7 +60,7 @@ def result(**fields: Any) -> TaskResult:
             {"outcome": "failed", "error": "No.", "refunded": True, **PAID},
             ['Failed. Vidgo says: "No.". The credits were refunded.'],
         ),
-        ({"outcome": "failed", "error": "No", **PAID}, ["Failed: No. 2 credits."]),
+        ({"outcome": "failed", "error": "No.", **PAID}, ["Failed: No. 2 credits."]),
         ({"outcome": "unknown", "credits": 2}, ["It may have cost 2 credits."]),
         (
             {**DEAD, "saved_paths": ["/a.png"]},
@@ -136,7 +136,7 @@ def test_a_list_has_two_lines_for_each_task() -> None:
     fox = result(outcome="finished", prompt="a\nred fox", created_at="2026-06-01T12:00:00Z", **PAID)
     lines = for_person.list_text(TaskList(tasks=[fox, result(outcome="unknown")]), HERE).splitlines()
     assert lines[0].startswith("task-1  finished  2 credits  2026-0")
-    assert lines[1:] == ["    a red fox", "(no task id)  unknown"]
+    assert lines[1:] == ['    "a red fox"', "(no task id)  unknown"]
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ async def test_each_form_of_an_error_has_the_vendors_words(call: str, form: str)
     error = await refused(call, spoken(403, "The vendor's own words", form=form))
     assert isinstance(error, PermissionDeniedError)
     assert (error.http_status, error.vendor_text) == (403, "The vendor's own words")
-    assert error.message.endswith("Vidgo says: The vendor's own words.")
+    assert error.message.endswith('Vidgo says: "The vendor\'s own words".')
 
 
 SPOKEN = dict.fromkeys(

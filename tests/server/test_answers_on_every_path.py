@@ -145,7 +145,7 @@ async def test_the_list_of_tasks(era: Any) -> None:
         assert "task_id" not in listed["tasks"][-1]
         text = text_of(await caller.call("get_task"))
         assert text.startswith("4 tasks, newest first.")
-        assert "prompt: a lost fox" in text
+        assert 'prompt: "a lost fox"' in text
 
 
 async def test_tasks_that_the_journal_does_not_know(era: Any) -> None:

@@ -108,12 +108,14 @@ async def test_the_question_names_the_price_the_picture_its_words_and_what_is_le
         await caller.data("generate_image", prompt="a dog")
         await caller.data("generate_image", prompt=f"a   cat\n{'and a mouse ' * 20}", quality="high", size="1:1")
         [question] = person.asked
-        assert question.startswith("Spend 12 credits on one picture (1:1, 1K, high)?\nPrompt: a cat and a mouse and a")
-        assert question.splitlines()[1].endswith("... (245 characters)")
+        assert question.startswith('Spend 12 credits on one picture (1:1, 1K, high)?\nPrompt: "a cat and a mouse and a')
+        assert question.splitlines()[1].endswith('..." (248 characters)')
         assert "" not in question.splitlines()
         # Where nothing is said, some clients tick the box beforehand.
         assert person.forms[0]["properties"]["confirm"]["default"] is False
-        assert question.endswith("\nThe last 24 hours cost 2 credits; 18 credits are left of the day's budget.")
+        assert question.endswith(
+            "\nPrice: 12 credits. The last 24 hours cost 2 credits; 18 credits are left of the day's budget."
+        )
         assert world.movements() == [("charge", LOW), ("charge", HIGH)]
 
 

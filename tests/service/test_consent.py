@@ -64,9 +64,9 @@ def test_a_question_has_the_price_the_day_and_one_line_of_the_prompt(left: int |
     asked = Question(12, "a fox\n\nin " + "snow " * 100, "1:1, 1K, high", 2, left).text()
     price, shown, spent = asked.split("\n")
     assert price == "Spend 12 credits on one picture (1:1, 1K, high)?"
-    assert shown.startswith("Prompt: a fox in snow snow ")
-    assert shown.endswith("... (508 characters)")
-    assert spent == f"The last 24 hours cost 2 credits; {day}."
+    assert shown.startswith('Prompt: "a fox in snow snow ')
+    assert shown.endswith('..." (510 characters)')
+    assert spent == f"Price: 12 credits. The last 24 hours cost 2 credits; {day}."
 
 
 async def test_one_acceptance_lets_one_picture_through() -> None:

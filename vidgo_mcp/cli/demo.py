@@ -19,7 +19,8 @@ from mcp.shared.exceptions import MCPError
 from rich.console import Console
 from rich.text import Text
 
-from vidgo_mcp.cli.terminal import shown_wait
+from vidgo_mcp.cli.terminal import echo, shown_wait
+from vidgo_mcp.foreign_text import escape, terminal_text
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
 STARTING_CREDITS: Final = 1000
@@ -63,9 +64,11 @@ def run(output: Path | None, vidgo: Sandbox) -> int:
             error: BaseException = errors
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
-            stage.console.print(Text.assemble(("The demo failed: ", "bold red"), str(error) or "it took too long"))
+            stage.console.print(
+                Text.assemble(("The demo failed: ", "bold red"), terminal_text(str(error)) or "it took too long")
+            )
             log.seek(0)
-            click.echo(log.read(), err=True, nl=False)
+            echo(log.read(), err=True, nl=False)
         else:
             return 0
     return 1
@@ -83,7 +86,7 @@ class _Stage:
         self.console.print(Text.assemble((f"\n{title}  ", "bold"), (tool, "cyan")))
 
     def say(self, text: str, style: str = "") -> None:
-        self.console.print(Text(f"    {text}", style=style))
+        self.console.print(Text(f"    {terminal_text(text)}", style=style))
 
 
 async def _story(stage: _Stage, server: StdioServerParameters, log: TextIO) -> None:
@@ -122,7 +125,7 @@ async def _story(stage: _Stage, server: StdioServerParameters, log: TextIO) -> N
             stage.say(f"{balance['credits']} of {STARTING_CREDITS} credits")
             spent = " + ".join(map(str, prices))
             stage.say(f"the sandbox's ledger: {len(charges)} charges for 3 calls, {spent} credits")
-    stage.console.print(Text(f"\nDone. The pictures are in {stage.folder}", style="bold green"))
+    stage.console.print(Text(f"\nDone. The pictures are in {escape(str(stage.folder))}", style="bold green"))
     stage.console.print("Next: give your MCP client the command vidgo-mcp, with VIDGO_API_KEY set to your Vidgo key.")
 
 
@@ -146,7 +149,7 @@ async def _picture(stage: _Stage, client: Client, tool: str, arguments: Mapping[
     stage.say(
         f"finished after {anyio.current_time() - started:.0f} s, {made['credits_charged']} credits, {made['task_id']}"
     )
-    stage.say(f"saved as {path}", "green")
+    stage.say(f"saved as {escape(str(path))}", "green")
     return made
 
 

@@ -29,10 +29,11 @@ from vidgo_mcp.app import (
 )
 from vidgo_mcp.cli.options import json_option, sandbox_option
 from vidgo_mcp.cli.session import prove_writable
-from vidgo_mcp.cli.terminal import json_text, plain_reason
+from vidgo_mcp.cli.terminal import echo, json_text, plain_reason
 from vidgo_mcp.client.error_mapping import in_words
 from vidgo_mcp.client.network import Network
 from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, UnavailableError, VidgoError
+from vidgo_mcp.foreign_text import escape
 from vidgo_mcp.journal.connection import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.urls import is_loopback_host
@@ -71,14 +72,14 @@ def doctor(context: click.Context, /, as_json: bool) -> None:
     problems, warnings = (sum(check.state == state for check in checks) for state in ("problem", "warning"))
     if as_json:
         found = {"ok": not problems, "version": __version__, "checks": [asdict(check) for check in checks]}
-        click.echo(json_text(found))
+        echo(json_text(found))
     else:
-        click.echo(f"vidgo-mcp {__version__}, Python {platform.python_version()}, {platform.system()}")
+        echo(f"vidgo-mcp {__version__}, Python {platform.python_version()}, {platform.system()}")
         for check in checks:
-            click.echo(f"{check.state:<8} {check.name:<10} {check.message} {check.remedy}".rstrip())
+            echo(escape(f"{check.state:<8} {check.name:<10} {check.message} {check.remedy}".rstrip()))
         counts = [(problems, "problem"), (warnings, "warning")]
         said = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts if count)
-        click.echo(f"{said or 'Everything is in order'}.")
+        echo(f"{said or 'Everything is in order'}.")
     sys.exit(1 if problems else 0)
 
 

@@ -18,10 +18,11 @@ import click
 from vidgo_mcp.app import build_service, connected, for_reading, journal_of, journal_path, principal_of
 from vidgo_mcp.cli.options import json_option, settings_of
 from vidgo_mcp.cli.session import Report
-from vidgo_mcp.cli.terminal import json_text, plain_reason
+from vidgo_mcp.cli.terminal import echo, json_text, plain_reason
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
+from vidgo_mcp.foreign_text import csv_cell, escape, quoted
 from vidgo_mcp.journal import Entry, Journal
-from vidgo_mcp.models.results import SpendingReport, cut_prompt
+from vidgo_mcp.models.results import SpendingReport
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.balance import balance_sentence
@@ -103,13 +104,13 @@ def journal(context: click.Context, /, limit: int, summary: bool, as_json: bool)
         return
     if summary:
         report = _found(context, as_json, _spending)
-        click.echo(json_text(report.to_json()) if as_json else _spending_text(report))
+        echo(json_text(report.to_json()) if as_json else _spending_text(report))
         return
     entries = _found(context, as_json, lambda view: view.entries(limit))
     if as_json:
-        click.echo(json_text({"entries": [_as_dict(entry) for entry in entries]}))
+        echo(json_text({"entries": [_as_dict(entry) for entry in entries]}))
     else:
-        click.echo(_entries_text(entries, journal_path(settings_of(context))))
+        echo(_entries_text(entries, journal_path(settings_of(context))))
 
 
 @journal.command("show")
@@ -120,10 +121,10 @@ def journal_show(context: click.Context, /, name: str, as_json: bool) -> None:
     """Show all that is recorded of the entry ID: its own id, the beginning of it, or its task's."""
     recorded = _as_dict(_found(context, as_json, lambda view: view.find(name)))
     if as_json:
-        click.echo(json_text(recorded))
+        echo(json_text(recorded))
         return
     for field, value in recorded.items():
-        click.echo(f"{field:<12} {local_time(value) if field.endswith('_at') else _cell(value)}")
+        echo(f"{field:<12} {local_time(value) if field.endswith('_at') else escape(str(_joined(value)))}")
 
 
 @journal.command("export")
@@ -142,7 +143,7 @@ def journal_export(context: click.Context, /, form: Literal["json", "csv"], outp
     rows = [_as_dict(entry) for entry in _found(context, as_json, lambda view: view.entries())]
     text = _as_csv(rows) if form == "csv" else f"{json_text({'entries': rows})}\n"
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     try:
         # Never over an existing file: it may be the journal itself. Prompts and signed URLs are private.
@@ -153,7 +154,7 @@ def journal_export(context: click.Context, /, form: Literal["json", "csv"], outp
         raise click.ClickException(f"{output} exists already; name another file.") from None
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {plain_reason(error)}.") from None
-    click.echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'} written to {output}.", err=True)
+    echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'} written to {output}.", err=True)
 
 
 @journal.command("resolve")
@@ -174,16 +175,16 @@ def journal_resolve(
     before, after = _found(context, as_json, lambda view: view.settle(name, task_id))
     if as_json:
         settled = {"not_charged": True} if after is None else _as_dict(after)
-        click.echo(json_text({"settled": before.id, **settled}))
+        echo(json_text({"settled": before.id, **settled}))
     else:
-        click.echo(_settled_text(before, after))
+        echo(_settled_text(before, after))
 
 
 def _found(context: click.Context, as_json: bool, read: Callable[[JournalView], Awaitable[T]]) -> T:
     """Return what is found in the journal; where it cannot be used, say so and end the command."""
     settings = settings_of(context)
     if journal_path(settings) is None:
-        click.echo("The journal is in memory and ends with each process, so there is nothing to show.", err=True)
+        echo("The journal is in memory and ends with each process, so there is nothing to show.", err=True)
 
     async def reading() -> T:
         owner = principal_of(settings).owner
@@ -222,21 +223,26 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _joined(value: Any) -> Any:
     return " ".join(value) if isinstance(value, tuple) else value
+
+
+def _cell(value: Any) -> Any:
+    joined = _joined(value)
+    return csv_cell(joined) if isinstance(joined, str) else joined
 
 
 def _entries_text(entries: Sequence[Entry], path: Path | None) -> str:
     """Return entries, two lines each; ``path`` is the journal's file."""
     if not entries:
-        return "Nothing is recorded." if path is None else f"Nothing is recorded for this key in {path}."
+        return "Nothing is recorded." if path is None else f"Nothing is recorded for this key in {escape(str(path))}."
     lines = []
     for entry in entries:
         intent, made = entry.intent, local_time(timestamp(entry.created_at))
         head = f"{entry.id[:8]}  {entry.state:<8}  {intent.credits:>2} credits  {made}  {entry.task_id or ''}"
         lines.append(head.rstrip())
         shape = f"{intent.size}, {intent.tier}, {intent.quality}, variation {intent.variation}"
-        lines.append(f"    {shape}: {cut_prompt(' '.join(intent.prompt.split()), PROMPT_WIDTH)}")
+        lines.append(f"    {shape}: {quoted(intent.prompt, PROMPT_WIDTH)}")
         lines += [f"    {said}" for said in [_finding(entry)] if said]
     unknown = sum(entry.state == "unknown" for entry in entries)
     if unknown:

@@ -5,6 +5,7 @@ The module of a command is imported when the command runs: a client that starts 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -20,7 +21,7 @@ import click
 
 from vidgo_mcp import __version__
 from vidgo_mcp.cli.options import sandbox_option, settings_of
-from vidgo_mcp.cli.terminal import is_terminal, use_utf8
+from vidgo_mcp.cli.terminal import echo, is_terminal, use_utf8
 from vidgo_mcp.settings import drop_unknown_tracing
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -92,7 +93,7 @@ def cli(context: click.Context) -> None:
     settings = settings_of(context)
     configure_logging(settings.log_level)
     if is_terminal(sys.stdin):
-        click.echo(AT_A_TERMINAL, err=True)
+        echo(AT_A_TERMINAL, err=True)
     service, principal = build_service(settings), principal_of(settings)
     server = build_server(service, principal_of=lambda ctx: principal, state_key=state_key(settings))
     anyio.run(serve_stdio, server, service)
@@ -102,11 +103,14 @@ def main() -> NoReturn:
     """Run the command line and exit with its code."""
     use_utf8()
     for sentence in drop_unknown_tracing():
-        click.echo(sentence, err=True)
+        echo(sentence, err=True)
     try:
         sys.exit(cli.main(prog_name="vidgo-mcp", standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        # It may name what was typed, or a path.
+        said = io.StringIO()
+        error.show(said)
+        echo(said.getvalue(), err=True, nl=False)
         _leave(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _leave(130)

@@ -20,7 +20,7 @@ import click
 from vidgo_mcp.app import build_service, for_reading, local_files, principal_of
 from vidgo_mcp.cli.options import json_option, options_of, output_option, sandbox_option, settings_of, typed_arguments
 from vidgo_mcp.cli.session import EXIT_CODES, Report, check_output, patient, run
-from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text
+from vidgo_mcp.cli.terminal import Wait, echo, is_terminal, json_text
 from vidgo_mcp.errors import BudgetError, VidgoError
 from vidgo_mcp.models.requests import ABSENT, EditArguments, EstimateArguments, GenerateArguments, GetTaskArguments
 from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
@@ -127,7 +127,7 @@ def price(context: click.Context, /, as_json: bool, **given: Any) -> None:
         estimate, prices = anyio.run(estimated)
     except VidgoError as error:
         sys.exit(Report(settings, as_json).fail(error))
-    click.echo(json_text(estimate.to_json()) if as_json else for_person.price_text(estimate, None if raw else prices))
+    echo(json_text(estimate.to_json()) if as_json else for_person.price_text(estimate, None if raw else prices))
 
 
 async def _agree(question: Question) -> Answer:
@@ -138,7 +138,7 @@ async def _ask(wait: Wait, question: Question) -> Answer:
     if not is_terminal(sys.stdin):
         return Answer("cannot_ask")
     with wait.hidden(), anyio.move_on_after(300):
-        click.echo(f"{question.text()}\n[y/N] ", err=True, nl=False)
+        echo(f"{question.text()}\n[y/N] ", err=True, nl=False)
         # Not through sys.stdin: a cancelled call leaves its thread behind, which would hold the lock of the stream.
         typed = await anyio.to_thread.run_sync(os.read, sys.stdin.fileno(), 1024, abandon_on_cancel=True)
         if not typed:

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 import click
 
-from vidgo_mcp.cli.terminal import plain_reason
+from vidgo_mcp.cli.terminal import echo, plain_reason
 from vidgo_mcp.sandbox import FAULT_ENDPOINTS, FAULTS, SANDBOX_KEY, Sandbox, running
 from vidgo_mcp.server.signals import held_signals
 
@@ -33,9 +33,9 @@ def sandbox(port: int, faults: Sequence[str], seconds: tuple[float, float], bala
     lost.
     """
     if "help" in faults:
-        click.echo("Faults, written endpoint:name, endpoint:name=VALUE or endpoint:name*N:")
+        echo("Faults, written endpoint:name, endpoint:name=VALUE or endpoint:name*N:")
         for name, does in FAULTS.items():
-            click.echo(f"  {name}  ({', '.join(FAULT_ENDPOINTS[name])})\n      {does}")
+            echo(f"  {name}  ({', '.join(FAULT_ENDPOINTS[name])})\n      {does}")
         return
     try:
         vidgo = Sandbox(accounts={SANDBOX_KEY: balance}, seconds=seconds, faults=faults)
@@ -43,7 +43,7 @@ def sandbox(port: int, faults: Sequence[str], seconds: tuple[float, float], bala
         raise click.UsageError(str(error)) from None
     try:
         with running(vidgo, port=port) as base_url:
-            click.echo(announcement(base_url))
+            echo(announcement(base_url))
             anyio.run(_until_signal)
     except OSError as error:
         raise click.ClickException(f"Port {port} cannot be used: {plain_reason(error)}. Try another --port.") from None

@@ -9,7 +9,7 @@ import click
 
 from vidgo_mcp.app import MEGABYTE, build_service, configure_logging, no_local_files, principal_of, state_key
 from vidgo_mcp.cli.options import sandbox_option, settings_of
-from vidgo_mcp.cli.terminal import plain_reason
+from vidgo_mcp.cli.terminal import echo, plain_reason
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.http import LARGEST_REQUEST, NotLoopbackError, serve_http
@@ -27,7 +27,7 @@ def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:
     settings = settings_of(context)
     configure_logging(settings.log_level)
     if settings.save_dir not in {None, "off"} or settings.input_dirs:
-        click.echo("VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP.", err=True)
+        echo("VIDGO_SAVE_DIR and VIDGO_INPUT_DIRS have no effect over HTTP.", err=True)
     try:
         if is_loopback_host(host):
             # Tried beforehand: uvicorn would log that an address cannot be taken, and leave.
@@ -51,7 +51,7 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         service,
         host=host,
         port=port,
-        on_ready=lambda bound: click.echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True),
+        on_ready=lambda bound: echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True),
         # One call may bring two of the largest pictures, in base64.
         largest_request=LARGEST_REQUEST + 2 * (settings.max_upload_mb * MEGABYTE * 4 // 3),
     )

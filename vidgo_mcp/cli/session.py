@@ -23,7 +23,7 @@ import anyio.to_thread
 import click
 
 from vidgo_mcp.app import configure_logging, journal_path, principal_of
-from vidgo_mcp.cli.terminal import Wait, is_terminal, json_text, plain_reason, shown_wait
+from vidgo_mcp.cli.terminal import Wait, echo, is_terminal, json_text, plain_reason, shown_wait
 from vidgo_mcp.errors import InternalError, Money, NotFoundError, UnavailableError, VidgoError
 from vidgo_mcp.files.kinds import whole_picture
 from vidgo_mcp.files.naming import file_name
@@ -93,27 +93,27 @@ class Report:
         """Show a result, and why its picture is not where it was wanted if so; return the exit code."""
         if isinstance(result, TaskList):
             if self.as_json:
-                click.echo(json_text(for_model.list_answer(result).to_json()))
+                echo(json_text(for_model.list_answer(result).to_json()))
             else:
-                click.echo(for_person.list_text(result, self.command))
+                echo(for_person.list_text(result, self.command))
             return ExitCode.DONE
         missing = "" if undelivered is None else for_person.undelivered_text(undelivered, self.command)
         if self.as_json:
             noted = {"notes": [*(result.notes or ()), missing]} if missing else {}
-            click.echo(json_text(for_model.task_answer(result.model_copy(update=noted)).to_json()))
+            echo(json_text(for_model.task_answer(result.model_copy(update=noted)).to_json()))
         else:
-            click.echo(for_person.task_text(result, self.command), err=self.output == STDOUT)
+            echo(for_person.task_text(result, self.command), err=self.output == STDOUT)
         if undelivered is None:
             return _exit_code(result)
-        click.echo(f"Error: {missing}", err=True)
+        echo(f"Error: {missing}", err=True)
         return ExitCode.PENDING if result.credits_charged else _BY_MONEY[undelivered.money]
 
     def fail(self, error: VidgoError) -> ExitCode:
         """Say why a command could not be answered; return the exit code."""
         if self.as_json:
-            click.echo(json_text(for_model.error_result(error).to_json()))
+            echo(json_text(for_model.error_result(error).to_json()))
         else:
-            click.echo(for_person.error_text(error, self.command), err=True)
+            echo(for_person.error_text(error, self.command), err=True)
         return _BY_MONEY[error.money]
 
 
@@ -231,14 +231,14 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
         else:
             code = report.fail(found) if isinstance(found, VidgoError) else report.show(found, undelivered)
     if isinstance(found, TaskResult) and found.task_id in service.saved_late:
-        click.echo(for_person.saved_late_text(service.saved_late[found.task_id]), err=True)
+        echo(for_person.saved_late_text(service.saved_late[found.task_id]), err=True)
     return code
 
 
 def _say(text: str) -> None:
     # The terminal may be what went away.
     with suppress(OSError):
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def _exit_code(result: TaskResult) -> ExitCode:

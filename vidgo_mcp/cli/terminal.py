@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import math
 import os
 import sys
@@ -15,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import anyio
 import click
+
+from vidgo_mcp import foreign_text
+from vidgo_mcp.foreign_text import plain_text, terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +39,14 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print lines, to stderr with ``err``: all that this command line says in words goes through here."""
+    click.echo(terminal_text(text), err=err, nl=nl)
+
+
 def json_text(value: dict[str, Any]) -> str:
     """Return what ``--json`` prints."""
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return foreign_text.json_text(value, indent=2)
 
 
 def plain_reason(error: OSError) -> str:
@@ -76,7 +83,7 @@ class _Bar(Wait):
         self._wait = wait
 
     async def __call__(self, progress: float, message: str) -> None:
-        self._bar.update(self._wait, completed=progress, description=message)
+        self._bar.update(self._wait, completed=progress, description=plain_text(message))
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -94,7 +101,7 @@ def shown_wait(console: Console | None = None, say: Callable[[str], None] | None
     By default both go to stderr, which leaves stdout to the result.
     """
     if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
-        yield Wait(say or partial(click.echo, err=True))
+        yield Wait(say or partial(echo, err=True))
         return
     # Imported here: a script does without Rich.
     from rich.console import Console

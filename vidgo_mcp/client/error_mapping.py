@@ -23,8 +23,8 @@ from vidgo_mcp.errors import (
     RateLimitedError,
     UnavailableError,
     VidgoError,
-    sentence,
 )
+from vidgo_mcp.foreign_text import quoted
 from vidgo_mcp.models.tasks import refuses_content
 
 TRANSPORT_ERRORS: Final = (
@@ -109,7 +109,7 @@ def upload_error(refusal: Refusal) -> VidgoError:
 def _error(kind: type[VidgoError], said: str, refusal: Refusal, **facts: Any) -> VidgoError:
     status, text, retry_after = refusal
     if text:
-        said = f"{said} Vidgo says: {sentence(text)}"
+        said = f"{said} Vidgo says: {quoted(text)}."
     elif kind is InvalidRequestError:
         said = f"{said} It gave no reason."
     return kind(said, http_status=status, vendor_text=text, retry_after=retry_after, **facts)
@@ -137,7 +137,7 @@ def unreadable_error(status: int, why: str, *, submit: bool, began: str | None =
     if submit:
         said = f"{said}; a picture may have been started and paid for."
         if began:
-            said += f" The answer began: {began}"
+            said += f" The answer began: {quoted(began)}."
         return OutcomeUnknownError(said, http_status=status)
     return UnavailableError(f"{said}.", http_status=status)
 

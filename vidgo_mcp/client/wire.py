@@ -16,8 +16,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from vidgo_mcp.client.addresses import DEEPEST, LISTS, file_url, folded, from_json_text, picture_urls
-from vidgo_mcp.errors import plain_text
-from vidgo_mcp.models.tasks import Task, Upload, status_word
+from vidgo_mcp.foreign_text import plain_text
+from vidgo_mcp.models.tasks import Task, Upload, named_status, status_word
 from vidgo_mcp.pricing import PricedRequest
 
 LARGEST_ANSWER: Final = 1_000_000  # bytes; no documented answer comes near it
@@ -179,7 +179,7 @@ def _status_of(data: Mapping[str, Any]) -> str:
     words = [data[name] for name in _STATUS if name in data]
     word = next((word for word in words if isinstance(word, str) and word.strip()), None)
     number = next((word for word in words if isinstance(word, int) and not isinstance(word, bool)), "")
-    return plain_text(word or str(number), 60)
+    return named_status(word or str(number))
 
 
 def _task_data(value: Any, task_id: str | None = None, depth: int = DEEPEST) -> dict[str, Any]:

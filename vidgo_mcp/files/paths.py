@@ -78,11 +78,6 @@ def looks_like(name: str, other: str) -> bool:
     return "".join(name.split()) == "".join(other.split()) or any(not one.isascii() for one in {*name} ^ {*other})
 
 
-def escape(name: str) -> str:
-    r"""Return a name as a message can show it: what is not printable is escaped, such as a line break as ``\n``."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
-
-
 def _from_address(address: bytes, windows: bool) -> str:
     if address.startswith(b"//"):
         host, _, rest = address[2:].partition(b"/")

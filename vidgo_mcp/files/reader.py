@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from vidgo_mcp.files.images import ReferencePicture, validate_image
-from vidgo_mcp.files.paths import composed, escape, looks_like, nearest, parse_path
+from vidgo_mcp.files.paths import composed, looks_like, nearest, parse_path
 from vidgo_mcp.files.privacy import without_private_data
 from vidgo_mcp.files.unusable import UnusableError
+from vidgo_mcp.foreign_text import escape
 
 LARGEST_FILE: Final = 20 * 1024 * 1024
 WINDOWS: Final = os.name == "nt"

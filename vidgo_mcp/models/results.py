@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vidgo_mcp.errors import Category, Consent, Money, Remedy
+from vidgo_mcp.foreign_text import plain_text
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.sizes import Quality, Tier
@@ -18,11 +19,12 @@ Credits = Annotated[int, Field(description="Price of this picture in credits.")]
 
 
 def cut_prompt(prompt: str, limit: int) -> str:
-    """Return a prompt of which at most ``limit`` characters are shown.
+    """Return a prompt on one line, of which at most ``limit`` characters are shown.
 
     A cut shows: models have sent a prompt that was cut silently, and so paid for another picture.
     """
-    return prompt if len(prompt) <= limit else f"{prompt[:limit]}... ({len(prompt)} characters)"
+    line = plain_text(prompt, max(limit, len(prompt)))
+    return line if len(line) <= limit else f"{line[:limit]}... ({len(prompt)} characters)"
 
 
 class Result(BaseModel):
@@ -70,6 +72,8 @@ class TaskResult(Result):
     """The lowest unused variation, where the user may want another one. Only wording uses this, and the next."""
     finding: Annotated[BalanceFinding | None, Field(exclude=True)] = None
     """What the balance says of a lost answer; wording makes a note of it."""
+    hidden_url: Annotated[str | None, Field(exclude=True)] = None
+    """What its URL is like, where that is too long or too odd to be shown; the picture can still be fetched."""
 
 
 class TaskList(Result):

@@ -6,8 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from vidgo_mcp.foreign_text import plain_text
+
 PENDING_WORDS: Final = frozenset({"not_started", "running"})
 DOCUMENTED_WORDS: Final = PENDING_WORDS | {"finished", "failed"}
+
+_WORD: Final = re.compile(r"[\w -]{1,40}")
+_NO_WORD: Final = re.compile(r"a status of \d{1,7} characters that is no word")
 
 TaskPhase = Literal["pending", "finished", "failed"]
 
@@ -74,6 +79,19 @@ def refuses_content(words: str | None) -> bool:
     A guess that only chooses what is advised: the documents give one example, "content policy violation".
     """
     return words is not None and _CONTENT.search(words) is not None
+
+
+def named_status(status: str) -> str:
+    """Return the vendor's word for a task, or what was given in place of one: a sentence there is no status."""
+    word = plain_text(status)
+    if not word or is_word(word) or _NO_WORD.fullmatch(word):
+        return word
+    return f"a status of {len(status)} characters that is no word"
+
+
+def is_word(status: str) -> bool:
+    """Return whether a status is one to three words that may be repeated."""
+    return _WORD.fullmatch(status) is not None and len(status_word(status).split("_")) <= 3
 
 
 def status_word(status: str) -> str:

@@ -19,6 +19,7 @@ from mcp.shared.exceptions import MCPError
 
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
+from vidgo_mcp.foreign_text import plain_text
 from vidgo_mcp.server import prompts, resources
 from vidgo_mcp.server.client_timeout import ClientTimeout
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker
@@ -85,7 +86,10 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     ) -> types.CallToolResult | types.InputRequiredResult:
         entry = entries.get(params.name)
         if entry is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}. The tools are {', '.join(entries)}.")
+            raise MCPError(
+                types.INVALID_PARAMS,
+                f"Unknown tool: {plain_text(params.name, 60)}. The tools are {', '.join(entries)}.",
+            )
         modern = ctx.protocol_version >= MODERN_SINCE
         ask = asker(ctx, params, modern=modern)
         seconds = patience.seconds if ctx.request is None else None

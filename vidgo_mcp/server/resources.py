@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -28,7 +27,8 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from vidgo_mcp.errors import NotFoundError, VidgoError, plain_text
+from vidgo_mcp.errors import NotFoundError, VidgoError
+from vidgo_mcp.foreign_text import json_text, plain_text
 from vidgo_mcp.models import ViewArguments
 from vidgo_mcp.models.results import Result, TaskResult
 from vidgo_mcp.server.price_page import price_page
@@ -147,8 +147,7 @@ async def _read_image(service: Service, uri: str, task_id: str, principal: Princ
 
 
 def _json(uri: str, result: Result) -> TextResourceContents:
-    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False)
-    return TextResourceContents(uri=uri, mime_type=JSON, text=text)
+    return TextResourceContents(uri=uri, mime_type=JSON, text=json_text(result.to_json(), indent=2))
 
 
 async def complete(service: Service, template: str, argument: CompletionArgument, principal: Principal) -> Completion:

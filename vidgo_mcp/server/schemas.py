@@ -17,7 +17,8 @@ KEPT: Final = frozenset(
     "type description enum default items minimum maximum minItems maxItems minLength maxLength".split()  # noqa: SIM905
 )
 UNLISTED: Final = frozenset(
-    "prompt created_at model size quality variation width height sources remedy next_variation more finding".split()  # noqa: SIM905
+    "prompt created_at model size quality variation width height sources remedy next_variation more finding "  # noqa: SIM905
+    "hidden_url".split()
 )
 """Fields of results that are not branched on: they are sent, but listing them would cost every conversation tokens."""
 

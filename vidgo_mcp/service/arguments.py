@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, plain_text
+from vidgo_mcp.errors import Facts, Fault, InvalidRequestError
+from vidgo_mcp.foreign_text import plain_text
 from vidgo_mcp.models.fields import References
 from vidgo_mcp.models.references import check_reach, read_reference
 from vidgo_mcp.models.requests import Arguments, EditArguments, GenerateArguments, Picture

@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, Remedy, UnavailableError
+from vidgo_mcp.foreign_text import described_url, escape
 from vidgo_mcp.journal import Entry, in_window
 from vidgo_mcp.models.results import TaskList, TaskResult, View
 from vidgo_mcp.models.tasks import refuses_content
@@ -249,7 +250,7 @@ class CallerTasks:
         try:
             view = await self.account.in_thread(_scaled, content, max_edge)
         except UnavailableError as error:
-            where = " and ".join([*(result.saved_paths or ()), *(result.image_urls or ())])
+            where = " and ".join([*map(escape, result.saved_paths or ()), *map(described_url, result.image_urls or ())])
             raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None
         entry = await self.find(task_id)
         if entry is not None and entry.pixels is None:

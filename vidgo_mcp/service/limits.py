@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from vidgo_mcp.errors import BudgetError, Consent, DeclinedError, Facts, Remedy
+from vidgo_mcp.foreign_text import quoted
 from vidgo_mcp.journal import Exhausted
-from vidgo_mcp.models.results import cut_prompt
 from vidgo_mcp.service.task_results import timestamp
 
 Refused = Consent | Literal["no_way_back"]
@@ -143,12 +143,12 @@ class Question:
 
     def text(self) -> str:
         """Return the question as it is shown."""
-        shown = cut_prompt(" ".join(self.prompt.split()), PROMPT_SHOWN)
         day = "there is no daily limit" if self.left is None else f"{self.left} credits are left of the day's budget"
-        # Without blank lines: some clients cut what comes after them.
+        # The price stands on both sides of what a model wrote. No blank lines: some clients cut what comes after them.
         return (
-            f"Spend {self.credits} credits on one picture ({self.shape})?\nPrompt: {shown}\n"
-            f"The last 24 hours cost {self.spent} credits; {day}."
+            f"Spend {self.credits} credits on one picture ({self.shape})?\n"
+            f"Prompt: {quoted(self.prompt, PROMPT_SHOWN)}\n"
+            f"Price: {self.credits} credits. The last 24 hours cost {self.spent} credits; {day}."
         )
 
 

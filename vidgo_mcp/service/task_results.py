@@ -15,12 +15,13 @@ from vidgo_mcp.errors import (
     UnavailableError,
     VidgoError,
 )
+from vidgo_mcp.foreign_text import described_url, escape, quoted
 from vidgo_mcp.journal import UPLOADED, Entry, Intent, State, in_window
 from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
-from vidgo_mcp.models.results import TaskResult, cut_prompt
+from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, refuses_content, status_word
+from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, is_word, named_status, refuses_content, status_word
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
@@ -71,7 +72,7 @@ def entry_result(
     return TaskResult(
         outcome=OUTCOMES[entry.state],
         task_id=entry.task_id,
-        status=entry.status,
+        status=None if entry.status is None else named_status(entry.status),
         progress=entry.progress,
         image_urls=list(entry.image_urls[:1]) if shows_url else None,
         expires_at=timestamp(entry.dies_at) if shows_url and entry.dies_at is not None else None,
@@ -140,12 +141,18 @@ def _state_notes(entry: Entry, alive: bool) -> list[str]:
 
 def _said_notes(status: str, urls: Sequence[str], *, ended: bool) -> list[str]:
     """Return notes about what Vidgo says of a task that its documents do not foresee."""
-    notes = []
+    notes, status = [], named_status(status)
     if status_word(status) not in DOCUMENTED_WORDS:
         what = "its picture is there" if ended else "nothing is concluded from it"
-        notes.append(f"Vidgo's own word for this task is {status!r}, which it does not document; {what}.")
+        said = (
+            f"Vidgo's own word for this task is {quoted(status)}"
+            if is_word(status)
+            else f"Vidgo gives this task {status}"
+        )
+        notes.append(f"{said}, which it does not document; {what}.")
     if urls and not ended:
-        notes.append(f"Vidgo says {status}, and yet names a picture, perhaps an unfinished one: {urls[0]}")
+        said = quoted(status) if is_word(status) else status
+        notes.append(f"Vidgo says {said}, and yet names a picture, perhaps an unfinished one: {described_url(urls[0])}")
     return notes
 
 
@@ -169,11 +176,11 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
     return TaskResult(
         outcome=outcome,
         task_id=task.task_id,
-        status=task.status,
+        status=named_status(task.status),
         progress=None if failed else task.progress,
         image_urls=list(task.file_urls[:1]) if finished else None,
         refunded=True if failed and not empty else None,
-        error=(task.error_message or (NO_FILE if empty else None)) if failed else None,
+        error=NO_FILE if empty else task.error_message if failed else None,
         notes=[*notes, *_said_notes(task.status, task.file_urls, ended=finished)] or None,
         remedy=_failed_remedy(task.error_message) if failed else REMEDIES[outcome],
     )
@@ -204,7 +211,7 @@ def paid_nothing(entry: Entry) -> UnavailableError:
 def undelivered_notes(entries: Sequence[Entry]) -> list[str]:
     """Return a note for each of the first finished pictures that nobody has received yet."""
     return [
-        f"Finished and paid for, but never shown: task_id {entry.task_id} ({cut_prompt(entry.intent.prompt, 40)!r})."
+        f"Finished and paid for, but never shown: task_id {entry.task_id} ({quoted(entry.intent.prompt, 40)})."
         for entry in entries[:3]
     ]
 
@@ -242,7 +249,7 @@ def viewable_url(result: TaskResult) -> str:
     if result.outcome == "finished":
         why = "its URL has died, usually after about 24 hours"
         if result.saved_paths:
-            why += f", and its saved copy was changed or cannot be read: {result.saved_paths[0]}"
+            why += f", and its saved copy was changed or cannot be read: {escape(result.saved_paths[0])}"
     elif result.refunded:
         why = "it failed, and was refunded"
     else:

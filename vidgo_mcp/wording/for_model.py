@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Final
 
-from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError, sentence
+from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError
+from vidgo_mcp.foreign_text import described_url, escape, plain_url, quoted
 from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View, cut_prompt
+from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, is_word, status_word
 from vidgo_mcp.wording.balance import balance_sentence
 from vidgo_mcp.wording.remedies import Case, case_of, next_step
 
@@ -61,20 +62,37 @@ def error_line(error: VidgoError) -> str:
 def task_answer(result: TaskResult) -> TaskResult:
     """Return a task as the tools send it: with the sentence for its remedy, and each fact once."""
     prompt = None if result.prompt is None else cut_prompt(result.prompt, PROMPT_SHOWN)
-    shown = {"prompt": prompt, "next_step": _next_step(result)}
-    return result.model_copy(update={**_said_elsewhere(result), **shown})
+    shown = _with_plain_urls(vendor_marked(result))
+    update = {**_said_elsewhere(shown), "prompt": prompt, "next_step": _next_step(shown)}
+    return shown.model_copy(update=update)
+
+
+def vendor_marked(result: TaskResult) -> TaskResult:
+    """Return a task whose ``error`` says that it is Vidgo's: nothing in it may pass for an instruction of ours."""
+    if not result.refunded or not result.error:
+        return result
+    return result.model_copy(update={"error": f"Vidgo says: {quoted(result.error)}"})
+
+
+def _with_plain_urls(result: TaskResult) -> TaskResult:
+    odd = [url for url in result.image_urls or () if not plain_url(url)]
+    if not odd:
+        return result
+    note = f"Its URL has {len(odd[0])} characters, or odd ones, and is not shown; the picture can still be fetched."
+    update = {"image_urls": None, "hidden_url": described_url(odd[0]), "notes": [*(result.notes or ()), note]}
+    return result.model_copy(update=update)
 
 
 def list_answer(result: TaskList) -> TaskList:
     """Return a list of tasks as the tools send it: short entries, and one sentence for all of them."""
-    tasks, steps = result.tasks, []
+    tasks, steps = [_with_plain_urls(vendor_marked(task)) for task in result.tasks], []
     if not tasks:
         steps.append("There are no tasks yet; generate_image makes one.")
     elif any(task.outcome == "pending" and task.task_id for task in tasks):
         steps.append("Call get_task with the task_id of a pending one, again while it is pending.")
     elif any(task.outcome == "pending" for task in tasks):
         steps.append("One has no task_id yet: repeat the very call that makes it; it is not paid for twice.")
-    elif any(task.image_urls or task.saved_paths for task in tasks):
+    elif any(task.image_urls or task.hidden_url or task.saved_paths for task in tasks):
         steps.append('None is pending. Show the user a URL or a copy, or edit one: image_urls ["task:<task_id>"].')
     lost = [task.finding for task in tasks if task.outcome == "unknown"]
     if lost:
@@ -91,7 +109,7 @@ def list_answer(result: TaskList) -> TaskList:
 def _listed(task: TaskResult) -> TaskResult:
     # A URL lives for about 24 hours from the time of its task; a look at one task has its pixels.
     prompt = task.prompt or ""
-    shown = prompt if len(prompt) <= LISTED_WHOLE else cut_prompt(prompt, LISTED)
+    shown = cut_prompt(prompt, LISTED_WHOLE if len(prompt) <= LISTED_WHOLE else LISTED)
     found = balance_sentence(task.finding, task.credits, "model")
     notes = [*(task.notes or ()), *([found] if found else [])]
     kept = {"created_at": task.created_at, "prompt": shown or None, "notes": notes or None}
@@ -128,7 +146,7 @@ def _next_step(result: TaskResult) -> str | None:
 
 
 def _show_picture(result: TaskResult) -> str:
-    known = {"URL": result.image_urls, "path": result.saved_paths}
+    known = {"URL": result.image_urls, "path": result.saved_paths, "picture with view_image": result.hidden_url}
     another = (
         ""
         if result.next_variation is None
@@ -145,17 +163,17 @@ def task_text(result: TaskResult, *, brief: bool = False) -> str:
     facts = (
         f"task_id: {result.task_id}" if result.task_id else "",
         f"the URL usually dies at {result.expires_at}" if result.expires_at else "",
-        f"saved as {', '.join(result.saved_paths)}" if result.saved_paths else "",
+        f"saved as {', '.join(map(escape, result.saved_paths))}" if result.saved_paths else "",
         ", ".join(filter(None, shape)),
         f"variation {result.variation}" if result.variation else "",
-        f"made from {', '.join(result.sources)}" if result.sources and brief else "",
+        f"made from {', '.join(map(quoted, result.sources))}" if result.sources and brief else "",
         result.created_at or "" if brief else "",
     )
     return lines(
         _headline(result),
         *(result.image_urls or ()),
         "; ".join(filter(None, facts)),
-        f"prompt: {result.prompt}" if brief and result.prompt else "",
+        f"prompt: {quoted(result.prompt)}" if brief and result.prompt else "",
         *notes(result.notes),
         f"Next: {result.next_step}" if result.next_step and not brief else "",
     )
@@ -197,7 +215,8 @@ def scaled_text(result: TaskResult, view: View) -> str:
     """Return what was done to a picture that did not fit, and where it is whole."""
     sizes = f"{view.width}x{view.height}", f"{view.shown_width}x{view.shown_height}"
     done = "Encoded anew" if sizes[0] == sizes[1] else f"Scaled from {sizes[0]} to {sizes[1]}"
-    return f"{done}; the original: {', '.join([*(result.saved_paths or ()), *(result.image_urls or ())])}"
+    places = [*map(escape, result.saved_paths or ()), *map(described_url, result.image_urls or ())]
+    return f"{done}; the original: {', '.join(places)}"
 
 
 def summary(result: TaskResult) -> str:
@@ -207,16 +226,15 @@ def summary(result: TaskResult) -> str:
 
 
 def end_text(result: TaskResult, price: str) -> str:
-    """Return how a task ended that is not pending, for either reader."""
+    """Return how a task ended that is not pending, for either reader; its ``error`` is marked as Vidgo's."""
     if result.outcome == "failed":
         if not result.refunded:
-            return f"Failed: {sentence(result.error or '')} {price}".rstrip()
-        # Their words are data: quoted, so that nothing in them passes for an instruction of ours.
-        said = json.dumps(result.error, ensure_ascii=False) if result.error else ""
-        return f"Failed. {f'Vidgo says: {said}.' if said else 'Vidgo gave no reason.'} The credits were refunded."
+            return f"Failed: {result.error or ''} {price}".rstrip()
+        return f"Failed. {result.error or 'Vidgo gave no reason'}. The credits were refunded."
     if result.outcome == "unknown":
         return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
-    return f"Finished{'' if result.image_urls else ', but its URL has died'}. {price}".rstrip()
+    died = not result.image_urls and not result.hidden_url
+    return f"Finished{', but its URL has died' if died else ''}. {price}".rstrip()
 
 
 def notes(found: Iterable[str] | None) -> list[str]:
@@ -239,7 +257,13 @@ def _headline(result: TaskResult) -> str:
         # Vidgo has not answered the submit, and may still refuse it.
         return f"Pending (no task_id yet). It costs {result.credits} credits if Vidgo accepts it."
     progress = f", {result.progress} %" if result.progress is not None else ""
-    return f"Pending ({result.status}{progress}). {price}"
+    return f"Pending ({said_status(result)}{progress}). {price}"
+
+
+def said_status(result: TaskResult) -> str:
+    """Return Vidgo's word for a task, in quotation marks where it is not one that its documents name."""
+    status = result.status or ""
+    return quoted(status) if is_word(status) and status_word(status) not in DOCUMENTED_WORDS else status
 
 
 def _price(result: TaskResult) -> str:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from vidgo_mcp.errors import Money, VidgoError
-from vidgo_mcp.models.results import Estimate, TaskList, TaskResult, cut_prompt
+from vidgo_mcp.foreign_text import described_url, escape, quoted
+from vidgo_mcp.models.results import Estimate, TaskList, TaskResult
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.wording import for_model
 from vidgo_mcp.wording.balance import balance_sentence
@@ -47,7 +48,8 @@ class Command:
 
 def task_text(result: TaskResult, command: Command) -> str:
     """Return one task, the URL on a line of its own."""
-    said = [_headline(result), *(result.image_urls or ()), *_facts(result), *for_model.notes(result.notes)]
+    urls = map(described_url, result.image_urls or ())
+    said = [_headline(result), *urls, *_facts(result), *for_model.notes(result.notes)]
     if command.sandbox:
         said.append(SANDBOX_SAVED if result.saved_paths else SANDBOX_ENDED)
     elif result.outcome == "pending":
@@ -121,19 +123,19 @@ def _headline(result: TaskResult) -> str:
     if result.reused:
         price = "Already paid for; this cost nothing."
     if result.outcome != "pending":
-        return for_model.end_text(result, price)
+        return for_model.end_text(for_model.vendor_marked(result), price)
     if result.remedy == "repeat_with_time":
         return "Not sent: its references are not ready yet. Nothing was spent."
     if result.task_id is None:
         return f"Vidgo has not answered the submit: the picture may have been paid for ({result.credits} credits)."
     progress = f", {result.progress} %" if result.progress else ""
-    return f"Pending ({result.status}{progress}): it goes on, and is paid for. {price}".rstrip()
+    return f"Pending ({for_model.said_status(result)}{progress}): it goes on, and is paid for. {price}".rstrip()
 
 
 def _facts(result: TaskResult) -> list[str]:
     shape = f"  {result.size}, {result.tier}, {result.quality}" if result.size else ""
     dies = f"  the URL dies on {local_time(result.expires_at)}" if result.image_urls and result.expires_at else ""
-    saved = [f"  saved as {path}" for path in result.saved_paths or ()]
+    saved = [f"  saved as {escape(path)}" for path in result.saved_paths or ()]
     return [f"  task {result.task_id}" if result.task_id else "", shape, dies, *saved]
 
 
@@ -142,7 +144,7 @@ def _entry(result: TaskResult) -> str:
     made = local_time(result.created_at) if result.created_at else ""
     head = "  ".join(part for part in (result.task_id or "(no task id)", result.outcome, price, made) if part)
     found = balance_sentence(result.finding, result.credits, "person")
-    prompt = f"    {cut_prompt(' '.join((result.prompt or '').split()), PROMPT_WIDTH)}".rstrip()
+    prompt = f"    {quoted(result.prompt, PROMPT_WIDTH)}" if result.prompt else ""
     return lines(head, prompt, f"    {found}" if found else "")
 
 

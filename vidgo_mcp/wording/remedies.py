@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vidgo_mcp.errors import NO_FACTS, Facts, JournalReason, Remedy, VidgoError
+from vidgo_mcp.foreign_text import escape, json_text
 from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
 from vidgo_mcp.pricing import PUBLISHED
 
@@ -57,7 +57,7 @@ def _example(case: Case) -> str:
     facts = case.facts
     if facts.example is None:
         return "Change what the message names, then call again."
-    call = f"A call that works: {json.dumps(facts.example, ensure_ascii=False)}"
+    call = f"A call that works: {json_text(facts.example)}"
     if facts.price is None:
         return call
     dear = facts.limit is not None and facts.price > facts.limit
@@ -107,7 +107,7 @@ def _use_other_reference(case: Case) -> str:
     other = "use another picture: an http(s) URL, or task:<task_id> of one that get_task lists with a URL or a copy."
     if case.facts.path is None:
         return f"{other[0].upper()}{other[1:]}"
-    return f"If the user wants the file as it is now, give its path: {case.facts.path}. Otherwise {other}"
+    return f"If the user wants the file as it is now, give its path: {escape(case.facts.path)}. Otherwise {other}"
 
 
 def _raise_max_credits(case: Case) -> str:
@@ -138,7 +138,7 @@ def _typed_example(case: Case) -> str:
 
 
 def _typed(value: object) -> str:
-    return str(value) if re.fullmatch(r"[\w.:/-]+", str(value)) else json.dumps(str(value), ensure_ascii=False)
+    return str(value) if re.fullmatch(r"[\w.:/-]+", str(value)) else json_text(str(value))
 
 
 def _run_again_later(case: Case) -> str:
@@ -153,7 +153,11 @@ def _type_nearest(case: Case) -> str:
 
 def _type_other(case: Case) -> str:
     step = "Use another picture: a file, an http(s) URL or task:ID."
-    return step if case.facts.path is None else f"If the file as it is now was meant: {case.facts.path}. Else: {step}"
+    return (
+        step
+        if case.facts.path is None
+        else f"If the file as it is now was meant: {escape(case.facts.path)}. Else: {step}"
+    )
 
 
 JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
