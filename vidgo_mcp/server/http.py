@@ -17,6 +17,13 @@ from starlette.routing import Route
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.server.bodies import ReadableBodies
 from vidgo_mcp.server.callers import OPEN_TO_ALL, serve_only_local
+from vidgo_mcp.server.connections import (
+    ACCEPTED_AT_ONCE,
+    BoundedConnection,
+    calm_logs,
+    most_connections,
+    raise_descriptor_limit,
+)
 from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
 from vidgo_mcp.service.service import SHUTDOWN_SECONDS
@@ -25,6 +32,10 @@ KEEP_ALIVE: Final = 120
 """Seconds for which an idle connection stays open: clients pool one, and a model thinks for a minute and more."""
 LARGEST_REQUEST: Final = 4 * 1024 * 1024
 """Bytes of one call, which may bring pictures in base64."""
+
+
+WAITING: Final = 2048
+"""Connections that wait to be accepted: more than are accepted at once, or a burst of clients would wait a second."""
 
 
 class NotLoopbackError(ValueError):
@@ -73,6 +84,10 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            for server in self.servers:
+                for listening in server.sockets:
+                    with listening.dup() as same:
+                        same.listen(WAITING)
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
 
@@ -97,6 +112,10 @@ async def serve_http(
         http_app(server, host, largest_request=largest_request),
         host=host.strip("[]"),
         port=port,
+        http=BoundedConnection,
+        ws="none",
+        backlog=ACCEPTED_AT_ONCE,
+        limit_concurrency=most_connections(raise_descriptor_limit()) + 1,
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
@@ -104,6 +123,7 @@ async def serve_http(
         server_header=False,
         workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says
     )
+    calm_logs()
     listener = _Uvicorn(config, on_ready)
 
     def stop() -> None:
