@@ -21,7 +21,7 @@ ACCEPTED_AT_ONCE: Final = 16
 RESERVED: Final = 64 + 4 * ACCEPTED_AT_ONCE
 """Descriptors for the journal, files and the ways to Vidgo, and for those who are about to be refused."""
 HEADER_SECONDS: Final = 10.0
-"""Seconds within which a connection must have brought the headers of a request that it began, or its first."""
+"""Seconds for the headers of the first request and of each that has begun, and for the rest of a refused one."""
 LOG_EVERY: Final = 60.0
 REFUSAL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
@@ -61,7 +61,7 @@ def most_connections(descriptors: int) -> int:
 class BoundedConnection(H11Protocol):
     """One connection; beyond the bound it is told so and closed. ``limit_concurrency`` is the first number too many."""
 
-    _headers_due: Any = None
+    _request_due: Any = None
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or refuse it."""
@@ -73,30 +73,37 @@ class BoundedConnection(H11Protocol):
             transport.write(REFUSAL)
             transport.close()
             return
-        self._mind_headers()
+        self._expect_request()
 
     def data_received(self, data: bytes) -> None:
         """Read on, and give headers that have begun their time."""
         if self.transport.is_closing():
             return
         super().data_received(data)
-        self._mind_headers()
+        self._expect_request()
+
+    def on_response_complete(self) -> None:
+        """Give a body that was answered before its end its time."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._forget_headers()
+        self._expect_nothing()
         super().connection_lost(exc)
 
-    def _mind_headers(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._forget_headers()
-        elif self._headers_due is None:
-            self._headers_due = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+    def _expect_request(self) -> None:
+        # The body of a request that is already answered is late, too.
+        if self.conn.their_state is not h11.IDLE and self.conn.our_state is not h11.DONE:
+            self._expect_nothing()
+        elif self._request_due is None:
+            self._request_due = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
-    def _forget_headers(self) -> None:
-        if self._headers_due is not None:
-            self._headers_due.cancel()
-            self._headers_due = None
+    def _expect_nothing(self) -> None:
+        if self._request_due is not None:
+            self._request_due.cancel()
+            self._request_due = None
 
 
 class OncePerMinute(logging.Filter):
