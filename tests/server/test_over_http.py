@@ -16,7 +16,7 @@ from mcp import Client
 from mcp.server.lowlevel import Server
 
 from tests.conftest import World
-from tests.server.conftest import ERAS, PATIENCE, Caller, text_of, until
+from tests.server.conftest import ERAS, FOREIGN_WORDS, PATIENCE, Caller, text_of, until
 from tests.server.test_json_lines import RIGHT, WRONG
 from tests.service.durable import moved
 from vidgo_mcp.client import VidgoClient
@@ -208,17 +208,39 @@ async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not
         assert "Access-Control-Allow-Origin" not in foreign.headers
 
 
-async def test_a_body_that_is_no_request_is_answered_as_a_line_is(service: Service) -> None:
-    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("version", [None, "2025-11-25", "2026-07-28", "2024-01-01", "no version"])
+async def test_a_body_that_is_no_request_is_answered_as_a_line_is(version: str | None, service: Service) -> None:
+    headers = HEADERS if version is None else {**HEADERS, "Mcp-Protocol-Version": version}
     async with served(service) as base, httpx.AsyncClient(base_url=base, headers=headers) as client:
-        for body, expected in WRONG:
+        for body, expected in [*WRONG, (b"", [(-32600, None)]), (b'{"id": null, "error": 1}', [(-32600, None)])]:
             answer = await client.post("/mcp", content=body)
             answers = answer.json()
             answers = answers if isinstance(answers, list) else [answers]
             assert answer.status_code == 400
             assert (body, [(one["error"]["code"], one["id"]) for one in answers]) == (body, expected)
-        for body in RIGHT:
-            assert (await client.post("/mcp", content=body)).status_code == 200
+            assert not FOREIGN_WORDS.search(answer.text)
+        if version in {None, "2025-11-25"}:
+            for body in RIGHT:
+                assert (await client.post("/mcp", content=body)).status_code == 200
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("method", ["initialize", "tools/list", "tools/call", "resources/read", "prompts/get"])
+async def test_parameters_of_a_wrong_type_are_refused_without_foreign_words(
+    method: str, version: str, service: Service
+) -> None:
+    odd: list[Any] = [5, "text", [], None, {"name": 5}, {"uri": []}, {"cursor": {}}, {"_meta": 5}, {"arguments": "x"}]
+    odd += [{"name": "get_balance", "arguments": 5}, {"name": "get_balance", "arguments": []}]
+    odd += [{"name": "get_balance", "requestState": 5}, {"name": "get_balance", "inputResponses": []}]
+    headers = {**HEADERS, "Mcp-Protocol-Version": version, "Mcp-Method": method, "Mcp-Name": "get_balance"}
+    async with served(service) as base, httpx.AsyncClient(base_url=base, headers=headers) as client:
+        for params in odd:
+            request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            answer = await client.post("/mcp", json=request)
+            assert not FOREIGN_WORDS.search(answer.text), answer.text
 
 
 def test_a_pooled_connection_outlives_a_thought() -> None:

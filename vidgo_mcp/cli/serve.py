@@ -7,12 +7,12 @@ import socket
 import anyio
 import click
 
-from vidgo_mcp.app import MEGABYTE, build_service, configure_logging, no_local_files, principal_of, state_key
+from vidgo_mcp.app import build_service, configure_logging, no_local_files, principal_of, state_key
 from vidgo_mcp.cli.options import sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import echo, plain_reason
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.server.build import build_server
-from vidgo_mcp.server.http import LARGEST_REQUEST, NotLoopbackError, serve_http
+from vidgo_mcp.server.http import NotLoopbackError, serve_http
 from vidgo_mcp.settings import Settings
 
 
@@ -52,6 +52,4 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         host=host,
         port=port,
         on_ready=lambda bound: echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True),
-        # One call may bring two of the largest pictures, in base64.
-        largest_request=LARGEST_REQUEST + 2 * (settings.max_upload_mb * MEGABYTE * 4 // 3),
     )

@@ -205,8 +205,8 @@ async def run(service: Service, report: Report, work: Work, stopped: Stopped) ->
     working = anyio.CancelScope()
 
     def stop() -> None:
-        service.begin_end()
         working.cancel()
+        service.begin_end()  # second, or the work would end as if its time had run out
 
     # A signal cancels the work only: the service can still find out what became of a submit, whatever signals follow.
     async with held_signals(stop, partial(_say, for_person.STOPPING)) as received, service:

@@ -1,50 +1,126 @@
-"""Answers HTTP bodies that are no request with their id and a plain sentence, as lines on stdin are.
+"""Reads the body of an HTTP request within bounds, and answers one that is no request as a line on stdin is answered.
 
-For the older protocols the SDK tells the words of its validation library, without the id, and takes a request whose id
-has a wrong type for a notification.
+The SDK answers with the words of its validation library, without the id, and takes a request whose id has a wrong type
+for a notification. It parses on the event loop, so what would take long there is refused before.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Final
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Final
 
-from mcp.server.transport_security import RequestBodyLimitMiddleware
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+import anyio
+import anyio.to_thread
+import mcp_types as types
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vidgo_mcp.server.json_lines import BYTE_ORDER_MARK, read_line
+from vidgo_mcp.server.json_lines import NO_REQUEST, read_line
 
-VERSION_HEADER: Final = "mcp-protocol-version"
+LARGEST_BODY: Final = 8 * 1024 * 1024
+"""Bytes of one call, which may bring pictures in base64."""
+LARGE: Final = 256 * 1024
+"""Bytes above which bodies are read one at a time: what is parsed takes several times as much memory."""
+MOST_VALUES: Final = 20_000
+"""Commas and brackets of one body: so many small values take a hundred times the memory of their text."""
+BODY_SECONDS: Final = 10.0
+"""Seconds within which a body must be there, once it is its turn."""
+
+TOO_LARGE: Final = (
+    f"This request is larger than the {LARGEST_BODY // 1024 // 1024} MB that are taken over HTTP; nothing was done. "
+    "Give pictures as URLs, not inline, or make them smaller."
+)
+TOO_MANY_VALUES: Final = f"This request has more than {MOST_VALUES:,} commas and brackets; nothing was done."
+TOO_SLOW: Final = f"This request did not arrive within {BODY_SECONDS:.0f} s; nothing was done. Send it again."
+NO_STREAM: Final = "This server keeps no sessions and sends nothing by itself; send each request by POST."
+
+
+class BodyRefusedError(Exception):
+    """A body that is no request, or is not read to its end."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class ReadableBodies:
-    """ASGI middleware; a body of more than ``largest`` bytes is refused before it is read."""
+    """ASGI middleware; bounds bodies, and passes on those that are requests. There are no streams of GET."""
 
-    def __init__(self, app: ASGIApp, largest: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._limited = RequestBodyLimitMiddleware(self._checked, largest)
+        self._one_large = anyio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        older = False
-        if scope["type"] == "http" and scope["method"] == "POST":
-            version = Request(scope).headers.get(VERSION_HEADER)
-            older = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
-        with suppress(ClientDisconnect):  # nobody is left who could be answered
-            await (self._limited if older else self._app)(scope, receive, send)
-
-    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = (await Request(scope, receive).body()).removeprefix(BYTE_ORDER_MARK)
-        _, refusals = read_line(body)
-        if refusals:
-            answers = [{"id": None, **refusal.model_dump(exclude_none=True)} for refusal in refusals]
-            await JSONResponse(answers if len(answers) > 1 else answers[0], 400)(scope, receive, send)
+        method = scope["method"] if scope["type"] == "http" else None
+        if method == "GET" and scope["path"] == "/mcp":
+            await _refusal(405, NO_STREAM, {"Allow": "POST"})(scope, receive, send)
             return
-        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        if method == "POST":
+            with suppress(ClientDisconnect):  # nobody is left who could be answered
+                try:
+                    # The body is no variable here: the call may wait for minutes.
+                    receive = await self._checked(Request(scope, receive))
+                except BodyRefusedError as refused:
+                    await refused.answer(scope, receive, send)
+                    return
+                await self._app(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _checked(self, request: Request) -> Receive:
+        """Return what gives the body once more, to whoever reads it next.
+
+        Raises:
+            BodyRefusedError: it is too large, too slow, or no request.
+        """
+        async with AsyncExitStack() as turn:
+            body = await self._read(request, turn)
+            large, many = len(body) > LARGE, sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
+            if large and many:
+                raise BodyRefusedError(_refusal(413, TOO_MANY_VALUES))
+            line, refusals = await anyio.to_thread.run_sync(read_line, body) if large else read_line(body)
+            if line is None:
+                raise BodyRefusedError(_unreadable(refusals) if refusals else _refusal(400, NO_REQUEST))
+            if many:
+                raise BodyRefusedError(_refusal(413, TOO_MANY_VALUES))
+        unread: list[Message] = [{"type": "http.request", "body": line.encode(), "more_body": False}]
+        del body, line
 
         async def again() -> Message:
-            return unread.pop() if unread else await receive()
+            return unread.pop() if unread else await request.receive()
 
-        await self._app(scope, again, send)
+        return again
+
+    async def _read(self, request: Request, turn: AsyncExitStack) -> bytes:
+        declared = request.headers.get("content-length", "")
+        size = int(declared) if declared.isdecimal() else 0
+        if size > LARGEST_BODY:
+            raise BodyRefusedError(_refusal(413, TOO_LARGE))
+        body, waited = bytearray(), size > LARGE
+        if waited:
+            await turn.enter_async_context(self._one_large)
+        with anyio.move_on_after(BODY_SECONDS) as patience:
+            async for part in request.stream():
+                if len(body) + len(part) > LARGEST_BODY:
+                    raise BodyRefusedError(_refusal(413, TOO_LARGE))
+                body += part
+                if len(body) > LARGE and not waited:
+                    waited = True
+                    patience.deadline = float("inf")
+                    await turn.enter_async_context(self._one_large)
+                    patience.deadline = anyio.current_time() + BODY_SECONDS
+        if patience.cancelled_caught:
+            raise BodyRefusedError(_refusal(408, TOO_SLOW))
+        return bytes(body)
+
+
+def _refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    error = {"code": types.INVALID_REQUEST, "message": message}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status, headers)
+
+
+def _unreadable(refusals: Sequence[types.JSONRPCError]) -> Response:
+    answers: list[dict[str, Any]] = [{"id": None, **one.model_dump(exclude_none=True)} for one in refusals]
+    return JSONResponse(answers if len(answers) > 1 else answers[0], 400)

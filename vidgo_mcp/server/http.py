@@ -15,23 +15,32 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.server.bodies import ReadableBodies
+from vidgo_mcp.server.bodies import LARGEST_BODY, ReadableBodies
 from vidgo_mcp.server.callers import OPEN_TO_ALL, serve_only_local
+from vidgo_mcp.server.connections import (
+    ACCEPTED_AT_ONCE,
+    BoundedConnection,
+    calm_logs,
+    most_connections,
+    raise_descriptor_limit,
+)
 from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Service
 from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
 KEEP_ALIVE: Final = 120
 """Seconds for which an idle connection stays open: clients pool one, and a model thinks for a minute and more."""
-LARGEST_REQUEST: Final = 4 * 1024 * 1024
-"""Bytes of one call, which may bring pictures in base64."""
+
+
+WAITING: Final = 2048
+"""Connections that wait to be accepted: more than are accepted at once, or a burst of clients would wait a second."""
 
 
 class NotLoopbackError(ValueError):
     """The server was asked to listen where other machines can reach it; the message gives the reason."""
 
 
-def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: int = LARGEST_REQUEST) -> Starlette:
+def http_app(server: Server[Any], host: str = "127.0.0.1") -> Starlette:
     """Return the ASGI application. It answers only requests that are addressed to this machine by name.
 
     Raises:
@@ -45,12 +54,12 @@ def http_app(server: Server[Any], host: str = "127.0.0.1", *, largest_request: i
     app = server.streamable_http_app(
         stateless_http=True,
         host=host,
-        max_request_body_size=largest_request,
+        max_request_body_size=LARGEST_BODY,
         # Ours checks instead: the SDK's takes another case for another name, and does not say what to do.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         custom_starlette_routes=[Route(OPEN_TO_ALL, _healthz, methods=["GET"])],
     )
-    app.add_middleware(ReadableBodies, largest_request)
+    app.add_middleware(ReadableBodies)
     serve_only_local(app, host)
     return app
 
@@ -73,6 +82,10 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[Any] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            for server in self.servers:
+                for listening in server.sockets:
+                    with listening.dup() as same:
+                        same.listen(WAITING)
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
 
@@ -83,7 +96,6 @@ async def serve_http(
     host: str,
     port: int,
     on_ready: Callable[[int], None],
-    largest_request: int = LARGEST_REQUEST,
 ) -> None:
     """Serve until a signal; running calls and submits under way get 10 s, whatever signals follow.
 
@@ -94,9 +106,13 @@ async def serve_http(
         NotLoopbackError: the host is not loopback.
     """
     config = uvicorn.Config(
-        http_app(server, host, largest_request=largest_request),
+        http_app(server, host),
         host=host.strip("[]"),
         port=port,
+        http=BoundedConnection,
+        ws="none",
+        backlog=ACCEPTED_AT_ONCE,
+        limit_concurrency=most_connections(raise_descriptor_limit()) + 1,
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
@@ -104,6 +120,7 @@ async def serve_http(
         server_header=False,
         workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says
     )
+    calm_logs()
     listener = _Uvicorn(config, on_ready)
 
     def stop() -> None:

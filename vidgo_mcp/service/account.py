@@ -64,6 +64,7 @@ class Account:
             journal, self.client, tasks, on_ended=self._task_ended, now=runtime.now, random=runtime.random
         )
         self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, runtime.now, tasks)
+        self.stopping = False
         self._connect = connect
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
@@ -79,6 +80,12 @@ class Account:
                 self._client.on_date = self.journal.hear_time
                 self.reconciliation.begin()
             return self._client
+
+    def stop(self) -> None:
+        """Begin to end: nothing more is sent, and nobody waits for a picture any longer."""
+        self.stopping = True
+        self.submissions.stop()
+        self.watches.stop()
 
     async def aclose(self) -> None:
         """Close the client."""

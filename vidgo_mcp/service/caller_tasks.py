@@ -56,7 +56,7 @@ class CallerTasks:
         entry = await self.find(task_id)
         if entry is None:
             found = await self.untracked_task(task_id, deadline, reporter)
-            return task_results.with_wait_noted(found, deadline.shortened)
+            return self._with_wait_noted(found, deadline)
         notes = []
         with self.account.awaiting(entry.id):
             if entry.state == "accepted" and in_window(entry, self._now()):
@@ -67,9 +67,12 @@ class CallerTasks:
                     raise failure
             if deliver:
                 found = await self.deliver(entry, deadline, charged=None, notes=notes)
-                return task_results.with_wait_noted(found, deadline.shortened)
+                return self._with_wait_noted(found, deadline)
             [saved] = await self.copies([entry])
             return task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
+
+    def _with_wait_noted(self, found: TaskResult, deadline: Deadline) -> TaskResult:
+        return task_results.with_wait_noted(found, deadline.shortened, stopping=self.account.stopping)
 
     async def peek_task(self, task_id: str) -> TaskResult:
         """Return a task as it stands, or raise as ``get`` does. Its picture is still announced to whoever waits."""

@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 
-from vidgo_mcp.errors import InternalError, JournalError, OutcomeUnknownError, VidgoError
+from vidgo_mcp.errors import InternalError, JournalError, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Entry, Exhausted, Existing, Intent, Reservation, Reserved
 from vidgo_mcp.models.requests import GenerateArguments
 from vidgo_mcp.models.results import TaskResult
@@ -35,6 +35,7 @@ from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_re
 from vidgo_mcp.service.watches import Deadline, ProgressReporter
 
 BUG: Final = "vidgo-mcp failed; the server's log on stderr has the details."
+STOPPING: Final = "This server is being stopped; nothing was sent and nothing was spent."
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
 
@@ -167,6 +168,8 @@ class Generation:
         if full is not None:
             raise self._limits.budget.refusal(intent.credits, full)
         ready = await upload_references(self._tasks, references, self._deadline, self._reporter)
+        if self._account.stopping:
+            raise UnavailableError(STOPPING, remedy="repeat")
         urls = ready.complete
         if urls is None:
             note = f"{ready}; nothing is reserved or spent. The uploads go on."
@@ -250,7 +253,7 @@ class Generation:
                 finding = await self._account.reconciliation.finding(replace(entry, state="unknown"))
                 facts = replace(error.facts, price=entry.intent.credits, finding=finding)
                 raise error.changed(facts=facts) from None
-        while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0:
+        while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0 and not self._account.stopping:
             await self._reporter.report("another process of yours is submitting it")
             try:
                 await self._journal.expire()

@@ -128,7 +128,7 @@ async def upload_references(
         left = deadline.left_for_id()
         urls = tuple(one if isinstance(one, str) else jobs[index].url for index, one in enumerate(found))
         ready = Readiness(urls, digests)
-        if not waiting or left <= 0:
+        if not waiting or left <= 0 or tasks.account.stopping:
             return ready
         doing = {job.doing for job in waiting}
         await reporter.report(f"{WAITING if WAITING in doing else doing.pop()}: {ready}")

@@ -99,8 +99,13 @@ class Service:
         return self
 
     def begin_end(self) -> None:
-        """Start the clock of the end: what is under way gets 10 s from the first call of this, or from leaving."""
+        """Start the clock of the end: what is under way gets 10 s from the first call of this, or from leaving.
+
+        Calls that wait for a picture answer that it is pending, and new ones send nothing.
+        """
         self._end = min(self._end, anyio.current_time() + SHUTDOWN_SECONDS)
+        for account in self._accounts.values():
+            account.stop()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -206,7 +211,7 @@ class Service:
         call = Generation(tasks, principal.limits, arguments, deadline, ProgressReporter(progress), ask)
         try:
             made = await call.wait(await call.start())
-            return task_results.with_wait_noted(made, deadline.shortened)
+            return task_results.with_wait_noted(made, deadline.shortened, stopping=tasks.account.stopping)
         except (VidgoError, CallInterrupted) as error:
             if isinstance(error, InvalidRequestError) and error.remedy == "reword_if_asked":
                 raise error.changed(remedy=await tasks.content_remedy(refused_submit=True)) from None
@@ -286,6 +291,8 @@ class Service:
                 prices=self.price_table,
             )
             self._background.start_soon(self._resume, account)
+            if self._end < math.inf:
+                account.stop()
         return account
 
     async def _spent(self, principal: Principal) -> int | None:

@@ -148,11 +148,15 @@ class Submissions:
             self._renewing = True
             self._tasks.start_soon(self._keep_lease)
 
-    async def close(self) -> None:
-        """Let the answers to what was sent arrive; what was not sent is released at once, and nothing begins."""
+    def stop(self) -> None:
+        """Release at once what was not sent, and let nothing begin."""
         self._closing = True
         for submission in self._under_way.values():
             submission.give_up_unsent()
+
+    async def close(self) -> None:
+        """Let the answers to what was sent arrive; what was not sent is released at once, and nothing begins."""
+        self.stop()
         await self._all_done()
 
     async def cancel_all(self) -> None:

@@ -115,11 +115,16 @@ def unready_result(intent: Intent, now: float, note: str) -> TaskResult:
     return result.model_copy(update={"remedy": "repeat_with_time"})
 
 
-def with_wait_noted(result: TaskResult, shortened: float | None) -> TaskResult:
-    """Return a result with a note that pending is normal, where a call waited less than it was asked to."""
-    if shortened is None or result.outcome != "pending":
+def with_wait_noted(result: TaskResult, shortened: float | None, *, stopping: bool) -> TaskResult:
+    """Return a result with a note on why it is pending, where a call waited less than it was asked to."""
+    if result.outcome != "pending":
         return result
-    note = f"This client gives up on calls early, so they wait at most {shortened:.0f} s here: pending is normal."
+    if stopping:
+        note = "This server is being stopped, so the call waited no longer. The picture goes on at Vidgo."
+    elif shortened is not None:
+        note = f"This client gives up on calls early, so they wait at most {shortened:.0f} s here: pending is normal."
+    else:
+        return result
     return result.model_copy(update={"notes": [*(result.notes or ()), note]})
 
 

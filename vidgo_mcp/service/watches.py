@@ -66,6 +66,7 @@ class Watch:
     Attributes:
         entry_id: the journal's entry of a task that was submitted here. Such a task is read on when nobody waits.
         changed: set at the next reading, or the next failure to read.
+        stopping: whether the process is about to end, so that nobody waits any longer.
     """
 
     def __init__(self, task_id: str, polling: Polling, entry_id: str | None) -> None:
@@ -73,6 +74,7 @@ class Watch:
         self.polling = polling
         self.entry_id = entry_id
         self.changed = anyio.Event()
+        self.stopping = False
         self._waiters = 0
         self._given_up = False
         self._woken = anyio.Event()
@@ -104,6 +106,10 @@ class Watch:
     def give_up(self) -> None:
         """Read no more, and let nobody wait any longer."""
         self._given_up = True
+        self.announce()
+
+    def stop(self) -> None:
+        self.stopping = True
         self.announce()
 
     def announce(self) -> None:
@@ -146,10 +152,17 @@ class Watches:
         self._now = now
         self._random = random
         self._rate = RateLimiter()
+        self._stopping = False
         self._watches: dict[str, Watch] = {}
         self._plans: dict[tuple[Quality, Tier], tuple[Plan, float]] = {}
         self._last_reads: dict[str, float] = {}
         """Of watches that ended within the last 2 s: another one for the same task keeps the distance."""
+
+    def stop(self) -> None:
+        """End all waits as if their time had run out: the process is about to end, and the tasks go on at Vidgo."""
+        self._stopping = True
+        for watch in self._watches.values():
+            watch.stop()
 
     async def tracked_task(self, entry: Entry) -> Watch:
         """Return the watch of a task that was submitted here; it goes on when nobody waits."""
@@ -174,6 +187,7 @@ class Watches:
 
     def _start(self, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
         watch = self._watches[task_id] = Watch(task_id, polling, entry_id)
+        watch.stopping = self._stopping
         self._tasks.start_soon(self._run, watch)
         return watch
 
@@ -305,7 +319,7 @@ async def follow(
         await reporter.report_watch(watch)
         if look and watch.polling.needs_poll(anyio.current_time()):
             watch.poll_now()
-        while not watch.ended and not watch.failed_for_good:
+        while not watch.ended and not watch.failed_for_good and not watch.stopping:
             look = look and watch.polling.needs_poll(anyio.current_time())
             left = deadline.left_for_id() if look else deadline.left()
             if left <= 0:

@@ -1,0 +1,75 @@
+"""Whoever opens more connections than there are descriptors does not stop an HTTP server, nor fill its log."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+
+import anyio
+import anyio.abc
+import httpx
+import psutil
+import pytest
+
+from tests.server.conftest import PATIENCE
+from tests.server.test_stopping_over_http import serving
+from vidgo_mcp.server.connections import HEADER_SECONDS, MOST_DESCRIPTORS, RESERVED, most_connections
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="no limit of descriptors")]
+
+MANY = 300
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def connections(stack: AsyncExitStack, url: httpx.URL, sent: bytes = b"") -> list[anyio.abc.SocketStream]:
+    """Open many connections, and send the same through each."""
+    streams = []
+    for _ in range(MANY):
+        stream = await stack.enter_async_context(await anyio.connect_tcp(url.host, url.port or 80))
+        streams.append(stream)
+        if sent:
+            await stream.send(sent)
+    return streams
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /mcp HTT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"], ids=str)
+async def test_out_of_descriptors_callers_are_told_to_come_again_and_are_served_when_idle_ones_ended(
+    sent: bytes, sandbox_url: str
+) -> None:
+    async with serving(sandbox_url, limits="ulimit -n 256") as (process, address), AsyncExitStack() as stack:
+        url = httpx.URL(address)
+        usage = psutil.Process(process.pid)
+        before = sum(usage.cpu_times()[:2])
+        await connections(stack, url, sent)
+        statuses = set()
+        with anyio.fail_after(PATIENCE):
+            while 200 not in statuses:
+                async with httpx.AsyncClient() as client:
+                    answer = await client.get(url.join("/healthz"))
+                statuses.add(answer.status_code)
+                assert answer.status_code == 200 or "Retry-After" in answer.headers
+                await anyio.sleep(0.5)
+        assert statuses == {200, 503}
+        assert sum(usage.cpu_times()[:2]) - before < HEADER_SECONDS / 4
+        process.terminate()
+        assert process.stderr is not None
+        with anyio.fail_after(PATIENCE):
+            log = b"".join([part async for part in process.stderr])
+    assert len(log.splitlines()) <= 5, log
+
+
+async def test_a_low_soft_limit_is_raised_so_that_all_are_served(sandbox_url: str) -> None:
+    async with serving(sandbox_url, limits="ulimit -Sn 256") as (_, address), AsyncExitStack() as stack:
+        url = httpx.URL(address)
+        await connections(stack, url)
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(url.join("/healthz"))).status_code == 200
+
+
+@pytest.mark.parametrize(("descriptors", "most"), [(0, 1), (RESERVED, 1), (256, 64), (MOST_DESCRIPTORS, 5056)])
+def test_the_bound_leaves_room_for_what_calls_need(descriptors: int, most: int) -> None:
+    assert most_connections(descriptors) == most
