@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import sqlite3
 import sys
+import threading
+import tracemalloc
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +321,29 @@ def test_a_proxy_that_only_some_pictures_need_is_a_warning(examined: Examined) -
 def test_an_api_on_this_machine_needs_no_proxy_and_no_certificates(world: Callable[..., Any]) -> None:
     ran = world().run("doctor", HTTPS_PROXY="http://127.0.0.1:abc", ALL_PROXY="x://", SSL_CERT_FILE="/gone.pem")
     assert (ran.exit_code, "network" in ran.stdout) == (0, False)
+
+
+class _Bomb(BaseHTTPRequestHandler):
+    content = gzip.compress(gzip.compress(bytes(100_000_000)))
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip, gzip")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_an_api_that_answers_with_a_compressed_bomb_takes_hardly_any_memory(examined: Examined) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Bomb) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tracemalloc.start()
+        try:
+            examined(VIDGO_BASE_URL=f"http://127.0.0.1:{server.server_port}", VIDGO_API_KEY="some-key")
+            assert tracemalloc.get_traced_memory()[1] < 30_000_000
+        finally:
+            tracemalloc.stop()
+            server.shutdown()

@@ -548,27 +548,29 @@ async def test_addresses_that_answer_nothing_leave_time_for_the_one_that_does(
     assert await fetch("https://a.example/c", find=names(a_example=[*dead, *alive]), transport=transport) == b"PNG"
 
 
-PACKED = {"plain": b"PNG as it is", "gzip": gzip.compress(b"PNG as it is"), "zlib": zlib.compress(b"PNG as it is")}
+SAID: dict[str, tuple[str, bytes, bytes | None]] = {
+    "nothing, and is plain": ("", b"PNG as it is", b"PNG as it is"),
+    "identity": ("identity", b"PNG as it is", b"PNG as it is"),
+    "gzip, and is plain": ("gzip", b"PNG as it is", b"PNG as it is"),
+    "gzip": ("gzip", gzip.compress(b"PNG"), None),
+    "deflate": ("deflate", zlib.compress(b"PNG"), None),
+    "gzip twice": ("gzip, gzip", gzip.compress(gzip.compress(b"PNG")), None),
+}
 
 
-@pytest.mark.parametrize("content", PACKED)
-async def test_a_picture_that_is_said_to_be_compressed_is_read_whether_it_is_or_not(content: str) -> None:
+@pytest.mark.parametrize(("encoding", "content", "expected"), SAID.values(), ids=SAID)
+async def test_a_compressed_picture_is_refused_and_one_that_is_only_said_to_be_so_is_read(
+    encoding: str, content: bytes, expected: bytes | None
+) -> None:
     class Body(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield PACKED[content]
+            yield content
 
-    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body())
-    transport, requests = network(answer)
-    got = await fetch("https://a.example/c", find=names(a_example=[PUBLIC]), transport=transport)
-    assert (got, requests[0].headers["accept-encoding"]) == (b"PNG as it is", "identity")
-
-
-async def test_a_compressed_picture_is_not_unpacked_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Body(httpx.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield gzip.compress(b"x" * 1001)
-
-    monkeypatch.setattr("vidgo_mcp.client.download.MAX_DOWNLOAD", 1000)
-    transport, _ = network(httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body()))
-    with pytest.raises(UnavailableError, match="larger"):
-        await fetch("https://a.example/c", find=names(a_example=[PUBLIC]), transport=transport)
+    transport, requests = network(httpx.Response(200, headers={"Content-Encoding": encoding}, stream=Body()))
+    fetching = fetch("https://a.example/c", find=names(a_example=[PUBLIC]), transport=transport)
+    if expected is None:
+        with pytest.raises(UnavailableError, match="sent it compressed"):
+            await fetching
+    else:
+        assert await fetching == expected
+    assert requests[0].headers["accept-encoding"] == "identity"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.client.conftest import BOAT, KEY, PRICED
+from tests.client.conftest import BOAT, CALLS, KEY, PRICED
 from vidgo_mcp.client import ImageRequest, Timeouts, VidgoClient
 from vidgo_mcp.errors import NotSentError, OutcomeUnknownError, RateLimitedError, UnavailableError, VidgoError
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
@@ -345,3 +347,34 @@ async def test_a_picture_is_made_and_fetched_from_the_sandbox() -> None:
     assert picture.startswith(b"\x89PNG")
     assert upload.file_url.startswith(url)
     assert [entry.credits for entry in sandbox.ledger] == [4]
+
+
+PACKED = http(200, gzip.compress(BODY), "Content-Encoding: gzip")
+BIG = gzip.compress(gzip.compress(bytes(100_000_000)))
+BOMBS = {
+    "one layer": http(200, gzip.decompress(BIG), "Content-Encoding: gzip"),
+    "two layers": http(200, BIG, "Content-Encoding: gzip, gzip"),
+    "two layers, said apart": http(200, BIG, "Content-Encoding: gzip", "Content-Encoding: gzip"),
+    "two layers in an error": http(401, BIG, "Content-Encoding: gzip, gzip"),
+}
+
+
+async def test_an_answer_to_a_submit_is_read_though_nobody_asked_to_compress_it(serve: Serve, connect: Connect) -> None:
+    wire = serve(Reply(PACKED))
+    assert (await connect(wire.url).submit(BOAT)).task_id == "task-1"
+    assert "accept-encoding: identity" in wire.seen[0].head.lower()
+
+
+@pytest.mark.parametrize("call", [*CALLS, "download"])
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_a_compressed_bomb_takes_hardly_any_memory(bomb: str, call: str, serve: Serve, connect: Connect) -> None:
+    wire = serve(Reply(BOMBS[bomb]))
+    client = connect(wire.url)
+    tracemalloc.start()
+    try:
+        with anyio.fail_after(LONGEST), pytest.raises(VidgoError):
+            await (client.download(f"{wire.url}/a.png") if call == "download" else CALLS[call](client))
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(wire.seen) == 1

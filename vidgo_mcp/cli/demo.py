@@ -141,7 +141,7 @@ async def _picture(stage: _Stage, client: Client, tool: str, arguments: Mapping[
 
         made = await _call(client, tool, {**arguments, "wait_seconds": 60}, progress)
     _promise(made.get("outcome") == "finished", f"{tool} finishes a picture ({made.get('error', made.get('outcome'))})")
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=30, headers={"Accept-Encoding": "identity"}) as http:
         answer = await http.get(made["image_urls"][0])
     _promise(answer.status_code == 200, f"the picture can be fetched (HTTP {answer.status_code})")
     path = stage.folder / f"{name}.png"

@@ -22,7 +22,7 @@ import httpx
 from vidgo_mcp import __version__
 from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.client.network import PORTS, NamedProxy, Network, literal_address
-from vidgo_mcp.client.wire import unpacked
+from vidgo_mcp.client.wire import is_compressed
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.models.urls import Address, is_loopback_host, is_public
 
@@ -61,7 +61,7 @@ async def is_gone(url: str) -> bool:
     """Return whether the server on this machine that gave out a URL has ended, or no longer has the file."""
     try:
         async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as http:  # noqa: S501  # a mere look
-            answer = await http.head(url)
+            answer = await http.head(url, headers={"Accept-Encoding": "identity"})
     except httpx.ConnectError:
         return True
     except (*TRANSPORT_ERRORS, ValueError):
@@ -178,8 +178,6 @@ class _Fetcher:
     ) -> bytes | str:
         """Ask for a picture at a URL that leads to its host: the one it has, or one with a checked address."""
         headers = {"Host": target.netloc.decode("ascii"), "User-Agent": USER_AGENT}
-        # Some servers claim to compress, and do not.
-        headers["Accept-Encoding"] = "identity"
         timeout = httpx.Timeout(self.seconds, connect=min(connect, self.seconds))
         try:
             async with self.network.client(url, named, transport=self.transport, timeout=timeout) as http:
@@ -206,20 +204,20 @@ class _Fetcher:
                 )
             if status != 200:
                 raise UnavailableError(f"The host of the picture answered HTTP {status}.")
-            packed = response.headers.pop("content-encoding", None)
+            # Without the header httpx hands on the bytes as they come.
+            encoding = response.headers.pop("content-encoding", None)
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
-                _check_size(content)
-            plain = unpacked(bytes(content), MAX_DOWNLOAD + 1) if packed else bytes(content)
-            _check_size(plain)
-            return plain
+                if len(content) > MAX_DOWNLOAD:
+                    raise _unfit(f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB.")
+            if encoding and is_compressed(bytes(content[:1024])):
+                raise _unfit("The host of the picture sent it compressed (Content-Encoding), though asked not to.")
+            return bytes(content)
 
 
-def _check_size(content: bytes | bytearray) -> None:
-    if len(content) > MAX_DOWNLOAD:
-        what = f"The picture is larger than {MAX_DOWNLOAD // 1024**2} MB."
-        raise UnavailableError(what, retryable=False, remedy="show_picture")
+def _unfit(what: str) -> UnavailableError:
+    return UnavailableError(what, retryable=False, remedy="show_picture")
 
 
 def written_address(host: str) -> Address | None:

@@ -6,6 +6,7 @@ httpx's exceptions do not tell: a proxy that breaks off before the tunnel stands
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final
@@ -15,7 +16,7 @@ import anyio.lowlevel
 import httpx
 
 from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS
-from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, read_json, unpacked
+from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, inflater, read_json
 from vidgo_mcp.errors import VidgoError
 
 Leaving = Callable[[], Awaitable[None]]
@@ -118,13 +119,20 @@ class _Countdown:
 
 
 async def _read(response: httpx.Response, body: bytearray) -> None:
-    # httpx would lose the answer of a server that only says that it compresses.
-    packed = response.headers.pop("content-encoding", None)
-    content = bytearray()
+    # Nobody was asked to compress. One layer is read all the same: a refused answer to a submit would be an unknown
+    # outcome. httpx, which no longer sees the header, would unpack any number of layers, each chunk without a bound.
+    inflate = inflater() if response.headers.pop("content-encoding", None) else None
+    raw = bytearray()
     async for chunk in response.aiter_bytes():
-        content += chunk
-        body[:] = unpacked(bytes(content), LARGEST_ANSWER + 1) if packed else content
-        if len(body) > LARGEST_ANSWER:
+        raw += chunk
+        try:
+            body += chunk if inflate is None else inflate.decompress(chunk, LARGEST_ANSWER + 1 - len(body))
+        except zlib.error:
+            if body:
+                break
+            # It only says that it compresses.
+            inflate, body[:] = None, raw
+        if max(len(raw), len(body)) > LARGEST_ANSWER:
             break
 
 

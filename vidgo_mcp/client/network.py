@@ -147,6 +147,8 @@ class Network:
         if options.get("transport") is None:
             options["proxy"] = None if named is None else named.proxy
             options["verify"] = self.certificates if url.scheme == "https" else False
+        # A few bytes that are compressed twice fill the memory.
+        options["headers"] = {"Accept-Encoding": "identity", **options.get("headers", {})}
         return httpx.AsyncClient(trust_env=False, **options)
 
 

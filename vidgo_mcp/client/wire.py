@@ -46,12 +46,18 @@ def submit_body(request: PricedRequest, callback_url: str | None) -> dict[str, A
     return body
 
 
-def unpacked(content: bytes, most: int) -> bytes:
-    """Return at most so many bytes of what a server says that it compressed; some only say so."""
+def inflater() -> zlib._Decompress:
+    """Return what takes one layer of gzip or zlib away, piece by piece."""
+    return zlib.decompressobj(32 + zlib.MAX_WBITS)
+
+
+def is_compressed(content: bytes) -> bool:
+    """Return whether bytes that a server says it compressed are so; some only say it."""
     try:
-        return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(content, most)
+        inflater().decompress(content[:1024], 1)
     except zlib.error:
-        return content
+        return False
+    return bool(content)
 
 
 def read_json(body: bytes) -> Any:
@@ -62,7 +68,8 @@ def read_json(body: bytes) -> Any:
         # One bad byte, or a raw line break in a message, must not hide the rest.
         return json.loads(body.decode(json.detect_encoding(body), "replace"), strict=False)
     except (ValueError, RecursionError):
-        raise UnreadableAnswerError("the answer is not JSON") from None
+        packed = body.startswith(b"\x1f\x8b")
+        raise UnreadableAnswerError(f"the answer is {'compressed twice' if packed else 'not JSON'}") from None
 
 
 def redact_key(body: bytes, key: str) -> bytes:

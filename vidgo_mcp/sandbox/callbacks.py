@@ -67,7 +67,9 @@ class Callbacks:
             for delay in (*options.retry_delays, None):
                 status = error = None
                 try:
-                    status = (await client.post(url, json=body)).status_code
+                    # What it answers is not read.
+                    async with client.stream("POST", url, json=body) as answer:
+                        status = answer.status_code
                 except (httpx.HTTPError, httpx.InvalidURL) as failure:
                     error = type(failure).__name__
                 self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, status, error))

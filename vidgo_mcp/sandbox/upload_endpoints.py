@@ -126,11 +126,12 @@ async def _download(sandbox: Sandbox, url: str, base_url: str) -> bytes:
         raise Refusal(400, invented("Failed to download file: the sandbox reads from loopback only"))
     import httpx
 
-    content, client = b"", httpx.AsyncClient(timeout=10, trust_env=False)
+    plain = {"Accept-Encoding": "identity"}
+    content, client = b"", httpx.AsyncClient(timeout=10, trust_env=False, headers=plain)
     try:
         async with client, client.stream("GET", url) as answer:
             answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
+            async for chunk in answer.aiter_raw():
                 content += chunk
                 if len(content) > MAX_BYTES:
                     break
