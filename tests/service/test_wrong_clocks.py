@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.journal.conftest import START, Clock
+from tests.journal.conftest import START, Clock, intent
 from tests.service.durable import OWNER, Process, hasten, moved, quick_sandbox
 from vidgo_mcp.errors import BudgetError, OutcomeUnknownError, UnavailableError, VidgoError
+from vidgo_mcp.journal import ConsentUsed, Reserved
 from vidgo_mcp.sandbox import Sandbox
 from vidgo_mcp.service import Budget, Limits
 
@@ -170,3 +171,26 @@ async def test_a_process_that_pays_forgets_what_ended_long_ago_and_nothing_else(
         await server.finished(prompt="an owl")
         assert [entry.state for entry in await server.journal.newest(OWNER, 9)] == ["finished", "unknown"]
         assert [entry.intent.prompt for entry in await server.journal.newest(OWNER, 9)] == ["an owl", "a fox"]
+
+
+async def test_a_consent_that_was_used_outlives_a_boot_with_a_clock_that_is_ahead(path: Path, clock: Clock) -> None:
+    machine = Machine(path, quick_sandbox(), clock)
+    async with machine.process() as server:
+        found = await server.journal.reserve(intent(), process="a", consent="yes")
+        assert isinstance(found, Reserved)
+        await server.journal.release(found.entry.id)
+    machine.reboot(60, 25 * HOUR)
+    async with machine.process("b") as server:
+        assert await server.journal.needs_time()
+        await server.finished()
+        assert await server.journal.reserve(intent(), process="b", consent="yes") == ConsentUsed(START)
+
+
+async def test_what_was_spent_is_added_up_by_the_right_time_also_at_the_first_look(path: Path, clock: Clock) -> None:
+    machine = Machine(path, quick_sandbox(), clock)
+    async with machine.process() as server:
+        await server.finished()
+    clock.set(91 * DAY)
+    async with machine.process("b") as server:
+        report = await server.service.spending(server.principal)
+        assert [period.credits for period in report.periods] == [LOW] * 3
