@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,8 +49,9 @@ def moved(sandbox: Sandbox) -> list[tuple[str, int]]:
 class Noted(httpx.AsyncBaseTransport):
     """The way to the sandbox, which writes down what went out."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, vidgo_time: Callable[[], float] | None = None) -> None:
         self._inner = httpx.ASGITransport(create_app(sandbox))
+        self._time = vidgo_time
         self.seen: list[tuple[str, str]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -57,9 +59,12 @@ class Noted(httpx.AsyncBaseTransport):
         try:
             # An application without a socket hangs for ever where a socket's read would time out.
             with anyio.fail_after(request.extensions["timeout"]["read"]):
-                return await self._inner.handle_async_request(request)
+                response = await self._inner.handle_async_request(request)
         except TimeoutError:
             raise httpx.ReadTimeout("no answer", request=request) from None
+        if self._time is not None:
+            response.headers["date"] = formatdate(self._time(), usegmt=True)
+        return response
 
 
 class Process:
@@ -72,6 +77,8 @@ class Process:
         later: seconds by which its time of day is ahead, as if it had been started then.
         dead: the names of processes that provably ended.
         limits: what the operator allows.
+        clock: of its machine, instead of one that is right.
+        vidgo_time: what Vidgo's answers name as their time; by default they name none.
         journal: instead of one in the file.
     """
 
@@ -84,12 +91,14 @@ class Process:
         later: float = 0.0,
         dead: frozenset[str] = frozenset(),
         limits: Limits | None = None,
+        clock: Clock | None = None,
+        vidgo_time: Callable[[], float] | None = None,
         journal: Journal | None = None,
     ) -> None:
-        self.wire = Noted(sandbox)
+        self.wire = Noted(sandbox, vidgo_time)
         self.journal = journal or SqliteJournal(
             path,
-            clock=Clock(lambda: time.time() + later, lambda: time.monotonic() + later, lambda: "this boot"),
+            clock=clock or Clock(lambda: time.time() + later, lambda: time.monotonic() + later, lambda: "this boot"),
             fate_of=lambda name: "dead" if name in dead else "unknown",
         )
         self.principal = Principal(ACCOUNT, limits=limits or Limits())

@@ -71,7 +71,7 @@ class VidgoClient:
     Args:
         base_url: https, or plain http on loopback.
         transport: replaces the network; for tests.
-        now: the time of day in seconds since the epoch, to read a Retry-After that is a date.
+        now: the time of day in seconds since the epoch, for a Retry-After that is a date in an answer without a Date.
         random: a random number between 0 and 1, for jitter.
 
     Raises:
@@ -290,11 +290,12 @@ class VidgoClient:
             to_end=limits.connect + limits.read + answer + sending,
         )
         # An answer that repeats the key must not carry it into a message, a log or a result.
-        self.on_date(wire.date_of(response.headers.get("date")))
+        date = wire.date_of(response.headers.get("date"))
+        self.on_date(date)
         status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
         def refused(code: int) -> VidgoError:
-            retry_after = wire.retry_after(headers.get("retry-after"), self._now())
+            retry_after = wire.retry_after(headers.get("retry-after"), self._now() if date is None else date)
             return to_error(Refusal(code, wire.error_text(body), retry_after))
 
         if not 200 <= status < 300:

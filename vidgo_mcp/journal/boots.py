@@ -71,12 +71,14 @@ class JournalTime:
     def decides(self, db: sqlite3.Connection) -> bool:
         """Return whether a clock that nobody has confirmed would say how old something is that was paid for.
 
-        That is what an earlier boot sent, and what the next boot will find if this clock was never set.
+        That is what an earlier boot sent, or the person's answers that it used up; and what the next boot will find, if
+        this clock was never set.
         """
         if not self.boot or self._confirmed:
             return False
         sent = "SELECT 1 FROM entries WHERE sent_at IS NOT NULL AND boot"
-        query = f"SELECT EXISTS ({sent} < :boot) OR EXISTS ({sent} > :boot)"  # OR would scan
+        # One comparison each, because OR would scan all entries.
+        query = f"SELECT EXISTS ({sent} < :boot) OR EXISTS ({sent} > :boot) OR EXISTS (SELECT 1 FROM consents)"  # noqa: S608
         return self() < NEVER_SET or bool(db.execute(query, {"boot": self.boot}).fetchone()[0])
 
     def may_prune(self) -> bool:

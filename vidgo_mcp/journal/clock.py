@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+_UPTIME: Final = Path("/proc/uptime")
 
 
 @cache
@@ -22,9 +25,12 @@ def boot_id() -> str:
             command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
             said = subprocess.run(command, capture_output=True, check=True, text=True, timeout=5)  # noqa: S603  # ours
             return said.stdout.strip()
-        # Both files or none: a name without the clock that belongs to it would be worth nothing.
-        _proc_uptime()
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # Without the clock that belongs to it the name is worth nothing.
+        return (
+            ""
+            if not _kernel_tells_uptime()
+            else Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        )
     return ""
 
 
@@ -33,15 +39,20 @@ def uptime() -> float:
     if sys.platform == "darwin":
         # Unlike ``time.monotonic`` this one goes on while the machine sleeps.
         return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
-    if sys.platform != "win32":
-        with suppress(OSError, ValueError):
-            return _proc_uptime()
-    return time.monotonic()
+    # From the kernel itself: the clocks of the C library can be faked for one process, and one of them stops in sleep.
+    return _proc_uptime() if _kernel_tells_uptime() else time.monotonic()
+
+
+@cache
+def _kernel_tells_uptime() -> bool:
+    """Return whether this is Linux, and its file the kernel's: lxcfs gives each container a file of its own instead."""
+    with suppress(OSError, ValueError):
+        return _UPTIME.stat().st_dev == _UPTIME.parent.stat().st_dev and _proc_uptime() >= 0
+    return False
 
 
 def _proc_uptime() -> float:
-    # From the kernel itself: the clocks of the C library can be faked for one process, and one of them stops in sleep.
-    return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return float(_UPTIME.read_text(encoding="ascii").split()[0])
 
 
 def _windows_boot() -> str:

@@ -230,6 +230,8 @@ class Service:
             JournalError: the journal cannot be read.
         """
         budget = principal.limits.budget
+        # Before the time is asked for: it is the journal's, which knows it from its first step on.
+        spent = await self._journal.spent(principal.owner)
         periods = []
         for period, days in PERIODS.items():
             found = await self._journal.spending(principal.owner, self._runtime.now() - days * 24 * 3600)
@@ -250,7 +252,7 @@ class Service:
             price_table=prices.line(),
             notes=prices.contradictions() or None,
             budget_per_day=budget.per_day if budget.mode != "off" else None,
-            budget_left=budget.left(await self._journal.spent(principal.owner)),
+            budget_left=budget.left(spent),
         )
 
     async def balance(self, principal: Principal) -> BalanceResult:
