@@ -215,7 +215,7 @@ def end_text(result: TaskResult, price: str) -> str:
         said = json.dumps(result.error, ensure_ascii=False) if result.error else ""
         return f"Failed. {f'Vidgo says: {said}.' if said else 'Vidgo gave no reason.'} The credits were refunded."
     if result.outcome == "unknown":
-        return f"Unknown: the answer to the submit was lost. It may have cost {result.credits} credits."
+        return f"Unknown: no answer to the submit is known. It may have cost {result.credits} credits."
     return f"Finished{'' if result.image_urls else ', but its URL has died'}. {price}".rstrip()
 
 
