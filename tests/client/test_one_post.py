@@ -166,7 +166,7 @@ UNKNOWN_OUTCOMES = {
 @pytest.mark.parametrize("what", UNKNOWN_OUTCOMES)
 async def test_a_submit_whose_outcome_is_unknown_is_posted_once(what: str, serve: Serve, connect: Connect) -> None:
     wire = serve(UNKNOWN_OUTCOMES[what])
-    client = connect(wire.url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3), random=lambda: 0.0)
+    client = connect(wire.url, timeouts=Timeouts(connect=1, read=0.3, submit=0.3), random=lambda: 0.0)
     with anyio.fail_after(LONGEST), pytest.raises(OutcomeUnknownError) as caught:
         await client.submit(BOAT)
     assert (caught.value.money, caught.value.retryable) == ("unknown", False)
@@ -185,7 +185,7 @@ LONGER = b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + BODY
 async def test_a_task_that_was_named_is_not_lost_because_the_end_of_the_answer_is(
     content: bytes, then: str, serve: Serve, connect: Connect
 ) -> None:
-    client = connect(serve(Reply(content, then)).url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3))
+    client = connect(serve(Reply(content, then)).url, timeouts=Timeouts(connect=1, read=0.3, submit=0.3))
     with anyio.fail_after(LONGEST):
         assert (await client.submit_once(PRICED)).task_id == "task-1"
 
@@ -204,7 +204,7 @@ async def test_a_refusal_is_one_although_its_body_breaks_off(
     status: int, then: str, serve: Serve, connect: Connect
 ) -> None:
     wire = serve(Reply(http(status, b'{"detail": "no"}')[:-4], then))
-    client = connect(wire.url, timeouts=Timeouts(connect=2, read=0.3, submit=0.3))
+    client = connect(wire.url, timeouts=Timeouts(connect=1, read=0.3, submit=0.3))
     with anyio.fail_after(LONGEST), pytest.raises(VidgoError) as caught:
         await client.submit_once(PRICED)
     assert (caught.value.money, caught.value.http_status) == ("nothing_spent", status)

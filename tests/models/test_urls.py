@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from vidgo_mcp.models.urls import checked_base_url, is_loopback_host, is_public_host
+from vidgo_mcp.models.urls import account_address, checked_base_url, is_loopback_host, is_public_host
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
@@ -26,9 +28,27 @@ def test_any_other_host_is_not_loopback(host: str) -> None:
         (" https://api.vidgo.ai/v1/ ", "https://api.vidgo.ai/v1"),
         ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("HTTPS://API.Vidgo.AI", "https://api.vidgo.ai"),
+        ("https://api.vidgo.ai:443//", "https://api.vidgo.ai"),
+        ("https://api.vidgo.ai:0443", "https://api.vidgo.ai"),
+        ("https://api.vidgo.ai:", "https://api.vidgo.ai"),
+        ("https://api.vidgo.ai.", "https://api.vidgo.ai"),
+        ("https://api.vidgo.ai/./a/../", "https://api.vidgo.ai"),
+        ("https://api.vidgo.ai/../..", "https://api.vidgo.ai"),
+        ("https://a.example/%2e/x/%2E%2e/v1/.", "https://a.example/v1"),
+        ("https://a.example//v1///b", "https://a.example/v1/b"),
+        ("https://a.example/%76%31/%c3%a9%2f", "https://a.example/v1/%C3%A9%2F"),
+        ("https://a.example/é%", "https://a.example/%C3%A9%25"),
+        ("https://XN--BCHER-KVA.example", "https://xn--bcher-kva.example"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("https://127.0.0.1:80", "https://127.0.0.1:80"),
+        *((f"http://{host}:8080", "http://127.0.0.1:8080") for host in ("127.1", "0x7f000001", "2130706433", "0177.1")),
+        ("http://[::ffff:127.0.0.1]:8080", "http://127.0.0.1:8080"),
+        ("http://[0:0::0001]:8080", "http://[::1]:8080"),
+        ("http://LocalHost.:8080", "http://localhost:8080"),
     ],
 )
-def test_a_base_url_is_kept_without_its_last_slash(url: str, checked: str) -> None:
+def test_a_base_url_has_one_spelling(url: str, checked: str) -> None:
     assert checked_base_url(url) == checked
 
 
@@ -47,11 +67,47 @@ def test_a_base_url_is_kept_without_its_last_slash(url: str, checked: str) -> No
         ("https://:key@api.vidgo.ai", "no user name"),
         ("https://api.vidgo.ai?key=1", "no user name, query"),
         ("https://api.vidgo.ai#top", "fragment"),
+        ("https://@api.vidgo.ai", "no user name"),
+        ("https://api.vidgo.ai/?", "no user name, query"),
+        ("https://api.vidgo.ai/#", "fragment"),
+        ("https://api.vidgo.a\u0131", "beyond ASCII"),
+        ("https://\u212a.example", "beyond ASCII"),
+        ("https://api%2evidgo.ai", "not a valid URL"),
+        ("https://api..vidgo.ai", "not a valid URL"),
+        ("https://1.2.3.4.5", "not a valid URL"),
+        ("https://api.vidgo.ai\\v1", "not an http"),
+        ("https://api.vidgo.ai/\x00", "not an http"),
+        ("http://0x08080808", "unencrypted"),
+        ("http://[::ffff:8.8.8.8]", "unencrypted"),
     ],
 )
 def test_a_base_url_that_could_leak_or_lose_the_key_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         checked_base_url(url)
+
+
+@given(st.text(max_size=30) | st.text("/.%2eEfF0aé~;:", max_size=20))
+@example("/%25%32%65%2e/")
+@example("%%341")
+def test_the_spelling_of_a_base_url_is_the_end_of_it(path: str) -> None:
+    try:
+        url = checked_base_url(f"https://a.example/{path}")
+    except ValueError:
+        return
+    assert checked_base_url(url) == url
+    assert url.isascii()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.2", "localhost", "a.localhost.", "[::1]", "0x7f.1", "LOCALHOST"]
+)
+def test_all_addresses_of_this_machine_name_one_api(host: str) -> None:
+    assert account_address(f"http://{host}:8787/v1/") == "http://127.0.0.1:8787/v1"
+    assert account_address(f"http://{host}:80") == "http://127.0.0.1"
+
+
+def test_what_has_no_address_names_itself() -> None:
+    assert account_address("sandbox") == "sandbox"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,8 @@ async def test_what_a_dead_run_had_only_begun_is_freed_or_unknown(
     dead, later = (frozenset({"dead"}), 0.0) if killed else (frozenset[str](), 31.0)
     async with Process(sandbox, path, "next", dead=dead, later=later) as process:
         if sent:
-            with pytest.raises(OutcomeUnknownError):
+            proven = "ended before the answer came" if killed else "has not been heard of lately"
+            with pytest.raises(OutcomeUnknownError, match=f"The process that sent it {proven}"):
                 await process.make()
             assert process.submits() == 0
         else:

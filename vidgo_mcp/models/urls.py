@@ -5,12 +5,18 @@ The key goes over https only, and over plain http to this machine. What Vidgo is
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 Address = IPv4Address | IPv6Address
 
+_PORTS: Final = {"http": 80, "https": 443}
+_LABEL: Final = re.compile(r"[a-z0-9_-]+")
+_ESCAPE: Final = re.compile(r"%(?:[0-9A-Fa-f]{2})?")
+_PATH: Final = "/%:@!$&'()*+,;=~"
+"""What ``quote`` leaves as it is."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 """Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
@@ -42,26 +48,88 @@ def is_on_this_machine(url: str) -> bool:
 
 
 def checked_base_url(text: str) -> str:
-    """Return a base URL without a trailing slash.
+    """Return a base URL in the one spelling that it has here, without a trailing slash.
+
+    Spellings of one address would be several accounts, each with a budget of its own
+    (https://datatracker.ietf.org/doc/html/rfc3986#section-6.2).
 
     Raises:
         ValueError: it is no http(s) URL, or plain http to another machine, which would show the key to the network.
     """
-    url = text.strip().rstrip("/")
+    url = text.strip()
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        port = parts.port
     except ValueError:
         raise ValueError(f"{text!r} is not a valid URL") from None
-    if parts.scheme not in {"http", "https"} or not host or any(c.isspace() for c in url):
+    if parts.scheme not in _PORTS or not parts.hostname or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError(f"{text!r} is not an http(s) URL")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or "?" in url or "#" in url:
         raise ValueError("a base URL has no user name, query or fragment")
+    if not parts.netloc.isascii():
+        raise ValueError(f"{text!r} has a host with letters beyond ASCII; write it as DNS has it (xn--...)")
+    host = _one_host(parts.hostname)
+    if host is None:
+        raise ValueError(f"{text!r} is not a valid URL")
+    shown = "" if port in {None, _PORTS[parts.scheme]} else f":{port}"
+    url = f"{parts.scheme}://{host}{shown}{_one_path(parts.path)}"
     if parts.scheme == "http" and not is_loopback_host(host):
         raise ValueError(
             f"{url} would send the key unencrypted; use https (plain http is allowed only to this machine)"
         )
     return url
+
+
+def account_address(base_url: str) -> str:
+    """Return what names the API at a base URL: of this machine every name and address are one.
+
+    What is no base URL, as for a sandbox inside the process, names itself.
+    """
+    try:
+        url = checked_base_url(base_url)
+    except ValueError:
+        return base_url
+    parts = urlsplit(url)
+    if is_loopback_host(parts.hostname or ""):
+        parts = parts._replace(netloc="127.0.0.1" if parts.port is None else f"127.0.0.1:{parts.port}")
+    return parts.geturl()
+
+
+def _one_host(host: str) -> str | None:
+    """Return a host in ASCII as it is written in a URL; None for one that cannot be."""
+    if ":" in host:
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return None
+        inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return str(inner) if inner else f"[{address}]"
+    labels = host.removesuffix(".").split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        return None
+    if not _is_number(labels[-1]):
+        return ".".join(labels)
+    number = _ipv4(labels)
+    return None if number is None else str(number)
+
+
+def _one_path(path: str) -> str:
+    """Return a path without what may be written in several ways: escapes, dots, and slashes that say nothing."""
+    plain = _ESCAPE.sub(lambda found: _unescaped(found[0]), quote(path, safe=_PATH))
+    kept: list[str] = []
+    for segment in plain.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    return "".join(f"/{segment}" for segment in kept)
+
+
+def _unescaped(escape: str) -> str:
+    if escape == "%":
+        return "%25"
+    letter = unquote(escape)
+    return letter if letter.isascii() and (letter.isalnum() or letter in "-._~") else escape.upper()
 
 
 def is_public(address: Address) -> bool:

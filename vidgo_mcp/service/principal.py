@@ -7,12 +7,16 @@ import hmac
 from dataclasses import dataclass, field
 
 from vidgo_mcp.errors import AuthenticationError
+from vidgo_mcp.models.urls import account_address
 from vidgo_mcp.service.limits import Limits
 
 
 def account_of(api_key: str, base_url: str) -> str:
-    """Return the name of an account: the same in every process, and the key cannot be recovered from it."""
-    return hmac.new(api_key.encode(), base_url.encode(), hashlib.sha256).hexdigest()
+    """Return the name of an account: the same in every process, and the key cannot be recovered from it.
+
+    However the address is spelled, it is one account with one budget.
+    """
+    return hmac.new(api_key.encode(), account_address(base_url).encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

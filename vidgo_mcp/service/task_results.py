@@ -195,7 +195,7 @@ def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownE
     """Return the error for a request whose submit may have been accepted."""
     why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
     return OutcomeUnknownError(
-        "The answer to the submit of this picture was lost, so it may have been paid for "
+        "No answer to the submit of this picture is known, so it may have been paid for "
         f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours.",
         facts=Facts(price=entry.intent.credits, variation=entry.intent.variation + 1, finding=finding),
     )
