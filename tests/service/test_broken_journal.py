@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import pytest
 
 from tests.conftest import Telling, VirtualJournal, World
-from vidgo_mcp.errors import InternalError, JournalError, NotFoundError, OutcomeUnknownError
+from vidgo_mcp.errors import BudgetError, Facts, InternalError, JournalError, NotFoundError, OutcomeUnknownError
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.tasks import Task
@@ -64,18 +65,103 @@ class Full(VirtualJournal):
         return await super().record(entry_id, task, empty=empty)
 
 
-async def test_a_task_that_cannot_be_recorded_is_handed_to_the_caller_and_paid_once() -> None:
-    async with World(journal=Full("bind", times=4)) as world:
-        with pytest.raises(InternalError) as caught:
-            await world.make()
-        assert (caught.value.money, caught.value.remedy) == ("accepted", "wait_for_task")
-        assert [caught.value.task_id] == list(world.sandbox.tasks)
-        with pytest.raises(OutcomeUnknownError):
-            await world.make()
-        found = await world.task(caught.value.task_id or "")
-        assert found.outcome == "finished"
-        assert (await world.finished(prompt="a hare")).credits_charged == LOW
-        assert world.movements() == [("charge", LOW)] * 2
+async def locked(journal: VirtualJournal, entry: Entry) -> None:
+    raise JournalError("Another process has held it for 10 s.", facts=Facts(reason="locked"))
+
+
+async def full(journal: VirtualJournal, entry: Entry) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def settled_as_not_charged(journal: VirtualJournal, entry: Entry) -> None:
+    if await journal.entry(entry.id) is not None:
+        await journal.mark_unknown(entry.id, "silence")
+        await journal.resolve(entry.id, task=None)
+    raise OSError(28, "No space left on device")
+
+
+async def settled_with_another_task(journal: VirtualJournal, entry: Entry) -> None:
+    if entry.state == "sent":
+        await journal.mark_unknown(entry.id, "silence")
+        await journal.resolve(entry.id, task=Task("of-somebody-else", "running"))
+    raise OSError(28, "No space left on device")
+
+
+class Unbinding(VirtualJournal):
+    """Records no task for the first minute, while something happens to the entry of it."""
+
+    entry_before: Entry
+
+    def __init__(self, trouble: Callable[[VirtualJournal, Entry], Awaitable[None]]) -> None:
+        super().__init__()
+        self._trouble = trouble
+        self.healed = False
+
+    async def bind(self, entry_id: str, task: Task) -> Entry:
+        if not self.healed:
+            self.entry_before = await self.entry(entry_id) or self.entry_before
+            await self._trouble(self, self.entry_before)
+        return await super().bind(entry_id, task)
+
+
+TROUBLES = [locked, full, settled_as_not_charged, settled_with_another_task]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_task_that_cannot_be_recorded_is_kept_and_answers_its_request_until_it_can(
+    trouble: Callable[[VirtualJournal, Entry], Awaitable[None]],
+) -> None:
+    journal = Unbinding(trouble)
+    async with World(journal=journal, seconds=20) as world:
+        made = await world.make(wait_seconds=0)
+        assert (made.outcome, made.credits_charged, [made.task_id]) == ("pending", LOW, list(world.sandbox.tasks))
+        assert "the journal could not record it yet" in " ".join(made.notes or ())
+        again = await world.make(wait_seconds=0)
+        assert (again.task_id, again.credits_charged, again.reused) == (made.task_id, 0, True)
+        assert "is submitting it" not in " ".join(again.notes or ())
+        [listed] = [one for one in (await world.listed()).tasks if one.task_id == made.task_id]
+        assert "the journal could not record it yet" in " ".join(listed.notes or ())
+        finished = await world.finished()
+        assert finished.task_id == made.task_id
+        assert (await world.task(made.task_id or "")).outcome == "finished"
+        await anyio.sleep(60)
+        journal.healed = True
+        await anyio.sleep(10)
+        bound = await journal.by_task(world.principal().owner, made.task_id or "")
+        assert bound is not None
+        assert bound.state == "finished"
+        assert (await world.finished()).notes is None
+        assert world.movements() == [("charge", LOW)]
+    # Another process knows it from the journal alone.
+    async with World(sandbox=world.sandbox, journal=journal, process="another") as other:
+        assert (await other.finished()).task_id == made.task_id
+    assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_task_that_was_not_recorded_counts_in_the_day() -> None:
+    journal = Unbinding(settled_as_not_charged)
+    async with World(journal=journal, limits=Limits(Budget(per_day=3, mode="enforce"))) as world:
+        await world.make(wait_seconds=0)
+        journal.healed = True
+        with pytest.raises(BudgetError):
+            await world.make(prompt="a hare")
+        assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_task_that_was_never_recorded_is_named_in_the_log_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    async with World(journal=Unbinding(full)) as world:
+        made = await world.make(wait_seconds=0)
+        caplog.clear()
+    assert f"task {made.task_id} is paid for, and the journal has no record of it" in caplog.text
+
+
+async def test_a_last_try_at_the_end_records_it() -> None:
+    journal = Unbinding(full)
+    async with World(journal=journal) as world:
+        made = await world.make(wait_seconds=0)
+        journal.healed = True
+    bound = await journal.by_task(world.principal().owner, made.task_id or "")
+    assert bound is not None
 
 
 async def test_what_cannot_be_marked_as_sent_is_not_sent() -> None:

@@ -222,6 +222,12 @@ class Journal(Protocol):
     async def bind(self, entry_id: str, task: Task) -> Entry:
         """Record the task that the POST created, also when the submit had been given up as unknown."""
 
+    async def restore(self, entry: Entry) -> Entry:
+        """Record an accepted entry whole, whatever became of it here: deleted, lost with an older file, or settled.
+
+        It may be done twice; when its place is taken by another task, it gets one of its own.
+        """
+
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
         """Settle an unknown submit by hand: its task makes it accepted; None, for not charged, deletes it."""
 

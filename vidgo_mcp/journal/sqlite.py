@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -104,6 +105,12 @@ class SqliteJournal(TimedDatabase):
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
         return await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
+
+    async def restore(self, entry: Entry) -> Entry:
+        def put_back(db: Connection) -> Entry:
+            return self._put_back(db, entry)
+
+        return await self._step(put_back, task_id=entry.task_id)
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
         return await self._change(entry_id, lambda e: transitions.resolved(e, task))
@@ -297,6 +304,20 @@ class SqliteJournal(TimedDatabase):
                 return lease.process
         tables.keep(db, claim)
         return process
+
+    def _put_back(self, db: Connection, entry: Entry) -> Entry:
+        assert entry.task_id is not None
+        known = tables.by_task(db, entry.intent.owner, entry.task_id)
+        if known is not None:
+            return known
+        there = tables.entry(db, entry.id)
+        if there is not None and there.task_id is not None:
+            there, entry = None, replace(entry, id=uuid4().hex)
+        after = transitions.restored(there, entry)
+        if there is None:
+            tables.insert(db, after)
+        tables.save(db, after)
+        return after
 
     def _renew(self, db: Connection, process: str) -> None:
         tables.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))

@@ -65,6 +65,16 @@ def binding(entry: Entry | None, task: Task) -> Entry:
     return replace(entry, state="accepted", task_id=task.task_id, status=task.status, error=None)
 
 
+def restored(there: Entry | None, entry: Entry) -> Entry:
+    """Record an accepted entry whole: what is there may be older, or nothing."""
+    if there is None:
+        return entry
+    if there.task_id is not None:
+        return there
+    sent_at = entry.sent_at if there.sent_at is None else there.sent_at
+    return replace(there, state=entry.state, sent_at=sent_at, task_id=entry.task_id, status=entry.status, error=None)
+
+
 def resolved(entry: Entry | None, task: Task | None) -> Entry | None:
     """Settle it as a person says, who found its task, or that nothing was charged."""
     if entry is None or entry.state != "unknown":

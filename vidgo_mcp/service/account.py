@@ -57,7 +57,9 @@ class Account:
         """How many calls wait for an entry, which need not be told that its picture is there."""
         self.refused_submits: defaultdict[str, list[float]] = defaultdict(list)
         """When Vidgo refused the content of each owner's submits."""
-        self.submissions = Submissions(journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted)
+        self.submissions = Submissions(
+            journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted, on_bound=self._bound
+        )
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)
         self.watches = Watches(
@@ -137,6 +139,11 @@ class Account:
         self.reconciliation.wake()
         if submission.phase == "accepted":
             await self.watches.tracked_task(submission.entry)
+
+    async def _bound(self, entry: Entry) -> None:
+        # Its end may have been seen while there was nothing to record it in.
+        if entry.state == "accepted":
+            await self.watches.tracked_task(entry)
 
     def _task_ended(self, entry: Entry | None, task: Task) -> None:
         self.reconciliation.wake()

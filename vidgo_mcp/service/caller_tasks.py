@@ -35,11 +35,13 @@ class CallerTasks:
         self.owner = owner
         self._journal = account.journal
         self._now = account.runtime.now
+        self._unbound = account.submissions.unbound
 
     async def find(self, task_id: str) -> Entry | None:
         """Return what the journal knows of a task; a journal that cannot be read knows nothing, and Vidgo is asked."""
+        kept = (entry for entry in self._unbound.of_owner(self.owner) if entry.task_id == task_id)
         try:
-            return await self._journal.by_task(self.owner, task_id)
+            return next(kept, None) or await self._journal.by_task(self.owner, task_id)
         except JournalError as error:
             log.warning("%s", error.message)
             return None
@@ -128,7 +130,7 @@ class CallerTasks:
         """
         another = None
         entry, unsaved = await self.account.saver.hold(entry, deadline.left_for_answer())
-        said = [*notes, *unsaved]
+        said = [*self._unbound.notes(entry.id), *notes, *unsaved]
         try:
             if entry.state == "finished":
                 await self._journal.mark_delivered([entry.id])
@@ -190,14 +192,14 @@ class CallerTasks:
         Raises:
             JournalError: the journal cannot be read.
         """
-        entries = await self._journal.newest(self.owner, limit)
+        entries = self._unbound.merged(await self._journal.newest(self.owner, limit), self.owner, limit)
         now = self._now()
         if deliver:
             await self._journal.mark_delivered([e.id for e in entries if e.state == "finished" and in_window(e, now)])
         saved = await self.copies(entries)
         findings = [await self.account.reconciliation.finding(entry) for entry in entries]
         return [
-            task_results.entry_result(entry, now, saved=paths, finding=finding)
+            task_results.entry_result(entry, now, saved=paths, notes=self._unbound.notes(entry.id), finding=finding)
             for entry, paths, finding in zip(entries, saved, findings, strict=True)
         ]
 

@@ -96,7 +96,7 @@ class Generation:
         while True:
             references = await read_references(self._account, self._arguments, self._deadline)
             intent = await self._intent(references)
-            entry = await self._journal.find(self._tasks.owner, intent.fingerprint)
+            entry = await self._find(intent)
             if entry is not None and await self._account.lost_picture(entry):
                 continue
             self._charged = False
@@ -154,6 +154,10 @@ class Generation:
         identities = [await identity_of(self._journal, owner, reference) for reference in references]
         return intent_of(owner, self._request, identities, self._arguments.variation)
 
+    async def _find(self, intent: Intent) -> Entry | None:
+        known = self._account.submissions.find(intent.owner, intent.fingerprint)
+        return known or await self._journal.find(intent.owner, intent.fingerprint)
+
     async def _pay(self, intent: Intent, references: list[Reference]) -> Entry | TaskResult:
         """Pass the gates, reserve and submit."""
         check_max_credits(self._arguments.max_credits, intent.credits)
@@ -162,7 +166,7 @@ class Generation:
         full = await self._look_at_day(intent)
         if learned or full is not None:
             # By the right time it may be paid for, or this very picture is what another call has reserved meanwhile.
-            known = await self._journal.find(intent.owner, intent.fingerprint)
+            known = await self._find(intent)
             if known is not None:
                 return known
         if full is not None:
@@ -213,6 +217,11 @@ class Generation:
         return full
 
     async def _reserve(self, intent: Intent, ticket: str | None) -> Reservation:
+        # What is paid for counts in the day: where the journal can be written at all, it is put back first.
+        await self._account.submissions.unbound.bind_all()
+        known = self._account.submissions.find(intent.owner, intent.fingerprint)
+        if known is not None:
+            return Existing(known)
         return await self._journal.reserve(
             intent, process=self._account.runtime.process, budget=self._limits.budget.enforced_day, consent=ticket
         )
@@ -253,6 +262,9 @@ class Generation:
                 finding = await self._account.reconciliation.finding(replace(entry, state="unknown"))
                 facts = replace(error.facts, price=entry.intent.credits, finding=finding)
                 raise error.changed(facts=facts) from None
+        kept = self._account.submissions.unbound.get(entry.id)
+        if kept is not None:
+            return kept
         while entry.state in {"reserved", "sent"} and self._deadline.left_for_id() > 0 and not self._account.stopping:
             await self._reporter.report("another process of yours is submitting it")
             try:

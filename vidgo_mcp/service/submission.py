@@ -34,6 +34,7 @@ from vidgo_mcp.journal import RENEWAL, Entry, Journal
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.pricing import PricedRequest
 from vidgo_mcp.service.runtime import Runtime
+from vidgo_mcp.service.unbound_tasks import UnboundTasks
 from vidgo_mcp.service.watches import PROGRESS_EVERY, ProgressReporter
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ class Submission:
 
 
 class Submissions:
-    """All submissions of one account in this process; ``on_end`` is told of each one when its fate is known."""
+    """All submissions of one account in this process; ``on_end`` is told of each one when its fate is known.
+
+    ``unbound`` has the tasks that the journal could not record yet; ``on_bound`` is told when one of them is.
+    """
 
     def __init__(
         self,
@@ -117,12 +121,14 @@ class Submissions:
         *,
         callback_url: str | None,
         on_end: Callable[[Submission], Awaitable[object]],
+        on_bound: Callable[[Entry], Awaitable[object]],
     ) -> None:
         self._journal = journal
         self._tasks = tasks
         self._runtime = runtime
         self._callback_url = callback_url
         self._on_end = on_end
+        self.unbound = UnboundTasks(journal, on_bound)
         self._under_way: dict[str, Submission] = {}
         self._unrecorded: list[Callable[[], Awaitable[object]]] = []
         self._renewing = False
@@ -131,6 +137,14 @@ class Submissions:
     def of(self, entry_id: str) -> Submission | None:
         """Return the submission of an entry while it is under way."""
         return self._under_way.get(entry_id)
+
+    def find(self, owner: str, fingerprint: str) -> Entry | None:
+        """Return what answers this request, where this process knows better than a journal that broke meanwhile."""
+        sent = [
+            one.entry for one in self._under_way.values() if one.phase == "sent" and one.entry.intent.owner == owner
+        ]
+        known = [*self.unbound.of_owner(owner), *sent]
+        return next((entry for entry in known if entry.intent.fingerprint == fingerprint), None)
 
     def start(
         self, entry: Entry, request: PricedRequest, client: VidgoClient, *, uploaded: Sequence[str], seconds: float
@@ -164,6 +178,7 @@ class Submissions:
         for submission in self._under_way.values():
             submission.scope.cancel()
         await self._all_done()
+        await self.unbound.give_up()
 
     async def _all_done(self) -> None:
         for submission in list(self._under_way.values()):
@@ -173,7 +188,7 @@ class Submissions:
         try:
             with submission.scope:
                 task = await self._post(submission, client)
-                submission.entry = await self._bind(submission, task)
+                await self._bind(submission, task)
                 submission.phase = "accepted"
             if submission.phase == "sent":
                 stopped = "The server was stopped before Vidgo answered the submit."
@@ -234,29 +249,22 @@ class Submissions:
         if await self._journal.entry(entry_id) is not None:
             await self._journal.mark_unknown(entry_id, reason)
 
-    async def _bind(self, submission: Submission, task: Task) -> Entry:
-        """Record the task, trying again for a while: what is lost here was paid for."""
+    async def _bind(self, submission: Submission, task: Task) -> None:
+        """Record the task, trying again for a while; what then is not recorded is kept, and tried at each renewal."""
+        submission.entry = self.unbound.keep(submission.entry, task)
         with anyio.CancelScope(shield=True):
             for pause in (*BIND_PAUSES, None):
-                try:
-                    return await self._journal.bind(submission.entry.id, task)
-                except Exception:  # whatever keeps it from writing: the id of what was paid for goes to the caller
-                    # The whole id, a secret elsewhere in logs: this may be all that is left of what was paid for.
-                    log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
+                bound = await self.unbound.bind(submission.entry.id)
+                if bound is not None:
+                    submission.entry = bound
+                if self.unbound.get(submission.entry.id) is None:
+                    return
                 if pause is not None:
                     await anyio.sleep(pause)
-        raise InternalError(
-            "Vidgo accepted this picture, but vidgo-mcp could not record it; the server's log says why.",
-            money="accepted",
-            task_id=task.task_id,
-            remedy="wait_for_task",
-        )
 
     async def _fail(self, submission: Submission, error: VidgoError) -> None:
         submission.error = error
         sent, submission.phase = submission.phase == "sent", "failed"
-        if error.money == "accepted":
-            return
         lose = partial(self._lose, submission.entry.id, error.message)
         record: Callable[[], Awaitable[object]] = lose if sent else partial(self._release, submission)
         with anyio.CancelScope(shield=True):
@@ -273,7 +281,7 @@ class Submissions:
 
     async def _keep_lease(self) -> None:
         """Renew the lease of this process while anything is under way, so that no other process settles it."""
-        while self._under_way or self._unrecorded:
+        while self._under_way or self._unrecorded or self.unbound:
             await anyio.sleep(RENEWAL)
             try:
                 await self._journal.renew(self._runtime.process)
@@ -282,4 +290,5 @@ class Submissions:
                     self._unrecorded.remove(record)
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
+            await self.unbound.bind_all()
         self._renewing = False
