@@ -15,6 +15,7 @@ import anyio.lowlevel
 import httpx
 
 from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS
+from vidgo_mcp.client.task_ids import CUT, named_task
 from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, read_json, unpacked
 from vidgo_mcp.errors import VidgoError
 
@@ -77,7 +78,7 @@ async def exchange(
     except Exception as error:  # what left decides, not what a library chose to raise
         if error is refused:
             raise
-        if response is not None and _says_enough(response, body):
+        if response is not None and _says_enough(request, response, body):
             return response, bytes(body)
         if not isinstance(error, TRANSPORT_ERRORS):
             log.exception("a request ended in an unexpected way (%s)", type(error).__name__)
@@ -97,9 +98,10 @@ async def _read(response: httpx.Response, body: bytearray) -> None:
             break
 
 
-def _says_enough(response: httpx.Response, body: bytearray) -> bool:
-    """Return whether an answer that broke off tells its fate: by its status, or because only its end is missing."""
-    if not response.is_success:
+def _says_enough(request: httpx.Request, response: httpx.Response, body: bytearray) -> bool:
+    """Return whether an answer that broke off tells its fate: by its status, a task, or because only its end lacks."""
+    named = named_task(bytes(body), "") if request.method == "POST" else None
+    if not response.is_success or (named is not None and not named.endswith(CUT)):
         return True
     try:
         return isinstance(read_json(bytes(body)), dict)

@@ -99,6 +99,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE entries ADD COLUMN vendor_id TEXT",
+        "ALTER TABLE entries ADD COLUMN named_task TEXT",
+        "CREATE INDEX entries_named ON entries (state) WHERE named_task IS NOT NULL",
+    ),
 )
 """One tuple of statements for each version, oldest first; a published one is never changed, only followed."""
 
@@ -110,7 +115,7 @@ _INTENT: Final = (
 )
 _FATE: Final = (
     *("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest", "answer"),
-    "pixels",
+    *("pixels", "vendor_id", "named_task"),
 )
 _LISTS: Final = ("image_urls", "saved_paths")
 

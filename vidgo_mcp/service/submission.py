@@ -250,7 +250,10 @@ class Submissions:
         with anyio.CancelScope(shield=True):
             try:
                 if sent:
-                    await self._journal.mark_unknown(submission.entry.id, error.message)
+                    facts = error.facts
+                    await self._journal.mark_unknown(
+                        submission.entry.id, error.message, named_task=facts.named_task, vendor_id=facts.vendor_id
+                    )
                 else:
                     await self._release(submission)
                 for digest in submission.uploaded if isinstance(error, InvalidRequestError) else ():
