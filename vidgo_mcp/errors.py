@@ -116,6 +116,8 @@ class Facts:
     path: str | None = None  # where the copy of a picture is
     example: Mapping[str, Any] | None = None  # the arguments of a call that works, at ``price``
     reason: JournalReason | None = None
+    named_task: str | None = None  # the task_id in an answer to a submit that was no success
+    vendor_id: str | None = None  # Vidgo's id of that task, where it breaks the rule for task ids
 
 
 NO_FACTS = Facts()

@@ -330,7 +330,7 @@ def test_no_signal_while_the_submit_is_under_way_loses_the_task(world: Callable[
 
 
 def test_ctrl_c_while_the_answer_gets_lost_says_that_it_may_be_paid_for(world: Callable[..., Any]) -> None:
-    here = world("submit:slow=2", "submit:broken_json")
+    here = world("submit:slow=2", "submit:missing_task_id")
     with here.vidgo.start("generate", "a red fox") as running:
         _until(lambda: here.sandbox.tasks)
         ended, said = running.stop()

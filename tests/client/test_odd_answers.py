@@ -17,7 +17,7 @@ from tests.client.conftest import BASE, BOAT, CALLS, KEY, answering
 from vidgo_mcp.client import ImageRequest, VidgoClient, wire
 from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
-from vidgo_mcp.models.tasks import Task, Upload, named_status
+from vidgo_mcp.models.tasks import Task, Upload, named_status, names_of
 
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -305,15 +305,20 @@ def test_an_error_message_is_one_clean_line_or_absent(message: Any) -> None:
     assert read(status="failed", error_message=message) == Task("task-1", "failed", error_message=words)
 
 
+def called(vendors: str, status: str) -> Task:
+    task_id, vendor_id = names_of(vendors)
+    return Task(task_id, status, vendor_id=vendor_id)
+
+
 @pytest.mark.parametrize(
     ("data", "task"),
     [
         ({"task_id": "task-1"}, Task("task-1", "not_started")),
         ({"task_id": " task-1 ", "status": None}, Task("task-1", "not_started")),
         ({"task_id": 17, "status": "queued"}, Task("17", "queued")),
-        ({"task_id": "タスク", "status": "finished", "files": [1]}, Task("タスク", "finished")),
+        ({"task_id": "タスク", "status": "finished", "files": [1]}, called("タスク", "finished")),
         ({"taskId": "task-1"}, Task("task-1", "not_started")),
-        ({"task_id": "a/b?c", "status": 5, "extra": {}}, Task("a/b?c", "5")),
+        ({"task_id": "a/b?c", "status": 5, "extra": {}}, called("a/b?c", "5")),
         ({"TaskID": "task-1"}, Task("task-1", "not_started")),
         ({"id": "task-1", "state": "queued"}, Task("task-1", "queued")),
         ({"data": {"task_id": "task-1"}}, Task("task-1", "not_started")),

@@ -154,7 +154,7 @@ async def test_the_documented_paths_are_called(recorder: Recorder) -> None:
 @pytest.mark.parametrize("task_id", ["a/b", "a?b=c", "a#b", "ä %2F", "../../user/balance", "x\r\ny", "a;b"])
 async def test_a_task_id_stays_one_segment_of_the_path(task_id: str, recorder: Recorder) -> None:
     async with recorder.client() as client:
-        assert (await client.status(task_id)).task_id == task_id
+        assert (await client.status(task_id)).vendor_id == task_id
     (request,) = recorder.requests
     raw = request.url.raw_path.decode()
     assert raw.startswith("/api/generate/status/")

@@ -1,4 +1,5 @@
--- A journal as version 6 of its schema wrote it: what version 5 knew, and by which boot's clock entries have their times.
+-- A journal as version 6 of its schema wrote it: what version 5 knew, by which boot's clock entries have their times, and
+-- ids of the vendor that are not shown.
 PRAGMA application_id = 1447315279;
 PRAGMA user_version = 6;
 CREATE TABLE entries (
@@ -78,6 +79,9 @@ CREATE TABLE observed_prices (
 ALTER TABLE entries ADD COLUMN boot TEXT NOT NULL DEFAULT '';
 CREATE INDEX entries_by_boot ON entries (boot);
 CREATE TABLE boots (boot TEXT PRIMARY KEY, zero REAL NOT NULL, confirmed INTEGER NOT NULL) WITHOUT ROWID;
+ALTER TABLE entries ADD COLUMN vendor_id TEXT;
+ALTER TABLE entries ADD COLUMN named_task TEXT;
+CREATE INDEX entries_named ON entries (state) WHERE named_task IS NOT NULL;
 INSERT INTO entries (id, owner, fingerprint, request_key, variation, model, prompt, size, tier, quality, credits, reference_ids, state, process, created_at, sent_at, task_id, status, progress, image_urls, saved_paths, saved_digest, ended_at, error, delivered) VALUES
     ('e1', 'me', 'f1', 'family', 1, 'gpt-image-2', 'a boat, ünder
 sail', '1:1', '1K', 'low', 2, '["sha256:1", "task:t0"]', 'finished', 'host:1:2', 1799999900.0, 1799999901.0, 't1', 'finished', 100, '["https://storage.vidgo.ai/a.png"]', '["/pictures/\u00e4 boat.png"]', '5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e', 1799999940.0, NULL, 1);

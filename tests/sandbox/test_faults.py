@@ -136,6 +136,9 @@ def test_refusals_carry_what_they_were_given(client: Any) -> None:
     assert answer("rate_limited=3", "slow=0").headers["retry-after"] == "3"
     dated = answer("rate_limited_date=60").headers["retry-after"]
     assert email.utils.parsedate_to_datetime(dated).tzinfo is not None
+    named = answer("names=400").json()["error"]["task_id"]
+    assert named in client.sandbox.tasks
+    assert answer('names_stranger=200:{"task_id": "TASK"}').json()["task_id"] not in client.sandbox.tasks
     moved = answer("refuse=308")
     assert (moved.status_code, httpx.URL(moved.headers["location"]).path) == (308, "/moved/api/generate/submit")
     assert client.http.post(moved.headers["location"]).status_code == 404
@@ -174,7 +177,13 @@ def test_every_fault_can_be_written_and_read_back(name: str) -> None:
 
 
 def test_every_fault_is_exercised_here_or_with_the_life_of_a_task() -> None:
-    here = {"refuse", "charged", *map(bare, (*REFUSED, *CHARGED, *CLOSED_BEFORE, *CLOSED_AFTER))}
+    here = {
+        "refuse",
+        "charged",
+        "names",
+        "names_stranger",
+        *map(bare, (*REFUSED, *CHARGED, *CLOSED_BEFORE, *CLOSED_AFTER)),
+    }
     file_only = {"truncated", "redirect_loop", "bytes"}
     elsewhere = {name for name, endpoints in FAULT_ENDPOINTS.items() if endpoints in (("task",), ("callback",))}
     assert here | file_only | elsewhere == set(FAULTS)

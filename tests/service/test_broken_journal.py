@@ -52,9 +52,9 @@ class Full(VirtualJournal):
         self._fail("bind")
         return await super().bind(entry_id, task)
 
-    async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
+    async def mark_unknown(self, entry_id: str, reason: str, **named: str | None) -> Entry:
         self._fail("mark_unknown")
-        return await super().mark_unknown(entry_id, reason)
+        return await super().mark_unknown(entry_id, reason, **named)
 
     async def release(self, entry_id: str) -> None:
         self._fail("release")

@@ -9,9 +9,10 @@ import anyio
 import httpx
 import pytest
 
-from tests.conftest import DAY, Telling, World
+from tests.conftest import DAY, Telling, VirtualJournal, World
 from vidgo_mcp.errors import (
     Category,
+    NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
     UnavailableError,
@@ -71,18 +72,18 @@ UNKNOWN = {
     "lose_half": Delivery("outcome_unknown", True),
     "hang": Delivery("outcome_unknown", True),
     "html": Delivery("outcome_unknown", True),
-    "broken_json": Delivery("outcome_unknown", True),
     "empty_body": Delivery("outcome_unknown", True),
     "wrong_shape=list": Delivery("outcome_unknown", True),
     "wrong_shape=string": Delivery("outcome_unknown", True),
     "missing_task_id": Delivery("outcome_unknown", True),
-    "huge": Delivery("outcome_unknown", True),
+    "names_stranger": Delivery("outcome_unknown"),
 }
+NAMING = ("broken_json", "huge", *(name for name in every_fault("submit") if name.startswith("names=")))
 HARMLESS = ("slow", "slow=119", "rate_limited", "rate_limited=3", "rate_limited_date=3")
 
 
 def test_every_fault_of_a_submit_has_its_fate_here() -> None:
-    met = {*REFUSED, *UNKNOWN, *HARMLESS}
+    met = {*REFUSED, *UNKNOWN, *NAMING, *HARMLESS}
     assert set(every_fault("submit")) <= met | {name.partition("=")[0] for name in met}
     assert {fate.category for fate in (REFUSED | UNKNOWN).values()} <= set(get_args(Category))
 
@@ -241,3 +242,57 @@ async def test_an_account_without_credits_refuses_only_what_is_not_paid_for() ->
         assert (await failure(world, prompt="a hare")).category == "insufficient_credits"
         assert (await world.finished()).reused
         assert world.movements() == [("charge", LOW)]
+
+
+# The client stops reading an answer that is too large, which leaves httpx's generators to trio.
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+@pytest.mark.parametrize("fault", NAMING)
+async def test_an_answer_that_names_a_task_is_taken_at_its_word_and_sent_once(fault: str) -> None:
+    async with World(faults=[f"submit:{fault}*1"]) as world:
+        made = await world.finished()
+        again = await world.finished()
+        assert (made.reused, made.credits_charged) == (False, LOW)
+        assert (again.task_id, again.reused) == (made.task_id, True)
+        assert len(world.submits()) == 1
+        assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 408, 429, 500])
+async def test_a_named_task_that_vidgo_does_not_know_is_kept_with_the_unknown_entry(status: int) -> None:
+    async with World(faults=[f"submit:names_stranger={status}*1"]) as world:
+        error = await failure(world)
+        again = await failure(world)
+        assert (error.money, again.money) == ("unknown", "unknown")
+        assert "task-of-nobody" in error.message
+        assert "task-of-nobody" in again.message
+        assert again.facts.named_task == "task-of-nobody"
+        assert len(world.submits()) == 1
+        (listed,) = (await world.listed()).tasks
+        assert any("task-of-nobody" in note for note in listed.notes or ())
+        with pytest.raises(NotFoundError):
+            await world.task("task-of-nobody")
+
+
+@pytest.mark.parametrize("how", ["get_task", "the same request", "the next start"])
+async def test_a_named_task_that_vidgo_shows_later_is_bound_to_its_entry(how: str) -> None:
+    journal = VirtualJournal()
+    async with World(faults=["submit:names=429*1", "status:refuse=503*2"], journal=journal) as world:
+        error = await failure(world)
+        assert (error.money, world.movements()) == ("unknown", [("charge", LOW)])
+        named = error.facts.named_task
+        assert named is not None
+        if how == "get_task":
+            assert (await world.task(named, wait_seconds=600)).outcome == "finished"
+        sandbox = world.sandbox
+        if how != "the next start":
+            made = await world.finished()
+            assert (made.task_id, made.reused) == (named, True)
+            assert len(world.submits()) == 1
+    async with World(journal=journal, sandbox=sandbox, process="a later process") as later:
+        if how == "the next start":
+            later.tasks()
+            await anyio.sleep(60)
+            (found,) = (await later.listed()).tasks
+            assert (found.task_id, found.outcome) == (named, "finished")
+        assert (await later.finished()).task_id == named
+        assert later.submits() == []

@@ -20,9 +20,10 @@ from vidgo_mcp.cli.options import json_option, settings_of
 from vidgo_mcp.cli.session import Report
 from vidgo_mcp.cli.terminal import echo, json_text, plain_reason
 from vidgo_mcp.errors import InvalidRequestError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
-from vidgo_mcp.foreign_text import csv_cell, escape, quoted
+from vidgo_mcp.foreign_text import csv_cell, escape, plain_text, quoted
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.models.results import SpendingReport
+from vidgo_mcp.models.tasks import TASK_ID_RULE, is_task_id
 from vidgo_mcp.service.task_results import timestamp
 from vidgo_mcp.settings import Settings
 from vidgo_mcp.wording.balance import balance_sentence
@@ -33,7 +34,7 @@ T = TypeVar("T")
 COLUMNS: Final = (
     *("id", "state", "task_id", "created_at", "sent_at", "ended_at", "expires_at", "credits", "model", "size", "tier"),
     *("quality", "variation", "prompt", "references", "status", "progress", "image_urls", "saved_paths"),
-    *("error", "finding", "charged", "delivered", "answer"),
+    *("error", "finding", "charged", "delivered", "answer", "named_task", "vendor_id"),
 )
 
 
@@ -54,7 +55,7 @@ class JournalView:
         """Return the entry of an id, of the first four letters or more of one, or of a task."""
         sought = name.strip().removeprefix("task:")
         entries = await self.entries()
-        found = [entry for entry in entries if sought in {entry.id, entry.task_id}]
+        found = [entry for entry in entries if sought in {entry.id, entry.task_id, entry.named_task}]
         if not found and len(sought) >= 4:
             found = [entry for entry in entries if entry.id.startswith(sought)]
         if len(found) == 1:
@@ -72,6 +73,8 @@ class JournalView:
         if task_id is None:
             return entry, await self.journal.resolve(entry.id, task=None)
         task_id = task_id.strip().removeprefix("task:")
+        if not is_task_id(task_id):
+            raise InvalidRequestError(f"That is no task_id, which has {TASK_ID_RULE}.", remedy="tell_user")
         known = await self.journal.by_task(self.owner, task_id)
         if known is not None:
             what = f"The task {task_id} already belongs to the entry {known.id[:8]}."
@@ -79,7 +82,7 @@ class JournalView:
         # Read as Vidgo describes it to this key, so that a typing error settles nothing.
         try:
             async with connected(self.settings) as client:
-                task = await client.status(task_id)
+                task = await client.status(entry.asked_as if task_id == entry.named_task else task_id)
         except (NotFoundError, PermissionDeniedError):
             what = f"Vidgo knows no task {task_id} of this key, so nothing was changed."
             raise NotFoundError(what, remedy="tell_user") from None
@@ -205,6 +208,7 @@ async def _spending(view: JournalView) -> SpendingReport:
 def _as_dict(entry: Entry) -> dict[str, Any]:
     """Return what is recorded of an entry; what is not known is absent."""
     found: dict[str, Any] = {"expires_at": entry.dies_at, "finding": _finding(entry) or None}
+    found["vendor_id"] = plain_text(entry.vendor_id or "") or None
     found |= {name: getattr(entry, name, getattr(entry.intent, name, None)) for name in COLUMNS if name not in found}
     found |= {name: timestamp(at) for name, at in found.items() if name.endswith("_at") and at is not None}
     return {name: found[name] for name in COLUMNS if found[name] not in (None, ())}

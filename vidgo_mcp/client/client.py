@@ -6,6 +6,7 @@ import logging
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -14,7 +15,7 @@ from urllib.parse import quote as percent_encode
 import anyio
 import httpx
 
-from vidgo_mcp.client import wire
+from vidgo_mcp.client import answers, wire
 from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
 from vidgo_mcp.client.error_mapping import (
@@ -22,16 +23,22 @@ from vidgo_mcp.client.error_mapping import (
     read_error,
     submit_error,
     transport_error,
-    unreadable_error,
     upload_error,
 )
 from vidgo_mcp.client.exchange import Leaving, exchange
 from vidgo_mcp.client.network import Network
 from vidgo_mcp.client.polling import Plan, Polling
-from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline
-from vidgo_mcp.errors import InternalError, InvalidRequestError, VidgoError
+from vidgo_mcp.client.retry import NAMED_TASK_SECONDS, SUBMIT_RETRY_SECONDS, RetryDeadline
+from vidgo_mcp.errors import (
+    Facts,
+    InternalError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    VidgoError,
+)
 from vidgo_mcp.models.requests import ImageRequest
-from vidgo_mcp.models.tasks import Task, Upload
+from vidgo_mcp.models.tasks import Task, Upload, names_of
 from vidgo_mcp.models.urls import checked_base_url
 from vidgo_mcp.pricing import PricedRequest, price_request
 
@@ -39,6 +46,8 @@ T = TypeVar("T")
 OnTask = Callable[[Task], Awaitable[None]]
 
 DEFAULT_BASE_URL: Final = "https://api.vidgo.ai"
+LONGEST_PATH: Final = 8_000
+"""Characters; servers refuse longer ones."""
 SLOWEST_UPLOAD: Final = 16 * 1024.0
 """Bytes a second below which an upload runs out of time."""
 
@@ -144,6 +153,8 @@ class VidgoClient:
         Raises:
             OutcomeUnknownError: the answer was lost; a task may exist and be paid for. Never submit again blindly.
             VidgoError: every other kind proves that nothing was spent.
+
+        A task that the answer names without being a success is returned where Vidgo knows it.
         """
         priced = price_request(request).with_image_urls(request.image_urls or ())
         deadline = RetryDeadline(retry_seconds, self._random)
@@ -173,6 +184,11 @@ class VidgoClient:
         try:
             body = wire.submit_body(request, callback_url)
             return await self._call(path, parse, submit_error, submit=True, leaving=leave, json=body)
+        except OutcomeUnknownError as error:
+            task = await self._named_task(error.facts)
+            if task is None:
+                raise
+            return task
         except VidgoError:
             raise
         except Exception as error:  # only here is it known whether a bug of ours can have cost anything
@@ -180,26 +196,43 @@ class VidgoClient:
             said = "vidgo-mcp failed while submitting."
             raise InternalError(said, money="unknown" if left else "nothing_spent") from None
 
+    async def _named_task(self, facts: Facts) -> Task | None:
+        """Return the task that the answer to a submit named without being a success, where Vidgo knows it."""
+        asked = facts.vendor_id or facts.named_task
+        # What was paid for is worth these seconds also when everything is about to end.
+        with anyio.move_on_after(NAMED_TASK_SECONDS, shield=True):
+            for pause in (0.0, 1.0) if asked else ():
+                await anyio.sleep(pause)
+                with suppress(VidgoError):
+                    return await self.status(asked or "")
+        return None
+
     async def status(self, task_id: str) -> Task:
-        """Return one reading of a task. Free, and safe to repeat.
+        """Return one reading of a task, named by Vidgo's id: its ``vendor_id`` where it has one. Free, safe to repeat.
 
         Raises:
             NotFoundError, PermissionDeniedError: no task of this key.
             UnavailableError, RateLimitedError: it could not be read; the task is as it was.
         """
+        shown, _ = names_of(task_id)
         path = f"/api/generate/status/{percent_encode(task_id, safe='')}"
-        to_error = partial(read_error, what=f"task: {task_id}")
+        to_error = partial(read_error, what=f"task: {shown}")
+        if len(path) > LONGEST_PATH or not task_id.strip("."):
+            raise NotFoundError(
+                f"Vidgo cannot be asked about the task {shown}: its id fits into no URL.", task_id=shown
+            )
         try:
             return await self._call(path, lambda value: wire.read_task(value, task_id, self.base_url), to_error)
         except VidgoError as error:
             # Whatever the answer was, the task is as it was.
             money = "accepted" if error.category in {"unavailable", "rate_limited", "authentication"} else error.money
             remedy = "wait_for_task" if error.remedy == "repeat_later" else error.remedy
-            raise error.changed(task_id=task_id, money=money, remedy=remedy) from None
+            raise error.changed(task_id=shown, money=money, remedy=remedy) from None
 
     async def wait(self, task_id: str, *, timeout: float = 600.0, on_task: OnTask | None = None) -> Task:
         """Read a task until it has ended, and return its last reading; ``on_task`` is called with each.
 
+        ``task_id`` names it as in ``status``.
         When ``timeout`` (seconds) runs out, the last reading is still pending.
 
         Raises:
@@ -294,24 +327,6 @@ class VidgoClient:
         self.on_date(date)
         status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
-        def refused(code: int) -> VidgoError:
-            retry_after = wire.retry_after(headers.get("retry-after"), self._now() if date is None else date)
-            return to_error(Refusal(code, wire.error_text(body), retry_after))
-
-        if not 200 <= status < 300:
-            raise refused(status)
-        try:
-            value = wire.read_json(body)
-            code = wire.envelope_code(value)
-            if code is not None and 300 <= code < 600:
-                raise refused(code)
-            try:
-                return parse(value)
-            except wire.UnreadableAnswerError:
-                # A code that no HTTP status has, such as 0, may mean a success, and comes with one then.
-                if code is None:
-                    raise
-                raise refused(code) from None
-        except wire.UnreadableAnswerError as error:
-            began = wire.beginning(body) if submit else None
-            raise unreadable_error(status, str(error), submit=submit, began=began) from None
+        now = self._now() if date is None else date
+        read = partial(answers.result_of, status, headers, body, parse, to_error, now=now)
+        return read(prompt=content["json"]["input"]["prompt"] if submit else None)

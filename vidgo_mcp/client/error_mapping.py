@@ -14,6 +14,7 @@ from socksio import SOCKSError
 
 from vidgo_mcp.errors import (
     AuthenticationError,
+    Facts,
     InsufficientCreditsError,
     InvalidRequestError,
     NotFoundError,
@@ -25,7 +26,7 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.foreign_text import quoted
-from vidgo_mcp.models.tasks import refuses_content
+from vidgo_mcp.models.tasks import names_of, refuses_content
 
 TRANSPORT_ERRORS: Final = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict),
@@ -140,6 +141,20 @@ def unreadable_error(status: int, why: str, *, submit: bool, began: str | None =
             said += f" The answer began: {quoted(began)}."
         return OutcomeUnknownError(said, http_status=status)
     return UnavailableError(f"{said}.", http_status=status)
+
+
+def named_error(error: VidgoError, vendors_id: str) -> OutcomeUnknownError:
+    """Return the error for an answer to a submit that is no success, and names a task that Vidgo does not show."""
+    task_id, vendor_id = names_of(vendors_id)
+    facts = Facts(named_task=task_id, vendor_id=vendor_id)
+    said = (
+        f"Vidgo answered the submit with HTTP {error.http_status}, not with a plain success, and yet names the task "
+        f"{task_id}. It could not be read at Vidgo, so it is not known whether a picture was started and paid "
+        "for."
+    )
+    if error.vendor_text:
+        said += f" Vidgo says: {quoted(error.vendor_text)}"
+    return OutcomeUnknownError(said, http_status=error.http_status, vendor_text=error.vendor_text, facts=facts)
 
 
 def in_words(error: Exception) -> str:

@@ -16,6 +16,7 @@ import anyio.lowlevel
 import httpx
 
 from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS
+from vidgo_mcp.client.task_ids import CUT, named_task
 from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, inflater, read_json
 from vidgo_mcp.errors import VidgoError
 
@@ -88,7 +89,7 @@ async def exchange(
         tasks.cancel_scope.cancel()
     if error is not None and error is refused:
         raise error
-    if response is not None and (error is None or _says_enough(response, body)):
+    if response is not None and (error is None or _says_enough(request, response, body)):
         return response, bytes(body)
     if not isinstance(error, TRANSPORT_ERRORS):
         log.error("a request ended in an unexpected way (%s)", type(error).__name__, exc_info=error)
@@ -136,9 +137,10 @@ async def _read(response: httpx.Response, body: bytearray) -> None:
             break
 
 
-def _says_enough(response: httpx.Response, body: bytearray) -> bool:
-    """Return whether an answer that broke off tells its fate: by its status, or because only its end is missing."""
-    if not response.is_success:
+def _says_enough(request: httpx.Request, response: httpx.Response, body: bytearray) -> bool:
+    """Return whether an answer that broke off tells its fate: by its status, a task, or because only its end lacks."""
+    named = named_task(bytes(body), "") if request.method == "POST" else None
+    if not response.is_success or (named is not None and not named.endswith(CUT)):
         return True
     try:
         return isinstance(read_json(bytes(body)), dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,13 +18,14 @@ from typing import Any, Final
 
 from vidgo_mcp.client.addresses import DEEPEST, LISTS, file_url, folded, from_json_text, picture_urls
 from vidgo_mcp.foreign_text import plain_text
-from vidgo_mcp.models.tasks import Task, Upload, named_status, status_word
+from vidgo_mcp.models.tasks import Task, Upload, named_status, names_of, status_word
 from vidgo_mcp.pricing import PricedRequest
 
 LARGEST_ANSWER: Final = 1_000_000  # bytes; no documented answer comes near it
 REDACTED: Final = "[key]"
 LONGEST_EXCERPT: Final = 4_000
 """Characters of an answer that is kept because not all of it was understood."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
 
@@ -146,23 +148,30 @@ def envelope_data(value: Any) -> Mapping[str, Any]:
 def read_submitted(value: Any) -> Task:
     """Return the task that a submit created; any status word is accepted."""
     data = _task_data(value)
-    task_id = data.get("taskid")
-    if isinstance(task_id, int) and not isinstance(task_id, bool):
-        task_id = str(task_id)
-    if not task_id and str(data.get("id")).startswith("task"):
+    given = id_of(data.get("taskid"))
+    if given is None and str(data.get("id")).startswith("task"):
         # Other ids are those of a request, or of a row.
-        task_id = data["id"]
-    if not isinstance(task_id, str) or not task_id.strip():
+        given = id_of(data["id"])
+    if given is None or "\ufffd" in given:
         raise UnreadableAnswerError("the answer has no task_id")
-    if any("\ud800" <= c <= "\udfff" or c == "\ufffd" for c in task_id):
-        # Half of a surrogate pair fits neither into a URL nor into a journal; the other stands for what was no text.
-        raise UnreadableAnswerError("the answer has a task_id that is no text")
-    return Task(task_id.strip(), _status_of(data) or "not_started")
+    task_id, vendor_id = names_of(given)
+    return Task(task_id, _status_of(data) or "not_started", vendor_id=vendor_id)
 
 
-def read_task(value: Any, task_id: str, base: str) -> Task:
-    """Return one reading of a task, from a status or a callback; addresses are resolved against ``base``."""
-    data = _task_data(value, task_id)
+def id_of(value: Any) -> str | None:
+    """Return a value as the id of a task; None when it cannot be one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        # So long a number is none, and Python refuses to write it.
+        return str(value) if value.bit_length() < 700 else None
+    # Half of a surrogate pair fits neither into a URL nor into a journal; the mark stands for what was no text.
+    text = _SURROGATE.sub("\ufffd", value).strip() if isinstance(value, str) else ""
+    return text or None
+
+
+def read_task(value: Any, asked: str, base: str) -> Task:
+    """Return one reading of the task that Vidgo knows as ``asked``; addresses are resolved against ``base``."""
+    data = _task_data(value, asked)
+    task_id, vendor_id = names_of(asked)
     status, progress, message = _status_of(data), _number(data.get("progress")), data.get("errormessage")
     word = status_word(status)
     urls = picture_urls(data, base, finished=word == "finished")
@@ -170,6 +179,7 @@ def read_task(value: Any, task_id: str, base: str) -> Task:
         raise UnreadableAnswerError("the answer has no status")
     task = Task(
         task_id=task_id,
+        vendor_id=vendor_id,
         status=status or "none",
         progress=None if progress is None else int(min(100.0, max(0.0, progress))),
         file_urls=urls,

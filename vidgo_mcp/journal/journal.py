@@ -71,6 +71,8 @@ class Entry:
         straddled: the balance was read while it was under way.
         charged: what the balance showed for it, where that is certain.
         finding: what the balance showed about a lost answer.
+        vendor_id: Vidgo's id of the task, where it breaks the rule for task ids; ``task_id`` is our name for it then.
+        named_task: the task that a lost answer named, by which nothing is settled until Vidgo knows it.
     """
 
     id: str
@@ -93,6 +95,13 @@ class Entry:
     straddled: bool = False
     charged: int | None = None
     finding: BalanceFinding | None = None
+    vendor_id: str | None = None
+    named_task: str | None = None
+
+    @property
+    def asked_as(self) -> str:
+        """Return the id by which Vidgo knows the task of this entry, or the one that its answer named."""
+        return self.vendor_id or self.task_id or self.named_task or ""
 
     @property
     def dies_at(self) -> float | None:
@@ -216,8 +225,13 @@ class Journal(Protocol):
     async def release(self, entry_id: str) -> None:
         """Delete a reserved intent, for which provably nothing was spent; no error when it is deleted already."""
 
-    async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        """Record that the answer to the POST was lost, unless its task is known by now."""
+    async def mark_unknown(
+        self, entry_id: str, reason: str, *, named_task: str | None = None, vendor_id: str | None = None
+    ) -> Entry:
+        """Record that the answer to the POST was lost, unless its task is known by now.
+
+        It may have named a task that Vidgo does not know: ``named_task`` and ``vendor_id`` are its names.
+        """
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
         """Record the task that the POST created, also when the submit had been given up as unknown."""
@@ -254,6 +268,9 @@ class Journal(Protocol):
 
     async def by_task(self, owner: str, task_id: str) -> Entry | None:
         """Return the entry of a task."""
+
+    async def named(self) -> Sequence[Entry]:
+        """Return the unknown entries of all owners whose answer named a task, newest first."""
 
     async def by_url(self, owner: str, url: str) -> Entry | None:
         """Return the entry whose result a URL is."""

@@ -100,8 +100,13 @@ class SqliteJournal(TimedDatabase):
     async def release(self, entry_id: str) -> None:
         await self._change(entry_id, transitions.released)
 
-    async def mark_unknown(self, entry_id: str, reason: str) -> Entry:
-        return await self._change(entry_id, lambda e: transitions.to_unknown(e, reason, self._now()), money="unknown")
+    async def mark_unknown(
+        self, entry_id: str, reason: str, *, named_task: str | None = None, vendor_id: str | None = None
+    ) -> Entry:
+        def lost(entry: Entry | None) -> Entry:
+            return transitions.to_unknown(entry, reason, self._now(), named_task, vendor_id)
+
+        return await self._change(entry_id, lost, money="unknown")
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
         return await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
@@ -137,6 +142,10 @@ class SqliteJournal(TimedDatabase):
     @step
     def by_task(self, db: Connection, owner: str, task_id: str) -> Entry | None:
         return tables.by_task(db, owner, task_id)
+
+    @step
+    def named(self, db: Connection) -> Sequence[Entry]:
+        return tables.entries(db, "state = 'unknown' AND named_task IS NOT NULL")
 
     @step
     def by_url(self, db: Connection, owner: str, url: str) -> Entry | None:

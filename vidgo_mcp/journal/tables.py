@@ -103,6 +103,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE boots (boot TEXT PRIMARY KEY, zero REAL NOT NULL, confirmed INTEGER NOT NULL) WITHOUT ROWID",
         "ALTER TABLE entries ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX entries_by_boot ON entries (boot)",
+        "ALTER TABLE entries ADD COLUMN vendor_id TEXT",
+        "ALTER TABLE entries ADD COLUMN named_task TEXT",
+        "CREATE INDEX entries_named ON entries (state) WHERE named_task IS NOT NULL",
     ),
 )
 """One tuple of statements for each version, oldest first; a published one is never changed, only followed."""
@@ -115,7 +118,7 @@ _INTENT: Final = (
 )
 _FATE: Final = (
     *("state", "sent_at", "task_id", "status", "progress", "ended_at", "error", "delivered", "saved_digest", "answer"),
-    "pixels",
+    *("pixels", "vendor_id", "named_task"),
 )
 _LISTS: Final = ("image_urls", "saved_paths")
 

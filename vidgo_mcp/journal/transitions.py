@@ -38,7 +38,7 @@ def unsend(entry: Entry | None) -> Entry:
     """Take back the mark after a POST that accepted nothing, also when its process had been taken for dead."""
     if entry is None or entry.state not in {"sent", "unknown"}:
         raise _refusal("The refused submit could not be taken back", entry, retryable=True)
-    return replace(entry, state="reserved", sent_at=None, error=None)
+    return replace(entry, state="reserved", sent_at=None, error=None, named_task=None, vendor_id=None)
 
 
 def released(entry: Entry | None) -> None:
@@ -47,13 +47,17 @@ def released(entry: Entry | None) -> None:
         raise _refusal("The picture was not released", entry, money="unknown")
 
 
-def to_unknown(entry: Entry | None, reason: str, now: float) -> Entry:
+def to_unknown(
+    entry: Entry | None, reason: str, now: float, named_task: str | None = None, vendor_id: str | None = None
+) -> Entry:
     """Record that the answer to the POST was lost, unless its task is known by now."""
     if entry is None:
         raise _refusal("That the answer to the submit was lost could not be recorded", entry, money="unknown")
     if entry.task_id is not None:
         return entry
-    return replace(entry, state="unknown", sent_at=now if entry.sent_at is None else entry.sent_at, error=reason)
+    sent_at = now if entry.sent_at is None else entry.sent_at
+    unknown = replace(entry, state="unknown", sent_at=sent_at, error=reason)
+    return unknown if named_task is None else replace(unknown, named_task=named_task, vendor_id=vendor_id)
 
 
 def binding(entry: Entry | None, task: Task) -> Entry:
@@ -62,7 +66,8 @@ def binding(entry: Entry | None, task: Task) -> Entry:
         return entry
     if entry is None or entry.state not in {"sent", "unknown"}:
         raise _refusal(f"Vidgo accepted the task {task.task_id}, but it could not be recorded", entry, task=task)
-    return replace(entry, state="accepted", task_id=task.task_id, status=task.status, error=None)
+    bound = replace(entry, task_id=task.task_id, vendor_id=task.vendor_id, named_task=None)
+    return replace(bound, state="accepted", status=task.status, error=None)
 
 
 def restored(there: Entry | None, entry: Entry) -> Entry:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from vidgo_mcp.models.references import split_references
 from vidgo_mcp.models.sizes import Quality, Tier, fold_size, parse_size
+from vidgo_mcp.models.tasks import TASK_ID_RULE, is_task_id
 
 PROMPT_LIMIT: Final = 4000
 MOST_REFERENCES: Final = 16
@@ -73,8 +74,8 @@ def _sendable(value: str) -> str:
 
 
 def _usable_id(value: str) -> str:
-    if not value.isprintable() or any(c.isspace() for c in value) or not value.strip("."):
-        raise ValueError(f"{value[:60]!r} is no task_id, which has no spaces; copy it from an earlier result")
+    if not is_task_id(value):
+        raise ValueError(f"{value[:60]!r} is no task_id, which has {TASK_ID_RULE}; copy it from an earlier result")
     return value
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from vidgo_mcp.models.tasks import TASK_ID_RULE, is_task_id
 from vidgo_mcp.models.urls import is_public_host
 
 ReferenceKind = Literal["url", "task", "data", "file"]
@@ -78,8 +79,8 @@ def read_reference(text: str) -> ReferenceSource:
     lowered = text.lower()
     if lowered.startswith("task:"):
         task_id = text[len("task:") :].strip()
-        if not task_id or not task_id.isprintable() or any(c.isspace() for c in task_id):
-            raise ValueError("write task:<task_id>, with the task_id of an earlier result")
+        if not is_task_id(task_id):
+            raise ValueError(f"write task:<task_id>, with the task_id of an earlier result, which has {TASK_ID_RULE}")
         return ReferenceSource("task", task_id)
     if lowered.startswith("data:"):
         return ReferenceSource("data", text)

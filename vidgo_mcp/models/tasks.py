@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -13,6 +14,8 @@ DOCUMENTED_WORDS: Final = PENDING_WORDS | {"finished", "failed"}
 
 _WORD: Final = re.compile(r"[\w -]{1,40}")
 _NO_WORD: Final = re.compile(r"a status of \d{1,7} characters that is no word")
+TASK_ID_RULE: Final = "1 to 200 of the characters A-Z a-z 0-9 . _ : -"
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 TaskPhase = Literal["pending", "finished", "failed"]
 
@@ -22,6 +25,8 @@ class Task:
     """One reading of a task.
 
     Attributes:
+        task_id: keeps to the rule for task ids; of a vendor's id that breaks it, a short name of our own.
+        vendor_id: that id, by which alone Vidgo knows the task; None of an ordinary one.
         status: the vendor's word, also one that is not documented.
         progress: 0 to 100, None when the vendor gives none.
         file_urls: empty until the task has finished, and against expectation sometimes then too.
@@ -35,6 +40,7 @@ class Task:
     file_urls: tuple[str, ...] = ()
     error_message: str | None = None
     answer: str | None = field(default=None, compare=False, repr=False)
+    vendor_id: str | None = field(default=None, repr=False)
 
     @property
     def phase(self) -> TaskPhase:
@@ -97,6 +103,21 @@ def is_word(status: str) -> bool:
 def status_word(status: str) -> str:
     """Return the vendor's word as its documents write it: ``Not Started`` is ``not_started``."""
     return "_".join(status.replace("_", " ").replace("-", " ").casefold().split())
+
+
+def is_task_id(text: str) -> bool:
+    """Return whether a text keeps to the rule for task ids: it can stand in a line, a path and an address as it is."""
+    return _TASK_ID.fullmatch(text) is not None and text.strip(".") != ""
+
+
+def names_of(vendors: str) -> tuple[str, str | None]:
+    """Return how a task is called here, and the vendor's id where that is another.
+
+    An id that breaks the rule could forge lines of a result, or fill it; the task is paid for all the same.
+    """
+    if is_task_id(vendors):
+        return vendors, None
+    return f"x-{hashlib.sha256(vendors.encode()).hexdigest()[:16]}", vendors
 
 
 def logged_id(task_id: str | None) -> str:

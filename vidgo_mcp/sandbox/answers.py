@@ -118,6 +118,8 @@ async def fault_before(fault: Fault, request: Request, form: ErrorForm, now: dat
         case "rate_limited_date":
             moment = now.astimezone(UTC) + timedelta(seconds=fault.number or 0)
             return refusal_answer(too_many, form, {"Retry-After": email.utils.format_datetime(moment, usegmt=True)})
+        case "names_stranger":
+            return _naming_answer(fault, "task-of-nobody")
         case "envelope_error":
             failed = Refusal(int(fault.number or 0), invented("The envelope says that this failed"))
             return json_answer(failed.body("error"))
@@ -134,8 +136,9 @@ async def fault_before(fault: Fault, request: Request, form: ErrorForm, now: dat
 async def fault_after(fault: Fault, answer: Response, request: Request, form: ErrorForm) -> Response:
     """Return what is left of an answer when the fault strikes after the work was done and charged."""
     match fault.name:
-        case "charged":
-            return _status_answer(fault, request, form)
+        case "charged" | "names":
+            named = fault.name == "names" and json.loads(bytes(answer.body))["data"]["task_id"]
+            return _naming_answer(fault, named) if named else _status_answer(fault, request, form)
         case "lose_answer":
             return DropConnection()
         case "hang":
@@ -173,6 +176,13 @@ def _status_answer(fault: Fault, request: Request, form: ErrorForm) -> Response:
         # Documented as plain text, unlike every other error.
         return PlainTextResponse(message or "Request timeout", status)
     return refusal_answer(Refusal(status, message or invented(responses.get(status, "Error"))), form)
+
+
+def _naming_answer(fault: Fault, task_id: str) -> Response:
+    code, _, body = (fault.text or "").partition(":")
+    body = body or json.dumps({"code": int(code), "error": {"message": invented("Busy"), "task_id": "TASK"}})
+    written = json.dumps(task_id)[1:-1]
+    return Response(body.replace("TASK", written), int(code), media_type="application/json")
 
 
 async def _hang(fault: Fault, request: Request) -> Response:

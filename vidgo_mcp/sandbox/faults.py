@@ -23,13 +23,14 @@ _ENDPOINTS = (*_DELAYED, *_TASK)
 _STATUSES = (307, 400, 401, 403, 404, 408, 500, 502, 503, 504)
 _STATUSES_OF_PAID = (402, 405, 409, 413, 415, 451)
 _STATUSES_CHARGED = (408, 500, 502, 503, 504)
+_STATUSES_NAMING = (200, 307, 400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     endpoints: tuple[str, ...]
     description: str
-    value: Literal["none", "number", "status", "text", "shape", "object", "base64", "price"] = "none"
+    value: Literal["none", "number", "status", "naming", "text", "shape", "object", "base64", "price"] = "none"
     default: str | None = None
     combines: bool = False
 
@@ -49,6 +50,14 @@ _KINDS: Mapping[str, _Kind] = {
     "charged": _Kind(
         _PAID, "an HTTP error after accepting and charging; =STATUS (500) or =STATUS:MESSAGE", "status", "500"
     ),
+    "names": _Kind(
+        ("submit",),
+        "accepted and charged, answered with =STATUS (429) and an error that holds the task_id, or =STATUS:BODY, in "
+        "which TASK stands for it",
+        "naming",
+        "429",
+    ),
+    "names_stranger": _Kind(("submit",), "the same with the id of no task, nothing accepted", "naming", "429"),
     "unprocessable": _Kind(_API, "422 with the list-shaped detail, nothing accepted"),
     "rate_limited": _Kind(_SERVED, "429, nothing accepted; =SECONDS adds a Retry-After", "number"),
     "rate_limited_date": _Kind(
@@ -81,6 +90,9 @@ _KINDS: Mapping[str, _Kind] = {
         "5",
         combines=True,
     ),
+    "called": _Kind(
+        _TASK, "the id of the task is =TEXT (a b/c); adds to another fault", "text", "a b/c", combines=True
+    ),
     "stuck": _Kind(_TASK, "the task runs forever"),
     "failed": _Kind(_TASK, "the task fails at its end and is refunded; =MESSAGE sets the text", "text"),
     "failed_early": _Kind(_TASK, "the task fails after 2 s and is refunded"),
@@ -105,6 +117,7 @@ FAULT_ENDPOINTS: Mapping[str, tuple[str, ...]] = {name: kind.endpoints for name,
 _VALUES = {
     "number": (r"[0-9]+(\.[0-9]+)?", "a number from 0"),
     "status": (r"[345][0-9][0-9](:.*)?", "an HTTP status from 300 to 599, with a message after a colon or without"),
+    "naming": (r"[2345][0-9][0-9](:.*)?", "an HTTP status from 200, with a body after a colon or without"),
     "text": (r".*", "a text"),
     "shape": (r"list|string", "list or string"),
     "object": (r"\{.*\}", "a JSON object"),
@@ -151,7 +164,7 @@ class Fault:
 def every_fault(endpoint: str) -> list[str]:
     """Return each fault of an endpoint as it is written after the colon, with every status that Vidgo documents."""
     refused = _STATUSES + (_STATUSES_OF_PAID if endpoint in _PAID else ())
-    statuses = {"refuse": refused, "charged": _STATUSES_CHARGED}
+    statuses = {"refuse": refused, "charged": _STATUSES_CHARGED, "names": _STATUSES_NAMING}
     written: list[str] = []
     for name, kind in _KINDS.items():
         if endpoint in kind.endpoints:

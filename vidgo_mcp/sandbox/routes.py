@@ -113,7 +113,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         routes=[
             *_control_routes(sandbox),
             route("/api/generate/submit", "POST", "submit", submit),
-            route("/api/generate/status/{task_id}", "GET", "status", status),
+            route("/api/generate/status/{task_id:path}", "GET", "status", status),
             route("/api/user/balance", "GET", "balance", balance),
             # The upload endpoints are documented to speak the `detail` form only.
             *(route(f"/api/common/upload/{kind}", "POST", "upload", upload, "detail") for kind in UPLOAD_KINDS),

@@ -204,6 +204,7 @@ class Sandbox:
             task_id = f"task-unified-{int(created.timestamp())}-{suffix}"
             references, lost = self._references(asked.image_urls, base_url, started)
             planned = self.fault_plan.take("task", use_up=False)
+            task_id = next((fault.text or "" for fault in planned if fault.name == "called"), task_id)
             prices = [fault.price(asked.quality, asked.tier) for fault in planned]
             asked = replace(asked, credits=next((price for price in prices if price is not None), asked.credits))
             if account.credits < asked.credits:

@@ -221,6 +221,6 @@ def _parse_uri(uri: str) -> tuple[str, str]:
 def _is_task_id(task_id: str) -> bool:
     """Return whether the tools take it as a task_id, exactly as it stands."""
     try:
-        return ViewArguments.model_validate({"task_id": task_id}).task_id == task_id and "/" not in task_id
+        return ViewArguments.model_validate({"task_id": task_id}).task_id == task_id
     except ValidationError:
         return False

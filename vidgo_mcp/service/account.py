@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 
+from vidgo_mcp.client.retry import NAMED_TASK_SECONDS
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.journal import Entry, Journal
+from vidgo_mcp.journal import Entry, Journal, in_window
 from vidgo_mcp.journal.transitions import recorded
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.models.urls import is_on_this_machine
@@ -165,6 +166,17 @@ class Account:
             entry = recorded(entry, seen.latest, empty=seen.empty, now=self.runtime.now())
         return entry, failure
 
+    async def settle_named(self, entry: Entry) -> Entry | None:
+        """Return an unknown entry bound to the task that its answer named; None as long as Vidgo does not show that.
+
+        Raises:
+            VidgoError: the client cannot be opened, or the journal not be used.
+        """
+        client, task = await self.client(), None
+        with anyio.move_on_after(NAMED_TASK_SECONDS), suppress(VidgoError):
+            task = await client.status(entry.asked_as)
+        return None if task is None else await self.journal.bind(entry.id, task)
+
     async def lost_picture(self, entry: Entry) -> bool:
         """Return whether a finished picture died with the sandbox that made it, and record that.
 
@@ -197,6 +209,9 @@ class Account:
         Raises:
             VidgoError: the journal cannot be read.
         """
+        for named in await self.journal.named():
+            if named.intent.account == self.name and in_window(named, self.runtime.now()):
+                await self.settle_named(named)
         for entry in await self.journal.unfinished():
             if entry.intent.account == self.name:
                 await self.watches.tracked_task(entry)

@@ -38,10 +38,20 @@ class CallerTasks:
         self._unbound = account.submissions.unbound
 
     async def find(self, task_id: str) -> Entry | None:
-        """Return what the journal knows of a task; a journal that cannot be read knows nothing, and Vidgo is asked."""
-        kept = (entry for entry in self._unbound.of_owner(self.owner) if entry.task_id == task_id)
+        """Return what the journal knows of a task; a journal that cannot be read knows nothing, and Vidgo is asked.
+
+        One that only the answer to a submit named is known once Vidgo shows it: its entry is bound to it then.
+        """
+        kept = next((entry for entry in self._unbound.of_owner(self.owner) if entry.task_id == task_id), None)
+        if kept is not None:
+            return kept
         try:
-            return next(kept, None) or await self._journal.by_task(self.owner, task_id)
+            entry = await self._journal.by_task(self.owner, task_id)
+            if entry is None:
+                named = [one for one in await self._journal.named() if one.named_task == task_id]
+                mine = next((one for one in named if one.intent.owner == self.owner), None)
+                entry = None if mine is None else await self.account.settle_named(mine)
+            return entry
         except JournalError as error:
             log.warning("%s", error.message)
             return None

@@ -99,6 +99,8 @@ class Generation:
             entry = await self._find(intent)
             if entry is not None and await self._account.lost_picture(entry):
                 continue
+            if entry is not None and entry.state == "unknown" and entry.named_task is not None:
+                entry = await self._account.settle_named(entry) or entry
             self._charged = False
             if entry is None:
                 paid = await self._pay(intent, references)

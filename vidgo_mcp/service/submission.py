@@ -244,10 +244,11 @@ class Submissions:
             submission.entry = await self._journal.unsend(submission.entry.id)
             await self._journal.release(submission.entry.id)
 
-    async def _lose(self, entry_id: str, reason: str) -> None:
+    async def _lose(self, entry_id: str, error: VidgoError) -> None:
         # A person may have settled it meanwhile: then nothing is left to record.
         if await self._journal.entry(entry_id) is not None:
-            await self._journal.mark_unknown(entry_id, reason)
+            named, vendor_id = error.facts.named_task, error.facts.vendor_id
+            await self._journal.mark_unknown(entry_id, error.message, named_task=named, vendor_id=vendor_id)
 
     async def _bind(self, submission: Submission, task: Task) -> None:
         """Record the task, trying again for a while; what then is not recorded is kept, and tried at each renewal."""
@@ -265,7 +266,7 @@ class Submissions:
     async def _fail(self, submission: Submission, error: VidgoError) -> None:
         submission.error = error
         sent, submission.phase = submission.phase == "sent", "failed"
-        lose = partial(self._lose, submission.entry.id, error.message)
+        lose = partial(self._lose, submission.entry.id, error)
         record: Callable[[], Awaitable[object]] = lose if sent else partial(self._release, submission)
         with anyio.CancelScope(shield=True):
             try:

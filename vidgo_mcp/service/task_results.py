@@ -130,6 +130,8 @@ def with_wait_noted(result: TaskResult, shortened: float | None, *, stopping: bo
 
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
     ended = entry.state == "finished"
+    if entry.state == "unknown" and entry.named_task is not None:
+        return [f"The answer to its submit named the task {entry.named_task}, which could not be read at Vidgo."]
     if entry.status is None or entry.state == "unknown":
         return []
     notes = _said_notes(entry.status, entry.image_urls, ended=ended)
@@ -194,10 +196,11 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
 def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownError:
     """Return the error for a request whose submit may have been accepted."""
     why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
+    price, variation = entry.intent.credits, entry.intent.variation + 1
     return OutcomeUnknownError(
         "No answer to the submit of this picture is known, so it may have been paid for "
-        f"({entry.intent.credits} credits). {why}Nothing is sent again for 24 hours.",
-        facts=Facts(price=entry.intent.credits, variation=entry.intent.variation + 1, finding=finding),
+        f"({price} credits). {why}Nothing is sent again for 24 hours.",
+        facts=Facts(price=price, variation=variation, finding=finding, named_task=entry.named_task),
     )
 
 

@@ -65,12 +65,14 @@ class Watch:
 
     Attributes:
         entry_id: the journal's entry of a task that was submitted here. Such a task is read on when nobody waits.
+        asked_as: the id by which Vidgo knows it.
         changed: set at the next reading, or the next failure to read.
         stopping: whether the process is about to end, so that nobody waits any longer.
     """
 
-    def __init__(self, task_id: str, polling: Polling, entry_id: str | None) -> None:
+    def __init__(self, task_id: str, polling: Polling, entry_id: str | None, asked_as: str) -> None:
         self.task_id = task_id
+        self.asked_as = asked_as
         self.polling = polling
         self.entry_id = entry_id
         self.changed = anyio.Event()
@@ -171,22 +173,22 @@ class Watches:
         if entry.task_id in self._watches:
             watch = self._watches[entry.task_id]
             # It may have been watched before it was known to be submitted here.
-            watch.entry_id = entry.id
+            watch.entry_id, watch.asked_as = entry.id, entry.asked_as
             return watch
         now = anyio.current_time()
         submitted = now - (self._now() - (entry.sent_at or entry.created_at))
         polling = Polling.of_submitted(plan, submitted, now, self._random)
-        return self._start(entry.task_id, polling, entry.id)
+        return self._start(entry.task_id, polling, entry.id, entry.asked_as)
 
     def untracked_task(self, task_id: str) -> Watch:
         """Return the watch of a task that was not submitted here; it ends when nobody waits."""
         if task_id in self._watches:
             return self._watches[task_id]
         last_read = self._last_reads.get(task_id, -math.inf)
-        return self._start(task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None)
+        return self._start(task_id, Polling.of_unknown(anyio.current_time(), last_read, self._random), None, task_id)
 
-    def _start(self, task_id: str, polling: Polling, entry_id: str | None) -> Watch:
-        watch = self._watches[task_id] = Watch(task_id, polling, entry_id)
+    def _start(self, task_id: str, polling: Polling, entry_id: str | None, asked_as: str) -> Watch:
+        watch = self._watches[task_id] = Watch(task_id, polling, entry_id, asked_as)
         watch.stopping = self._stopping
         self._tasks.start_soon(self._run, watch)
         return watch
@@ -211,7 +213,7 @@ class Watches:
     async def _poll(self, watch: Watch) -> None:
         try:
             client = await self._open_client()
-            task = await client.status(watch.task_id)
+            task = await client.status(watch.asked_as)
         except VidgoError as error:
             watch.polling = watch.polling.missed(error, anyio.current_time())
             if isinstance(error, RateLimitedError):

@@ -91,7 +91,16 @@ def _pay_again(case: Case) -> str:
         else "Call get_balance, then get_task without task_id: a minute after the submit it says whether the balance "
         "fell. Then tell the user; the picture cannot be fetched."
     )
+    named = case.facts.named_task
+    if named is not None:
+        told = f"Call get_task with task_id {named}: when Vidgo knows it, that is the picture. Otherwise: {told}"
     return f"{told} The same call sends nothing for 24 hours. If the user agrees that it may be paid twice: {higher}."
+
+
+def _settle(case: Case) -> str:
+    compare = SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
+    named = case.facts.named_task
+    return compare if named is None else f"`vidgo-mcp task {named}` asks Vidgo for the task that was named. {compare}"
 
 
 def _price_again(case: Case) -> str:
@@ -234,12 +243,7 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         "this subject.",
         "Another prompt may be accepted.",
     ),
-    "compare_balance": (
-        _pay_again,
-        lambda case: (
-            SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
-        ),
-    ),
+    "compare_balance": (_pay_again, _settle),
     "contact_support": (
         "Give the user the task_id, for Vidgo's support. Another variation pays again: ask the user first.",
         "Vidgo's support can say more about this task. A higher --variation pays again.",

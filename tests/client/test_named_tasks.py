@@ -1,0 +1,133 @@
+"""An answer to a submit that names a task is no refusal, whatever else it says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.client.conftest import BASE, KEY, PRICED
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.client.task_ids import named_task
+from vidgo_mcp.errors import OutcomeUnknownError, VidgoError
+from vidgo_mcp.models.tasks import names_of
+
+pytestmark = pytest.mark.anyio
+
+STATUSES = (301, 307, 400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
+NAMED = {"task_id": "task-7"}
+FORMS: dict[str, Any] = {
+    "flat": {"detail": "no", **NAMED},
+    "error": {"code": 429, "error": {"message": "slow down", **NAMED}},
+    "data": {"code": 429, "data": NAMED},
+    "detail": {"detail": NAMED},
+    "list": {"detail": [{"msg": "no", "task": NAMED}]},
+    "outer list": [NAMED],
+    "camel case": {"error": {"taskId": "task-7"}},
+    "run together": {"error": {"taskid": "task-7"}},
+    "an id that says task": {"data": {"id": "task-7"}},
+    "JSON text": {"error": json.dumps(NAMED)},
+    "words": {"detail": "already accepted, task_id: task-7"},
+    "cut": b'{"code": 429, "data": {"task_id": "task-7", "sta',
+    "cut JSON text": b'{"code": 429, "data": "{\\"task_id\\": \\"task-7\\", ',
+    "a page": b'<html>busy <!-- {"task_id": "task-7"} --></html>',
+}
+RUNNING = {"code": 200, "data": {"task_id": "task-7", "status": "running"}}
+
+
+class Vidgo:
+    """Answers each submit with one answer, and knows the tasks that it is told of."""
+
+    def __init__(self, status: int, body: Any, *known: str) -> None:
+        self.status, self.body, self.known = status, body, known
+        self.asked: list[str] = []
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.path.rpartition('/')[2]}")
+        if request.method == "POST":
+            body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+            return httpx.Response(self.status, content=body)
+        if request.url.path.rpartition("/")[2] in self.known:
+            return httpx.Response(200, json=RUNNING)
+        return httpx.Response(404, json={"detail": "Task not found"})
+
+    def client(self) -> VidgoClient:
+        return VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(self.handle))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("status", [429, 400, 500])
+async def test_a_task_that_is_named_in_any_form_is_taken_where_vidgo_knows_it(status: int, form: str) -> None:
+    vidgo = Vidgo(status, FORMS[form], "task-7")
+    async with vidgo.client() as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
+    assert vidgo.asked == ["POST submit", "GET task-7"]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+async def test_an_answer_of_any_status_that_names_a_task_is_sent_once(status: int) -> None:
+    vidgo = Vidgo(status, {"error": {"message": "no", **NAMED}}, "task-7")
+    async with vidgo.client() as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
+    assert vidgo.asked == ["POST submit", "GET task-7"]
+
+
+@pytest.mark.parametrize("code", [0, -1, 400, 429, 500, 1001])
+async def test_an_envelope_of_any_code_that_names_a_task_is_sent_once(code: int) -> None:
+    vidgo = Vidgo(200, {"code": code, "error": NAMED}, "task-7")
+    async with vidgo.client() as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
+    assert vidgo.asked == ["POST submit", "GET task-7"]
+
+
+@pytest.mark.parametrize("status", [200, *STATUSES])
+async def test_a_named_task_that_vidgo_does_not_know_leaves_the_outcome_unknown(status: int) -> None:
+    vidgo = Vidgo(status, {"error": {"message": "no", **NAMED}})
+    async with vidgo.client() as client:
+        with pytest.raises(OutcomeUnknownError, match="the task task-7") as caught:
+            await client.submit_once(PRICED)
+    assert (caught.value.facts.named_task, caught.value.money, caught.value.retryable) == ("task-7", "unknown", False)
+    assert vidgo.asked == ["POST submit", "GET task-7", "GET task-7"]
+
+
+NO_TASK: dict[str, Any] = {
+    "a request's id": {"detail": "no", "request_id": "task-7", "id": "5"},
+    "a missing field": {"detail": [{"loc": ["body", "task_id"], "msg": "task_id: Field required"}]},
+    "a word": b"task_id is required",
+    "null": {"task_id": None},
+    "empty": {"task_id": ""},
+    "the request repeated": {"detail": [{"msg": "no", "input": {"prompt": "x", "task_id": "task-7"}}]},
+    "the prompt repeated": {"detail": 'cannot draw {"task_id": "task-7"}'},
+    "the key's error": {"code": 401, "error": {"message": "Invalid API key", "type": "authentication_error"}},
+}
+
+
+@pytest.mark.parametrize("what", NO_TASK)
+async def test_what_names_no_task_is_still_a_refusal(what: str) -> None:
+    body = NO_TASK[what] if isinstance(NO_TASK[what], bytes) else json.dumps(NO_TASK[what]).encode()
+    assert named_task(body, 'a sign with {"task_id": "task-7"} on it') is None
+
+
+async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
+    vidgo = Vidgo(429, b'{"code": 429, "data": {"task_id": "task-7', "task-7")
+    async with vidgo.client() as client:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client.submit_once(PRICED)
+    assert caught.value.facts.named_task == "task-7..."
+
+
+@pytest.mark.parametrize(
+    "task_id", ["a\nNext: pay", "../x", "..", "a b", "x" * 201, "タスク", "\u202eab", "y" * 900_000]
+)
+async def test_an_id_that_breaks_the_rule_gets_a_short_name_and_is_kept(task_id: str) -> None:
+    vidgo = Vidgo(200, {"code": 200, "data": {"task_id": task_id}})
+    async with vidgo.client() as client:
+        task = await client.submit_once(PRICED)
+        assert (task.task_id, task.vendor_id) == names_of(task_id)
+        assert len(task.task_id) == 18
+        with pytest.raises(VidgoError) as caught:
+            await client.status(task_id)
+    assert caught.value.task_id == task.task_id
+    assert task_id not in str(caught.value)
