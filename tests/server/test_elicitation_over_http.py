@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import httpx2
@@ -17,12 +18,15 @@ from mcp.server import request_state
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, InputRequiredResult
 
-from tests.server.conftest import YES, Person
+from tests.server.conftest import MODERN, YES, Person
 from tests.service.durable import Process, hasten, moved, quick_sandbox
+from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.journal.sqlite import SqliteJournal
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS
 from vidgo_mcp.server.http import http_app
-from vidgo_mcp.service import Limits
+from vidgo_mcp.service import Limits, Principal, Service, account_of
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +137,70 @@ async def test_an_answer_that_comes_after_its_question_has_expired_spends_nothin
                 allow_input_required=True,
             )
     assert sandbox.requests == []
+
+
+ASKED = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+    },
+    "name": "generate_image",
+    "arguments": CALL,
+}
+
+
+NO_ANSWERS: list[Any] = [
+    {"action": "maybe"},
+    {"action": "ACCEPT", "content": {"confirm": True}},
+    {"action": ["accept"], "content": {"confirm": True}},
+    {"action": None},
+    {"action": "accept"},
+    {"action": "accept", "content": None},
+    {"action": "accept", "content": [True]},
+    {"action": "accept", "content": "true"},
+    {"action": "accept", "content": {"confirm": "true"}},
+    {"action": "accept", "content": {"confirm": 1}},
+    {"action": "accept", "content": {"confirm": {"yes": True}}},
+    {"code": -1, "message": "no"},
+    {},
+    [],
+    5,
+    "accept",
+    None,
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "consent"),
+    [
+        *[({"confirm": answer}, "no_answer") for answer in NO_ANSWERS],
+        ([{"action": "accept"}], "no_answer"),
+        (5, "no_answer"),
+        ({"confirm": {"action": "decline", "content": {"confirm": True}}}, "declined"),
+        ({"confirm": {"action": "cancel"}}, "dismissed"),
+    ],
+    ids=repr,
+)
+async def test_an_answer_that_is_none_spends_nothing_and_says_so(
+    answers: Any, consent: str, sandbox: Sandbox, sandbox_url: str
+) -> None:
+    service = Service(
+        journal=SqliteJournal(None), connect=lambda account: VidgoClient(SANDBOX_KEY, base_url=sandbox_url)
+    )
+    principal = Principal(account_of(SANDBOX_KEY, sandbox_url), limits=Limits(confirm_above=5))
+    app = http_app(build_server(service, principal_of=lambda ctx: principal))
+    headers = {"Accept": "application/json, text/event-stream", "Mcp-Protocol-Version": MODERN}
+    headers |= {"Mcp-Method": "tools/call", "Mcp-Name": "generate_image"}
+    transport = httpx2.ASGITransport(app)
+    async with service, app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport) as client:
+
+        async def call(**more: Any) -> dict[str, Any]:
+            request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {**ASKED, **more}}
+            result = (await client.post(URL, json=request, headers=headers)).json()["result"]
+            assert isinstance(result, dict)
+            return result
+
+        state = (await call())["requestState"]
+        error = (await call(requestState=state, inputResponses=answers))["structuredContent"]
+    assert (error["category"], error["money"], error["consent"]) == ("declined", "nothing_spent", consent)
+    assert sandbox.ledger == []

@@ -30,6 +30,7 @@ from vidgo_mcp.service import Principal, Service, account_of
 pytestmark = pytest.mark.anyio
 
 LOW = 2
+HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 ACCOUNT = account_of(SANDBOX_KEY, "the sandbox")
 
 
@@ -180,6 +181,56 @@ async def test_only_who_names_this_machine_is_served(header: str, values: tuple[
             assert status == 200 or ("--host" in answer.text and "localhost" in answer.text)
 
 
+ODD_HOSTS = [
+    b"localhost:8000@evil.example",
+    b"localhost@evil.example",
+    b"user:word@localhost",
+    b"localhost#@evil.example",
+    b"localhost\\@evil.example",
+    b"localhost,evil.example",
+    b"localhost evil.example",
+    b"local host",
+    b"localhost:",
+    b"localhost:http",
+    b"localhost:99999",
+    b"localhost:-1",
+    b"localhost:\xd9\xa1",
+    b"[::1",
+    b"::1",
+    b"[::1]x",
+    b"[::1%25lo]",
+    b"localho\xc5\xbft",
+    b"",
+]
+
+
+async def test_no_odd_host_passes_for_this_machine(service: Service) -> None:
+    rest = b"Content-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    lines = [b"Host: " + host + b"\r\n" for host in ODD_HOSTS]
+    named, foreign = b"Host: localhost\r\n", b"Host: evil.example\r\n"
+    async with served(service) as base:
+        url = httpx.URL(base)
+
+        async def status(head: bytes, target: bytes = b"/mcp") -> bytes:
+            async with await anyio.connect_tcp(url.host, url.port or 80) as stream:
+                await stream.send(b"POST " + target + b" HTTP/1.1\r\n" + head + rest)
+                return (await stream.receive()).split()[1]
+
+        for line in lines:
+            assert (line, await status(line)) == (line, b"421")
+        for several in (named + foreign, foreign + named, named + named, b""):
+            assert (several, await status(several)) == (several, b"400")
+        for target in (b"//mcp", b"/mcp/", b"/%6dcp", b"/healthz/../mcp", b"http://localhost/mcp"):
+            assert (target, await status(foreign, target)) == (target, b"421")
+
+
+async def test_several_origins_are_none(service: Service) -> None:
+    pages = [("Origin", "http://localhost:6274"), ("Origin", "https://evil.example")]
+    async with served(service) as base, httpx.AsyncClient() as client:
+        for origins in (pages, pages[::-1]):
+            assert (await client.post(f"{base}/mcp", headers=[*HEADERS.items(), *origins])).status_code == 403
+
+
 def allowed_headers(answer: httpx.Response) -> set[str]:
     return {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
 
@@ -206,9 +257,6 @@ async def test_a_page_of_this_machine_may_ask_and_read_and_a_foreign_one_may_not
         foreign = await client.options("/mcp", headers={"Origin": "https://evil.example", **asks})
         assert foreign.status_code == 403
         assert "Access-Control-Allow-Origin" not in foreign.headers
-
-
-HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize("version", [None, "2025-11-25", "2026-07-28", "2024-01-01", "no version"])

@@ -31,8 +31,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", rea
 
 LOW = 2
 CALLS = 40
-GRACE = 9
-"""Seconds within which a stopped server has ended of itself; after 10 it tears what is left."""
 
 
 @pytest.fixture
@@ -86,7 +84,7 @@ async def test_calls_that_wait_get_their_task_ids_when_the_server_is_stopped(
                     tasks.start_soon(call, ERAS[one % 2], f"fox {one}")
                 await until(lambda: len(sandbox.tasks) == CALLS)
                 process.send_signal(number)
-                with anyio.fail_after(GRACE):
+                with anyio.fail_after(PATIENCE):
                     assert await process.wait() == 0
         entries = await entries_of(file, base)
     assert {entry.state for entry in entries} == {"accepted"}
@@ -120,7 +118,7 @@ async def test_a_submit_is_let_through_and_nothing_begins(fault: str, states: se
                 tasks.start_soon(call)
                 await until(lambda: submitted(sandbox))
                 process.send_signal(signal.SIGTERM)
-                with anyio.fail_after(GRACE):
+                with anyio.fail_after(PATIENCE):
                     assert await process.wait() == 0
         entries = await entries_of(file, base)
     assert {entry.state for entry in entries} == states
@@ -132,6 +130,38 @@ async def test_a_submit_is_let_through_and_nothing_begins(fault: str, states: se
     else:
         assert answer.structured_content["money"] == "nothing_spent"
     assert moved(sandbox) == [("charge", LOW)] * len(states)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_whoever_waits_for_a_known_task_is_told_that_it_is_pending(era: Any, tmp_path: Path) -> None:
+    sandbox = Sandbox(seconds=(3600, 3600))
+    waiting, answers = anyio.Event(), []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        waiting.set()
+
+    with running(sandbox) as base:
+        async with serving(base, VIDGO_JOURNAL=str(tmp_path / "journal.db")) as (process, url):
+
+            async def call() -> None:
+                async with Client(url, mode=era) as client:
+                    caller = await Caller.of(client)
+                    made = await caller.data("generate_image", prompt="a fox", wait_seconds=0)
+                    arguments = {"task_id": made["task_id"], "wait_seconds": 300}
+                    result = await client.call_tool("get_task", arguments, progress_callback=listen)
+                    answers.append(result.structured_content)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                with anyio.fail_after(PATIENCE):
+                    await waiting.wait()
+                process.send_signal(signal.SIGTERM)
+                with anyio.fail_after(PATIENCE):
+                    assert await process.wait() == 0
+    [answer] = answers
+    assert answer is not None
+    assert (answer["outcome"], [answer["task_id"]]) == ("pending", list(sandbox.tasks))
+    assert "being stopped" in " ".join(answer["notes"])
 
 
 async def test_a_call_that_comes_while_the_server_stops_sends_nothing(sandbox: Sandbox, sandbox_url: str) -> None:

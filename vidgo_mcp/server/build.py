@@ -22,7 +22,7 @@ from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.foreign_text import plain_text
 from vidgo_mcp.server import prompts, resources
 from vidgo_mcp.server.client_timeout import ClientTimeout
-from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker
+from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker, read_answers
 from vidgo_mcp.server.tools import Call, error_answer, tool_entries
 from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
@@ -157,7 +157,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     )
     ephemeral = RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
     security = RequestStateSecurity(keys=[state_key], ttl=ANSWER_SECONDS) if state_key else ephemeral
-    server.middleware += [patience, RequestStateBoundary(security, default_audience=NAME)]
+    server.middleware += [patience, read_answers, RequestStateBoundary(security, default_audience=NAME)]
     return server
 
 

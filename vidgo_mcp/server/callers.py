@@ -16,7 +16,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
-AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\s:/@\[\]]+?)\.?(:\d{1,5})?", re.IGNORECASE)
+AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\s:/@\[\]]+?)\.?(:(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
+LAST_PORT: Final = 65_535
 OPEN_TO_ALL: Final = "/healthz"
 
 
@@ -30,7 +31,7 @@ class Callers:
     def host(self, value: str) -> bool:
         """Return whether a Host header names this machine."""
         match = AUTHORITY.fullmatch(value)
-        return match is not None and match["name"].lower() in self.names
+        return match is not None and match["name"].lower() in self.names and int(match["port"] or 0) <= LAST_PORT
 
     def origin(self, value: str) -> bool:
         """Return whether an Origin header is that of a page of this machine."""
@@ -40,14 +41,15 @@ class Callers:
     def refusal(self, headers: Headers) -> PlainTextResponse | None:
         """Return why a request is refused, None where it is not."""
         names = ", ".join(self.names)
-        host, origin = headers.get("host", ""), headers.get("origin")
+        # Several of a kind are no name together, whichever of them another reader would take.
+        host, origin = ",".join(headers.getlist("host")), ",".join(headers.getlist("origin"))
         if not self.host(host):
             return PlainTextResponse(
                 f"Host {host!r} is not served: call this server as one of {names}, or start it with --host and "
                 "another name of this machine's loopback.\n",
                 421,
             )
-        if origin is not None and not self.origin(origin):
+        if "origin" in headers and not self.origin(origin):
             return PlainTextResponse(
                 f"Origin {origin!r} is not served: only pages at http:// and one of {names} (any port) are; --host "
                 "adds another name of this machine's loopback.\n",

@@ -7,11 +7,14 @@ again with the answer and with our state, which the SDK's boundary has sealed an
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
 import anyio
 from mcp.server import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CallToolRequestParams,
@@ -41,6 +44,8 @@ SCHEMA: Final[ElicitRequestedSchema] = {
     },
     "required": [FIELD],
 }
+
+VERDICTS: Final[Mapping[str, Verdict]] = {"decline": "declined", "cancel": "dismissed"}
 
 Context = ServerRequestContext[Any, Any]
 
@@ -104,6 +109,22 @@ async def _asked(ctx: Context, question: Question) -> Answer:
 
 
 def _verdict(response: ElicitResult) -> Verdict:
-    if response.action != "accept":
-        return "declined" if response.action == "decline" else "dismissed"
-    return "accepted" if (response.content or {}).get(FIELD) is True else "no_answer"
+    if response.action == "accept" and (response.content or {}).get(FIELD) is True:
+        return "accepted"
+    # Whatever else it may be, it is no yes.
+    return VERDICTS.get(response.action, "no_answer")
+
+
+async def read_answers(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Take an answer that is none for one without the tick; the SDK would refuse the call with a protocol error.
+
+    That would say neither that nothing was spent nor what to do.
+    """
+    params = ctx.params or {}
+    if ctx.method == "tools/call" and params.get("requestState") is not None:
+        try:
+            answers = {"name": "", "inputResponses": params.get("inputResponses")}
+            CallToolRequestParams.model_validate(answers, by_name=False)
+        except ValidationError:
+            ctx = replace(ctx, params={**params, "inputResponses": {FIELD: {"action": "accept"}}})
+    return await call_next(ctx)

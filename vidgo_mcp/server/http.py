@@ -97,7 +97,7 @@ async def serve_http(
     port: int,
     on_ready: Callable[[int], None],
 ) -> None:
-    """Serve until a signal; running calls and submits under way get 10 s, whatever signals follow.
+    """Serve until a signal; then calls that wait answer pending, and submits under way get 10 s, whatever follows.
 
     The service is entered and left here. Port 0 takes a free one; ``on_ready`` is called with the port once connections
     are accepted.
