@@ -7,8 +7,13 @@ appears it takes that one and stops, because its hash is not in the lock. A lock
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -47,3 +52,65 @@ def test_every_extra_that_a_package_asks_for_is_spelled_in_the_lock(lock: str) -
     ]
     assert missing == []
     assert asked, "no extra was seen: this test looks at nothing"
+
+
+SBOM = ROOT / ".ci" / "sbom.py"
+PERMITTED = frozenset(
+    {"MIT", "MIT-0", "MIT-CMU", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "PSF-2.0", "MPL-2.0"}
+    | {"Apache-2.0 OR BSD-3-Clause"}
+)
+
+
+@pytest.fixture(scope="module")
+def components() -> list[dict[str, Any]]:
+    """What the command of CONTRIBUTING.md writes."""
+    if not SBOM.exists():
+        pytest.skip("only a checkout has .ci, a source distribution has not")
+    ran = subprocess.run([sys.executable, SBOM], capture_output=True, text=True, check=True, timeout=60)
+    bill = json.loads(ran.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    found: list[dict[str, Any]] = bill["components"]
+    return found
+
+
+def test_the_bill_of_materials_is_the_lock(components: list[dict[str, Any]]) -> None:
+    lines = ROOT.joinpath("requirements.lock").read_text("utf-8")
+    assert {one["name"] for one in components} == set(pinned("requirements.lock"))
+    for one in components:
+        (block,) = re.findall(
+            rf"^{one['name']}(?:\[.*\])?=={re.escape(one['version'])} .*(?:\n    --.*)+", lines, re.MULTILINE
+        )
+        assert one["purl"] == f"pkg:pypi/{one['name']}@{one['version']}"
+        assert [found["content"] for found in one["hashes"]] == re.findall("sha256:([0-9a-f]+)", block)
+
+
+def test_every_licence_is_listed_as_it_is_and_permitted(components: list[dict[str, Any]]) -> None:
+    table = re.findall(
+        r"^\| ([\w-]+) \| ([\w. -]+) \|$", ROOT.joinpath("docs/licences.md").read_text("utf-8"), re.MULTILINE
+    )
+    listed = {name: licence for name, licence in table if name not in {"package", "---"}}
+    assert set(listed) == set(pinned("requirements.lock"))
+    assert set(listed.values()) <= PERMITTED
+    named = {one["name"]: one["licenses"][0] for one in components if "licenses" in one}
+    assert len(named) > 30
+    assert {name: said.get("expression") or said["license"]["id"] for name, said in named.items()} == {
+        name: listed[name] for name in named
+    }
+
+
+def test_what_builds_the_package_is_pinned_and_no_installation_fetches_another() -> None:
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))
+    built_with = {canonicalize_name(Requirement(line).name) for line in project["build-system"]["requires"]}
+    assert built_with <= set(pinned("requirements-build.lock")) & set(pinned("requirements-dev.lock"))
+    assert pinned("requirements-build.lock").items() <= pinned("requirements-dev.lock").items()
+    places = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/workflows/*.yml")]
+    lines = [line for path in places for line in path.read_text("utf-8").splitlines()]
+    from_source = [line for line in lines if re.search(r"pip install\b[^;&]* -e \.", line)]
+    assert from_source
+    assert [line for line in from_source if "--no-build-isolation" not in line] == []
+
+
+def test_every_dependency_has_an_upper_bound() -> None:
+    project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]
+    unbound = [line for line in project["dependencies"] if not re.search(r",<\d+$", line)]
+    assert unbound == []

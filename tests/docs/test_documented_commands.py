@@ -47,9 +47,11 @@ TOOLS = set(tool_entries(40, PUBLISHED, reads_files=True))
 
 INSTALL = (
     "{venv} && .venv/bin/python -m pip install -q -r {lock} && "
-    ".venv/bin/python -m pip install -q --no-deps -e . && {run}"
+    ".venv/bin/python -m pip install -q --no-deps --no-build-isolation -e . && {run}"
 )
-DEMO = INSTALL.format(venv="python3 -m venv .venv", lock="requirements.lock", run=".venv/bin/vidgo-mcp demo")
+DEMO = INSTALL.format(
+    venv="python3 -m venv .venv", lock="requirements.lock -r requirements-build.lock", run=".venv/bin/vidgo-mcp demo"
+)
 SUITE = INSTALL.format(venv="python3 -m venv .venv", lock="requirements-dev.lock", run=".venv/bin/python -m pytest")
 
 

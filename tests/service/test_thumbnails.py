@@ -6,7 +6,8 @@ import io
 import random
 import re
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -299,3 +300,56 @@ async def test_the_picture_of_an_unknown_task_is_not_found() -> None:
     async with World() as world:
         with pytest.raises(NotFoundError):
             await world.tasks().view("task-1", 768)
+
+
+def tiff(*entries: tuple[int, int, int, int], rest: bytes = b"") -> bytes:
+    """Return a TIFF of these tags, types, counts and values; ``rest`` begins at byte 1000."""
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
+    return head + bytes(1000 - len(head)) + rest
+
+
+def scans(jpeg: bytes, number: int) -> bytes:
+    """Return a progressive JPEG with its last scan so many times more."""
+    start = jpeg.rindex(b"\xff\xda")
+    return jpeg[:-2] + jpeg[start:-2] * number + jpeg[-2:]
+
+
+PROGRESSIVE = encoded(Image.new("RGB", (512, 512)), "JPEG", progressive=True)
+MANY_SCANS = scans(PROGRESSIVE, 90)
+SHAPE = ((256, 4, 1, 512), (257, 4, 1, 512 * 40), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1))
+STRIPS = struct.pack("<I", 1320) * 40 + struct.pack("<I", len(MANY_SCANS)) * 40 + MANY_SCANS
+HARMFUL = {
+    "a JPEG of 20,000 scans": scans(PROGRESSIVE, 20_000),
+    "a TIFF of many JPEGs with many scans": tiff(
+        *(*SHAPE, (259, 3, 1, 7), (273, 4, 40, 1000), (278, 4, 1, 512), (279, 4, 40, 1160)), rest=STRIPS
+    ),
+    "a TIFF with a tile of a gigabyte": tiff(
+        *(*SHAPE, (259, 3, 1, 8), (322, 4, 1, 32_768), (323, 4, 1, 32_768), (324, 4, 1, 1000), (325, 4, 1, 16)),
+        rest=bytes(16),
+    ),
+    "a JPEG 2000": pillow("RGB", [colour[:3] for colour in COLOURS], "JPEG2000"),
+    "a QOI": pillow("RGB", [colour[:3] for colour in COLOURS], "QOI"),
+    "a WebP of 268 megapixels": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xfe\x3f\0\xfe\x3f\0",
+    "a JPEG of 65,535x65,535": PROGRESSIVE.replace(
+        b"\xff\xc2\0\x11\x08\x02\0\x02\0", b"\xff\xc2\0\x11\x08" + b"\xff" * 4
+    ),
+    "a PNG whose colour profile is a bomb": ramp(
+        (8, 0), bytes(RAMP), (b"iCCP", b"x\0\0" + zlib.compress(bytes(3_000_000)))
+    ),
+    "a PNG whose comments are bombs": ramp(
+        (8, 0), bytes(RAMP), *((b"zTXt", b"x%d\0\0" % i + zlib.compress(bytes(1_000_000))) for i in range(80))
+    ),
+}
+
+
+@pytest.mark.parametrize("look", [fitting, lambda content: scaled(content, 768)], ids=["whole", "scaled"])
+@pytest.mark.parametrize("what", HARMFUL)
+def test_what_would_keep_a_decoder_busy_never_reaches_it(
+    what: str, look: Callable[[bytes], View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: decoded.append(image))
+    with pytest.raises(UnavailableError, match="cannot be shown"):
+        look(HARMFUL[what])
+    assert decoded == []

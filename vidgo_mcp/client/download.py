@@ -37,7 +37,15 @@ GONE: Final = (403, 404, 410)
 """What hosts answer for a file that they no longer have, or whose signature has run out."""
 METADATA: Final = frozenset(
     ip_address(text)
-    for text in ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200")
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+    )
 )
 """Where clouds tell their own machines secrets; no VPN and no proxy makes these a host of pictures."""
 METADATA_NAMES: Final = ("metadata.google.internal", "metadata.goog", "metadata", "instance-data")

@@ -1,4 +1,7 @@
-"""Decides which bytes are a whole picture of a usable format, before a decoder can be bombed or sent half of one."""
+"""The one door to the decoder: which bytes are a whole picture that is decoded in seconds, not in hours or gigabytes.
+
+A decoder runs in a thread, which nothing can end. So whatever would keep it busy is refused before it starts.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from vidgo_mcp.files.containers import SOS, end_of, jpeg_segments, webp_canvas
-from vidgo_mcp.files.kinds import DAMAGED, GIF, JPEG, PNG, WEBP, Kind, described, kind_of
+from vidgo_mcp.files.kinds import AVIF, BMP, DAMAGED, GIF, JPEG, PNG, TIFF, WEBP, Kind, described, kind_of
 from vidgo_mcp.files.unusable import UnusableError
 
 if TYPE_CHECKING:
@@ -23,7 +28,9 @@ MOST_SCANS: Final = 100
 """Scans of a progressive JPEG. Encoders write about ten; each one costs a decoder a pass over all pixels, and an empty
 one hardly a byte, so that a small file can keep it busy for hours."""
 
-ONE_AT_A_TIME: Final = threading.Lock()
+TURN_SECONDS: Final = 20.0
+"""To wait for other pictures to be decoded. The slowest picture that is let in takes about 8 s."""
+_ONE_AT_A_TIME: Final = threading.Lock()
 """Decoding takes hundreds of megabytes, and the filters of warnings belong to the whole process."""
 
 DAMAGE: Final = (
@@ -44,6 +51,11 @@ class ReferencePicture:
     height: int
     digest: str
 
+
+_PLAIN_TIFF: Final = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
+_TILE_WIDTH: Final = 322
+_SLOW_BMP: Final = (1, 2)
+"""Run lengths, which Pillow reads in Python itself."""
 
 USABLE: Final = (JPEG, PNG, GIF, WEBP)
 """What Vidgo takes as a reference."""
@@ -69,48 +81,71 @@ def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Referen
     if end is None:
         raise UnusableError(DAMAGED)
     kept = content[:end]
-    with ONE_AT_A_TIME:
-        width, height = _decoded_size(kept, kind, most_pixels)
+    try:
+        with decoding(kept, kind, most_pixels) as image:
+            width, height = image.size
+            # A JPEG can be decoded at an eighth of its size, which still reads all of its bytes.
+            image.draft(None, (1, 1))
+            image.load()
+            if kind is PNG:
+                # Decoding does not look at all of the checksums.
+                with _opened(kept, kind) as checked:
+                    checked.verify()
+    except UndecodableError:
+        raise UnusableError(DAMAGED) from None
     return ReferencePicture(kept, kind.mime_type, kind.extension, width, height, hashlib.sha256(kept).hexdigest())
 
 
 def pixels_of(content: bytes) -> str | None:
     """Return the size that a picture's own header names, WIDTHxHEIGHT; None of a format that is not decoded here."""
     kind = kind_of(content)
-    if kind not in USABLE:
+    if kind is None or kind not in USABLE:
         return None
     try:
+        check_before_opening(content, kind)
         with _opened(content, kind) as image:
             return f"{image.width}x{image.height}"
-    except DAMAGE:
+    except (UnusableError, *DAMAGE):
         return None
 
 
-def _decoded_size(content: bytes, kind: Kind, most_pixels: int) -> tuple[int, int]:
+class UndecodableError(UnusableError):
+    """The decoder can make nothing of a picture, or there is none for its format."""
+
+
+@contextmanager
+def decoding(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> Generator[ImageFile]:
+    """Open a picture to be decoded within, while no other one is; of an animation the first frame.
+
+    Blocking, for at most ``TURN_SECONDS`` until it is its turn; call it in a worker thread.
+
+    Raises:
+        UndecodableError: nothing here can decode it.
+        UnusableError: its decoding would take too long or too much, or other pictures take too long.
+    """
     from PIL.Image import DecompressionBombError
 
+    check_before_opening(content, kind, most_pixels)
+    if not _ONE_AT_A_TIME.acquire(timeout=TURN_SECONDS):
+        raise UnusableError("too many others are being decoded now; try again in a minute")
     try:
         with warnings.catch_warnings():
             # Pillow warns of what does not keep it from decoding.
             warnings.simplefilter("ignore")
-            check_before_opening(content, kind, most_pixels)
             with _opened(content, kind) as image:
-                width, height = image.size
-                check_size((width, height), most_pixels)
-                # A JPEG can be decoded at an eighth of its size, which still reads all of its bytes.
-                image.draft(None, (1, 1))
-                image.load()
-            if kind is PNG:
-                # Decoding does not look at all of the checksums.
-                with _opened(content, kind) as image:
-                    image.verify()
+                check_size(image.size, most_pixels)
+                _check_opened(image, kind)
+                yield image
+    except UnusableError:
+        raise
     except DecompressionBombError:
         raise UnusableError(f"it has more than {most_pixels:,} pixels", "make it smaller") from None
     except MemoryError:
         raise UnusableError("there is not enough memory to decode it", "make it smaller") from None
     except DAMAGE:
-        raise UnusableError(DAMAGED) from None
-    return width, height
+        raise UndecodableError(f"it is {kind.called}, which cannot be decoded here") from None
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 def _opened(content: bytes, kind: Kind) -> ImageFile:
@@ -118,15 +153,40 @@ def _opened(content: bytes, kind: Kind) -> ImageFile:
 
     ``Image.open`` would load the decoders of all formats, and call a phone's JPEG with several pictures an MPO.
     """
-    from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-    decoders: dict[Kind, type[ImageFile]] = {
+    decoders: dict[Kind, Callable[[BytesIO], ImageFile]] = {
         JPEG: JpegImagePlugin.JpegImageFile,
         PNG: PngImagePlugin.PngImageFile,
         GIF: GifImagePlugin.GifImageFile,
         WEBP: WebPImagePlugin.WebPImageFile,
+        TIFF: TiffImagePlugin.TiffImageFile,
+        BMP: BmpImagePlugin.BmpImageFile,
+        AVIF: _avif,
     }
+    # What is in no list stays out: JPEG 2000 may have thousands of hidden channels, and QOI is read by Python itself.
+    if kind not in decoders:
+        raise UndecodableError(f"it is {kind.called}, which cannot be decoded here")
     return decoders[kind](BytesIO(content))
+
+
+def _avif(file: BytesIO) -> ImageFile:
+    try:
+        from PIL import AvifImagePlugin
+    except ImportError:  # Pillow before 11.3
+        raise UndecodableError(f"it is {AVIF.called}, which cannot be decoded here") from None
+    return AvifImagePlugin.AvifImageFile(file)
+
+
+def _check_opened(image: ImageFile, kind: Kind) -> None:
+    """Raise UnusableError for what one format can put into another, or have a decoder do again and again."""
+    if kind is BMP and image.info.get("compression") in _SLOW_BMP:
+        raise UnusableError("it is a compressed BMP picture", "save it again in another program")
+    if kind is TIFF:
+        tags: Mapping[int, object] = getattr(image, "tag_v2", {})
+        # Each strip may hold a JPEG of a hundred scans, all strips the same one; a tile may be larger than the picture.
+        if image.info.get("compression") not in _PLAIN_TIFF or _TILE_WIDTH in tags:
+            raise UnusableError("it is an unusual TIFF picture", "save it again in another program")
 
 
 def check_before_opening(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> None:

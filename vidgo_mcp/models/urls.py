@@ -6,7 +6,7 @@ The key goes over https only, and over plain http to this machine. What Vidgo is
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
@@ -19,7 +19,30 @@ _PATH: Final = "/%:@!$&'()*+,;=~"
 """What ``quote`` leaves as it is."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-"""Python calls site-local, IPv4-compatible and local NAT64 addresses global; the internet's lie in here."""
+"""The internet's lie in here: not site-local, IPv4-compatible, local NAT64 and segment routing ones."""
+_NOT_PUBLIC: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(
+    map(
+        ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+            *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20"),
+            "168.63.129.16/32",  # Azure's own, which only its machines reach
+        ),
+    )
+)
+"""What the IANA's registries of special-purpose addresses call not globally reachable. Python's table is older in each
+of its versions. https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry"""
+_YET_PUBLIC: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(
+    map(
+        ip_network,
+        (
+            *("192.0.0.9/32", "192.0.0.10/32", "2001:1::1/128", "2001:1::2/128", "2001:1::3/128", "2001:3::/32"),
+            *("2001:4:112::/48", "2001:20::/28", "2001:30::/28"),
+        ),
+    )
+)
+"""What the same registries except from those."""
 _LOCAL_DOMAINS: Final = frozenset(
     {"localhost", "localdomain", "local", "internal", "lan", "home", "corp", "intranet", "private", "test", "invalid"}
     | {"onion", "alt", "svc", "docker"}
@@ -142,7 +165,7 @@ def is_public(address: Address) -> bool:
             return is_public(inner)
         if address not in _GLOBAL_UNICAST:
             return False
-    return address.is_global and not address.is_multicast
+    return not any(address in network for network in _NOT_PUBLIC) or any(address in network for network in _YET_PUBLIC)
 
 
 def is_public_host(host: str) -> bool:

@@ -20,7 +20,7 @@ from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.service.local_files import LocalFiles
 from vidgo_mcp.service.picture_saver import PictureSaver
 from vidgo_mcp.service.reconciliation import Reconciliation
-from vidgo_mcp.service.runtime import Runtime
+from vidgo_mcp.service.runtime import Places, Runtime
 from vidgo_mcp.service.submission import Submission, Submissions
 from vidgo_mcp.service.upload_queue import UploadQueue
 from vidgo_mcp.service.watches import Deadline, ProgressReporter, Watches, follow
@@ -54,6 +54,7 @@ class Account:
         self.runtime = runtime
         self.in_thread = runtime.threads()
         self.look_in_thread = runtime.threads()
+        self.decode_in_thread = Places(runtime.threads(), 4)
         self.awaited: Counter[str] = Counter()
         """How many calls wait for an entry, which need not be told that its picture is there."""
         self.refused_submits: defaultdict[str, list[float]] = defaultdict(list)

@@ -24,6 +24,9 @@ from vidgo_mcp.service.watches import Deadline, ProgressReporter, follow
 CONTENT_PATIENCE: Final = 600.0
 """Seconds within which a second refusal of content ends the attempts."""
 
+DECODE_SECONDS: Final = 30.0
+"""For one picture to be scaled down, with those before it; a caller is told then, and the work goes on to its end."""
+
 log = logging.getLogger(__name__)
 
 
@@ -263,7 +266,11 @@ class CallerTasks:
         """
         result, content = await self.picture(task_id)
         try:
-            view = await self.account.in_thread(_scaled, content, max_edge)
+            with anyio.fail_after(DECODE_SECONDS):
+                view = await self.account.decode_in_thread(_scaled, content, max_edge)
+        except TimeoutError:
+            why = f"The picture could not be scaled down within {DECODE_SECONDS:.0f} s."
+            raise UnavailableError(why, task_id=result.task_id, remedy="show_picture") from None
         except UnavailableError as error:
             where = " and ".join([*map(escape, result.saved_paths or ()), *map(described_url, result.image_urls or ())])
             raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None

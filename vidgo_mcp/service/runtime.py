@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 T = TypeVar("T")
@@ -32,6 +34,39 @@ class Threads:
 
     async def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True, limiter=self._limiter)
+
+
+class Places:
+    """Runs blocking work in worker threads, in one of a few places: each is free only when its work has ended.
+
+    A caller who gives up leaves the work behind. Its place stays taken, or those who come again and again would fill
+    the machine with it.
+    """
+
+    def __init__(self, in_thread: InThread, places: int) -> None:
+        self._in_thread = in_thread
+        self._places = anyio.CapacityLimiter(places)
+
+    async def __call__(self, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        borrower, begun = object(), threading.Lock()
+        await self._places.acquire_on_behalf_of(borrower)
+
+        def run() -> T:
+            if not begun.acquire(blocking=False):
+                raise RuntimeError("the caller gave up before this began")
+            try:
+                return work(*args)
+            finally:
+                try:
+                    anyio.from_thread.run_sync(self._places.release_on_behalf_of, borrower)
+                except RuntimeError:  # not in a worker thread, or its event loop has ended
+                    self._places.release_on_behalf_of(borrower)
+
+        try:
+            return await self._in_thread(run)
+        finally:
+            if begun.acquire(blocking=False):
+                self._places.release_on_behalf_of(borrower)
 
 
 @dataclass(frozen=True, slots=True)

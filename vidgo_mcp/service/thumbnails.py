@@ -6,14 +6,13 @@ What is shown is JPEG, and PNG where it is transparent: many programs that run m
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator
 from typing import Final
 
 from PIL import ExifTags, Image, ImageOps
 
 from vidgo_mcp.errors import UnavailableError
-from vidgo_mcp.files.images import DAMAGE, ONE_AT_A_TIME, check_before_opening, check_size, validate_image
+from vidgo_mcp.files.images import decoding, validate_image
 from vidgo_mcp.files.kinds import whole_picture
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.models.results import View
@@ -25,8 +24,6 @@ LARGEST_RESOURCE: Final = 700_000
 LONGEST_RESOURCE_EDGE: Final = 2048
 LARGEST_PROFILE: Final = 50_000
 """Bytes of a colour profile that goes along."""
-DECODED: Final = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000", "PSD", "QOI")
-"""Pillow's names of the formats that are looked at."""
 
 
 def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
@@ -36,27 +33,16 @@ def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
         UnavailableError: the bytes are no picture, a truncated one, one that is too large, or one without a decoder.
     """
     try:
-        kind = whole_picture(content)
-        check_before_opening(content, kind)
+        with decoding(content, whole_picture(content)) as opened:
+            width, height = opened.size
+            if opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # it lies on its side
+                width, height = height, width
+            opened.draft("RGB", (max_edge, max_edge))
+            profile = opened.info.get("icc_profile")
+            picture = _in_eight_bits(ImageOps.exif_transpose(opened))
+            picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
     except UnusableError as error:
         raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
-    try:
-        # Pillow warns of what does not keep it from decoding.
-        with ONE_AT_A_TIME, warnings.catch_warnings(), io.BytesIO(content) as file:
-            warnings.simplefilter("ignore")
-            with Image.open(file, formats=DECODED) as opened:
-                check_size(opened.size)
-                width, height = opened.size
-                if opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # it lies on its side
-                    width, height = height, width
-                opened.draft("RGB", (max_edge, max_edge))
-                profile = opened.info.get("icc_profile")
-                picture = _in_eight_bits(ImageOps.exif_transpose(opened))
-                picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
-    except UnusableError as error:
-        raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
-    except (*DAMAGE, MemoryError, Image.DecompressionBombError):
-        raise _unshown(f"The picture cannot be shown: it is {kind.called}, which cannot be decoded here.") from None
     if picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
         picture = picture.convert("RGB")
     # Comments and the like would be written too.
