@@ -57,9 +57,10 @@ def in_turn(*answers: Answer) -> Callable[[float], Answer]:
 class Network:
     """Answers each request by the second at which it comes, after ``delay`` seconds, and keeps those seconds."""
 
-    def __init__(self, answer: Callable[[float], Answer], *, delay: float = 0.0) -> None:
+    def __init__(self, answer: Callable[[float], Answer], *, delay: float = 0.0, longest: float = 3600.0) -> None:
         self._answer = answer
         self._delay = delay
+        self._longest = longest
         self._started = anyio.current_time()
         self.times: list[float] = []
 
@@ -81,8 +82,8 @@ class Network:
 
     @asynccontextmanager
     async def client(self, **given: Any) -> AsyncIterator[VidgoClient]:
-        """Yield a client of this network for at most an hour of virtual time."""
+        """Yield a client of this network for at most ``longest`` seconds of virtual time."""
         given = {"random": lambda: 1.0, "now": lambda: EPOCH + self.elapsed, **given}
-        with anyio.fail_after(3600):
+        with anyio.fail_after(self._longest):
             async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(self.handle), **given) as client:
                 yield client

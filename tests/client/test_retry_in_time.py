@@ -7,6 +7,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,6 +159,42 @@ async def test_the_deadline_follows_the_timeouts_and_the_size_of_an_upload() -> 
         with pytest.raises(UnavailableError):
             await client.upload(b"x" * 160 * 1024, file_name="a.png", mime_type="image/png")
         assert network.elapsed == pytest.approx(7 + 7 + 10)
+
+
+async def asleep(seconds: float) -> None:
+    """Let the clock jump, as it does for a process that was frozen."""
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, trio.testing.MockClock)
+    clock.jump(seconds)
+
+
+@pytest.mark.parametrize("before", [0, 20, 159.5])
+@pytest.mark.parametrize("frozen", [165, 100_000])
+async def test_an_answer_that_came_while_the_process_was_frozen_counts(before: float, frozen: float) -> None:
+    async def answer() -> httpx.Response:
+        await anyio.sleep(before)
+        await asleep(frozen)
+        await anyio.sleep(0.3)
+        return ACCEPTED
+
+    network = Network(in_turn(answer), longest=1e6)
+    async with network.client() as client:
+        assert (await client.submit(BOAT)).task_id == "task-1"
+    assert len(network.times) == 1
+
+
+async def test_time_asleep_prolongs_the_deadline_and_does_not_remove_it() -> None:
+    async def answer() -> httpx.Response:
+        await anyio.sleep(50)
+        await asleep(1000)
+        await anyio.sleep_forever()
+        return ACCEPTED
+
+    network = Network(in_turn(answer))
+    async with network.client() as client:
+        with pytest.raises(OutcomeUnknownError):
+            await client.submit(BOAT)
+    assert network.elapsed == pytest.approx(1160, abs=2)
 
 
 async def test_a_cancelled_submit_is_not_an_error_of_its_own() -> None:

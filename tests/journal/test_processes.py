@@ -109,6 +109,21 @@ def test_a_killed_process_is_dead_before_its_parent_has_noticed(child: Child) ->
     assert fate_of(child.name) == "dead"
 
 
+@pytest.mark.parametrize("proc", [["--mount-proc"], []], ids=["with a /proc of its own", "with that of its host"])
+def test_a_process_in_another_container_is_not_judged_by_its_id(proc: list[str]) -> None:
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", *proc, sys.executable]
+    try:
+        done = subprocess.run(
+            [*inside, "-c", NAME_ITSELF], input="\n", capture_output=True, text=True, timeout=30, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("namespaces are made by unshare, of Linux")
+    if done.returncode:
+        pytest.skip("this machine lets nobody make namespaces")
+    assert ":1:" in done.stdout
+    assert fate_of(done.stdout.strip()) == "unknown"
+
+
 @pytest.mark.parametrize("pid", [99999999, 10**30])
 def test_an_id_that_no_process_can_have_is_dead(pid: int) -> None:
     own = Identity.read(current_process())
