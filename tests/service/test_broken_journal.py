@@ -95,6 +95,7 @@ class Unbinding(VirtualJournal):
     def __init__(self, trouble: Callable[[VirtualJournal, Entry], Awaitable[None]]) -> None:
         super().__init__()
         self._trouble = trouble
+        self.entry_before: Entry
         self.healed = False
 
     async def bind(self, entry_id: str, task: Task) -> Entry:

@@ -37,6 +37,10 @@ NETWORK_SYSTEMS: Final = frozenset(
     | {"davfs", "vboxsf", "prl_fs", "beegfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse"}
     | {"fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "fuse.davfs2", "fuse.vmhgfs-fuse"}
 )
+REPEATS: Final = 3
+"""How often a step is taken when the file is replaced under it."""
+Seen = tuple[tuple[int, int], list[tuple[int, int] | None], int]
+"""Time and size of the file, which its side files are, and SQLite's number for what others committed."""
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 _SHARE: Final = re.compile(r"[\\/]{2}(?![?.][\\/])|[\\/]{2}\?[\\/]UNC[\\/]", re.IGNORECASE)
 r"""``\\server\share``, also as ``\\?\UNC\server\share``; ``\\?\C:\`` is a disk."""
@@ -44,6 +48,10 @@ r"""``\\server\share``, also as ``\\?\UNC\server\share``; ``\\?\C:\`` is a disk.
 T = TypeVar("T")
 P = ParamSpec("P")
 D = TypeVar("D", bound="Database")
+
+
+class TouchedFileError(Exception):
+    """What SQLite remembers of the file would be mixed with what another program wrote; it is to be opened anew."""
 
 
 class Database:
@@ -58,6 +66,8 @@ class Database:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._seen: Seen | None = None
+        self._replaced = False
         self._one_at_a_time = anyio.CapacityLimiter(1)
         # The limiter ends with its waiter, also when asyncio cancels that by force; the thread goes on until its end.
         self._lock = threading.RLock()
@@ -92,21 +102,51 @@ class Database:
 
     def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
-            if self.path is not None and self._identity != _identity(self.path):
-                # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
-                self._drop()
-            try:
-                if self._connection is None:
-                    self._connection = self._open()
-                # Ends the transaction with all that was done, or with nothing of it.
-                with self._connection as connection:
-                    connection.execute("BEGIN IMMEDIATE")
-                    migrate(connection)
-                    return step(connection)
-            except BaseException as error:
-                if self.path is not None and not isinstance(error, JournalError):
+            for _ in range(REPEATS):
+                if self.path is not None and self._identity != _identity(self.path):
+                    # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
+                    self._replaced = self._replaced or self._identity is not None
                     self._drop()
-                raise
+                try:
+                    connection = self._connection = self._connection or self._open()
+                    # Ends the transaction with all that was done, or with nothing of it.
+                    with connection:
+                        connection.execute("BEGIN IMMEDIATE")
+                        if self._is_touched(connection):
+                            raise TouchedFileError
+                        migrate(connection)
+                        self._put_back_lost(connection, replaced=self._replaced)
+                        result = step(connection)
+                except TouchedFileError:
+                    self._drop()
+                    continue
+                except BaseException as error:
+                    if self.path is not None and not isinstance(error, JournalError):
+                        self._drop()
+                    raise
+                if self.path is None:
+                    return result
+                _fold(connection)
+                # Looked at once more: what was written to a file that is gone by now is taken again on the new one.
+                if self._identity == _identity(self.path):
+                    self._seen = _seen(self.path, connection)
+                    self._replaced = False
+                    return result
+            raise UnusableFileError("its files are replaced again and again", "unwritable")
+
+    def _put_back_lost(self, connection: sqlite3.Connection, *, replaced: bool) -> None:
+        """Put back, inside the transaction of a step, what a new or an older file in this place lacks."""
+
+    def _is_touched(self, connection: sqlite3.Connection) -> bool:
+        """Return whether anything but SQLite has touched the file or its side files since the last step.
+
+        What SQLite remembers of their pages would be mixed with what is there now.
+        """
+        if self.path is None or self._seen is None:
+            return False
+        file, sides, version = _seen(self.path, connection)
+        # A step of another process changes the file and the version.
+        return sides != self._seen[1] or (file != self._seen[0] and version == self._seen[2])
 
     def _open(self) -> sqlite3.Connection:
         file = ":memory:" if self.path is None else _prepared(Path(os.path.realpath(self.path)))
@@ -127,7 +167,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._identity = _identity(self.path)
+        self._identity, self._seen = _identity(self.path), None
         return connection
 
     def _drop(self) -> None:
@@ -242,6 +282,32 @@ def _identity(path: Path) -> tuple[int, int] | None:
         found = path.stat()
         return found.st_dev, found.st_ino
     return None
+
+
+def _seen(path: Path, connection: sqlite3.Connection) -> Seen:
+    """Return what tells whether a file, its side files or its content were changed."""
+    file = Path(os.path.realpath(path))
+    stat = file.stat()
+    sides = [_identity(file.with_name(f"{file.name}{suffix}")) for suffix in ("-wal", "-shm")]
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return (stat.st_mtime_ns, stat.st_size), sides, version
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """Move what was written ahead into the file itself, so that removing or mixing up side files loses nothing.
+
+    It stays where it is, as durable, when another process is at it or the disk is full.
+    """
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        for _ in range(20):
+            busy, written, moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # Somebody who reads, a backup for instance, keeps the log from being emptied, not from being moved.
+            if not busy or 0 <= written == moved:
+                break
+            time.sleep(0.005)
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
 
 def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str | None) -> JournalError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -30,6 +29,7 @@ from vidgo_mcp.journal.journal import (
     in_window,
     reuse_decision,
 )
+from vidgo_mcp.journal.known_entries import KnownEntries
 from vidgo_mcp.journal.processes import Lease
 from vidgo_mcp.models.findings import ObservedPrice
 from vidgo_mcp.models.sizes import Quality, Tier
@@ -62,6 +62,7 @@ class SqliteJournal(TimedDatabase):
         self._monotonic = clock.uptime
         self._retention = max(retention, WINDOW)
         self._fate_of = fate_of
+        self._known = KnownEntries()
 
     @step
     def find(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
@@ -109,13 +110,12 @@ class SqliteJournal(TimedDatabase):
         return await self._change(entry_id, lost, money="unknown")
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
-        return await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
+        bound = await self._change(entry_id, lambda e: transitions.binding(e, task), task_id=task.task_id)
+        return self._known.bound(bound, self._now())
 
     async def restore(self, entry: Entry) -> Entry:
-        def put_back(db: Connection) -> Entry:
-            return self._put_back(db, entry)
-
-        return await self._step(put_back, task_id=entry.task_id)
+        restored = await self._step(lambda db: tables.put_back(db, entry), task_id=entry.task_id)
+        return self._known.bound(restored, self._now())
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
         return await self._change(entry_id, lambda e: transitions.resolved(e, task))
@@ -314,20 +314,6 @@ class SqliteJournal(TimedDatabase):
         tables.keep(db, claim)
         return process
 
-    def _put_back(self, db: Connection, entry: Entry) -> Entry:
-        assert entry.task_id is not None
-        known = tables.by_task(db, entry.intent.owner, entry.task_id)
-        if known is not None:
-            return known
-        there = tables.entry(db, entry.id)
-        if there is not None and there.task_id is not None:
-            there, entry = None, replace(entry, id=uuid4().hex)
-        after = transitions.restored(there, entry)
-        if there is None:
-            tables.insert(db, after)
-        tables.save(db, after)
-        return after
-
     def _renew(self, db: Connection, process: str) -> None:
         tables.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))
 
@@ -366,4 +352,9 @@ class SqliteJournal(TimedDatabase):
                 tables.forget_upload(db, after.intent.account, digest)
             return after
 
-        return await self._step(change, money=money, task_id=task_id)
+        after = await self._step(change, money=money, task_id=task_id)
+        self._known.changed(entry_id, after)
+        return after
+
+    def _put_back_lost(self, db: Connection, *, replaced: bool) -> None:
+        self._known.put_back_lost(db, self._now(), replaced=replaced)

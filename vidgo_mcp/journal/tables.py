@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any, Final
+from uuid import uuid4
 
 from vidgo_mcp.errors import JournalReason
+from vidgo_mcp.journal import transitions
 from vidgo_mcp.journal.journal import WINDOW, Entry, Intent, Spending
 from vidgo_mcp.journal.processes import Lease
 from vidgo_mcp.models.findings import BalanceFinding
@@ -194,6 +196,22 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
     columns |= {name: json.dumps(getattr(entry, name)) for name in _LISTS}
     changes = ", ".join(f"{name} = :{name}" for name in columns)
     db.execute(f"UPDATE entries SET {changes} WHERE id = :id", {**columns, "id": entry.id})  # noqa: S608  # ours
+
+
+def put_back(db: sqlite3.Connection, known: Entry) -> Entry:
+    """Write an entry as a process knows it, where what is there is older, gone, or another task's; return it."""
+    there = entry(db, known.id)
+    if known.task_id is not None and (there is None or there.task_id != known.task_id):
+        bound = by_task(db, known.intent.owner, known.task_id)
+        if bound is not None:
+            return bound
+        if there is not None and there.task_id is not None:
+            there, known = None, replace(known, id=uuid4().hex)
+    after = transitions.restored(there, known)
+    if there is None:
+        insert(db, after)
+    save(db, after)
+    return after
 
 
 def delete(db: sqlite3.Connection, entry_id: str) -> None:

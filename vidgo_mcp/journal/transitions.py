@@ -15,9 +15,11 @@ from dataclasses import replace
 from typing import Final
 
 from vidgo_mcp.errors import JournalError, Money, Remedy
-from vidgo_mcp.journal.journal import MADE, UPLOADED, WINDOW, Entry, Exhausted
+from vidgo_mcp.journal.journal import MADE, UPLOADED, WINDOW, Entry, Exhausted, State
 from vidgo_mcp.models.tasks import Task
 
+ORDER: Final[Sequence[State]] = ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed")
+"""From what is least known of an entry to what is final."""
 ENDED: Final = "the process that sent it ended before the answer came"
 
 
@@ -70,14 +72,9 @@ def binding(entry: Entry | None, task: Task) -> Entry:
     return replace(bound, state="accepted", status=task.status, error=None)
 
 
-def restored(there: Entry | None, entry: Entry) -> Entry:
-    """Record an accepted entry whole: what is there may be older, or nothing."""
-    if there is None:
-        return entry
-    if there.task_id is not None:
-        return there
-    sent_at = entry.sent_at if there.sent_at is None else there.sent_at
-    return replace(there, state=entry.state, sent_at=sent_at, task_id=entry.task_id, status=entry.status, error=None)
+def restored(there: Entry | None, known: Entry) -> Entry:
+    """Return which of two records of an entry is further on."""
+    return known if there is None or ORDER.index(there.state) < ORDER.index(known.state) else there
 
 
 def resolved(entry: Entry | None, task: Task | None) -> Entry | None:

@@ -1,0 +1,166 @@
+"""Files of the journal that somebody removes, replaces or overwrites under running processes: nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.journal.conftest import intent, reserved, sent
+from vidgo_mcp.journal import Existing, SqliteJournal
+from vidgo_mcp.models.tasks import Task
+
+pytestmark = pytest.mark.anyio
+
+Trouble = Callable[[Path, Path], None]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+async def kept(path: Path) -> AsyncIterator[SqliteJournal]:
+    journal = SqliteJournal(path)
+    yield journal
+    await journal.aclose()
+
+
+@pytest.fixture
+async def other(path: Path) -> AsyncIterator[SqliteJournal]:
+    journal = SqliteJournal(path)
+    yield journal
+    await journal.aclose()
+
+
+def side(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}{suffix}")
+
+
+def no_log(path: Path, backup: Path) -> None:
+    side(path, "-wal").unlink()
+
+
+def no_shared_memory(path: Path, backup: Path) -> None:
+    side(path, "-shm").unlink()
+
+
+def no_side_files(path: Path, backup: Path) -> None:
+    no_log(path, backup)
+    no_shared_memory(path, backup)
+
+
+def removed(path: Path, backup: Path) -> None:
+    for file in path.parent.glob("journal.db*"):
+        file.unlink()
+
+
+def only_the_file_removed(path: Path, backup: Path) -> None:
+    path.unlink()
+
+
+def renamed(path: Path, backup: Path) -> None:
+    path.rename(path.with_name("away.db"))
+
+
+def copied_over(path: Path, backup: Path) -> None:
+    shutil.copyfile(backup, path)
+
+
+def copied_over_without_side_files(path: Path, backup: Path) -> None:
+    shutil.copyfile(backup, path)
+    no_side_files(path, backup)
+
+
+def moved_over(path: Path, backup: Path) -> None:
+    backup.rename(path)
+
+
+TROUBLES = [
+    *(no_log, no_shared_memory, no_side_files, removed, only_the_file_removed, renamed),
+    *(copied_over, copied_over_without_side_files, moved_over),
+]
+
+
+async def backup_of(kept: SqliteJournal, path: Path, *, entries: int = 3) -> Path:
+    """Return a copy that is older than what follows."""
+    for number in range(entries):
+        await sent(kept, intent(f"old {number}"))
+    backup = path.with_name("backup")
+    with sqlite3.connect(path) as source, sqlite3.connect(backup) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    return backup
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_what_this_process_paid_for_is_there_whatever_is_done_to_the_files(
+    trouble: Trouble, kept: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    bound = await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    under_way = await sent(kept, intent("b"))
+    trouble(path, backup)
+    assert await kept.find("me", "a") == bound
+    assert isinstance(await kept.reserve(intent("b"), process="p1"), Existing)
+    assert (await kept.bind(under_way.id, Task("t2", "running"))).task_id == "t2"
+    # Another process sees the same file.
+    after = SqliteJournal(path)
+    assert [entry.task_id for entry in await after.newest("me", 2)] == ["t2", "t1"]
+    await after.aclose()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_two_processes_go_on_with_one_journal(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    await other.bind((await sent(other, intent("b"))).id, Task("t2", "running"))
+    trouble(path, backup)
+    assert isinstance(await other.reserve(intent("b"), process="p2"), Existing)
+    assert isinstance(await kept.reserve(intent("a"), process="p1"), Existing)
+    await reserved(kept, intent("c"))
+    assert isinstance(await other.reserve(intent("c"), process="p2"), Existing)
+    assert isinstance(await other.reserve(intent("a"), process="p2"), Existing)
+    assert isinstance(await kept.reserve(intent("b"), process="p1"), Existing)
+    await kept.check()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+
+
+async def test_each_step_is_in_the_file_itself_and_the_log_is_empty(kept: SqliteJournal, path: Path) -> None:
+    entry = await sent(kept, intent("a"))
+    assert side(path, "-wal").stat().st_size == 0
+    copy = SqliteJournal(Path(shutil.copyfile(path, path.with_name("copy.db"))))
+    assert await copy.entry(entry.id) == entry
+    await copy.aclose()
+
+
+async def test_a_reader_keeps_no_step_from_its_end(kept: SqliteJournal, path: Path) -> None:
+    await reserved(kept, intent("a"))
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM entries").fetchone()
+    entry = await sent(kept, intent("b"))
+    reader.close()
+    assert await kept.entry(entry.id) == entry
+
+
+async def test_an_entry_that_was_settled_as_not_charged_stays_forgotten(
+    kept: SqliteJournal, other: SqliteJournal
+) -> None:
+    await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    lost = await sent(kept, intent("b"))
+    await kept.mark_unknown(lost.id, "silence")
+    await other.resolve(lost.id, task=None)
+    assert await kept.find("me", "b") is None
