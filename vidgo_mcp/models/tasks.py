@@ -11,7 +11,8 @@ PENDING_WORDS: Final = frozenset({"not_started", "running"})
 DOCUMENTED_WORDS: Final = PENDING_WORDS | {"finished", "failed"}
 
 TASK_ID_RULE: Final = "1 to 200 of the characters A-Z a-z 0-9 . _ : -"
-_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+# What begins like a reference is read as one.
+_TASK_ID: Final = re.compile(r"(?!task:)[A-Za-z0-9._:-]{1,200}", re.IGNORECASE | re.ASCII)
 
 TaskPhase = Literal["pending", "finished", "failed"]
 
