@@ -15,7 +15,8 @@ DOCUMENTED_WORDS: Final = PENDING_WORDS | {"finished", "failed"}
 _WORD: Final = re.compile(r"[\w -]{1,40}")
 _NO_WORD: Final = re.compile(r"a status of \d{1,7} characters that is no word")
 TASK_ID_RULE: Final = "1 to 200 of the characters A-Z a-z 0-9 . _ : -"
-_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+# What begins like a reference is read as one.
+_TASK_ID: Final = re.compile(r"(?!task:)[A-Za-z0-9._:-]{1,200}", re.IGNORECASE | re.ASCII)
 
 TaskPhase = Literal["pending", "finished", "failed"]
 

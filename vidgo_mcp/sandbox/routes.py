@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -35,6 +36,20 @@ KEPT_REQUESTS = 10_000
 LOGGED_BODY_BYTES = 256 * 1024
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
+
+class _AnyText(Convertor[str]):
+    """Also slashes and line breaks: a task may be called anything."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any_text", _AnyText())
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -113,7 +128,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         routes=[
             *_control_routes(sandbox),
             route("/api/generate/submit", "POST", "submit", submit),
-            route("/api/generate/status/{task_id:path}", "GET", "status", status),
+            route("/api/generate/status/{task_id:any_text}", "GET", "status", status),
             route("/api/user/balance", "GET", "balance", balance),
             # The upload endpoints are documented to speak the `detail` form only.
             *(route(f"/api/common/upload/{kind}", "POST", "upload", upload, "detail") for kind in UPLOAD_KINDS),

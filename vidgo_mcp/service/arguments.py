@@ -155,9 +155,9 @@ def _example(model: type[Arguments], given: Mapping[str, Any], unreadable: set[s
             kept["image_urls"] = ["<the same image_urls>"]
     if "task_id" in model.model_fields and model.model_fields["task_id"].is_required():
         kept.setdefault("task_id", "<task_id>")
-    call = model.model_validate(kept)
-    if not isinstance(call, Picture):
+    if not issubclass(model, Picture):
         return Facts(example=kept)
+    call = model.model_validate(kept)
     limit = call.max_credits if isinstance(call, GenerateArguments) else None
     changes, price = _priceable(call, limit, prices)
     example = {name: value for name, value in (kept | changes).items() if value is not None}
