@@ -37,7 +37,7 @@ def test_the_whole_story_runs_on_what_it_brings_along(world: Callable[..., Any])
 
 def test_a_promise_that_is_not_kept_ends_the_demo_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sandbox = Sandbox(faults=["task:failed=no foxes"], seconds=(0, 0))
-    says = "finishes a picture (no foxes)"
+    says = 'finishes a picture (Vidgo says: "no foxes")'
     assert demo.run(tmp_path / "pictures", sandbox) == 1
     shown = capsys.readouterr().out
     assert "The demo failed: a promise was broken: " in shown

@@ -72,7 +72,7 @@ async def test_a_picture_is_announced_in_every_answer_until_somebody_has_it() ->
         for prompt in ("a hare", "a hound"):
             other = await world.finished(prompt=prompt)
             assert other.notes is not None
-            assert f"{unseen} ('a fox')" in other.notes[0]
+            assert f'{unseen} ("a fox")' in other.notes[0]
         assert not news(await world.finished(prompt="somebody else's", caller="bob"))
         looked = await world.task(unseen)
         assert not news(looked)

@@ -78,7 +78,7 @@ async def test_a_task_that_an_earlier_run_left_is_watched_again_by_itself_and_an
         assert (entry.task_id, entry.delivered) == (left.task_id, False)
         other = await second.make(prompt="a hare")
         assert other.notes is not None
-        assert f"Finished and paid for, but never shown: task_id {left.task_id} ('a fox')" in other.notes[0]
+        assert f'Finished and paid for, but never shown: task_id {left.task_id} ("a fox")' in other.notes[0]
         assert (await second.make()).reused
         assert not any("never shown" in note for note in (await second.make(prompt="a hare")).notes or ())
     assert moved(sandbox) == [("charge", LOW)] * 2
