@@ -58,11 +58,12 @@ class JournalTime:
         self.boot = self._clock.boot()
         if not self.boot:
             return
-        zero = self._clock.wall() - self._clock.uptime()
         found = db.execute("SELECT zero, confirmed FROM boots WHERE boot = ?", (self.boot,)).fetchone()
         if found is None:
-            db.execute("INSERT INTO boots (boot, zero, confirmed) VALUES (?, ?, 0)", (self.boot, zero))
-            found = (zero, 0)
+            # In a file that took the place of another one the time goes on.
+            zero = self._clock.wall() - self._clock.uptime() if self._zero is None else self._zero
+            found = (zero, self._confirmed)
+            db.execute("INSERT INTO boots (boot, zero, confirmed) VALUES (?, ?, ?)", (self.boot, *found))
         self._zero, self._confirmed = found[0], bool(found[1])
         heard, self._heard = self._heard, None
         if heard is not None:

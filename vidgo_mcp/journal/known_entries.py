@@ -34,7 +34,7 @@ class KnownEntries:
         self._last_bound = entry
         return entry
 
-    def put_back_lost(self, db: Connection, now: float, *, replaced: bool) -> None:
+    def put_back_lost(self, db: Connection, now: float, boot: str, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""
         last = self._last_bound
         if not replaced and last is not None and last.id in self._known:
@@ -44,4 +44,4 @@ class KnownEntries:
         if known:
             log.warning("the journal was removed or replaced by an older one: %d entries are put back", len(known))
         for entry in known:
-            tables.put_back(db, entry)
+            tables.put_back(db, entry, boot)

@@ -83,7 +83,7 @@ class SqliteJournal(TimedDatabase):
         if full is not None:
             return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
-        tables.insert(db, entry, boot=self._now.boot)
+        tables.insert(db, entry, self._now.boot)
         self._renew(db, process)
         if consent is not None:
             query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
@@ -114,7 +114,7 @@ class SqliteJournal(TimedDatabase):
         return self._known.bound(bound, self._now())
 
     async def restore(self, entry: Entry) -> Entry:
-        restored = await self._step(lambda db: tables.put_back(db, entry), task_id=entry.task_id)
+        restored = await self._step(lambda db: tables.put_back(db, entry, self._now.boot), task_id=entry.task_id)
         return self._known.bound(restored, self._now())
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:
@@ -357,4 +357,4 @@ class SqliteJournal(TimedDatabase):
         return after
 
     def _put_back_lost(self, db: Connection, *, replaced: bool) -> None:
-        self._known.put_back_lost(db, self._now(), replaced=replaced)
+        self._known.put_back_lost(db, self._now(), self._now.boot, replaced=replaced)

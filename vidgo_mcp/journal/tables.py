@@ -179,7 +179,7 @@ def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(found)
 
 
-def insert(db: sqlite3.Connection, entry: Entry, *, boot: str = "") -> None:
+def insert(db: sqlite3.Connection, entry: Entry, boot: str) -> None:
     """Insert an entry that is only reserved yet; ``boot`` is that by whose clock its times are."""
     columns: dict[str, Any] = {name: getattr(entry.intent, name) for name in _INTENT}
     columns |= {"id": entry.id, "state": entry.state, "process": entry.process, "created_at": entry.created_at}
@@ -198,7 +198,7 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
     db.execute(f"UPDATE entries SET {changes} WHERE id = :id", {**columns, "id": entry.id})  # noqa: S608  # ours
 
 
-def put_back(db: sqlite3.Connection, known: Entry) -> Entry:
+def put_back(db: sqlite3.Connection, known: Entry, boot: str) -> Entry:
     """Write an entry as a process knows it, where what is there is older, gone, or another task's; return it."""
     there = entry(db, known.id)
     if known.task_id is not None and (there is None or there.task_id != known.task_id):
@@ -209,7 +209,7 @@ def put_back(db: sqlite3.Connection, known: Entry) -> Entry:
             there, known = None, replace(known, id=uuid4().hex)
     after = transitions.restored(there, known)
     if there is None:
-        insert(db, after)
+        insert(db, after, boot)
     save(db, after)
     return after
 
