@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -216,3 +218,12 @@ def test_the_boot_has_a_name_and_its_clock_goes_on() -> None:
     before = uptime()
     assert before > 0
     assert uptime() >= before
+
+
+@pytest.mark.skipif(not boot_id(), reason="this system has no names for its boots")
+def test_time_goes_on_for_a_process_that_is_out_of_files() -> None:
+    script = (
+        "import resource; from vidgo_mcp.journal import Clock; clock = Clock(); clock.uptime();"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0)); assert clock.uptime() > 0"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

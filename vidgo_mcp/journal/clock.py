@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -26,11 +27,8 @@ def boot_id() -> str:
             said = subprocess.run(command, capture_output=True, check=True, text=True, timeout=5)  # noqa: S603  # ours
             return said.stdout.strip()
         # Without the clock that belongs to it the name is worth nothing.
-        return (
-            ""
-            if not _kernel_tells_uptime()
-            else Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        )
+        if _uptime_file() is not None:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""
 
 
@@ -39,20 +37,24 @@ def uptime() -> float:
     if sys.platform == "darwin":
         # Unlike ``time.monotonic`` this one goes on while the machine sleeps.
         return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
+    file = _uptime_file()
+    if file is None:
+        return time.monotonic()
     # From the kernel itself: the clocks of the C library can be faked for one process, and one of them stops in sleep.
-    return _proc_uptime() if _kernel_tells_uptime() else time.monotonic()
+    return float(os.pread(file, 100, 0).split()[0])
 
 
 @cache
-def _kernel_tells_uptime() -> bool:
-    """Return whether this is Linux, and its file the kernel's: lxcfs gives each container a file of its own instead."""
-    with suppress(OSError, ValueError):
-        return _UPTIME.stat().st_dev == _UPTIME.parent.stat().st_dev and _proc_uptime() >= 0
-    return False
+def _uptime_file() -> int | None:
+    """Return the kernel's file of the boot clock, open for good: a process may run out of files, never out of time.
 
-
-def _proc_uptime() -> float:
-    return float(_UPTIME.read_text(encoding="ascii").split()[0])
+    None where there is none, or where lxcfs gives each container a clock of its own in its place.
+    """
+    if sys.platform in {"linux", "android"} and _UPTIME.exists():
+        with suppress(OSError):
+            if _UPTIME.stat().st_dev == _UPTIME.parent.stat().st_dev:
+                return os.open(_UPTIME, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _windows_boot() -> str:
