@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp_types import ResourceLink
+from PIL import Image
 
-from tests.conftest import DAY, World
+from tests.conftest import BASE, DAY, World
 from tests.server.conftest import calling, inline, png, text_of
 from tests.service.pictures import HEIC
 from vidgo_mcp.files.reader import Folders
@@ -288,3 +291,28 @@ async def test_a_picture_that_cannot_be_decoded_is_an_error_with_its_places(tmp_
         assert made["saved_paths"][0] in error["message"]
         assert made["image_urls"][0] in error["message"]
         assert (error["retryable"], error["money"], error["remedy"]) == (False, "nothing_spent", "show_picture")
+
+
+async def test_pictures_that_would_keep_a_decoder_busy_are_refused_and_the_next_one_is_shown() -> None:
+    async with World(seconds=5) as world, calling(world) as caller:
+        made = await caller.data("generate_image", **FOX)
+        (url,) = made["image_urls"]
+        drawn = world.sandbox.storage.own(url, BASE, 0)
+        assert drawn is not None
+        buffer = io.BytesIO()
+        Image.new("RGB", (512, 512)).save(buffer, "JPEG", progressive=True)
+        scan = buffer.getvalue()[buffer.getvalue().rindex(b"\xff\xda") : -2]
+        bomb = buffer.getvalue()[:-2] + scan * 20_000 + b"\xff\xd9"
+        world.sandbox.storage.keep(replace(drawn, content=bomb))
+        refused: list[dict[str, Any]] = []
+
+        async def look() -> None:
+            refused.append(await caller.error("view_image", task_id=made["task_id"]))
+
+        async with anyio.create_task_group() as six:
+            for _ in range(6):
+                six.start_soon(look)
+        assert len(refused) == 6
+        assert all("more than 100 scans" in error["message"] for error in refused)
+        world.sandbox.storage.keep(drawn)
+        assert not (await caller.call("view_image", task_id=made["task_id"])).is_error
