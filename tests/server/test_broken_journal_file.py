@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from mcp import Client
 
 from tests.server.conftest import Caller
 from tests.service.durable import Process, hasten, moved, quick_sandbox
+from vidgo_mcp.journal import Entry
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.service import Budget, Limits
@@ -109,6 +111,64 @@ async def test_a_journal_that_heals_is_used_from_then_on(tmp_path: Path) -> None
         made = await caller.data("generate_image", prompt="a fox", wait_seconds=10)
         assert made["credits_charged"] == LOW
         assert (await caller.data("generate_image", prompt="a fox"))["reused"]
+    assert moved(sandbox) == [("charge", LOW)]
+
+
+def removed(path: Path, backup: Path) -> None:
+    for file in path.parent.glob("journal.db*"):
+        file.unlink()
+
+
+def renamed(path: Path, backup: Path) -> None:
+    path.rename(path.with_name("away.db"))
+
+
+def older_copied_over(path: Path, backup: Path) -> None:
+    shutil.copyfile(backup, path)
+
+
+def older_moved_over(path: Path, backup: Path) -> None:
+    backup.rename(path)
+
+
+def no_side_files(path: Path, backup: Path) -> None:
+    for file in path.parent.glob("journal.db-*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("when", ["under way", "accepted", "finished"])
+@pytest.mark.parametrize("trouble", [removed, renamed, older_copied_over, older_moved_over, no_side_files])
+async def test_a_file_that_is_lost_or_older_pays_for_nothing_again(
+    trouble: Callable[[Path, Path], None], when: str, tmp_path: Path
+) -> None:
+    """The same call meets the task that its process knows, and the journal has it again."""
+    sandbox, path = quick_sandbox(seconds=0.0 if when == "finished" else 1.0), tmp_path / "journal.db"
+    backup = path.with_name("backup")
+
+    class Troubled(SqliteJournal):
+        async def mark_sent(self, entry_id: str) -> Entry:
+            entry = await super().mark_sent(entry_id)
+            if when == "under way":
+                trouble(path, backup)
+            return entry
+
+    before = SqliteJournal(path)
+    await before.check()
+    await before.aclose()
+    shutil.copyfile(path, backup)
+    process = Process(sandbox, path, journal=Troubled(path))
+    async with called(process) as caller:
+        made = await caller.data("generate_image", prompt="a fox", wait_seconds=0)
+        if when == "finished":
+            await caller.data("get_task", task_id=made["task_id"], wait_seconds=20)
+        if when != "under way":
+            trouble(path, backup)
+        again = await caller.data("generate_image", prompt="a fox", wait_seconds=20)
+        assert (again["outcome"], again["credits_charged"]) == ("finished", 0)
+        assert [again["task_id"]] == list(sandbox.tasks)
+    assert moved(sandbox) == [("charge", LOW)]
+    async with Process(sandbox, path, "b") as other:
+        assert (await other.finished()).task_id == again["task_id"]
     assert moved(sandbox) == [("charge", LOW)]
 
 

@@ -126,7 +126,7 @@ class Database:
                     raise
                 if self.path is None:
                     return result
-                _fold(connection)
+                _fold(self.path, connection)
                 # Looked at once more: what was written to a file that is gone by now is taken again on the new one.
                 if self._identity == _identity(self.path):
                     self._seen = _seen(self.path, connection)
@@ -144,9 +144,9 @@ class Database:
         """
         if self.path is None or self._seen is None:
             return False
-        file, sides, version = _seen(self.path, connection)
+        (file, sides, version), (old, old_sides, old_version) = _seen(self.path, connection), self._seen
         # A step of another process changes the file and the version.
-        return sides != self._seen[1] or (file != self._seen[0] and version == self._seen[2])
+        return sides != old_sides or (file != old and version == old_version)
 
     def _open(self) -> sqlite3.Connection:
         file = ":memory:" if self.path is None else _prepared(Path(os.path.realpath(self.path)))
@@ -255,7 +255,7 @@ def _keep_private(path: Path) -> None:
     if os.name != "posix":
         return
     mode = path.stat().st_mode & 0o700
-    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    for file in (path, _side_file(path, "-wal"), _side_file(path, "-shm")):
         with contextlib.suppress(OSError):
             file.chmod(mode)
 
@@ -286,18 +286,21 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _seen(path: Path, connection: sqlite3.Connection) -> Seen:
     """Return what tells whether a file, its side files or its content were changed."""
-    file = Path(os.path.realpath(path))
-    stat = file.stat()
-    sides = [_identity(file.with_name(f"{file.name}{suffix}")) for suffix in ("-wal", "-shm")]
+    stat = path.stat()
+    sides = [_identity(_side_file(path, suffix)) for suffix in ("-wal", "-shm")]
     (version,) = connection.execute("PRAGMA data_version").fetchone()
     return (stat.st_mtime_ns, stat.st_size), sides, version
 
 
-def _fold(connection: sqlite3.Connection) -> None:
-    """Move what was written ahead into the file itself, so that removing or mixing up side files loses nothing.
+def _side_file(path: Path, suffix: str) -> Path:
+    return Path(f"{os.path.realpath(path)}{suffix}")
 
-    It stays where it is, as durable, when another process is at it or the disk is full.
-    """
+
+def _fold(path: Path, connection: sqlite3.Connection) -> None:
+    """Move what was written ahead into the file itself, so that removing or mixing up side files loses nothing."""
+    with contextlib.suppress(OSError):
+        if not _side_file(path, "-wal").stat().st_size:
+            return
     with contextlib.suppress(sqlite3.Error):
         connection.execute("PRAGMA busy_timeout = 0")
         for _ in range(20):
