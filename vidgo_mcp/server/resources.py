@@ -31,6 +31,7 @@ from vidgo_mcp.errors import NotFoundError, VidgoError
 from vidgo_mcp.foreign_text import json_text, plain_text
 from vidgo_mcp.models import ViewArguments
 from vidgo_mcp.models.results import Result, TaskResult
+from vidgo_mcp.models.tasks import TASK_ID_RULE
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.service import Principal, Service
 from vidgo_mcp.wording import for_model
@@ -215,7 +216,7 @@ def _parse_uri(uri: str) -> tuple[str, str]:
     with suppress(UnicodeDecodeError):
         if found and _is_task_id(task_id := unquote(found[2], errors="strict")):
             return found[1], task_id
-    raise NotFoundError(f"The resources are {PRICING}, {SPENDING}, {TASK} and {IMAGE}.")
+    raise NotFoundError(f"The resources are {PRICING}, {SPENDING}, {TASK} and {IMAGE}; a task_id has {TASK_ID_RULE}.")
 
 
 def _is_task_id(task_id: str) -> bool:
