@@ -273,11 +273,11 @@ def test_a_bug_before_anything_is_sent_cost_nothing(world: Callable[..., Any], m
         raise RuntimeError("a bug")
 
     here = world()
-    monkeypatch.setattr("vidgo_mcp.client.wire.submit_body", broken)
-    made = here.run("generate", "a fox")
+    with monkeypatch.context() as while_broken:
+        while_broken.setattr("vidgo_mcp.client.wire.submit_body", broken)
+        made = here.run("generate", "a fox")
     assert (made.exit_code, here.movements()) == (1, [])
     assert "othing was spent" in made.stderr
-    monkeypatch.undo()
     assert here.paid("a fox")
 
 
