@@ -54,7 +54,8 @@ def generate_refused(**arguments: Any) -> InvalidRequestError:
 def corrected(error: InvalidRequestError) -> dict[str, Any]:
     """Return the corrected call of a refusal."""
     assert error.facts.example is not None
-    return dict(error.facts.example)
+    filled = json.dumps(error.facts.example).replace("<task_id>", "t1")
+    return dict(json.loads(filled))
 
 
 def assert_helpful(model: type[Arguments], error: InvalidRequestError) -> None:
