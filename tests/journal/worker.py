@@ -52,7 +52,7 @@ async def take(journal: SqliteJournal, name: str, *given: Any) -> object:
     if name == "turn":
         return await journal.upload_turn("me")
     if name == "noon":
-        vars(journal)["_monotonic"] = lambda: NOON
+        vars(journal)["_uptime"] = lambda: NOON
         return None
     if name == "stall":
 

@@ -95,7 +95,6 @@ class Unbinding(VirtualJournal):
     def __init__(self, trouble: Callable[[VirtualJournal, Entry], Awaitable[None]]) -> None:
         super().__init__()
         self._trouble = trouble
-        self.entry_before: Entry
         self.healed = False
 
     async def bind(self, entry_id: str, task: Task) -> Entry:
@@ -154,6 +153,17 @@ async def test_a_task_that_was_never_recorded_is_named_in_the_log_at_the_end(cap
         made = await world.make(wait_seconds=0)
         caplog.clear()
     assert f"task {made.task_id} is paid for, and the journal has no record of it" in caplog.text
+
+
+async def test_a_task_that_was_not_recorded_is_known_by_vidgos_own_id(caplog: pytest.LogCaptureFixture) -> None:
+    journal = Unbinding(settled_as_not_charged)
+    async with World(faults=["task:called=a b/c"], journal=journal) as world:
+        assert (await world.finished()).credits_charged == LOW
+        assert "task a b/c was accepted by Vidgo" in caplog.text
+        journal.healed = True
+        await anyio.sleep(10)
+        [bound] = await journal.newest(world.principal().owner, 2)
+        assert (bound.state, bound.vendor_id) == ("finished", "a b/c")
 
 
 async def test_a_last_try_at_the_end_records_it() -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote as percent_encode
 import anyio
 import httpx
 
-from vidgo_mcp.client import answers, wire
+from vidgo_mcp.client import interpretation, wire
 from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.client.download import DOWNLOAD_SECONDS, USER_AGENT, download
 from vidgo_mcp.client.error_mapping import (
@@ -328,5 +328,5 @@ class VidgoClient:
         status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
         now = self._now() if date is None else date
-        read = partial(answers.result_of, status, headers, body, parse, to_error, now=now)
+        read = partial(interpretation.result_of, status, headers, body, parse, to_error, now=now)
         return read(prompt=content["json"]["input"]["prompt"] if submit else None)

@@ -143,18 +143,15 @@ def unreadable_error(status: int, why: str, *, submit: bool, began: str | None =
     return UnavailableError(f"{said}.", http_status=status)
 
 
-def named_error(error: VidgoError, vendors_id: str) -> OutcomeUnknownError:
+def named_error(error: VidgoError, vendors_id: str) -> VidgoError:
     """Return the error for an answer to a submit that is no success, and names a task that Vidgo does not show."""
     task_id, vendor_id = names_of(vendors_id)
     facts = Facts(named_task=task_id, vendor_id=vendor_id)
     said = (
         f"Vidgo answered the submit with HTTP {error.http_status}, not with a plain success, and yet names the task "
-        f"{task_id}. It could not be read at Vidgo, so it is not known whether a picture was started and paid "
-        "for."
+        f"{task_id}. It could not be read at Vidgo, so it is not known whether a picture was started and paid for."
     )
-    if error.vendor_text:
-        said += f" Vidgo says: {quoted(error.vendor_text)}"
-    return OutcomeUnknownError(said, http_status=error.http_status, vendor_text=error.vendor_text, facts=facts)
+    return _error(OutcomeUnknownError, said, Refusal(error.http_status or 200, error.vendor_text), facts=facts)
 
 
 def in_words(error: Exception) -> str:

@@ -28,8 +28,13 @@ def boot_id() -> str:
             return said.stdout.strip()
         # Without the clock that belongs to it the name is worth nothing.
         if _uptime_file() is not None:
-            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            return linux_boot()
     return ""
+
+
+def linux_boot() -> str:
+    """Return the name of this boot of a Linux kernel, the same in all of its containers; OSError where it is hidden."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def uptime() -> float:

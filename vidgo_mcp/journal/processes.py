@@ -1,8 +1,8 @@
 """The processes that share a journal: their names, whether one lives, and the leases by which they keep apart.
 
 A lease is a living process, its claim to save a picture, or a turn to upload or to read the balance. All are measured
-on the monotonic clock, which all processes of one boot share: a time of day may be set back, and would then keep what a
-dead process holds. Read it inside the transaction, or another process may have renewed a lease after that moment.
+on the boot clock, which all processes of one boot share: a time of day may be set back, and would then keep what a dead
+process holds. Read it inside the transaction, or another process may have renewed a lease after that moment.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
 from uuid import getnode
+
+from vidgo_mcp.journal.clock import linux_boot
 
 LEASE: Final = 30.0
 """Seconds without renewal after which a process counts as dead, unless it provably runs."""
@@ -73,7 +75,7 @@ def _identity(pid: int) -> Identity:
     if not sys.platform.startswith("linux"):
         return Identity(host, pid, f"{getnode():x}", "", running_since(pid) or "", nonce)
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = linux_boot()
         namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
         # A sandbox may show the processes of another namespace there, under other ids.
         start = running_since(pid) or "" if Path("/proc/self").readlink().name == str(pid) else ""
@@ -150,7 +152,7 @@ class Lease:
     """What one process may do, or all must leave alone; there is one of each name.
 
     ``process`` is empty for a turn to upload, which outlives its process because Vidgo has counted it. ``until`` is in
-    seconds of the monotonic clock, ``length`` is how long the lease lasts in full.
+    seconds of the boot clock, ``length`` is how long the lease lasts in full.
     """
 
     name: str

@@ -59,7 +59,7 @@ class SqliteJournal(TimedDatabase):
         fate_of: Callable[[str], processes.Fate] = processes.fate_of,
     ) -> None:
         super().__init__(path, clock)
-        self._monotonic = clock.uptime
+        self._uptime = clock.uptime
         self._retention = max(retention, WINDOW)
         self._fate_of = fate_of
         self._known = KnownEntries()
@@ -218,7 +218,7 @@ class SqliteJournal(TimedDatabase):
     @step
     def begin_reading(self, db: Connection, account: str, table: PriceTable, *, opening: bool) -> Look | float:
         balance_rows.use_table(db, account, table)
-        look, now = balance_rows.look(db, account), self._monotonic()
+        look, now = balance_rows.look(db, account), self._uptime()
         pause = balances.reading_due_in(look, self._now(), opening=opening)
         if pause:
             return pause
@@ -257,7 +257,7 @@ class SqliteJournal(TimedDatabase):
 
     @step
     def upload_turn(self, db: Connection, account: str) -> float:
-        now = self._monotonic()
+        now = self._uptime()
         turn = processes.upload_turn(account, tables.living(db, now, *processes.turn_names(account)), now)
         if isinstance(turn, Lease):
             tables.keep(db, turn)
@@ -266,7 +266,7 @@ class SqliteJournal(TimedDatabase):
 
     @step
     def hold_uploads(self, db: Connection, account: str, seconds: float) -> None:
-        now = self._monotonic()
+        now = self._uptime()
         taken = tables.living(db, now, *processes.turn_names(account))
         for lease in processes.upload_hold(account, taken, seconds, now):
             tables.keep(db, lease)
@@ -283,7 +283,7 @@ class SqliteJournal(TimedDatabase):
 
     @step
     def _settle(self, db: Connection, fates: Mapping[str, processes.Fate]) -> Sequence[Entry]:
-        now, since_boot = self._now(), self._monotonic()
+        now, since_boot = self._now(), self._uptime()
         alive = {lease.name for lease in tables.living(db, since_boot)}
         lost = []
         for entry in reversed(tables.entries(db, "state IN ('reserved', 'sent')")):
@@ -304,7 +304,7 @@ class SqliteJournal(TimedDatabase):
     @step
     def _claim(self, db: Connection, entry_id: str, process: str, *, instead_of: str = "") -> str | None:
         """Return which process may save a picture, this one where no other may; None when none has to."""
-        found, now = tables.entry(db, entry_id), self._monotonic()
+        found, now = tables.entry(db, entry_id), self._uptime()
         if found is None or found.state != "finished" or found.saved_paths or not in_window(found, self._now()):
             return None
         claim = Lease.begun(processes.claim_name(entry_id), process, processes.SAVING, now)
@@ -315,7 +315,7 @@ class SqliteJournal(TimedDatabase):
         return process
 
     def _renew(self, db: Connection, process: str) -> None:
-        tables.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._monotonic()))
+        tables.keep(db, Lease.begun(processes.lease_name(process), process, processes.LEASE, self._uptime()))
 
     def _finished(self, db: Connection, owner: str, condition: str) -> Sequence[Entry]:
         """Return finished pictures with a living URL, oldest first."""

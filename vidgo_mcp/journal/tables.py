@@ -282,7 +282,7 @@ def forget_upload(db: sqlite3.Connection, account: str, digest: str) -> None:
 
 
 def living(db: sqlite3.Connection, now: float, *names: str) -> list[Lease]:
-    """Return the leases of these names, or all, that are alive at a moment of the monotonic clock."""
+    """Return the leases of these names, or all, that are alive at a moment of the boot clock."""
     where = f"name IN ({', '.join('?' * len(names))})" if names else "TRUE"
     query = f"SELECT name, process, until, length FROM leases WHERE {where}"  # noqa: S608  # conditions are ours
     return [lease for lease in (Lease(*row) for row in db.execute(query, names)) if lease.is_alive(now)]

@@ -68,6 +68,11 @@ def binding(entry: Entry | None, task: Task) -> Entry:
         return entry
     if entry is None or entry.state not in {"sent", "unknown"}:
         raise _refusal(f"Vidgo accepted the task {task.task_id}, but it could not be recorded", entry, task=task)
+    return accepted(entry, task)
+
+
+def accepted(entry: Entry, task: Task) -> Entry:
+    """Return an entry that was sent as it is with its task."""
     bound = replace(entry, task_id=task.task_id, vendor_id=task.vendor_id, named_task=None)
     return replace(bound, state="accepted", status=task.status, error=None)
 

@@ -30,8 +30,6 @@ from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
 KEEP_ALIVE: Final = 120
 """Seconds for which an idle connection stays open: clients pool one, and a model thinks for a minute and more."""
-
-
 WAITING: Final = 2048
 """Connections that wait to be accepted: more than are accepted at once, or a burst of clients would wait a second."""
 

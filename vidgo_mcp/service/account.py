@@ -68,7 +68,6 @@ class Account:
             journal, self.client, tasks, on_ended=self._task_ended, now=runtime.now, random=runtime.random
         )
         self.reconciliation = Reconciliation(name, journal, self._read_balance, prices, runtime.now, tasks)
-        self.stopping = False
         self._connect = connect
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
@@ -85,9 +84,13 @@ class Account:
                 self.reconciliation.begin()
             return self._client
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is about to end."""
+        return self.submissions.stopping
+
     def stop(self) -> None:
         """Begin to end: nothing more is sent, and nobody waits for a picture any longer."""
-        self.stopping = True
         self.submissions.stop()
         self.watches.stop()
 
@@ -210,10 +213,13 @@ class Account:
         Raises:
             VidgoError: the journal cannot be read.
         """
-        for named in await self.journal.named():
-            if named.intent.account == self.name and in_window(named, self.runtime.now()):
-                await self.settle_named(named)
         for entry in await self.journal.unfinished():
             if entry.intent.account == self.name:
                 await self.watches.tracked_task(entry)
         await self.saver.resume()
+        # Last: each is asked about at Vidgo, and none may keep the others waiting.
+        for named in await self.journal.named():
+            if named.intent.account == self.name and in_window(named, self.runtime.now()):
+                bound = await self.settle_named(named)
+                if bound is not None:
+                    await self.watches.tracked_task(bound)

@@ -110,7 +110,8 @@ class Submission:
 class Submissions:
     """All submissions of one account in this process; ``on_end`` is told of each one when its fate is known.
 
-    ``unbound`` has the tasks that the journal could not record yet; ``on_bound`` is told when one of them is.
+    ``unbound`` has the tasks that the journal could not record yet; ``on_bound`` is told when one of them is. Once
+    ``stopping`` is set, nothing more is sent.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Submissions:
         self._under_way: dict[str, Submission] = {}
         self._unrecorded: list[Callable[[], Awaitable[object]]] = []
         self._renewing = False
-        self._closing = False
+        self.stopping = False
 
     def of(self, entry_id: str) -> Submission | None:
         """Return the submission of an entry while it is under way."""
@@ -155,7 +156,7 @@ class Submissions:
         while Vidgo provably accepts nothing.
         """
         submission = self._under_way[entry.id] = Submission(entry, request, uploaded, seconds)
-        if self._closing:
+        if self.stopping:
             submission.scope.cancel()
         self._tasks.start_soon(self._run, submission, client)
         if not self._renewing:
@@ -164,7 +165,7 @@ class Submissions:
 
     def stop(self) -> None:
         """Release at once what was not sent, and let nothing begin."""
-        self._closing = True
+        self.stopping = True
         for submission in self._under_way.values():
             submission.give_up_unsent()
 
@@ -225,7 +226,7 @@ class Submissions:
                 if error.money == "nothing_spent":
                     submission.phase, submission.refusal = "reserved", error
                     await self._unsend(submission)
-                    if self._closing or not submission.callers:
+                    if self.stopping or not submission.callers:
                         raise
                 delay = tries.next_pause(error)
                 submission.sent_again_at = anyio.current_time() + delay

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 import anyio
 
 from vidgo_mcp.errors import JournalError, VidgoError
 from vidgo_mcp.journal import RENEWAL, Entry, Journal
+from vidgo_mcp.journal.transitions import accepted
 from vidgo_mcp.models.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,9 @@ class UnboundTasks:
 
     def keep(self, entry: Entry, task: Task) -> Entry:
         """Return a sent entry as it is with its task, and keep it until it is recorded."""
-        accepted = replace(entry, state="accepted", task_id=task.task_id, status=task.status, error=None)
-        self._kept[entry.id] = accepted, task
-        return accepted
+        kept = accepted(entry, task)
+        self._kept[entry.id] = kept, task
+        return kept
 
     def get(self, entry_id: str) -> Entry | None:
         kept = self._kept.get(entry_id)
@@ -71,8 +71,8 @@ class UnboundTasks:
                 bound = await self._recorded(entry, task)
             except Exception as error:  # whatever keeps it from writing: what was paid for is tried again
                 if entry_id not in self._why:
-                    # The whole id, a secret elsewhere in logs: this may be all that is left of what was paid for.
-                    log.exception("task %s was accepted by Vidgo, but the journal could not record it", task.task_id)
+                    # Vidgo's whole id, a secret elsewhere in logs: it may be all that is left of what was paid for.
+                    log.exception("task %s was accepted by Vidgo, but the journal could not record it", entry.asked_as)
                 said = error.message if isinstance(error, VidgoError) else str(error) or type(error).__name__
                 self._why[entry_id] = f"{said.removesuffix('.')}."
                 return None
@@ -91,9 +91,9 @@ class UnboundTasks:
 
     async def give_up(self) -> None:
         """Try once more at the end of the process; what then is not recorded is named in the log."""
-        for entry_id, (_, task) in list(self._kept.items()):
-            if await self.bind(entry_id) is None:
-                log.error("task %s is paid for, and the journal has no record of it", task.task_id)
+        for entry, _ in list(self._kept.values()):
+            if await self.bind(entry.id) is None:
+                log.error("task %s is paid for, and the journal has no record of it", entry.asked_as)
 
     async def _recorded(self, entry: Entry, task: Task) -> Entry:
         try:
