@@ -141,7 +141,7 @@ async def test_a_balance_that_cannot_be_read_hinders_nothing_and_is_read_later()
 async def test_a_balance_that_can_never_be_read_is_not_promised_for_ever() -> None:
     async with World(faults=["balance:refuse=500", "submit:lose_answer*1"]) as world:
         await opened(world)
-        assert "It is compared about a minute after" in for_model.error_text(await lost(world))
+        assert "The balance is compared about a minute after" in for_model.error_text(await lost(world))
         await anyio.sleep(DAY / 2)
         assert "cannot be told yet: the balance was not compared since; it cannot be read" in await said(world)
         # Ever more rarely.

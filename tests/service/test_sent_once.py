@@ -12,7 +12,6 @@ import pytest
 from tests.conftest import DAY, Telling, VirtualJournal, World
 from vidgo_mcp.errors import (
     Category,
-    NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
     UnavailableError,
@@ -269,8 +268,9 @@ async def test_a_named_task_that_vidgo_does_not_know_is_kept_with_the_unknown_en
         assert len(world.submits()) == 1
         (listed,) = (await world.listed()).tasks
         assert any("task-of-nobody" in note for note in listed.notes or ())
-        with pytest.raises(NotFoundError):
+        with pytest.raises(OutcomeUnknownError) as caught:
             await world.task("task-of-nobody")
+        assert (caught.value.money, caught.value.facts.named_task) == ("unknown", "task-of-nobody")
 
 
 @pytest.mark.parametrize("how", ["get_task", "the same request", "the next start"])

@@ -43,7 +43,7 @@ class CallerTasks:
     async def find(self, task_id: str) -> Entry | None:
         """Return what the journal knows of a task; a journal that cannot be read knows nothing, and Vidgo is asked.
 
-        One that only the answer to a submit named is known once Vidgo shows it: its entry is bound to it then.
+        One that only the answer to a submit named stays unknown until Vidgo shows it: its entry is bound to it then.
         """
         kept = next((entry for entry in self._unbound.of_owner(self.owner) if entry.task_id == task_id), None)
         if kept is not None:
@@ -53,7 +53,7 @@ class CallerTasks:
             if entry is None:
                 named = [one for one in await self._journal.named() if one.named_task == task_id]
                 mine = next((one for one in named if one.intent.owner == self.owner), None)
-                entry = None if mine is None else await self.account.settle_named(mine)
+                entry = None if mine is None else await self.account.settle_named(mine) or mine
             return entry
         except JournalError as error:
             log.warning("%s", error.message)
@@ -66,9 +66,12 @@ class CallerTasks:
 
         Raises:
             NotFoundError: neither the journal nor Vidgo knows it.
+            OutcomeUnknownError: the answer to a submit named it, and Vidgo does not know it: that may be paid for.
             VidgoError: its status could not be read.
         """
         entry = await self.find(task_id)
+        if entry is not None and entry.state == "unknown":
+            raise task_results.lost_answer(entry, await self.account.reconciliation.finding(entry))
         if entry is None:
             found = await self.untracked_task(task_id, deadline, reporter)
             return self._with_wait_noted(found, deadline)

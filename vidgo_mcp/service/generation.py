@@ -262,7 +262,8 @@ class Generation:
                 return await submission.wait(self._deadline.left_for_id(), self._reporter)
             except OutcomeUnknownError as error:
                 finding = await self._account.reconciliation.finding(replace(entry, state="unknown"))
-                facts = replace(error.facts, price=entry.intent.credits, finding=finding)
+                price, another = entry.intent.credits, entry.intent.variation + 1
+                facts = replace(error.facts, price=price, variation=another, finding=finding)
                 raise error.changed(facts=facts) from None
         kept = self._account.submissions.unbound.get(entry.id)
         if kept is not None:

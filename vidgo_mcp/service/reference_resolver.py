@@ -157,7 +157,7 @@ async def resolve_reference(
     inner = ProgressReporter(report)
     account = tasks.account
     entry = await tasks.find(task_id)
-    if entry is None:
+    if entry is None or entry.state == "unknown":
         try:
             return _url_of(await tasks.untracked_task(task_id, deadline, inner, field="image_urls"))
         except VidgoError as error:

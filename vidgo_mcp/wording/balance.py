@@ -19,15 +19,14 @@ def balance_sentence(finding: BalanceFinding | None, price: int | None, reader: 
         return ""
     if finding.verdict == "pending":
         before = f"The balance was {_reading(finding.before, finding.before_at, reader)} before it. " * _known(finding)
+        it = "it" if before else "the balance"
         if finding.seconds > OVERDUE:
             why = "it cannot be read, or pictures are still being made."
             return f"{before}Whether it was paid cannot be told yet: the balance was not compared since; {why}"
         if reader == "person":
-            return f"{before}`vidgo-mcp doctor` compares it, from a minute after the submit on."
-        return (
-            f"{before}It is compared about a minute after the submit; then get_task without task_id says whether it "
-            "fell."
-        )
+            return f"{before}`vidgo-mcp doctor` compares {it}, from a minute after the submit on."
+        when = "is compared about a minute after the submit; then get_task without task_id says whether it fell."
+        return f"{before}{it.capitalize()} {when}"
     after = _reading(finding.after, finding.after_at, reader)
     if finding.before is None:
         return f"Whether it was paid cannot be told: no balance is known from before it; it was {after}."

@@ -93,7 +93,8 @@ def _pay_again(case: Case) -> str:
     )
     named = case.facts.named_task
     if named is not None:
-        told = f"Call get_task with task_id {named}: when Vidgo knows it, that is the picture. Otherwise: {told}"
+        otherwise = told[0].lower() + told[1:]
+        told = f"Call get_task with task_id {named}: when Vidgo knows it, that is the picture. Otherwise {otherwise}"
     return f"{told} The same call sends nothing for 24 hours. If the user agrees that it may be paid twice: {higher}."
 
 
