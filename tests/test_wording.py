@@ -225,7 +225,7 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
         (TaskResult(outcome="failed", error="No.", credits=2), "Failed: No. 2 credits."),
         (
             UNKNOWN.model_copy(update={"credits": 2}),
-            "Unknown: no answer to the submit is known. It may have cost 2 credits.",
+            "Unknown: what became of the submit is not known. It may have cost 2 credits.",
         ),
         (PENDING.model_copy(update={"status": "running"}), "Pending (running): it goes on, and is paid for."),
         (

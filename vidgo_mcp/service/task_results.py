@@ -198,7 +198,7 @@ def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownE
     why = f"{entry.error[0].upper()}{entry.error[1:].rstrip('.')}. " if entry.error else ""
     price, variation = entry.intent.credits, entry.intent.variation + 1
     return OutcomeUnknownError(
-        "No answer to the submit of this picture is known, so it may have been paid for "
+        "It is not known what became of the submit of this picture, so it may have been paid for "
         f"({price} credits). {why}Nothing is sent again for 24 hours.",
         facts=Facts(price=price, variation=variation, finding=finding, named_task=entry.named_task),
     )

@@ -232,7 +232,7 @@ def end_text(result: TaskResult, price: str) -> str:
             return f"Failed: {result.error or ''} {price}".rstrip()
         return f"Failed. {result.error or 'Vidgo gave no reason'}. The credits were refunded."
     if result.outcome == "unknown":
-        return f"Unknown: no answer to the submit is known. It may have cost {result.credits} credits."
+        return f"Unknown: what became of the submit is not known. It may have cost {result.credits} credits."
     died = not result.image_urls and not result.hidden_url
     return f"Finished{', but its URL has died' if died else ''}. {price}".rstrip()
 
