@@ -166,6 +166,26 @@ async def test_a_task_that_was_not_recorded_is_known_by_vidgos_own_id(caplog: py
         assert (bound.state, bound.vendor_id) == ("finished", "a b/c")
 
 
+async def test_an_end_that_cannot_be_recorded_is_recorded_as_soon_as_it_can_though_nobody_asks() -> None:
+    class Unrecording(VirtualJournal):
+        failing = True
+
+        async def record(self, entry_id: str, task: Task, *, empty: bool = False) -> Entry:
+            if self.failing and task.phase != "pending":
+                raise JournalError("The disk is full.", facts=Facts(reason="disk_full"))
+            return await super().record(entry_id, task, empty=empty)
+
+    journal = Unrecording()
+    async with World(journal=journal) as world:
+        made = await world.finished()
+        await anyio.sleep(60)
+        journal.failing = False
+        await anyio.sleep(10)
+        kept = await journal.by_task(world.principal().owner, made.task_id or "")
+        assert kept is not None
+        assert kept.state == "finished"
+
+
 async def test_a_last_try_at_the_end_records_it() -> None:
     journal = Unbinding(full)
     async with World(journal=journal) as world:

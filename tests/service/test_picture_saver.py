@@ -209,7 +209,7 @@ async def test_a_failed_save_is_noted_fails_no_call_and_is_tried_again(
     [
         ("claim_saving", LookupError("a bug"), "vidgo-mcp failed, and the server's log on stderr has the details"),
         ("claim_saving", JournalError("The journal is locked."), "the journal is locked"),
-        ("entry", JournalError("The journal is locked."), "The journal is locked."),
+        ("entry", JournalError("The journal is locked."), "as far as is known: the journal is locked."),
     ],
 )
 async def test_a_journal_in_trouble_fails_no_call_that_saves(

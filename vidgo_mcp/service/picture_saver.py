@@ -109,7 +109,7 @@ class PictureSaver:
         try:
             known = await self._journal.entry(entry.id)
         except VidgoError as error:
-            return entry, [error.message]
+            return entry, [f"Not saved to {self._files.save_dir}, as far as is known: {_phrase(error.message)}."]
         if known is not None and known.saved_paths:
             kept = replace(entry, saved_paths=known.saved_paths, saved_digest=known.saved_digest)
             return replace(kept, pixels=known.pixels), []

@@ -14,7 +14,7 @@ import anyio.lowlevel
 
 from vidgo_mcp.client.polling import CLOSEST_READS, Plan, Polling
 from vidgo_mcp.errors import JournalError, RateLimitedError, VidgoError
-from vidgo_mcp.journal import WINDOW, Entry, Journal
+from vidgo_mcp.journal import RENEWAL, WINDOW, Entry, Journal
 from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.models.tasks import Task, logged_id, named_status
 
@@ -225,12 +225,25 @@ class Watches:
             try:
                 entry = await self._journal.record(watch.entry_id, task, empty=polling.empty)
             except JournalError as error:
-                # Whoever waits still gets the picture, and it will be read again from Vidgo.
+                # Whoever waits still gets the picture.
                 log.warning("%s", error.message)
+                if polling.ended:
+                    self._tasks.start_soon(self._record_later, watch.entry_id, task, polling.empty)
         if polling.ended:
             self._on_ended(entry, task)
         # Only now: what a call reports as finished is in the journal.
         watch.polling = polling
+
+    async def _record_later(self, entry_id: str, task: Task, empty: bool) -> None:
+        """Record an end that the journal could not take, as soon as it can; only then is the picture saved."""
+        while True:
+            await anyio.sleep(RENEWAL)
+            try:
+                self._on_ended(await self._journal.record(entry_id, task, empty=empty), task)
+            except JournalError as error:
+                if error.facts.reason is not None:
+                    continue
+            return
 
     async def _plan(self, quality: Quality, tier: Tier) -> Plan:
         """Return when to read such a task, learned from how long the newest ones took."""
