@@ -179,6 +179,7 @@ def test_an_empty_or_unexpanded_value_counts_as_unset(value: str) -> None:
         ("VIDGO_MAX_UPLOAD_MB", "0", "greater than or equal to 1"),
         ("VIDGO_MAX_UPLOAD_MB", "101", "less than or equal to 100"),
         ("VIDGO_MAX_UPLOAD_MB", "2.5", "integer"),
+        ("VIDGO_MAX_BODY_MB", "0", "greater than or equal to 1"),
         ("VIDGO_LOG_LEVEL", "LOUD", "'WARNING'"),
     ],
 )

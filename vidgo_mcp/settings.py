@@ -198,6 +198,12 @@ class Settings(BaseModel):
     max_upload_mb: int = Field(
         default=20, ge=1, le=100, description="The most megabytes that one local or inline picture may have."
     )
+    max_body_mb: int = Field(
+        default=8,
+        ge=1,
+        le=100,
+        description="Over HTTP, the most megabytes that one call may have, inline pictures included.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="WARNING", description="How much is logged to stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`."
     )

@@ -16,13 +16,13 @@ from tests.server.conftest import ERAS, PATIENCE
 from tests.server.test_over_http import HEADERS, served, service  # noqa: F401  # a fixture
 from tests.server.test_stopping_over_http import serving
 from vidgo_mcp.server import bodies
-from vidgo_mcp.server.bodies import LARGE, LARGEST_BODY, MOST_VALUES
+from vidgo_mcp.server.bodies import LARGE, MEGABYTE, MOST_VALUES
 from vidgo_mcp.service import Service
 
 pytestmark = pytest.mark.anyio
 
-MEGABYTE = 1024 * 1024
 MODERN = {"Mcp-Protocol-Version": "2026-07-28"}
+LARGEST_BODY = 8 * MEGABYTE
 ALMOST = LARGEST_BODY - 1024
 
 
@@ -100,6 +100,18 @@ async def test_a_client_reads_why_its_call_was_too_large(era: Any, service: Serv
         with pytest.raises(MCPError) as refused:
             await client.call_tool("generate_image", {"prompt": "a" * LARGEST_BODY})
         assert "8 MB" in str(refused.value)
+
+
+async def test_the_limit_of_a_body_is_a_setting(sandbox_url: str) -> None:
+    async with (
+        serving(sandbox_url, VIDGO_MAX_BODY_MB="1") as (_, url),
+        httpx.AsyncClient(timeout=PATIENCE, headers=HEADERS) as client,
+    ):
+        taken, refused = (call(b'"prompt": "' + b"a" * size + b'"') for size in (MEGABYTE - 1024, MEGABYTE))
+        assert (await client.post(url, content=taken)).status_code == 200
+        answer = await client.post(url, content=refused)
+        message = answer.json()["error"]["message"]
+        assert (answer.status_code, "1 MB" in message, "VIDGO_MAX_BODY_MB" in message) == (413, True, True)
 
 
 @pytest.mark.parametrize("size", [99, LARGE + 1])

@@ -63,7 +63,7 @@ async def served(service: Service) -> AsyncGenerator[str]:
         ready.set()
 
     async def serve() -> None:
-        await serve_http(server_of(service), service, host="127.0.0.1", port=0, on_ready=on_ready)
+        await serve_http(server_of(service), service, host="127.0.0.1", port=0, max_body_mb=8, on_ready=on_ready)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve)
@@ -301,7 +301,7 @@ async def test_a_bind_that_others_can_reach_is_refused(host: str, service: Servi
         http_app(server_of(service), host)
     assert "127.0.0.1" in str(refused.value)
     with pytest.raises(NotLoopbackError):
-        await serve_http(server_of(service), service, host=host, port=0, on_ready=lambda port: None)
+        await serve_http(server_of(service), service, host=host, port=0, max_body_mb=8, on_ready=lambda port: None)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.2"])

@@ -168,6 +168,7 @@ def test_a_bad_value_is_named_with_its_field_and_what_is_allowed(arguments: dict
         (",".join(["https://a.b/c.png"] * 17), r"image_urls has 17 entries; at most 16 are allowed"),
         ({"url": "a.png"}, r'image_urls must be a list of texts, \{"url": "a.png"\} was given'),
         ("ftp://h/a.png", r'image_urls\[0\] "ftp://h/a.png": ftp: addresses are not supported; use .*'),
+        ("https://a.b/" + "c" * 8192, r'image_urls\[0\] "https://a.b/c+.*: a URL may have 8,192 characters, .* 8,204'),
         (["a.png", "task:"], r'image_urls\[1\] "task:": write task:<task_id>, with the task_id of an earlier result.*'),
         (None, r"image_urls is required: 1 to 16 pictures .*"),
     ],
@@ -262,6 +263,15 @@ def test_the_name_of_an_unknown_argument_is_shown_harmless_and_short() -> None:
     assert error.field is not None
     assert len(error.field) <= 60
     assert error.field.isprintable()
+    assert_helpful(GenerateArguments, error)
+
+
+def test_of_thousands_of_faults_the_first_are_named_and_the_others_counted() -> None:
+    error = generate_refused(prompt="a fox", **{f"{number:x}": 1 for number in range(5000)})
+
+    assert len(error.faults) == 21
+    assert "and 4,980 more faults" in str(error)
+    assert len(str(error)) < 5000
     assert_helpful(GenerateArguments, error)
 
 

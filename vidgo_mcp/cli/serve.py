@@ -51,5 +51,6 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         service,
         host=host,
         port=port,
+        max_body_mb=settings.max_body_mb,
         on_ready=lambda bound: echo(f"Serving MCP at http://{host}:{bound}/mcp; Ctrl-C stops it.", err=True),
     )

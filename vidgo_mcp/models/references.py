@@ -23,6 +23,8 @@ _BARE: Final = (
 )
 """How inline data begins that has lost its beginning, and what it has lost. The last is a PNG, JPEG, GIF or WebP in
 base64; of a picture's kind only its bytes are believed."""
+LONGEST_URL: Final = 8192
+"""Characters of a reference; servers take no longer one, and a host name of a megabyte takes seconds to read."""
 _QUOTES: Final = "\"'`\u201c\u201d\u2018\u2019"
 _CLOSING: Final = str.maketrans("\u201c\u2018", "\u201d\u2019")
 
@@ -101,6 +103,8 @@ def read_reference(text: str) -> ReferenceSource:
 
 
 def _web_address(text: str) -> str:
+    if len(text) > LONGEST_URL:
+        raise ValueError(f"a URL may have {LONGEST_URL:,} characters, and this one has {len(text):,}")
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port

@@ -26,7 +26,7 @@ MOST_PIXELS: Final = 8_294_400
 
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?: ?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
 _CUSTOM = re.compile(r"\d{1,6}x\d{1,6}")
-_PAIR = re.compile(r"(\d+)\s*([:/x*×]|\s+by\s+)\s*(\d+)", re.IGNORECASE)
+_PAIR = re.compile(r"(\d{1,30})\s*([:/x*×]|\s+by\s+)\s*(\d{1,30})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidgo_mcp.server.json_lines import NO_REQUEST, read_line
 
-LARGEST_BODY: Final = 8 * 1024 * 1024
-"""Bytes of one call, which may bring pictures in base64."""
+MEGABYTE: Final = 1024 * 1024
 LARGE: Final = 256 * 1024
 """Bytes above which bodies are read one at a time: what is parsed takes several times as much memory."""
 MOST_VALUES: Final = 20_000
@@ -29,8 +28,8 @@ BODY_SECONDS: Final = 10.0
 """Seconds within which a body must be there, once it is its turn."""
 
 TOO_LARGE: Final = (
-    f"This request is larger than the {LARGEST_BODY // 1024 // 1024} MB that are taken over HTTP; nothing was done. "
-    "Give pictures as URLs, not inline, or make them smaller."
+    "This request is larger than the {} MB that are taken over HTTP; nothing was done. Give pictures as URLs, not "
+    "inline, or make them smaller. Whoever runs this server can raise VIDGO_MAX_BODY_MB."
 )
 TOO_MANY_VALUES: Final = f"This request has more than {MOST_VALUES:,} commas and brackets; nothing was done."
 TOO_SLOW: Final = f"This request did not arrive within {BODY_SECONDS:.0f} s; nothing was done. Send it again."
@@ -46,10 +45,15 @@ class BodyRefusedError(Exception):
 
 
 class ReadableBodies:
-    """ASGI middleware; bounds bodies, and passes on those that are requests. There are no streams of GET."""
+    """ASGI middleware; bounds bodies, and passes on those that are requests. There are no streams of GET.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``megabytes`` are those of one call, which may bring pictures in base64.
+    """
+
+    def __init__(self, app: ASGIApp, megabytes: int) -> None:
         self._app = app
+        self._most_bytes = megabytes * MEGABYTE
+        self._too_large = TOO_LARGE.format(megabytes)
         self._one_large = anyio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,15 +100,15 @@ class ReadableBodies:
     async def _read(self, request: Request, turn: AsyncExitStack) -> bytes:
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else 0
-        if size > LARGEST_BODY:
-            raise BodyRefusedError(_refusal(413, TOO_LARGE))
+        if size > self._most_bytes:
+            raise BodyRefusedError(_refusal(413, self._too_large))
         body, waited = bytearray(), size > LARGE
         if waited:
             await turn.enter_async_context(self._one_large)
         with anyio.move_on_after(BODY_SECONDS) as patience:
             async for part in request.stream():
-                if len(body) + len(part) > LARGEST_BODY:
-                    raise BodyRefusedError(_refusal(413, TOO_LARGE))
+                if len(body) + len(part) > self._most_bytes:
+                    raise BodyRefusedError(_refusal(413, self._too_large))
                 body += part
                 if len(body) > LARGE and not waited:
                     waited = True

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vidgo_mcp.models.urls import is_loopback_host
-from vidgo_mcp.server.bodies import LARGEST_BODY, ReadableBodies
+from vidgo_mcp.server.bodies import MEGABYTE, ReadableBodies
 from vidgo_mcp.server.callers import OPEN_TO_ALL, serve_only_local
 from vidgo_mcp.server.connections import (
     ACCEPTED_AT_ONCE,
@@ -38,7 +38,7 @@ class NotLoopbackError(ValueError):
     """The server was asked to listen where other machines can reach it; the message gives the reason."""
 
 
-def http_app(server: Server[Any], host: str = "127.0.0.1") -> Starlette:
+def http_app(server: Server[Any], host: str = "127.0.0.1", *, max_body_mb: int = 8) -> Starlette:
     """Return the ASGI application. It answers only requests that are addressed to this machine by name.
 
     Raises:
@@ -52,12 +52,12 @@ def http_app(server: Server[Any], host: str = "127.0.0.1") -> Starlette:
     app = server.streamable_http_app(
         stateless_http=True,
         host=host,
-        max_request_body_size=LARGEST_BODY,
+        max_request_body_size=max_body_mb * MEGABYTE,
         # Ours checks instead: the SDK's takes another case for another name, and does not say what to do.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         custom_starlette_routes=[Route(OPEN_TO_ALL, _healthz, methods=["GET"])],
     )
-    app.add_middleware(ReadableBodies)
+    app.add_middleware(ReadableBodies, megabytes=max_body_mb)
     serve_only_local(app, host)
     return app
 
@@ -93,6 +93,7 @@ async def serve_http(
     *,
     host: str,
     port: int,
+    max_body_mb: int,
     on_ready: Callable[[int], None],
 ) -> None:
     """Serve until a signal; then calls that wait answer pending, and submits under way get 10 s, whatever follows.
@@ -104,7 +105,7 @@ async def serve_http(
         NotLoopbackError: the host is not loopback.
     """
     config = uvicorn.Config(
-        http_app(server, host),
+        http_app(server, host, max_body_mb=max_body_mb),
         host=host.strip("[]"),
         port=port,
         http=BoundedConnection,

@@ -52,6 +52,9 @@ SAME_THING: Final[Mapping[str, str]] = {
     "id": "task_id",
 }
 LONGEST_ECHO: Final = 200
+LONGEST_NAME: Final = 60
+MOST_FAULTS: Final = 20
+"""Of one call, of what is wrong with its arguments; a call can have thousands that are not known."""
 
 _REFERENCES: Final = TypeAdapter(References)
 
@@ -72,7 +75,10 @@ def read_arguments(
     try:
         arguments = model.model_validate(given)
     except ValidationError as error:
-        faults = list(dict.fromkeys(_fault(model, detail) for detail in error.errors(include_url=False)))
+        details = error.errors(include_url=False)
+        faults = list(dict.fromkeys(_fault(model, detail) for detail in details[:MOST_FAULTS]))
+        if len(details) > MOST_FAULTS:
+            faults.append(Fault("arguments", f"and {len(details) - MOST_FAULTS:,} more faults"))
     unreadable = {fault.field for fault in faults}
     if issubclass(model, Picture) and not unreadable & {"size", "resolution"}:
         readable = {name: given[name] for name in given.keys() & Picture.model_fields.keys() - unreadable}
@@ -101,7 +107,8 @@ def _fault(model: type[Arguments], detail: ErrorDetails) -> Fault:
         return Fault("arguments", "the arguments must be a JSON object")
     field, kind, value, context = location[0], detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return Fault(plain_text(field, 60), _unknown_argument(model, field))
+        name = plain_text(field, LONGEST_NAME)
+        return Fault(name, _unknown_argument(model, name))
     if kind == "missing":
         return Fault(field, f"{field} is required: {model.model_fields[field].description}")
     if kind.startswith("int_"):
@@ -116,21 +123,20 @@ def _fault(model: type[Arguments], detail: ErrorDetails) -> Fault:
 
 def _unknown_argument(model: type[Arguments], field: str) -> str:
     known = list(model.model_fields)
-    shown = plain_text(field, 60)
     lowered = field.lower()
     if lowered in COUNTS and issubclass(model, GenerateArguments):
         return (
-            f"{shown} is no argument: one call makes one picture; for several, make several calls with variation "
+            f"{field} is no argument: one call makes one picture; for several, make several calls with variation "
             "1, 2, 3, ... and otherwise the same arguments"
         )
     meant = "count" if lowered in COUNTS and "count" in known else SAME_THING.get(lowered, lowered)
     if meant == "image_urls" and model is GenerateArguments:
-        return f"{shown} is no argument of generate_image: to change or combine pictures call edit_image"
+        return f"{field} is no argument of generate_image: to change or combine pictures call edit_image"
     near = [meant] if meant in known else get_close_matches(lowered, known, n=1, cutoff=0.5)
     if near:
-        return f"{shown} is no argument; did you mean {near[0]}?"
+        return f"{field} is no argument; did you mean {near[0]}?"
     takes = f"the arguments are {', '.join(known)}" if known else "this tool takes no arguments"
-    return f"{shown} is no argument; {takes}"
+    return f"{field} is no argument; {takes}"
 
 
 def shown_reference(reference: str) -> str:
