@@ -28,7 +28,7 @@ from tests.journal.conftest import (
     sent,
 )
 from vidgo_mcp.journal import WINDOW, Entry, Existing, Journal, Reserved, SqliteJournal
-from vidgo_mcp.journal.journal import ReuseDecision, reuse_decision
+from vidgo_mcp.journal.entries import ReuseDecision, reuse_decision
 from vidgo_mcp.journal.processes import UPLOAD_TURN
 from vidgo_mcp.models.tasks import Task
 

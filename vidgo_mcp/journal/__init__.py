@@ -3,7 +3,7 @@
 from vidgo_mcp.journal.balances import Look, Reading
 from vidgo_mcp.journal.clock import Clock
 from vidgo_mcp.journal.disposable import DisposableJournal
-from vidgo_mcp.journal.journal import (
+from vidgo_mcp.journal.entries import (
     MADE,
     UPLOADED,
     WINDOW,
@@ -12,13 +12,13 @@ from vidgo_mcp.journal.journal import (
     Exhausted,
     Existing,
     Intent,
-    Journal,
     Reservation,
     Reserved,
     Spending,
     State,
     in_window,
 )
+from vidgo_mcp.journal.journal import Journal
 from vidgo_mcp.journal.processes import RENEWAL
 from vidgo_mcp.journal.sqlite import SqliteJournal
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from vidgo_mcp.journal import balances, tables
 from vidgo_mcp.journal.balances import Look, Reading
-from vidgo_mcp.journal.journal import Entry
+from vidgo_mcp.journal.entries import Entry
 from vidgo_mcp.models.findings import BalanceFinding, ObservedPrice
 from vidgo_mcp.pricing import Cell, PriceTable
 

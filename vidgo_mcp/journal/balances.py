@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vidgo_mcp.journal.journal import Entry
+from vidgo_mcp.journal.entries import Entry
 from vidgo_mcp.models.findings import BalanceFinding, ObservedPrice, Verdict
 from vidgo_mcp.pricing import Cell
 

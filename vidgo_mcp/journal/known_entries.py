@@ -9,7 +9,7 @@ import logging
 from sqlite3 import Connection
 
 from vidgo_mcp.journal import tables
-from vidgo_mcp.journal.journal import Entry, in_window
+from vidgo_mcp.journal.entries import Entry, in_window
 
 log = logging.getLogger(__name__)
 

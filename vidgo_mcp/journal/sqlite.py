@@ -16,7 +16,7 @@ from vidgo_mcp.journal.balances import Look, Reading
 from vidgo_mcp.journal.boots import TimedDatabase
 from vidgo_mcp.journal.clock import Clock
 from vidgo_mcp.journal.connection import step
-from vidgo_mcp.journal.journal import (
+from vidgo_mcp.journal.entries import (
     WINDOW,
     ConsentUsed,
     Entry,
@@ -66,20 +66,20 @@ class SqliteJournal(TimedDatabase):
 
     @step
     def find(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
-        return self._reusable(db, owner, fingerprint)
+        return tables.reusable(db, owner, fingerprint, self._now())
 
     @step
     def reserve(
         self, db: Connection, intent: Intent, *, process: str, budget: int | None = None, consent: str | None = None
     ) -> Reservation:
         owner, now = intent.owner, self._now()
-        found = self._reusable(db, owner, intent.fingerprint)
+        found = tables.reusable(db, owner, intent.fingerprint, now)
         if found is not None:
             return Existing(found)
         used = db.execute("SELECT used_at FROM consents WHERE owner = ? AND consent = ?", (owner, consent)).fetchone()
         if used is not None and now < used["used_at"] + WINDOW:
             return ConsentUsed(used["used_at"])
-        full = None if budget is None else self._exhausted(db, owner, intent.credits, budget)
+        full = None if budget is None else tables.exhausted(db, owner, intent.credits, budget, now)
         if full is not None:
             return full
         entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
@@ -195,7 +195,7 @@ class SqliteJournal(TimedDatabase):
 
     @step
     def exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
-        return self._exhausted(db, owner, price, budget)
+        return tables.exhausted(db, owner, price, budget, self._now())
 
     @step
     def spending(self, db: Connection, owner: str, since: float) -> Sequence[Spending]:
@@ -323,16 +323,6 @@ class SqliteJournal(TimedDatabase):
         where = f"owner = :owner AND state = 'finished' AND {condition} AND sent_at > :since"
         found = tables.entries(db, where, owner=owner, since=now - WINDOW - 1)
         return [entry for entry in reversed(found) if in_window(entry, now)]
-
-    def _reusable(self, db: Connection, owner: str, fingerprint: str) -> Entry | None:
-        found = tables.entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
-        return next((entry for entry in found if reuse_decision(entry, self._now()) != "again"), None)
-
-    def _exhausted(self, db: Connection, owner: str, price: int, budget: int) -> Exhausted | None:
-        now = self._now()
-        if tables.spent(db, owner, now) + price <= budget:
-            return None
-        return transitions.exhausted(tables.counted(db, owner, now), price, budget, now)
 
     async def _change(
         self, entry_id: str, rule: Rule[E], *, money: Money = "nothing_spent", task_id: str | None = None

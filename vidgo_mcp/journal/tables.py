@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from vidgo_mcp.errors import JournalReason
 from vidgo_mcp.journal import transitions
-from vidgo_mcp.journal.journal import WINDOW, Entry, Intent, Spending
+from vidgo_mcp.journal.entries import WINDOW, Entry, Exhausted, Intent, Spending, reuse_decision
 from vidgo_mcp.journal.processes import Lease
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.sizes import QUALITIES, TIERS
@@ -240,6 +240,12 @@ def by_task(db: sqlite3.Connection, owner: str, task_id: str) -> Entry | None:
     return first(db, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)
 
 
+def reusable(db: sqlite3.Connection, owner: str, fingerprint: str, now: float) -> Entry | None:
+    """Return the newest entry that answers a request, None when it may be submitted."""
+    found = entries(db, "owner = :owner AND fingerprint = :print", owner=owner, print=fingerprint)
+    return next((entry for entry in found if reuse_decision(entry, now) != "again"), None)
+
+
 def counted(db: sqlite3.Connection, owner: str, now: float) -> list[Entry]:
     """Return the entries that count in a day's budget."""
     return entries(db, _COUNTED, owner=owner, since=now - WINDOW - 1, now=now)
@@ -249,6 +255,13 @@ def spent(db: sqlite3.Connection, owner: str, now: float) -> int:
     """Return the credits of those entries."""
     query = f"SELECT coalesce(sum(credits), 0) FROM entries WHERE {_COUNTED}"  # noqa: S608  # conditions are ours
     return int(db.execute(query, {"owner": owner, "since": now - WINDOW - 1, "now": now}).fetchone()[0])
+
+
+def exhausted(db: sqlite3.Connection, owner: str, price: int, budget: int, now: float) -> Exhausted | None:
+    """Return why the budget of the rolling 24 hours has no room for a price, None where it has."""
+    if spent(db, owner, now) + price <= budget:
+        return None
+    return transitions.exhausted(counted(db, owner, now), price, budget, now)
 
 
 def spending(db: sqlite3.Connection, owner: str, since: float) -> list[Spending]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from vidgo_mcp.errors import JournalError, Money, Remedy
-from vidgo_mcp.journal.journal import MADE, UPLOADED, WINDOW, Entry, Exhausted, State
+from vidgo_mcp.journal.entries import MADE, UPLOADED, WINDOW, Entry, Exhausted, State
 from vidgo_mcp.models.tasks import Task
 
 ORDER: Final[Sequence[State]] = ("reserved", "sent", "unknown", "accepted", "finished", "empty", "failed")
