@@ -171,12 +171,13 @@ async def test_a_reader_keeps_no_step_from_its_end(kept: SqliteJournal, path: Pa
     assert await kept.entry(entry.id) == entry
 
 
+@pytest.mark.parametrize("asleep", [False, True])
 async def test_an_entry_that_was_settled_as_not_charged_stays_forgotten(
-    kept: SqliteJournal, other: SqliteJournal, path: Path
+    asleep: bool, kept: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:
     await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
     lost = await sent(kept, intent("b"))
-    await kept.mark_unknown(lost.id, "silence")
+    await (other if asleep else kept).mark_unknown(lost.id, "silence")
     await other.resolve(lost.id, task=None)
     assert await kept.find("me", "b") is None
     # Also when a copy takes the place of the file later.

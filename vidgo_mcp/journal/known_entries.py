@@ -21,7 +21,14 @@ class KnownEntries:
         self._known: dict[str, Entry] = {}
         self._last_bound: Entry | None = None
         self._numbers: dict[str, int] = {}
-        """Where the file had those without a task. No file gives a number to two entries, one after the other."""
+        """Where the file has those that changed. No file gives a number to two entries, one after the other."""
+
+    def found(self, db: Connection, entry_id: str) -> Entry | None:
+        """Return an entry as the file has it."""
+        number = tables.number_of(db, entry_id)
+        if number is not None:
+            self._numbers[entry_id] = number
+        return tables.entry(db, entry_id)
 
     def changed(self, entry_id: str, after: Entry | None) -> None:
         """Note how an entry is after a step, None when it is deleted."""
