@@ -238,10 +238,12 @@ class Submissions:
             submission.entry = await self._journal.unsend(submission.entry.id)
 
     async def _release(self, submission: Submission) -> None:
-        await self._unsend(submission)
         try:
             await self._journal.release(submission.entry.id)
-        except JournalError:  # the mark may have been made although making it failed; nothing left all the same
+        except JournalError as error:
+            if error.facts.reason is not None:
+                raise
+            # It is marked as sent, perhaps by a step that failed; nothing left all the same.
             submission.entry = await self._journal.unsend(submission.entry.id)
             await self._journal.release(submission.entry.id)
 
