@@ -138,6 +138,21 @@ async def test_two_processes_go_on_with_one_journal(
     db.close()
 
 
+@pytest.mark.parametrize("others", [0, 1, 3])
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_lost_answer_is_known_whatever_is_done_to_the_files_and_who_comes_first(
+    trouble: Trouble, others: int, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    lost = await sent(kept, intent("a"))
+    unknown = await kept.mark_unknown(lost.id, "silence")
+    trouble(path, backup)
+    for number in range(others):
+        await sent(other, intent(f"new {number}"))
+    assert await kept.find("me", "a") == unknown
+    assert await other.find("me", "a") == unknown
+
+
 async def test_each_step_is_in_the_file_itself_and_the_log_is_empty(kept: SqliteJournal, path: Path) -> None:
     entry = await sent(kept, intent("a"))
     assert side(path, "-wal").stat().st_size == 0
@@ -156,11 +171,16 @@ async def test_a_reader_keeps_no_step_from_its_end(kept: SqliteJournal, path: Pa
     assert await kept.entry(entry.id) == entry
 
 
+@pytest.mark.parametrize("asleep", [False, True])
 async def test_an_entry_that_was_settled_as_not_charged_stays_forgotten(
-    kept: SqliteJournal, other: SqliteJournal
+    asleep: bool, kept: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:
     await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
     lost = await sent(kept, intent("b"))
-    await kept.mark_unknown(lost.id, "silence")
+    await (other if asleep else kept).mark_unknown(lost.id, "silence")
     await other.resolve(lost.id, task=None)
+    assert await kept.find("me", "b") is None
+    # Also when a copy takes the place of the file later.
+    shutil.copyfile(path, path.with_name("copy")).replace(path)
+    assert await kept.find("me", "a") is not None
     assert await kept.find("me", "b") is None

@@ -37,11 +37,11 @@ class Full(VirtualJournal):
     def __init__(self, step: str, times: int = 1) -> None:
         super().__init__()
         self._failing = step
-        self._times = times
+        self.times = times
 
     def _fail(self, step: str) -> None:
-        if step == self._failing and self._times > 0:
-            self._times -= 1
+        if step == self._failing and self.times > 0:
+            self.times -= 1
             raise OSError(28, "No space left on device")
 
     async def mark_sent(self, entry_id: str) -> Entry:
@@ -116,6 +116,7 @@ async def test_a_task_that_cannot_be_recorded_is_kept_and_answers_its_request_un
         made = await world.make(wait_seconds=0)
         assert (made.outcome, made.credits_charged, [made.task_id]) == ("pending", LOW, list(world.sandbox.tasks))
         assert "the journal could not record it yet" in " ".join(made.notes or ())
+        assert "Spent in 24 h" not in " ".join(made.notes or ())
         again = await world.make(wait_seconds=0)
         assert (again.task_id, again.credits_charged, again.reused) == (made.task_id, 0, True)
         assert "is submitting it" not in " ".join(again.notes or ())
@@ -243,6 +244,31 @@ async def test_a_refusal_that_cannot_be_recorded_does_not_end_other_calls() -> N
             await world.make()
         assert (await world.finished(prompt="a hare")).credits_charged == LOW
         assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_refusal_that_can_never_be_recorded_is_given_up_and_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Settling(Full):
+        async def unsend(self, entry_id: str) -> Entry:
+            entry = await self.entry(entry_id)
+            if entry is not None and entry.state == "sent":
+                await super().mark_unknown(entry_id, "silence")
+                await self.resolve(entry_id, task=Task("of-somebody-else", "running"))
+            return await super().unsend(entry_id)
+
+    journal = Settling("mark_unknown", times=0)
+    async with World(faults=["submit:refuse*1", "submit:lose_answer*1"], journal=journal) as world:
+        with pytest.raises(JournalError):
+            await world.make()
+        journal.times = 2
+        with pytest.raises(OutcomeUnknownError):
+            await world.make(prompt="a hare")
+        await anyio.sleep(30)
+        assert [entry.state for entry in await journal.newest(world.principal().owner, 3)] == ["unknown", "accepted"]
+        caplog.clear()
+        await anyio.sleep(60)
+        assert caplog.text == ""
 
 
 async def test_a_reading_that_cannot_be_recorded_is_read_again_by_the_next_look() -> None:

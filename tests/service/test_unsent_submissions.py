@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import VirtualJournal, World
 from tests.service.pictures import many
-from vidgo_mcp.errors import InvalidRequestError, JournalError, RateLimitedError, VidgoError
+from vidgo_mcp.errors import Facts, InvalidRequestError, JournalError, RateLimitedError, VidgoError
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.service import LocalFiles, Progress
@@ -193,12 +193,12 @@ async def test_one_that_the_journal_cannot_release_is_released_when_it_can() -> 
 
         async def release(self, entry_id: str) -> None:
             if self.stiff:
-                raise JournalError("The journal is locked.")
+                raise JournalError("The journal is locked.", facts=Facts(reason="locked"))
             await super().release(entry_id)
 
         async def renew(self, process: str) -> None:
             if self.stiff:
-                raise JournalError("The journal is locked.")
+                raise JournalError("The journal is locked.", facts=Facts(reason="locked"))
             await super().renew(process)
 
     journal = Stiff()

@@ -330,7 +330,7 @@ class SqliteJournal(TimedDatabase):
         """Let a rule make another entry of one; None deletes it."""
 
         def change(db: Connection) -> E:
-            before = tables.entry(db, entry_id)
+            before = self._known.found(db, entry_id)
             after = rule(before)
             if after is None:
                 tables.delete(db, entry_id)

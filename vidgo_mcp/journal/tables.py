@@ -235,6 +235,19 @@ def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
     return first(db, "id = :id", id=entry_id)
 
 
+def number_of(db: sqlite3.Connection, entry_id: str) -> int | None:
+    """Return the number under which the file has an entry."""
+    found = db.execute("SELECT number FROM entries WHERE id = ?", (entry_id,)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def is_deleted(db: sqlite3.Connection, number: int | None) -> bool:
+    """Return whether this very file once had an entry of this number; an older copy has none, or another entry."""
+    given = "(SELECT seq FROM sqlite_sequence WHERE name = 'entries') >= :number"
+    query = f"SELECT {given} AND NOT EXISTS (SELECT 1 FROM entries WHERE number = :number)"  # noqa: S608  # ours
+    return bool(db.execute(query, {"number": number}).fetchone()[0])
+
+
 def by_task(db: sqlite3.Connection, owner: str, task_id: str) -> Entry | None:
     """Return the entry that the vendor knows under this id."""
     return first(db, "owner = :owner AND task_id = :task_id", owner=owner, task_id=task_id)

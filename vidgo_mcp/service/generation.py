@@ -136,16 +136,19 @@ class Generation:
                 raise lost_answer(entry, await self._account.reconciliation.finding(entry))
             if entry.state == "empty" and not charged:
                 raise paid_nothing(entry)
-            receipt = await self._receipt()
+            receipt = await self._receipt(entry)
             return await self._tasks.deliver(entry, self._deadline, charged=charged, notes=notes, receipt=receipt)
 
-    async def _receipt(self) -> list[str]:
+    async def _receipt(self, entry: Entry) -> list[str]:
         if not self._charged:
             return []
         price = self._request.quote.credits
         unlimited = self._arguments.max_credits is None and price > UNLIMITED_TOLD_ABOVE
+        # What the journal could not record may be missing in what it adds up.
+        unbound = self._account.submissions.unbound.get(entry.id) is not None
         try:
-            said = self._limits.budget.receipt(await self._journal.spent(self._tasks.owner))
+            spent = await self._journal.spent(self._tasks.owner)
+            said = [] if unbound else self._limits.budget.receipt(spent)
             return [*said, *(["This call had no max_credits."] if unlimited else [])]
         except VidgoError as error:
             # The picture is paid for and here: a journal that broke meanwhile must not hide it.

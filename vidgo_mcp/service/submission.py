@@ -238,10 +238,12 @@ class Submissions:
             submission.entry = await self._journal.unsend(submission.entry.id)
 
     async def _release(self, submission: Submission) -> None:
-        await self._unsend(submission)
         try:
             await self._journal.release(submission.entry.id)
-        except JournalError:  # the mark may have been made although making it failed; nothing left all the same
+        except JournalError as error:
+            if error.facts.reason is not None:
+                raise
+            # It is marked as sent, perhaps by a step that failed; nothing left all the same.
             submission.entry = await self._journal.unsend(submission.entry.id)
             await self._journal.release(submission.entry.id)
 
@@ -287,10 +289,19 @@ class Submissions:
             await anyio.sleep(RENEWAL)
             try:
                 await self._journal.renew(self._runtime.process)
-                for record in self._unrecorded.copy():
-                    await record()
-                    self._unrecorded.remove(record)
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
+            for record in self._unrecorded.copy():
+                await self._record_late(record)
             await self.unbound.bind_all()
         self._renewing = False
+
+    async def _record_late(self, record: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await record()
+        except Exception as error:  # noqa: BLE001  # as in ``_fail``: it must not end all other calls
+            log.warning("how a submit failed could not be recorded: %s", error)
+            # Where the store works, its entry has become another, and stays so.
+            if not isinstance(error, JournalError) or error.facts.reason is not None:
+                return
+        self._unrecorded.remove(record)
