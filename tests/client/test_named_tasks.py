@@ -99,6 +99,20 @@ async def test_a_long_answer_is_searched_in_no_time() -> None:
     assert named_tasks(b"task_id:" * 120_000, {}, "") == []
 
 
+async def test_of_an_answer_that_names_a_great_many_only_some_are_looked_up() -> None:
+    vidgo, looked = Vidgo(429, [{"task_id": f"task-{number}"} for number in range(10_000)]), 0
+
+    async def look(task_id: str) -> bool:
+        nonlocal looked
+        looked += 1
+        return False
+
+    async with vidgo.client() as client:
+        with pytest.raises(OutcomeUnknownError):
+            await client.submit_once(PRICED, is_others=look)
+    assert (looked, len(vidgo.asked)) == (100, 11)
+
+
 @pytest.mark.parametrize("status", STATUSES)
 async def test_an_answer_of_any_status_that_names_a_task_is_sent_once(status: int) -> None:
     vidgo = Vidgo(status, {"error": {"message": "no", **NAMED}}, "task-7")

@@ -18,6 +18,8 @@ from vidgo_mcp.models.tasks import Task, names_of
 
 T = TypeVar("T")
 
+MOST_LOOKED_UP: Final = 100
+"""Tasks of one answer that are looked up among those of earlier requests."""
 MOST_NAMED: Final = 5
 """Tasks of one answer that Vidgo is asked about."""
 
@@ -76,7 +78,8 @@ async def named_task(
     Raises:
         VidgoError: the given error, or the one of a named task that Vidgo does not show.
     """
-    named = [one for one in named_tasks(body, headers, prompt) if not await is_others(names_of(one)[0])]
+    named = named_tasks(body, headers, prompt)[:MOST_LOOKED_UP]
+    named = [one for one in named if not await is_others(names_of(one)[0])]
     if not named:
         raise error
     whole = [one for one in named if not one.endswith(CUT)][:MOST_NAMED]
