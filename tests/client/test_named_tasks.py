@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from tests.client.conftest import BASE, KEY, PRICED
-from vidgo_mcp.client import VidgoClient
+from vidgo_mcp.client import VidgoClient, interpretation
 from vidgo_mcp.client.task_ids import named_tasks
 from vidgo_mcp.errors import OutcomeUnknownError, VidgoError
 from vidgo_mcp.models.tasks import names_of
@@ -97,6 +98,21 @@ async def test_an_id_in_the_documented_form_needs_no_name(name: str) -> None:
 
 async def test_a_long_answer_is_searched_in_no_time() -> None:
     assert named_tasks(b"task_id:" * 120_000, {}, "") == []
+
+
+async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interpretation, "NAMED_TASK_SECONDS", 3.0)
+    vidgo = Vidgo(429, NAMED, "task-7")
+
+    async def slow_at_first(request: httpx.Request) -> httpx.Response:
+        answer = vidgo.handle(request)
+        await anyio.sleep(60 if vidgo.asked == ["POST submit", "GET task-7"] else 0)
+        return answer
+
+    async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(slow_at_first)) as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
 
 
 async def test_of_an_answer_that_names_a_great_many_only_some_are_looked_up() -> None:

@@ -83,9 +83,10 @@ async def named_task(
     if not named:
         raise error
     whole = [one for one in named if not one.endswith(CUT)][:MOST_NAMED]
-    # What was paid for is worth these seconds also when everything is about to end.
-    with anyio.move_on_after(NAMED_TASK_SECONDS, shield=True):
-        for pause in (0.0, 1.0) if whole else ():
+    for pause in (0.0, 1.0) if whole else ():
+        # What was paid for is worth these seconds also when everything is about to end. Each try has its own: a process
+        # that was frozen finds the time of the first one over, and the answer in the socket.
+        with anyio.move_on_after(NAMED_TASK_SECONDS / 2, shield=True):
             await anyio.sleep(pause)
             for one in whole:
                 with suppress(VidgoError):
