@@ -221,6 +221,13 @@ def test_without_a_key_it_says_which_variable_to_set(invoke: Callable[..., Any])
         assert "--sandbox" in refused.stderr
 
 
+def test_an_id_may_begin_with_a_dash_and_a_mistyped_option_is_none(invoke: Callable[..., Any]) -> None:
+    found = invoke("task", "-abc", "--wait-seconds", "0", "--sandbox")
+    assert (found.exit_code, "-abc" in found.stderr) == (1, True)
+    mistyped = invoke("task", "--jsn", "--sandbox")
+    assert (mistyped.exit_code, "--jsn" in mistyped.stderr) == (2, True)
+
+
 def test_a_setting_that_cannot_be_used_is_named_and_is_a_mistake_of_the_start(invoke: Callable[..., Any]) -> None:
     for arguments in (["generate", "a fox"], ["task"], ["price"]):
         refused = invoke(*arguments, VIDGO_WAIT_SECONDS="soon", VIDGO_BASE_URL="http://example.com")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from tests.client.conftest import BASE, KEY, PRICED
-from vidgo_mcp.client import VidgoClient
-from vidgo_mcp.client.task_ids import named_task
+from vidgo_mcp.client import VidgoClient, interpretation
+from vidgo_mcp.client.task_ids import named_tasks
 from vidgo_mcp.errors import OutcomeUnknownError, VidgoError
 from vidgo_mcp.models.tasks import names_of
 
@@ -32,6 +33,18 @@ FORMS: dict[str, Any] = {
     "words": {"detail": "already accepted, task_id: task-7"},
     "cut": b'{"code": 429, "data": {"task_id": "task-7", "sta',
     "cut JSON text": b'{"code": 429, "data": "{\\"task_id\\": \\"task-7\\", ',
+    "deep inside": json.loads('{"a":' * 50 + json.dumps(NAMED) + "}" * 50),
+    "a list of ids": {"detail": "busy", "running_task_ids": ["task-7"]},
+    "a list for one": {"task_id": ["task-7"]},
+    "a longer name": {"detail": "duplicate", "existing_task_id": "task-7"},
+    "the second of two": {"running": [{"task_id": "task-1"}, NAMED]},
+    "the end of a sentence": {"detail": "a duplicate of task_id=task-7."},
+    "quoted words": {"detail": "a duplicate of task_id 'task-7'"},
+    "a sentence": {"detail": "The task ID is task-7, wait for it"},
+    "full width": {"detail": "task_id\uff1atask-7"},
+    "XML": b"<error><task_id>task-7</task_id></error>",
+    "an address": {"detail": "see /api/generate/status/task-7"},
+    "an escaped page": b"<pre>{&quot;task_id&quot;: &quot;task-7&quot;}</pre>",
     "a page": b'<html>busy <!-- {"task_id": "task-7"} --></html>',
 }
 RUNNING = {"code": 200, "data": {"task_id": "task-7", "status": "running"}}
@@ -42,13 +55,14 @@ class Vidgo:
 
     def __init__(self, status: int, body: Any, *known: str) -> None:
         self.status, self.body, self.known = status, body, known
+        self.headers: dict[str, str] = {}
         self.asked: list[str] = []
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(f"{request.method} {request.url.path.rpartition('/')[2]}")
         if request.method == "POST":
             body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-            return httpx.Response(self.status, content=body)
+            return httpx.Response(self.status, content=body, headers=self.headers)
         if request.url.path.rpartition("/")[2] in self.known:
             return httpx.Response(200, json=RUNNING)
         return httpx.Response(404, json={"detail": "Task not found"})
@@ -63,7 +77,56 @@ async def test_a_task_that_is_named_in_any_form_is_taken_where_vidgo_knows_it(st
     vidgo = Vidgo(status, FORMS[form], "task-7")
     async with vidgo.client() as client:
         assert (await client.submit_once(PRICED)).task_id == "task-7"
-    assert vidgo.asked == ["POST submit", "GET task-7"]
+    assert vidgo.asked == ["POST submit", *["GET task-1"] * (form == "the second of two"), "GET task-7"]
+
+
+@pytest.mark.parametrize("headers", [{"X-Task-Id": "task-7"}, {"Location": "/api/generate/status/task-7?a=1"}])
+@pytest.mark.parametrize("status", [202, 303, 429])
+async def test_a_task_that_only_a_header_names_is_taken(status: int, headers: dict[str, str]) -> None:
+    vidgo = Vidgo(status, b"", "task-7")
+    vidgo.headers = headers
+    async with vidgo.client() as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
+
+
+@pytest.mark.parametrize("name", ["job_id", "uuid", "task", "tasks", "detail"])
+async def test_an_id_in_the_documented_form_needs_no_name(name: str) -> None:
+    body = json.dumps({name: "task-unified-1757165031-uyujaw3d"}).encode()
+    assert named_tasks(body, {}, "") == ["task-unified-1757165031-uyujaw3d"]
+    assert named_tasks(body, {}, "draw task-unified-1757165031-uyujaw3d") == []
+
+
+async def test_a_long_answer_is_searched_in_no_time() -> None:
+    assert named_tasks(b"task_id:" * 120_000, {}, "") == []
+
+
+async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interpretation, "NAMED_TASK_SECONDS", 3.0)
+    vidgo = Vidgo(429, NAMED, "task-7")
+
+    async def slow_at_first(request: httpx.Request) -> httpx.Response:
+        answer = vidgo.handle(request)
+        await anyio.sleep(60 if vidgo.asked == ["POST submit", "GET task-7"] else 0)
+        return answer
+
+    async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(slow_at_first)) as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
+
+
+async def test_of_an_answer_that_names_a_great_many_only_some_are_looked_up() -> None:
+    vidgo, looked = Vidgo(429, [{"task_id": f"task-{number}"} for number in range(10_000)]), 0
+
+    async def look(task_id: str) -> bool:
+        nonlocal looked
+        looked += 1
+        return False
+
+    async with vidgo.client() as client:
+        with pytest.raises(OutcomeUnknownError):
+            await client.submit_once(PRICED, is_others=look)
+    assert (looked, len(vidgo.asked)) == (100, 11)
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -96,6 +159,7 @@ NO_TASK: dict[str, Any] = {
     "a request's id": {"detail": "no", "request_id": "task-7", "id": "5"},
     "a missing field": {"detail": [{"loc": ["body", "task_id"], "msg": "task_id: Field required"}]},
     "a word": b"task_id is required",
+    "a page on the status": {"type": "https://developer.mozilla.org/docs/Web/HTTP/Status/429", "status": 429},
     "null": {"task_id": None},
     "empty": {"task_id": ""},
     "the request repeated": {"detail": [{"msg": "no", "input": {"prompt": "x", "task_id": "task-7"}}]},
@@ -107,7 +171,7 @@ NO_TASK: dict[str, Any] = {
 @pytest.mark.parametrize("what", NO_TASK)
 async def test_what_names_no_task_is_still_a_refusal(what: str) -> None:
     body = NO_TASK[what] if isinstance(NO_TASK[what], bytes) else json.dumps(NO_TASK[what]).encode()
-    assert named_task(body, 'a sign with {"task_id": "task-7"} on it') is None
+    assert named_tasks(body, {}, 'a sign with {"task_id": "task-7"} on it') == []
 
 
 async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
@@ -116,6 +180,7 @@ async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
         with pytest.raises(OutcomeUnknownError) as caught:
             await client.submit_once(PRICED)
     assert caught.value.facts.named_task == "task-7..."
+    assert vidgo.asked == ["POST submit"]
 
 
 @pytest.mark.parametrize(

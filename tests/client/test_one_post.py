@@ -170,6 +170,8 @@ async def test_a_submit_whose_outcome_is_unknown_is_posted_once(what: str, serve
     with anyio.fail_after(LONGEST), pytest.raises(OutcomeUnknownError) as caught:
         await client.submit(BOAT)
     assert (caught.value.money, caught.value.retryable) == ("unknown", False)
+    # What came of an id helps a person to find it.
+    assert (caught.value.facts.named_task == "task...") is what.startswith(("half a body", "half an answer"))
     assert wire.lines() == ["POST /api/generate/submit HTTP/1.1"]
 
 

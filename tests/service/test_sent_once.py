@@ -273,6 +273,33 @@ async def test_a_named_task_that_vidgo_does_not_know_is_kept_with_the_unknown_en
         assert (caught.value.money, caught.value.facts.named_task) == ("unknown", "task-of-nobody")
 
 
+@pytest.mark.parametrize("status", [400, 429, 500])
+async def test_the_task_of_an_earlier_request_is_never_taken_for_that_of_a_new_one(status: int) -> None:
+    async with World() as world:
+        earlier = await world.finished()
+        world.sandbox.set_faults([f"submit:refuse={status}:busy with task_id: {earlier.task_id}*1"])
+        if status == 429:
+            made = await world.finished(prompt="a hare")
+            assert made.task_id not in {None, earlier.task_id}
+            assert world.movements() == [("charge", LOW)] * 2
+        else:
+            error = await failure(world, prompt="a hare")
+            assert error.money == ("unknown" if status == 500 else "nothing_spent")
+            assert len(world.submits()) == 2
+        assert (await world.finished()).task_id == earlier.task_id
+
+
+async def test_a_task_that_two_answers_named_belongs_to_the_first_that_is_bound() -> None:
+    async with World(faults=["submit:names=500:task_id: TASK*1", "status:refuse=503"]) as world:
+        named = (await failure(world)).facts.named_task
+        world.sandbox.add_fault(f"submit:refuse=500:busy with task_id: {named}*1")
+        assert (await failure(world, prompt="a hare")).facts.named_task == named
+        world.sandbox.clear_faults()
+        assert (await world.finished()).task_id == named
+        assert (await failure(world, prompt="a hare")).money == "unknown"
+        assert world.movements() == [("charge", LOW)]
+
+
 @pytest.mark.parametrize("how", ["get_task", "the same request", "the next start"])
 async def test_a_named_task_that_vidgo_shows_later_is_bound_to_its_entry(how: str) -> None:
     journal = VirtualJournal()

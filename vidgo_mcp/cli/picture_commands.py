@@ -76,8 +76,15 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
     sys.exit(anyio.run(run, build_service(patient(settings), files=files), report, make, stopped))
 
 
-@click.command(epilog=EXIT_CODES)
-@click.argument("task_id", metavar="[ID]", required=False)
+def _no_option(context: click.Context, _: click.Parameter, typed: str | None) -> str | None:
+    """Refuse what looks like an option: an id may begin with one dash, and a typing error with two is none."""
+    if typed is not None and typed.startswith("--"):
+        raise click.NoSuchOption(typed, ctx=context)
+    return typed
+
+
+@click.command(epilog=EXIT_CODES, context_settings={"ignore_unknown_options": True})
+@click.argument("task_id", metavar="[ID]", required=False, callback=_no_option)
 @options_of(GetTaskArguments, leave="task_id")
 @output_option
 @json_option

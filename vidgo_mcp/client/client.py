@@ -6,7 +6,6 @@ import logging
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -28,13 +27,11 @@ from vidgo_mcp.client.error_mapping import (
 from vidgo_mcp.client.exchange import Leaving, exchange
 from vidgo_mcp.client.network import Network
 from vidgo_mcp.client.polling import Plan, Polling
-from vidgo_mcp.client.retry import NAMED_TASK_SECONDS, SUBMIT_RETRY_SECONDS, RetryDeadline
+from vidgo_mcp.client.retry import SUBMIT_RETRY_SECONDS, RetryDeadline
 from vidgo_mcp.errors import (
-    Facts,
     InternalError,
     InvalidRequestError,
     NotFoundError,
-    OutcomeUnknownError,
     VidgoError,
 )
 from vidgo_mcp.models.requests import ImageRequest
@@ -43,6 +40,7 @@ from vidgo_mcp.models.urls import checked_base_url
 from vidgo_mcp.pricing import PricedRequest, price_request
 
 T = TypeVar("T")
+Named = Callable[[VidgoError, httpx.Headers, bytes], Awaitable[T]]
 OnTask = Callable[[Task], Awaitable[None]]
 
 DEFAULT_BASE_URL: Final = "https://api.vidgo.ai"
@@ -69,6 +67,11 @@ log = logging.getLogger(__name__)
 
 async def _unwatched() -> None:
     """Nobody wants to know."""
+
+
+async def _nobodys(task_id: str) -> bool:
+    """No other request is known."""
+    return False
 
 
 class VidgoClient:
@@ -165,11 +168,17 @@ class VidgoClient:
                 await deadline.pause(error)
 
     async def submit_once(
-        self, request: PricedRequest, *, callback_url: str | None = None, leaving: Leaving = _unwatched
+        self,
+        request: PricedRequest,
+        *,
+        callback_url: str | None = None,
+        leaving: Leaving = _unwatched,
+        is_others: Callable[[str], Awaitable[bool]] = _nobodys,
     ) -> Task:
         """Start one picture with exactly one POST, and return its task. It raises what ``submit`` does.
 
         ``leaving`` is awaited at the last moment before the request begins to leave; when it raises, nothing is sent.
+        ``is_others`` says whether a task belongs to an earlier request: that one is named says nothing of this one.
         """
         if callback_url and not is_web_url(callback_url):
             raise InvalidRequestError("The callback URL is not an http(s) URL.", field="callback_url")
@@ -183,29 +192,14 @@ class VidgoClient:
         path, parse = "/api/generate/submit", wire.read_submitted
         try:
             body = wire.submit_body(request, callback_url)
-            return await self._call(path, parse, submit_error, submit=True, leaving=leave, json=body)
-        except OutcomeUnknownError as error:
-            task = await self._named_task(error.facts)
-            if task is None:
-                raise
-            return task
+            named = partial(interpretation.named_task, prompt=request.prompt, is_others=is_others, status=self.status)
+            return await self._call(path, parse, submit_error, named=named, leaving=leave, json=body)
         except VidgoError:
             raise
         except Exception as error:  # only here is it known whether a bug of ours can have cost anything
             log.exception("a submit failed in an unexpected way (%s)", type(error).__name__)
             said = "vidgo-mcp failed while submitting."
             raise InternalError(said, money="unknown" if left else "nothing_spent") from None
-
-    async def _named_task(self, facts: Facts) -> Task | None:
-        """Return the task that the answer to a submit named without being a success, where Vidgo knows it."""
-        asked = facts.vendor_id or facts.named_task
-        # What was paid for is worth these seconds also when everything is about to end.
-        with anyio.move_on_after(NAMED_TASK_SECONDS, shield=True):
-            for pause in (0.0, 1.0) if asked else ():
-                await anyio.sleep(pause)
-                with suppress(VidgoError):
-                    return await self.status(asked or "")
-        return None
 
     async def status(self, task_id: str) -> Task:
         """Return one reading of a task, named by Vidgo's id: its ``vendor_id`` where it has one. Free, safe to repeat.
@@ -302,12 +296,16 @@ class VidgoClient:
         parse: Callable[[Any], T],
         to_error: Callable[[Refusal], VidgoError],
         *,
-        submit: bool = False,
+        named: Named[T] | None = None,
         sending: float = 0.0,
         leaving: Leaving = _unwatched,
         **content: Any,
     ) -> T:
-        """Make one request: a GET, or with content a POST, whose body may take ``sending`` seconds on its way."""
+        """Make one request: a GET, or with content a POST, whose body may take ``sending`` seconds on its way.
+
+        ``named`` makes a submit of it: it returns the task that an answer names without being a success, or raises.
+        """
+        submit = named is not None
         method, pool = ("POST", self._writes) if content else ("GET", self._reads)
         limits = self._timeouts
         answer = limits.submit if content else limits.read
@@ -328,5 +326,9 @@ class VidgoClient:
         status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
         now = self._now() if date is None else date
-        read = partial(interpretation.result_of, status, headers, body, parse, to_error, now=now)
-        return read(prompt=content["json"]["input"]["prompt"] if submit else None)
+        try:
+            return interpretation.result_of(status, headers, body, parse, to_error, now=now, submit=submit)
+        except VidgoError as error:
+            if named is None:
+                raise
+            return await named(error, headers, body)

@@ -16,7 +16,7 @@ import anyio.lowlevel
 import httpx
 
 from vidgo_mcp.client.error_mapping import NOT_SENT, TRANSPORT_ERRORS
-from vidgo_mcp.client.task_ids import CUT, named_task
+from vidgo_mcp.client.task_ids import named_tasks
 from vidgo_mcp.client.wire import LARGEST_ANSWER, UnreadableAnswerError, inflater, read_json
 from vidgo_mcp.errors import VidgoError
 
@@ -139,8 +139,7 @@ async def _read(response: httpx.Response, body: bytearray) -> None:
 
 def _says_enough(request: httpx.Request, response: httpx.Response, body: bytearray) -> bool:
     """Return whether an answer that broke off tells its fate: by its status, a task, or because only its end lacks."""
-    named = named_task(bytes(body), "") if request.method == "POST" else None
-    if not response.is_success or (named is not None and not named.endswith(CUT)):
+    if not response.is_success or (request.method == "POST" and named_tasks(bytes(body), response.headers, "")):
         return True
     try:
         return isinstance(read_json(bytes(body)), dict)

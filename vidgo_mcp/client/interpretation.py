@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
+import anyio
 import httpx
 
 from vidgo_mcp.client import wire
 from vidgo_mcp.client.error_mapping import Refusal, named_error, unreadable_error
-from vidgo_mcp.client.task_ids import named_task
+from vidgo_mcp.client.retry import NAMED_TASK_SECONDS
+from vidgo_mcp.client.task_ids import CUT, named_tasks
 from vidgo_mcp.errors import VidgoError
+from vidgo_mcp.models.tasks import Task, names_of
 
 T = TypeVar("T")
+
+MOST_LOOKED_UP: Final = 100
+"""Tasks of one answer that are looked up among those of earlier requests."""
+MOST_NAMED: Final = 5
+"""Tasks of one answer that Vidgo is asked about."""
 
 
 def result_of(
@@ -23,42 +32,63 @@ def result_of(
     to_error: Callable[[Refusal], VidgoError],
     *,
     now: float,
-    prompt: str | None,
+    submit: bool,
 ) -> T:
-    """Return what ``parse`` makes of an answer; ``prompt`` is that of a submit, None of any other call.
+    """Return what ``parse`` makes of an answer.
 
     Raises:
-        VidgoError: it is no success. One that names a task all the same leaves the outcome of a submit unknown.
+        VidgoError: it is no success.
     """
-    submit = prompt is not None
 
     def refused(code: int) -> VidgoError:
         return to_error(Refusal(code, wire.error_text(body), wire.retry_after(headers.get("retry-after"), now)))
 
-    def read() -> T:
-        if not 200 <= status < 300:
-            raise refused(status)
-        try:
-            value = wire.read_json(body)
-            code = wire.envelope_code(value)
-            if code is not None and 300 <= code < 600:
-                raise refused(code)
-            try:
-                return parse(value)
-            except wire.UnreadableAnswerError:
-                # A code that no HTTP status has, such as 0, may mean a success, and comes with one then.
-                if code is None:
-                    raise
-                raise refused(code) from None
-        except wire.UnreadableAnswerError as error:
-            began = wire.beginning(body) if submit else None
-            raise unreadable_error(status, str(error), submit=submit, began=began) from None
-
+    if not 200 <= status < 300:
+        raise refused(status)
     try:
-        return read()
-    except VidgoError as error:
-        # That an answer names a task is stronger than any status: it is no refusal.
-        named = None if prompt is None else named_task(body, prompt)
-        if named is None:
-            raise
-        raise named_error(error, named) from None
+        value = wire.read_json(body)
+        code = wire.envelope_code(value)
+        if code is not None and 300 <= code < 600:
+            raise refused(code)
+        try:
+            return parse(value)
+        except wire.UnreadableAnswerError:
+            # A code that no HTTP status has, such as 0, may mean a success, and comes with one then.
+            if code is None:
+                raise
+            raise refused(code) from None
+    except wire.UnreadableAnswerError as error:
+        began = wire.beginning(body) if submit else None
+        raise unreadable_error(status, str(error), submit=submit, began=began) from None
+
+
+async def named_task(
+    error: VidgoError,
+    headers: httpx.Headers,
+    body: bytes,
+    *,
+    prompt: str,
+    is_others: Callable[[str], Awaitable[bool]],
+    status: Callable[[str], Awaitable[Task]],
+) -> Task:
+    """Return the task that an answer to a submit names without being a success, where Vidgo knows it.
+
+    That it names one is stronger than any status: it is no refusal then. One of an earlier request says nothing.
+
+    Raises:
+        VidgoError: the given error, or the one of a named task that Vidgo does not show.
+    """
+    named = named_tasks(body, headers, prompt)[:MOST_LOOKED_UP]
+    named = [one for one in named if not await is_others(names_of(one)[0])]
+    if not named:
+        raise error
+    whole = [one for one in named if not one.endswith(CUT)][:MOST_NAMED]
+    for pause in (0.0, 1.0) if whole else ():
+        # What was paid for is worth these seconds also when everything is about to end. Each try has its own: a process
+        # that was frozen finds the time of the first one over, and the answer in the socket.
+        with anyio.move_on_after(NAMED_TASK_SECONDS / 2, shield=True):
+            await anyio.sleep(pause)
+            for one in whole:
+                with suppress(VidgoError):
+                    return await status(one)
+    raise named_error(error, named[0])

@@ -12,7 +12,7 @@ from vidgo_mcp.errors import NotSentError, RateLimitedError, VidgoError
 SUBMIT_RETRY_SECONDS: Final = 20.0
 """Seconds for which a submit that was provably not accepted is tried again."""
 NAMED_TASK_SECONDS: Final = 10.0
-"""For reading a task that the answer to a submit named without being a success."""
+"""For reading a task that the answer to a submit named without being a success, half of them for each of two tries."""
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0)
 """Seconds; the vendor's advice for 429 and 5xx."""
 

@@ -1,34 +1,40 @@
-"""Finds the task that an answer names, in whatever form it comes: the strongest sign that a submit was accepted.
+"""Finds the tasks that an answer names, in whatever form it comes: the strongest sign that a submit was accepted.
 
 A status or a code that says the opposite is weaker: a submit that is sent again on its word may be paid for twice.
 """
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vidgo_mcp.client.addresses import folded, from_json_text
 from vidgo_mcp.client.wire import UnreadableAnswerError, id_of, read_json
 from vidgo_mcp.models.tasks import is_task_id
 
-DEEPEST: Final = 12
+DEEPEST: Final = 100
 """Levels of an answer that are looked at."""
+HEADERS: Final = ("task-id", "x-task-id", "location")
+"""Those of an answer that may name a task."""
 CUT: Final = "..."
 """Stands for the rest of an id that the answer broke off."""
 REPEATED: Final = frozenset({"input", "prompt", "imageurls", "callbackurl", "loc", "ctx"})
 """Names under which an error repeats the request, whose prompt may hold anything."""
 
 _IN_TEXT: Final = re.compile(
-    r"""task[_-]?id[\\"']*\s*[:=]\s*\\*(?:["'](?P<quoted>(?:[^"'\\]|\\u[0-9a-f]{4})+)|(?P<bare>(?=[\w.:-]*\d)[\w.:-]+))""",
+    r"""task[\s_-]?ids?(?:[\\"']*\s*[:=>\uff1a]|\s+is|\s)[\s\\\[]*(?:["'](?P<quoted>(?:[^"'\\]|\\u[0-9a-f]{4})+)"""
+    r"""|(?P<bare>(?=[\w.:-]{,200}\d)[\w.:-]*[\w-]))"""
+    r"""|generate/status/(?P<path>[\w.:-]+)|(?P<documented>\btask-[a-z]+-\d{6,}-[\w.:-]*[\w-])""",
     re.IGNORECASE | re.ASCII,
 )
-"""A task_id in what is no whole JSON; without quotes it needs a digit, or it is a word of a sentence."""
+"""A task_id in what is no whole JSON; without quotes it needs a digit, or it is a word of a sentence. In its address,
+and in the form that Vidgo documents, it needs no name before it."""
 
 
-def named_task(body: bytes, prompt: str) -> str | None:
-    """Return the vendor's id of the task that an answer names; None when it names none.
+def named_tasks(body: bytes, headers: Mapping[str, str], prompt: str) -> Sequence[str]:
+    """Return the vendor's ids of the tasks that an answer names, those first that keep to the rule for task ids.
 
     What a text only repeats from the ``prompt`` names nothing.
     """
@@ -36,16 +42,18 @@ def named_task(body: bytes, prompt: str) -> str | None:
         value = read_json(body)
     except UnreadableAnswerError:
         value = body.decode("utf-8", "replace")
-    found = list(_named(value, prompt, DEEPEST))
-    return next((one for one in found if is_task_id(one)), found[0] if found else None)
+    told = {name.removeprefix("x-"): headers[name] for name in HEADERS if name in headers}
+    found = dict.fromkeys([*_named(value, prompt, DEEPEST), *_named(told, prompt, DEEPEST)])
+    return sorted(found, key=lambda one: not is_task_id(one))
 
 
 def _named(value: Any, prompt: str, depth: int) -> Iterator[str]:
     """Yield the ids in a value, those of an object before those further inside."""
     value = from_json_text(value)
     if isinstance(value, str):
+        value = html.unescape(value)
         for found in _IN_TEXT.finditer(value):
-            text = (found["quoted"] or found["bare"]).strip()
+            text = found[found.lastgroup or 0].strip()
             if text and text not in prompt:
                 # The beginning of an id may be the whole of another one.
                 is_cut = found.end() == len(value) and (found["quoted"] or value.lstrip().startswith(("{", "[")))
@@ -55,8 +63,11 @@ def _named(value: Any, prompt: str, depth: int) -> Iterator[str]:
             yield from _named(item, prompt, depth - 1)
     elif depth and isinstance(value, Mapping):
         names = folded(value)
-        own = [names.get("taskid"), *([names["id"]] if str(names.get("id")).startswith("task") else [])]
-        yield from filter(None, map(id_of, own))
+        own = {name: item for name, item in names.items() if name.endswith(("taskid", "taskids"))}
+        if str(names.get("id")).startswith("task"):
+            own["id"] = names["id"]
+        for item in own.values():
+            yield from filter(None, map(id_of, item if isinstance(item, list) else [item]))
         for name, item in names.items():
-            if name not in REPEATED:
+            if name not in REPEATED and not (name in own and isinstance(item, str)):
                 yield from _named(item, prompt, depth - 1)

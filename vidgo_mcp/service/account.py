@@ -179,7 +179,12 @@ class Account:
         client, task = await self.client(), None
         with anyio.move_on_after(NAMED_TASK_SECONDS), suppress(VidgoError):
             task = await client.status(entry.asked_as)
-        return None if task is None else await self.journal.bind(entry.id, task)
+        if task is None:
+            return None
+        known = await self.journal.by_task(entry.intent.owner, task.task_id)
+        if known is not None and known.id != entry.id:
+            return None
+        return await self.journal.bind(entry.id, task)
 
     async def lost_picture(self, entry: Entry) -> bool:
         """Return whether a finished picture died with the sandbox that made it, and record that.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -216,10 +217,20 @@ class Submissions:
             await anyio.lowlevel.checkpoint_if_cancelled()
             submission.phase = "sent"
 
+        async def is_others(task_id: str) -> bool:
+            owner = submission.entry.intent.owner
+            if any(entry.task_id == task_id for entry in self.unbound.of_owner(owner)):
+                return True
+            with anyio.CancelScope(shield=True), suppress(JournalError):
+                return await self._journal.by_task(owner, task_id) is not None
+            return False
+
         tries = RetryDeadline(submission.seconds, self._runtime.random)
         while True:
             try:
-                return await client.submit_once(submission.request, callback_url=self._callback_url, leaving=leaving)
+                return await client.submit_once(
+                    submission.request, callback_url=self._callback_url, leaving=leaving, is_others=is_others
+                )
             except VidgoError as error:
                 if isinstance(error, RateLimitedError):
                     error = error.changed(remedy="repeat_with_time")
