@@ -389,7 +389,7 @@ def test_a_balance_is_a_number_also_when_it_is_written_as_text(given_number: Any
     assert isinstance(balance, type(number))
 
 
-@pytest.mark.parametrize("oddity", [None, "many", True, [], {}, "NaN", 10**400])
+@pytest.mark.parametrize("oddity", [None, "many", True, [], {}, "NaN", 10**400, 1e308, 2**63, -(2**64), "1e300"])
 def test_a_balance_that_is_no_number_is_unavailable(oddity: Any) -> None:
     with pytest.raises(UnavailableError, match="credits_amount"):
         ask("balance", httpx.Response(200, json={"code": 200, "data": {"credits_amount": oddity}}))

@@ -25,6 +25,8 @@ LARGEST_ANSWER: Final = 1_000_000  # bytes; no documented answer comes near it
 REDACTED: Final = "[key]"
 LONGEST_EXCERPT: Final = 4_000
 """Characters of an answer that is kept because not all of it was understood."""
+MOST_CREDITS: Final = 1e15
+"""A balance from which on a number is none: it fits into no journal, and fills a line."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
@@ -242,7 +244,7 @@ def read_upload(value: Any, base: str) -> Upload:
 def read_balance(value: Any) -> int | float:
     """Return the credits of the account."""
     number = _number(envelope_data(value).get("credits_amount"))
-    if number is None:
+    if number is None or abs(number) >= MOST_CREDITS:
         raise UnreadableAnswerError("the answer has no credits_amount")
     return int(number) if number == int(number) else number
 
