@@ -434,6 +434,8 @@ def test_any_retry_after_is_seconds_from_now_or_nothing(header: str) -> None:
         ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
         ("Sun, 06 Nov 1994 08:49:07 GMT", 0),
         ("Sun, 06 Nov 1994 99:49:07 GMT", None),
+        ("1e300", 2_592_000.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 2_592_000.0),
     ],
 )
 def test_retry_after_is_read_in_both_of_its_forms(header: str | None, seconds: float | None) -> None:
