@@ -12,7 +12,7 @@ from mcp_types import TextResourceContents
 
 from tests.conftest import World
 from tests.server.conftest import Person, calling, text_of
-from vidgo_mcp.app import LineFormatter
+from vidgo_mcp.app import LineFormatter, configure_logging
 from vidgo_mcp.service import Limits
 
 pytestmark = pytest.mark.anyio
@@ -208,3 +208,12 @@ def test_the_log_keeps_a_traceback_and_takes_its_orders_away() -> None:
 
     assert said[:2] == ["it failed", "Traceback (most recent call last):"]
     assert said[-2:] == ["ValueError: fox\\x1b[2J", "next"]
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "sse_starlette.sse"])
+def test_libraries_that_log_what_they_carry_stay_quiet(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    configure_logging("DEBUG")
+
+    assert logging.getLogger("vidgo_mcp").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)
