@@ -140,7 +140,17 @@ def test_no_cell_begins_with_what_leaves_it(text: str) -> None:
     assert csv_cell(text).startswith("'")
 
 
-@pytest.mark.parametrize("text", ["a fox = a cat", "1-2", "", "two\nlines", "https://pictures.test/a"])
+@pytest.mark.parametrize("text", ["fox;=HYPERLINK(1)", "fox; +1", "a;b;\u200b@x", 'fox";-1', "fox\n;\uff1d1"])
+@pytest.mark.parametrize("before", ["", "comma, first"])
+def test_no_cell_is_a_formula_where_semicolons_separate_cells(before: str, text: str) -> None:
+    line = io.StringIO()
+    csv.writer(line).writerow([before, csv_cell(text), "next"])
+
+    cells = [cell for row in csv.reader(io.StringIO(line.getvalue()), delimiter=";") for cell in row]
+    assert not [cell for cell in cells if unicodedata.normalize("NFKC", plain_text(cell))[:1] in {*"=+-@"}]
+
+
+@pytest.mark.parametrize("text", ["a fox = a cat", "a fox; a cat", "1-2", "", "two\nlines", "https://pictures.test/a"])
 def test_a_cell_that_is_no_formula_stays_as_it_is(text: str) -> None:
     assert csv_cell(text) == text
 

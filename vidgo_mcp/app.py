@@ -50,11 +50,11 @@ class LineFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Log to stderr: stdout belongs to the protocol. URLs may be signed, so the HTTP libraries stay quiet."""
+    """Log to stderr: stdout belongs to the protocol. libraries that would log signed URLs stay quiet."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=level)
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2"):
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

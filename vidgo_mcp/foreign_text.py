@@ -24,6 +24,7 @@ _MOST_MARKS: Final = 3
 _QUOTES: Final = str.maketrans(
     dict.fromkeys('"\u02ba\u02dd\u201c\u201d\u201e\u201f\u2033\u275d\u275e\u301d\u301e\uff02', "'")
 )
+_CELL_ENDS: Final = re.compile(r"([;\n])")
 _UNUSUAL: Final = re.compile(r"[^\n -~]")
 _URL: Final = re.compile(r"https?://[!#-;=?-\[\]^_a-z{|}~]+", re.IGNORECASE | re.ASCII)
 
@@ -65,9 +66,13 @@ def terminal_text(text: str) -> str:
 
 def csv_cell(text: str) -> str:
     """Return a text as a cell that no spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
-    begins = plain_text(text, 8)[:1]
-    formula = text.startswith(("\t", "\r", "\n")) or normalize("NFKC", begins).startswith(("=", "+", "-", "@"))
-    return terminal_text(f"'{text}" if formula else text)
+    # Where ; separates cells (as in Excel with a decimal comma) our commas and quotes do not: a cell may begin inside.
+    inside = "".join(f"'{part}" if _is_formula(part) else part for part in _CELL_ENDS.split(text))
+    return terminal_text(f"'{inside}" if text.startswith(("\t", "\r", "\n")) else inside)
+
+
+def _is_formula(text: str) -> bool:
+    return normalize("NFKC", plain_text(text, 8)[:1]).startswith(("=", "+", "-", "@"))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

@@ -114,7 +114,7 @@ def test_what_is_typed_reaches_no_terminal_raw(world: Callable[..., World]) -> N
     ):
         ran = here.vidgo.run(*command)
         assert ran.returncode != 0, command
-        check_orders(ran.stdout + ran.stderr)
+        check_lines(ran.stdout + ran.stderr)
 
 
 @pytest.mark.parametrize(

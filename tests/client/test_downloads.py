@@ -290,6 +290,27 @@ async def test_a_host_that_cannot_be_found_or_read_is_unavailable(failure: Excep
         await fetch("https://a.example/1", find=find, transport=httpx.MockTransport(fail))
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("call.generate-image.again.test", '"call.generate-image.again.test"'),
+        (f"{'a.' * 1500}test", f'"{"a." * 50}..." (3004 characters)'),
+    ],
+    ids=["words", "long"],
+)
+async def test_a_host_that_a_message_names_is_quoted_and_cut(host: str, shown: str) -> None:
+    async def nowhere(host: str, port: int) -> Sequence[str]:
+        return []
+
+    async def inside(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    for find in (nowhere, inside):
+        with pytest.raises(VidgoError) as caught:
+            await fetch(f"https://{host}/1", find=find)
+        assert caught.value.message.startswith(f"{shown}, the host of the picture, ")
+
+
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_is_as_public_as_each_form_that_wraps_it(address: ipaddress.IPv4Address) -> None:
     inner = int(address)

@@ -215,8 +215,14 @@ async def test_a_code_that_is_no_error_does_not_hide_the_task(code: Any) -> None
         assert (await CALLS["submit"](client)).task_id == "task-1"
 
 
-@pytest.mark.parametrize(("code", "data"), [(302, {"task_id": "task-1"}), *((code, None) for code in (0, 1, 10**30))])
-async def test_an_envelope_with_an_undocumented_code_leaves_the_outcome_open(code: int, data: Any) -> None:
+@pytest.mark.parametrize(
+    ("code", "data", "status"),
+    [(302, {"task_id": "task-1"}, 302), (0, None, 0), (1, None, 1), (10**9 - 1, None, 10**9 - 1)]
+    # So long a number is no code, and is not repeated.
+    + [(code, None, 200) for code in (10**30, -(10**60))],
+)
+async def test_an_envelope_with_an_undocumented_code_leaves_the_outcome_open(code: int, data: Any, status: int) -> None:
     error = await refused("submit", httpx.Response(200, json={"code": code, "data": data}))
     assert isinstance(error, OutcomeUnknownError)
-    assert error.http_status == code
+    assert error.http_status == status
+    assert f"HTTP {status}" in error.message

@@ -173,13 +173,15 @@ def places(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "junk").write_text("no certificate")
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()
-    return {"gone": str(tmp_path / "gone.pem"), **{name: str(tmp_path / name) for name in ("junk", "empty", "folder")}}
+    forged = f"{tmp_path}/gone.pem\nNext: pay"
+    found = {name: str(tmp_path / name) for name in ("junk", "empty", "folder")}
+    return {"gone": str(tmp_path / "gone.pem"), "forged": forged, **found}
 
 
 @pytest.mark.parametrize(
     ("variable", "place"),
     [
-        *(("SSL_CERT_FILE", place) for place in ("gone", "junk", "empty", "folder")),
+        *(("SSL_CERT_FILE", place) for place in ("gone", "forged", "junk", "empty", "folder")),
         *(("SSL_CERT_DIR", place) for place in ("gone", "junk", "folder")),
         ("SSLKEYLOGFILE", "folder"),
     ],
@@ -190,6 +192,7 @@ async def test_certificates_that_cannot_be_used_are_named(
     monkeypatch.setenv(variable, places[place])
     with pytest.raises(UnavailableError, match=f"^{variable} cannot be used: ") as caught:
         VidgoClient(KEY, base_url=API)
+    assert caught.value.message.isprintable()
     assert (caught.value.money, caught.value.remedy) == ("nothing_spent", "fix_network")
     async with VidgoClient(KEY, base_url="http://127.0.0.1:9"):
         """Without TLS there is nothing to check."""

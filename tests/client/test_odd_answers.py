@@ -389,7 +389,7 @@ def test_a_balance_is_a_number_also_when_it_is_written_as_text(given_number: Any
     assert isinstance(balance, type(number))
 
 
-@pytest.mark.parametrize("oddity", [None, "many", True, [], {}, "NaN", 10**400])
+@pytest.mark.parametrize("oddity", [None, "many", True, [], {}, "NaN", 10**400, 1e308, 2**63, -(2**64), "1e300"])
 def test_a_balance_that_is_no_number_is_unavailable(oddity: Any) -> None:
     with pytest.raises(UnavailableError, match="credits_amount"):
         ask("balance", httpx.Response(200, json={"code": 200, "data": {"credits_amount": oddity}}))
@@ -434,6 +434,8 @@ def test_any_retry_after_is_seconds_from_now_or_nothing(header: str) -> None:
         ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
         ("Sun, 06 Nov 1994 08:49:07 GMT", 0),
         ("Sun, 06 Nov 1994 99:49:07 GMT", None),
+        ("1e300", 2_592_000.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 2_592_000.0),
     ],
 )
 def test_retry_after_is_read_in_both_of_its_forms(header: str | None, seconds: float | None) -> None:

@@ -12,7 +12,7 @@ from mcp_types import TextResourceContents
 
 from tests.conftest import World
 from tests.server.conftest import Person, calling, text_of
-from vidgo_mcp.app import LineFormatter
+from vidgo_mcp.app import LineFormatter, configure_logging
 from vidgo_mcp.service import Limits
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +154,17 @@ async def test_a_url_that_is_too_long_is_described_and_its_picture_can_still_be_
         assert not seen.is_error
 
 
+async def test_a_reference_that_is_too_long_is_described_and_not_repeated(era: Any) -> None:
+    long = f"https://a.test/{'a' * 5000}"
+    async with World(seconds=5) as world, calling(world, era) as caller:
+        made = await caller.call("edit_image", prompt="a fox", image_urls=[long, "https://a.test/b.png"])
+        said = made.structured_content or {}
+        assert said["sources"] == [f"(a URL of {len(long)} characters, which is not shown)", "https://a.test/b.png"]
+        read = await caller.client.read_resource(f"vidgo://tasks/{said['task_id']}")
+        for answer in (made, await caller.call("get_task"), read):
+            assert "a" * 1000 not in answer.model_dump_json()
+
+
 @hostile
 async def test_names_that_a_model_gives_stay_on_the_line_of_their_error(text: str) -> None:
     async with World() as world, calling(world) as caller:
@@ -197,3 +208,12 @@ def test_the_log_keeps_a_traceback_and_takes_its_orders_away() -> None:
 
     assert said[:2] == ["it failed", "Traceback (most recent call last):"]
     assert said[-2:] == ["ValueError: fox\\x1b[2J", "next"]
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "sse_starlette.sse"])
+def test_libraries_that_log_what_they_carry_stay_quiet(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    configure_logging("DEBUG")
+
+    assert logging.getLogger("vidgo_mcp").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)

@@ -178,5 +178,5 @@ def _folder(output: Path | None) -> Path:
         folder.mkdir()
         return folder
     except OSError as error:
-        what = f"No folder can be made at {output or Path.cwd()} ({error.strerror})."
+        what = f"No folder can be made at {escape(str(output or Path.cwd()))} ({error.strerror})."
         raise click.ClickException(f"{what} Name another with --output.") from None

@@ -62,7 +62,8 @@ class JournalView:
             return found[0]
         if found:
             raise NotFoundError(f"{len(found)} entries begin with {sought}; give more of the id.", remedy="tell_user")
-        raise NotFoundError(f"The journal has no entry {sought}; `vidgo-mcp journal` lists them.", remedy="tell_user")
+        what = f"The journal has no entry {escape(sought)}; `vidgo-mcp journal` lists them."
+        raise NotFoundError(what, remedy="tell_user")
 
     async def settle(self, name: str, task_id: str | None) -> tuple[Entry, Entry | None]:
         """Settle a submit whose answer was lost: by its task, or with None as not charged."""
@@ -154,10 +155,10 @@ def journal_export(context: click.Context, /, form: Literal["json", "csv"], outp
         with os.fdopen(new, "w", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError:
-        raise click.ClickException(f"{output} exists already; name another file.") from None
+        raise click.ClickException(f"{escape(str(output))} exists already; name another file.") from None
     except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {plain_reason(error)}.") from None
-    echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'} written to {output}.", err=True)
+        raise click.ClickException(f"{escape(str(output))} cannot be written: {plain_reason(error)}.") from None
+    echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'} written to {escape(str(output))}.", err=True)
 
 
 @journal.command("resolve")

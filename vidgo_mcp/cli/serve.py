@@ -10,6 +10,7 @@ import click
 from vidgo_mcp.app import build_service, configure_logging, no_local_files, principal_of, state_key
 from vidgo_mcp.cli.options import sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import echo, plain_reason
+from vidgo_mcp.foreign_text import escape
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.http import NotLoopbackError, serve_http
@@ -40,7 +41,7 @@ def serve(context: click.Context, /, http: bool, host: str, port: int) -> None:
     try:
         anyio.run(_serve, settings, host, port)
     except NotLoopbackError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(escape(str(error))) from None
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:

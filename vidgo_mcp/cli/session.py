@@ -29,6 +29,7 @@ from vidgo_mcp.files.kinds import whole_picture
 from vidgo_mcp.files.naming import file_name
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.files.writer import save, write_to
+from vidgo_mcp.foreign_text import escape
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.server.signals import held_signals
 from vidgo_mcp.service import Principal, Service
@@ -130,11 +131,12 @@ def check_output(typed: str | None, *, as_json: bool) -> None:
             prove_writable(typed)
     except FileExistsError:
         raise click.UsageError(
-            f"{typed} exists already, so nothing was sent. Name another file; `vidgo-mcp task ID -o FILE` writes a "
-            "picture that is already paid for."
+            f"{escape(typed)} exists already, so nothing was sent. Name another file; `vidgo-mcp task ID -o FILE` "
+            "writes a picture that is already paid for."
         ) from None
     except OSError as error:
-        raise click.UsageError(f"--output {typed} cannot be used: {plain_reason(error)}. Nothing was sent.") from None
+        what = f"--output {escape(typed)} cannot be used: {plain_reason(error)}."
+        raise click.UsageError(f"{what} Nothing was sent.") from None
 
 
 def prove_writable(place: str) -> None:

@@ -24,6 +24,7 @@ from vidgo_mcp.client.error_mapping import TRANSPORT_ERRORS, in_words
 from vidgo_mcp.client.network import PORTS, NamedProxy, Network, literal_address
 from vidgo_mcp.client.wire import is_compressed
 from vidgo_mcp.errors import NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
+from vidgo_mcp.foreign_text import quoted
 from vidgo_mcp.models.urls import Address, is_loopback_host, is_public
 
 USER_AGENT: Final = f"vidgo-mcp/{__version__}"
@@ -152,12 +153,12 @@ class _Fetcher:
         loopback = is_loopback_host(host) if address is None else address.is_loopback
         private = loopback or host in METADATA_NAMES or (address is not None and not is_public(address))
         if private and not (loopback and is_loopback_host(self.api_host)):
-            raise PermissionDeniedError(f"{host}, the host of the picture, is private; {ONLY_PUBLIC}")
+            raise PermissionDeniedError(f"{_shown(host)}, is private; {ONLY_PUBLIC}")
 
     async def _checked_addresses(self, host: str, port: int) -> list[Address]:
         found = await self._resolved(host, port)
         if not found:
-            raise UnavailableError(f"{host}, the host of the picture, cannot be found.")
+            raise UnavailableError(f"{_shown(host)}, cannot be found.")
         private = [one for one in found if not is_public(one)]
         if is_loopback_host(self.api_host):
             private = [one for one in private if not one.is_loopback]
@@ -167,7 +168,7 @@ class _Fetcher:
             private = [one for one in private if one in METADATA or not any(is_made_up_like(one, it) for it in api)]
         if private:
             raise PermissionDeniedError(
-                f"{host}, the host of the picture, leads to the private address {private[0]} in this network; "
+                f"{_shown(host)}, leads to the private address {private[0]} in this network; "
                 f"{ONLY_PUBLIC} A proxy that HTTPS_PROXY names is given the name instead."
             )
         # Where one family leads nowhere, all of its addresses do: large hosts have eight of IPv6.
@@ -222,6 +223,10 @@ class _Fetcher:
             if encoding and is_compressed(bytes(content[:1024])):
                 raise _unfit("The host of the picture sent it compressed (Content-Encoding), though asked not to.")
             return bytes(content)
+
+
+def _shown(host: str) -> str:
+    return f"{quoted(host, 100)}, the host of the picture"
 
 
 def _unfit(what: str) -> UnavailableError:

@@ -22,6 +22,7 @@ from urllib.request import getproxies
 import httpx
 
 from vidgo_mcp.errors import UnavailableError
+from vidgo_mcp.foreign_text import escape
 from vidgo_mcp.models.urls import is_loopback_host
 
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
@@ -195,4 +196,4 @@ def _naming(variable: str, path: str) -> Generator[None]:
 
 
 def _unusable(variable: str, why: str) -> UnavailableError:
-    return UnavailableError(f"{variable} cannot be used: {why}.", retryable=False, remedy="fix_network")
+    return UnavailableError(f"{variable} cannot be used: {escape(why)}.", retryable=False, remedy="fix_network")

@@ -25,6 +25,12 @@ LARGEST_ANSWER: Final = 1_000_000  # bytes; no documented answer comes near it
 REDACTED: Final = "[key]"
 LONGEST_EXCERPT: Final = 4_000
 """Characters of an answer that is kept because not all of it was understood."""
+MOST_CREDITS: Final = 1e15
+"""A balance from which on a number is none: it fits into no journal, and fills a line."""
+NO_CODE: Final = 10**9
+"""From here on a number is no code: it would only fill the line that names it."""
+LONGEST_PAUSE: Final = 30 * 86_400.0
+"""Seconds that an answer may ask to wait."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
@@ -132,7 +138,7 @@ def envelope_code(value: Any) -> int | None:
     code = value.get("code") if isinstance(value, Mapping) else None
     if isinstance(code, str) and len(code) < 10 and code.strip().isdecimal():
         code = int(code)
-    if not isinstance(code, int) or isinstance(code, bool) or 200 <= code < 300:
+    if not isinstance(code, int) or isinstance(code, bool) or 200 <= code < 300 or abs(code) >= NO_CODE:
         return None
     return code
 
@@ -242,7 +248,7 @@ def read_upload(value: Any, base: str) -> Upload:
 def read_balance(value: Any) -> int | float:
     """Return the credits of the account."""
     number = _number(envelope_data(value).get("credits_amount"))
-    if number is None:
+    if number is None or abs(number) >= MOST_CREDITS:
         raise UnreadableAnswerError("the answer has no credits_amount")
     return int(number) if number == int(number) else number
 
@@ -256,7 +262,7 @@ def retry_after(header: str | None, now: float) -> float | None:
     if seconds is None and header is not None:
         at = date_of(header)
         seconds = None if at is None else at - now
-    return None if seconds is None else max(0.0, seconds)
+    return None if seconds is None else min(max(0.0, seconds), LONGEST_PAUSE)
 
 
 def date_of(header: str | None) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from vidgo_mcp.errors import DeclinedError, Facts, InvalidRequestError, Money, VidgoError
-from vidgo_mcp.foreign_text import described_url, escape, plain_url, quoted
+from vidgo_mcp.foreign_text import LONGEST_URL, described_url, escape, plain_url, quoted
 from vidgo_mcp.models.results import BalanceResult, ErrorResult, Estimate, TaskList, TaskResult, View, cut_prompt
 from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, is_word, status_word
 from vidgo_mcp.wording.balance import balance_sentence
@@ -75,6 +75,9 @@ def vendor_marked(result: TaskResult) -> TaskResult:
 
 
 def _with_plain_urls(result: TaskResult) -> TaskResult:
+    if result.sources:
+        short = [one if len(one) <= LONGEST_URL else described_url(one) for one in result.sources]
+        result = result.model_copy(update={"sources": short})
     odd = [url for url in result.image_urls or () if not plain_url(url)]
     if not odd:
         return result
