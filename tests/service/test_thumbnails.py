@@ -318,6 +318,7 @@ def scans(jpeg: bytes, number: int) -> bytes:
 PROGRESSIVE = encoded(Image.new("RGB", (512, 512)), "JPEG", progressive=True)
 MANY_SCANS = scans(PROGRESSIVE, 90)
 SHAPE = ((256, 4, 1, 512), (257, 4, 1, 512 * 40), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1))
+EXIF = b"\xff\xe1\0\x10Exif\0\0" + bytes(8)
 STRIPS = struct.pack("<I", 1320) * 40 + struct.pack("<I", len(MANY_SCANS)) * 40 + MANY_SCANS
 HARMFUL = {
     "a JPEG of 20,000 scans": scans(PROGRESSIVE, 20_000),
@@ -328,6 +329,25 @@ HARMFUL = {
         *(*SHAPE, (259, 3, 1, 8), (322, 4, 1, 32_768), (323, 4, 1, 32_768), (324, 4, 1, 1000), (325, 4, 1, 16)),
         rest=bytes(16),
     ),
+    "a TIFF with a list of 200,000 strips": tiff(
+        *(*SHAPE, (259, 3, 1, 1), (273, 4, 200_000, 1000), (278, 4, 1, 1), (279, 4, 1, 1)), rest=bytes(800_000)
+    ),
+    "a TIFF with a list that it names again and again": tiff(
+        *(*SHAPE, (259, 3, 1, 1), *[(273, 4, 20_000, 1000)] * 50, (278, 4, 1, 1), (279, 4, 1, 1)), rest=bytes(80_000)
+    ),
+    "a TIFF whose directory leads back to itself": b"II*\0"
+    + struct.pack("<IH", 8, 1509)
+    + b"".join(
+        struct.pack("<HHII", *entry)
+        for entry in (
+            *(*SHAPE, (259, 3, 1, 1), (273, 4, 1, 8), (278, 4, 1, 1), (279, 4, 1, 1)),
+            *[(700, 3, 1, 0)] * 1500,
+        )
+    )
+    + struct.pack("<I", 8),
+    "a BigTIFF, whose lists are not looked at": encoded(Image.new("L", (8, 8)), "TIFF", big_tiff=True),
+    "a JPEG with its Exif in 101 parts": b"\xff\xd8" + EXIF * 101 + PROGRESSIVE[2:],
+    "a JPEG with Exif where only Pillow looks": b"\xff\xd8\xff\xd8" + EXIF * 101 + bytes(65_600) + PROGRESSIVE[2:],
     "a JPEG 2000": pillow("RGB", [colour[:3] for colour in COLOURS], "JPEG2000"),
     "a QOI": pillow("RGB", [colour[:3] for colour in COLOURS], "QOI"),
     "a WebP of 268 megapixels": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xfe\x3f\0\xfe\x3f\0",
