@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.conftest import DAY, World
 from tests.service.pictures import HEIC, claimed_png, png_of
@@ -157,6 +157,16 @@ def test_a_picture_that_lies_on_its_side_is_turned() -> None:
     exif[0x0112] = 6
     view = scaled(encoded(Image.new("RGB", (64, 32)), "JPEG", exif=exif), 256)
     assert opened(view).size == (view.width, view.height) == (32, 64)
+
+
+def test_exif_of_many_fractions_is_not_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    content = encoded(Image.new("RGB", (40, 20)), "PNG", exif=exif)
+    long = encoded(Image.new("RGB", (40, 20)), "PNG", exif=exif.tobytes() + bytes(2_000_000))
+    monkeypatch.setattr(Image.Exif, "tobytes", lambda *given: pytest.fail("it was written anew"))
+    assert opened(scaled(content, 768)).size == (20, 40)
+    assert opened(scaled(long, 768)).size == (40, 20)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -346,8 +356,8 @@ HARMFUL = {
     )
     + struct.pack("<I", 8),
     "a BigTIFF, whose lists are not looked at": encoded(Image.new("L", (8, 8)), "TIFF", big_tiff=True),
-    "a JPEG with its Exif in 101 parts": b"\xff\xd8" + EXIF * 101 + PROGRESSIVE[2:],
-    "a JPEG with Exif where only Pillow looks": b"\xff\xd8\xff\xd8" + EXIF * 101 + bytes(65_600) + PROGRESSIVE[2:],
+    "a JPEG with its Exif in 17 parts": b"\xff\xd8" + EXIF * 17 + PROGRESSIVE[2:],
+    "a JPEG with Exif where only Pillow looks": b"\xff\xd8\xff\xd8" + EXIF * 17 + bytes(65_600) + PROGRESSIVE[2:],
     "a JPEG 2000": pillow("RGB", [colour[:3] for colour in COLOURS], "JPEG2000"),
     "a QOI": pillow("RGB", [colour[:3] for colour in COLOURS], "QOI"),
     "a WebP of 268 megapixels": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xfe\x3f\0\xfe\x3f\0",

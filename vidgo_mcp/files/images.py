@@ -27,8 +27,8 @@ MOST_PIXELS: Final = 50_000_000
 MOST_SCANS: Final = 100
 """Scans of a progressive JPEG. Encoders write about ten; each one costs a decoder a pass over all pixels, and an empty
 one hardly a byte, so that a small file can keep it busy for hours."""
-MOST_EXIF: Final = 100
-"""Pieces of Exif in a JPEG. Cameras write one; Pillow copies all before it for each."""
+MOST_EXIF: Final = 16
+"""Pieces of Exif in a JPEG, of at most 64 KB. Cameras write one; for each Pillow copies all before it."""
 
 TURN_SECONDS: Final = 20.0
 """To wait for other pictures to be decoded. The slowest picture that is let in takes about 8 s."""

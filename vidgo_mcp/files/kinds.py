@@ -206,7 +206,8 @@ def _whole_tiff(content: bytes) -> bool:
             fields = {}
             for place in range(directory + 2, directory + 2 + 12 * count, 12):
                 tag, kind, number, start = struct.unpack_from(f"{order}HHII", content, place)
-                parts += number if tag in lists else 1
+                # Nor has a picture many fractions, which Pillow reduces one by one.
+                parts += number if tag in lists or kind in {5, 10} else 1
                 if parts > MOST_PARTS:
                     return False
                 letter = _TIFF_TYPES.get(kind, "B")
