@@ -29,6 +29,13 @@ def pinned(lock: str) -> dict[str, set[str]]:
     return {canonicalize_name(requirement.name): requirement.extras for requirement in requirements}
 
 
+@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("*.lock")))
+def test_every_line_of_a_lock_is_a_package_with_its_hashes(lock: str) -> None:
+    blocks = re.split(r"^(?=[^\s#])", (ROOT / lock).read_text("utf-8"), flags=re.MULTILINE)
+    pin = re.compile(r"[\w.-]+(\[[\w,.-]+\])?==[^\n]+ \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+(\n +#.*)*\s*")
+    assert [block for block in blocks[1:] if not pin.fullmatch(block)] == []
+
+
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_every_extra_that_a_package_asks_for_is_spelled_in_the_lock(lock: str) -> None:
     pins = pinned(lock)
@@ -93,6 +100,8 @@ def test_every_licence_is_listed_as_it_is_and_permitted(components: list[dict[st
     assert set(listed.values()) <= PERMITTED
     named = {one["name"]: one["licenses"][0] for one in components if "licenses" in one}
     assert len(named) > 30
+    installed = {canonicalize_name(found.name) for found in importlib.metadata.distributions()}
+    assert sorted((set(listed) - set(named)) & installed) == [], "installed, and names no licence"
     assert {name: said.get("expression") or said["license"]["id"] for name, said in named.items()} == {
         name: listed[name] for name in named
     }

@@ -28,7 +28,7 @@ from tests.files.conftest import (
     saved,
 )
 from vidgo_mcp.files.containers import png_chunk
-from vidgo_mcp.files.images import MOST_PIXELS, MOST_SCANS, ReferencePicture, validate_image
+from vidgo_mcp.files.images import MOST_PIXELS, MOST_SCANS, ReferencePicture, pixels_of, validate_image
 from vidgo_mcp.files.kinds import kind_of
 from vidgo_mcp.files.unusable import UnusableError
 
@@ -163,7 +163,10 @@ def test_no_decoder_meets_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gif_frame_with_more_pixels_than_pillow_bears_is_refused() -> None:
     frame = b"," + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0) + b"\x02\x02\x4c\x01\0;"
-    assert refusal(b"GIF89a\x01\0\x01\0\0\0\0" + frame) == "it has more than 50,000,000 pixels"
+    content = b"GIF89a\x01\0\x01\0\0\0\0" + frame
+    assert refusal(content) == "it has more than 50,000,000 pixels"
+    # It is paid for and saved all the same, without its size.
+    assert pixels_of(content) is None
 
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])

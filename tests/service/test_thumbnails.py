@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.conftest import DAY, World
 from tests.service.pictures import HEIC, claimed_png, png_of
@@ -157,6 +157,16 @@ def test_a_picture_that_lies_on_its_side_is_turned() -> None:
     exif[0x0112] = 6
     view = scaled(encoded(Image.new("RGB", (64, 32)), "JPEG", exif=exif), 256)
     assert opened(view).size == (view.width, view.height) == (32, 64)
+
+
+def test_exif_of_many_fractions_is_not_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    content = encoded(Image.new("RGB", (40, 20)), "PNG", exif=exif)
+    long = encoded(Image.new("RGB", (40, 20)), "PNG", exif=exif.tobytes() + bytes(2_000_000))
+    monkeypatch.setattr(Image.Exif, "tobytes", lambda *given: pytest.fail("it was written anew"))
+    assert opened(scaled(content, 768)).size == (20, 40)
+    assert opened(scaled(long, 768)).size == (40, 20)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -318,6 +328,7 @@ def scans(jpeg: bytes, number: int) -> bytes:
 PROGRESSIVE = encoded(Image.new("RGB", (512, 512)), "JPEG", progressive=True)
 MANY_SCANS = scans(PROGRESSIVE, 90)
 SHAPE = ((256, 4, 1, 512), (257, 4, 1, 512 * 40), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1))
+EXIF = b"\xff\xe1\0\x10Exif\0\0" + bytes(8)
 STRIPS = struct.pack("<I", 1320) * 40 + struct.pack("<I", len(MANY_SCANS)) * 40 + MANY_SCANS
 HARMFUL = {
     "a JPEG of 20,000 scans": scans(PROGRESSIVE, 20_000),
@@ -328,6 +339,25 @@ HARMFUL = {
         *(*SHAPE, (259, 3, 1, 8), (322, 4, 1, 32_768), (323, 4, 1, 32_768), (324, 4, 1, 1000), (325, 4, 1, 16)),
         rest=bytes(16),
     ),
+    "a TIFF with a list of 200,000 strips": tiff(
+        *(*SHAPE, (259, 3, 1, 1), (273, 4, 200_000, 1000), (278, 4, 1, 1), (279, 4, 1, 1)), rest=bytes(800_000)
+    ),
+    "a TIFF with a list that it names again and again": tiff(
+        *(*SHAPE, (259, 3, 1, 1), *[(273, 4, 20_000, 1000)] * 50, (278, 4, 1, 1), (279, 4, 1, 1)), rest=bytes(80_000)
+    ),
+    "a TIFF whose directory leads back to itself": b"II*\0"
+    + struct.pack("<IH", 8, 1509)
+    + b"".join(
+        struct.pack("<HHII", *entry)
+        for entry in (
+            *(*SHAPE, (259, 3, 1, 1), (273, 4, 1, 8), (278, 4, 1, 1), (279, 4, 1, 1)),
+            *[(700, 3, 1, 0)] * 1500,
+        )
+    )
+    + struct.pack("<I", 8),
+    "a BigTIFF, whose lists are not looked at": encoded(Image.new("L", (8, 8)), "TIFF", big_tiff=True),
+    "a JPEG with its Exif in 17 parts": b"\xff\xd8" + EXIF * 17 + PROGRESSIVE[2:],
+    "a JPEG with Exif where only Pillow looks": b"\xff\xd8\xff\xd8" + EXIF * 17 + bytes(65_600) + PROGRESSIVE[2:],
     "a JPEG 2000": pillow("RGB", [colour[:3] for colour in COLOURS], "JPEG2000"),
     "a QOI": pillow("RGB", [colour[:3] for colour in COLOURS], "QOI"),
     "a WebP of 268 megapixels": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xfe\x3f\0\xfe\x3f\0",

@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from vidgo_mcp.files.containers import SOS, end_of, jpeg_segments, webp_canvas
-from vidgo_mcp.files.kinds import AVIF, BMP, DAMAGED, GIF, JPEG, PNG, TIFF, WEBP, Kind, described, kind_of
+from vidgo_mcp.files.kinds import AVIF, BIG_TIFF, BMP, DAMAGED, GIF, JPEG, PNG, TIFF, WEBP, Kind, described, kind_of
 from vidgo_mcp.files.unusable import UnusableError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ MOST_PIXELS: Final = 50_000_000
 MOST_SCANS: Final = 100
 """Scans of a progressive JPEG. Encoders write about ten; each one costs a decoder a pass over all pixels, and an empty
 one hardly a byte, so that a small file can keep it busy for hours."""
+MOST_EXIF: Final = 16
+"""Pieces of Exif in a JPEG, of at most 64 KB. Cameras write one; for each Pillow copies all before it."""
 
 TURN_SECONDS: Final = 20.0
 """To wait for other pictures to be decoded. The slowest picture that is let in takes about 8 s."""
@@ -98,6 +100,8 @@ def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Referen
 
 def pixels_of(content: bytes) -> str | None:
     """Return the size that a picture's own header names, WIDTHxHEIGHT; None of a format that is not decoded here."""
+    from PIL.Image import DecompressionBombError
+
     kind = kind_of(content)
     if kind is None or kind not in USABLE:
         return None
@@ -105,7 +109,7 @@ def pixels_of(content: bytes) -> str | None:
         check_before_opening(content, kind)
         with _opened(content, kind) as image:
             return f"{image.width}x{image.height}"
-    except (UnusableError, *DAMAGE):
+    except (UnusableError, DecompressionBombError, MemoryError, *DAMAGE):
         return None
 
 
@@ -196,6 +200,14 @@ def check_before_opening(content: bytes, kind: Kind, most_pixels: int = MOST_PIX
         check_size(canvas, most_pixels)
     if kind is JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
         raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program")
+    # Counted wherever they stand: Pillow looks for them also where other programs see none.
+    if kind is JPEG and content.count(b"Exif\0\0") > MOST_EXIF:
+        raise UnusableError(
+            f"it is a JPEG with more than {MOST_EXIF} parts of Exif", "save it again in another program"
+        )
+    # Its lists of strips, each of which Pillow goes through one by one, were not counted when it was found whole.
+    if kind is TIFF and content[2:4] in BIG_TIFF:
+        raise UnusableError("it is an unusual TIFF picture", "save it again in another program")
 
 
 def check_size(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:

@@ -64,6 +64,8 @@ _BRANDS: Final[Mapping[bytes, Kind]] = {
 """Pictures in the container of MP4. The general brands come last: an AVIF may lead with one of them."""
 _TIFF_TYPES: Final = {3: "H", 4: "I", 5: "Q", 8: "H", 9: "I", 10: "Q", 11: "I", 12: "Q", 13: "I"}
 """By how many bytes they take; all others take one."""
+BIG_TIFF: Final = (b"+\0", b"\0+")
+"""What follows the byte order in one that may be larger than 4 GB."""
 _BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _OTHERS: Final[Mapping[bytes, str]] = {
     b"%PDF": "a PDF document",
@@ -193,9 +195,10 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, int]]:
 def _whole_tiff(content: bytes) -> bool:
     """Follow the directories, and see whether all strips and tiles lie within: TIFF 6.0, section 2."""
     order = "<" if content.startswith(b"II") else ">"
-    if content[2:4] in {b"+\0", b"\0+"}:
-        return True  # a BigTIFF, whose directories are others
+    if content[2:4] in BIG_TIFF:
+        return True  # its directories are others
     places = {273: 279, 324: 325}  # offsets and byte counts, of strips and of tiles
+    lists, parts = {*places, *places.values()}, 0
     try:
         (directory,) = struct.unpack_from(f"{order}I", content, 4)
         for _ in range(100):
@@ -203,10 +206,14 @@ def _whole_tiff(content: bytes) -> bool:
             fields = {}
             for place in range(directory + 2, directory + 2 + 12 * count, 12):
                 tag, kind, number, start = struct.unpack_from(f"{order}HHII", content, place)
+                # Nor has a picture many fractions, which Pillow reduces one by one.
+                parts += number if tag in lists or kind in {5, 10} else 1
+                if parts > MOST_PARTS:
+                    return False
                 letter = _TIFF_TYPES.get(kind, "B")
                 if struct.calcsize(f"={number}{letter}") <= 4:
                     start = place + 8
-                if tag in {*places, *places.values()}:
+                if tag in lists:
                     fields[tag] = struct.unpack_from(f"{order}{number}{letter}", content, start)
                 elif start + struct.calcsize(f"={number}{letter}") > len(content):
                     return False

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from vidgo_mcp.errors import UnavailableError
 from vidgo_mcp.files.images import decoding, validate_image
@@ -24,6 +24,18 @@ LARGEST_RESOURCE: Final = 700_000
 LONGEST_RESOURCE_EDGE: Final = 2048
 LARGEST_PROFILE: Final = 50_000
 """Bytes of a colour profile that goes along."""
+LARGEST_EXIF: Final = 1_100_000
+"""Bytes of Exif that is looked at."""
+TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What shows a picture upright, by the orientation that its Exif tells."""
 
 
 def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
@@ -35,11 +47,16 @@ def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
     try:
         with decoding(content, whole_picture(content)) as opened:
             width, height = opened.size
-            if opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # it lies on its side
+            # Large Exif would take minutes. Cameras write less.
+            large = len(opened.info.get("exif") or b"") > LARGEST_EXIF
+            orientation = 1 if large else opened.getexif().get(ExifTags.Base.Orientation, 1)
+            if orientation in (5, 6, 7, 8):  # it lies on its side
                 width, height = height, width
             opened.draft("RGB", (max_edge, max_edge))
             profile = opened.info.get("icc_profile")
-            picture = _in_eight_bits(ImageOps.exif_transpose(opened))
+            turn = TURNS.get(orientation)
+            # Pillow's own way would also write the Exif anew.
+            picture = _in_eight_bits(opened.copy() if turn is None else opened.transpose(turn))
             picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
     except UnusableError as error:
         raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
