@@ -70,6 +70,23 @@ async def test_a_low_soft_limit_is_raised_so_that_all_are_served(sandbox_url: st
             assert (await client.get(url.join("/healthz"))).status_code == 200
 
 
+async def test_whoever_is_refused_since_those_who_left_are_still_served_is_told_to_come_again(sandbox_url: str) -> None:
+    # A large body waits for its turn, also when its sender has gone.
+    large = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n"
+    async with serving(sandbox_url, limits="ulimit -n 160") as (_, address):
+        url = httpx.URL(address)
+        async with await anyio.connect_tcp(url.host, url.port or 80) as first:
+            await first.send(large)
+            answer = httpx.Response(200)
+            with anyio.fail_after(PATIENCE):
+                while answer.status_code == 200:
+                    async with await anyio.connect_tcp(url.host, url.port or 80) as gone:
+                        await gone.send(large)
+                    async with httpx.AsyncClient() as client:
+                        answer = await client.get(url.join("/healthz"))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+
+
 @pytest.mark.parametrize(("descriptors", "most"), [(0, 1), (RESERVED, 1), (256, 64), (MOST_DESCRIPTORS, 5056)])
 def test_the_bound_leaves_room_for_what_calls_need(descriptors: int, most: int) -> None:
     assert most_connections(descriptors) == most

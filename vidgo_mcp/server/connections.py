@@ -12,6 +12,8 @@ import time
 from typing import Any, Final
 
 import h11
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_DESCRIPTORS: Final = 10_240
@@ -23,11 +25,11 @@ RESERVED: Final = 64 + 4 * ACCEPTED_AT_ONCE
 HEADER_SECONDS: Final = 10.0
 """Seconds for the headers of the first request and of each that has begun, and for the rest of a refused one."""
 LOG_EVERY: Final = 60.0
+TOO_MANY: Final = "Too many connections are open; nothing was done. Try again in ten seconds.\n"
 REFUSAL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 75\r\n\r\n"
-    b"Too many connections are open; nothing was done. Try again in ten seconds.\n"
-)
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+    f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(TOO_MANY)}\r\n\r\n{TOO_MANY}"
+).encode()
 
 FLOODED: Final = ("asyncio", "uvicorn.error", __name__)
 """The loggers on which a stranger can cause lines."""
@@ -63,13 +65,19 @@ class BoundedConnection(H11Protocol):
 
     _request_due: Any = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assert self.limit_concurrency is not None
+        # uvicorn's own refusal does not say when to come again, and counts requests that have just been answered.
+        self._most, self.limit_concurrency = self.limit_concurrency - 1, None
+        self._app, self.app = self.app, self._bounded
+
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or refuse it."""
         super().connection_made(transport)
-        assert self.limit_concurrency is not None
-        if len(self.connections) >= self.limit_concurrency:
+        if len(self.connections) > self._most:
             self.connections.discard(self)
-            log.warning("%d connections are open, which is the most; others are refused", self.limit_concurrency - 1)
+            log.warning("%d connections are open, which is the most; others are refused", self._most)
             transport.write(REFUSAL)
             transport.close()
             return
@@ -92,6 +100,15 @@ class BoundedConnection(H11Protocol):
         """Forget the connection."""
         self._expect_nothing()
         super().connection_lost(exc)
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Beside the request of each connection there may be one that ends.
+        if len(self.tasks) > 2 * self._most:
+            log.warning("%d requests are under way; others are refused", len(self.tasks))
+            app: Any = PlainTextResponse(TOO_MANY, 503, {"Retry-After": "10", "Connection": "close"})
+        else:
+            app = self._app
+        await app(scope, receive, send)
 
     def _expect_request(self) -> None:
         # The body of a request that is already answered is late, too.
