@@ -24,6 +24,8 @@ RESERVED: Final = 64 + 4 * ACCEPTED_AT_ONCE
 """Descriptors for the journal, files and the ways to Vidgo, and for those who are about to be refused."""
 HEADER_SECONDS: Final = 10.0
 """Seconds for the headers of the first request and of each that has begun, and for the rest of a refused one."""
+UNREAD_SECONDS: Final = 30.0
+"""Seconds within which an answer must be taken by its reader, or the connection ends."""
 LOG_EVERY: Final = 60.0
 TOO_MANY: Final = "Too many connections are open; nothing was done. Try again in ten seconds.\n"
 REFUSAL: Final = (
@@ -31,7 +33,7 @@ REFUSAL: Final = (
     f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(TOO_MANY)}\r\n\r\n{TOO_MANY}"
 ).encode()
 
-FLOODED: Final = ("asyncio", "uvicorn.error", __name__)
+FLOODED: Final = ("asyncio", "uvicorn.error", "mcp.server.request_state", "mcp.server.runner", __name__)
 """The loggers on which a stranger can cause lines."""
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class BoundedConnection(H11Protocol):
     """One connection; beyond the bound it is told so and closed. ``limit_concurrency`` is the first number too many."""
 
     _request_due: Any = None
+    _reading_due: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,6 +78,8 @@ class BoundedConnection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or refuse it."""
         super().connection_made(transport)
+        # So that writing is paused while anything at all waits for its reader.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > self._most:
             self.connections.discard(self)
             log.warning("%d connections are open, which is the most; others are refused", self._most)
@@ -99,7 +104,18 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._expect_nothing()
+        self._expect_no_reading()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the reader its time, also where the connection closes and only waits for it."""
+        super().pause_writing()
+        self._reading_due = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: all was taken."""
+        self._expect_no_reading()
+        super().resume_writing()
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Beside the request of each connection there may be one that ends.
@@ -122,6 +138,11 @@ class BoundedConnection(H11Protocol):
             self._request_due.cancel()
             self._request_due = None
 
+    def _expect_no_reading(self) -> None:
+        if self._reading_due is not None:
+            self._reading_due.cancel()
+            self._reading_due = None
+
 
 class OncePerMinute(logging.Filter):
     """Lets the same line of log through once a minute, since anybody may cause it as often as they like."""
@@ -133,6 +154,8 @@ class OncePerMinute(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a line is written."""
         error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, Exception):
+            return False  # what the end of the server cancels is no fault
         line, now = (str(record.msg).partition("\n")[0], repr(error)), time.monotonic()
         recent = now - self._last.get(line, -LOG_EVERY) < LOG_EVERY
         if not recent:
