@@ -132,6 +132,32 @@ async def test_a_submit_is_let_through_and_nothing_begins(fault: str, states: se
     assert moved(sandbox) == [("charge", LOW)] * len(states)
 
 
+async def test_whoever_waits_for_an_answer_that_does_not_come_is_told_that_it_may_be_paid(tmp_path: Path) -> None:
+    sandbox, file = Sandbox(seconds=(3600, 3600), faults=["submit:hang=60"]), tmp_path / "journal.db"
+    errors: list[dict[str, Any]] = []
+    with running(sandbox) as base:
+        async with serving(base, VIDGO_JOURNAL=str(file)) as (process, url):
+
+            async def call(era: Any) -> None:
+                async with Client(url, mode=era) as client:
+                    caller = await Caller.of(client)
+                    errors.append(await caller.error("generate_image", prompt=f"a fox {era}", wait_seconds=300))
+
+            async with anyio.create_task_group() as tasks:
+                for era in ERAS:
+                    tasks.start_soon(call, era)
+                await until(lambda: sum(record.method == "POST" for record in sandbox.requests) == len(ERAS))
+                process.send_signal(signal.SIGTERM)
+                with anyio.fail_after(PATIENCE):
+                    assert await process.wait() == 0
+                assert process.stderr is not None
+                log = b"".join([part async for part in process.stderr])
+        entries = await entries_of(file, base)
+    assert [(error["category"], error["money"]) for error in errors] == [("outcome_unknown", "unknown")] * len(ERAS)
+    assert {entry.state for entry in entries} == {"unknown"}
+    assert b"Traceback" not in log
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_whoever_waits_for_a_known_task_is_told_that_it_is_pending(era: Any, tmp_path: Path) -> None:
     sandbox = Sandbox(seconds=(3600, 3600))

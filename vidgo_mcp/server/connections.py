@@ -12,6 +12,8 @@ import time
 from typing import Any, Final
 
 import h11
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_DESCRIPTORS: Final = 10_240
@@ -22,14 +24,16 @@ RESERVED: Final = 64 + 4 * ACCEPTED_AT_ONCE
 """Descriptors for the journal, files and the ways to Vidgo, and for those who are about to be refused."""
 HEADER_SECONDS: Final = 10.0
 """Seconds for the headers of the first request and of each that has begun, and for the rest of a refused one."""
+UNREAD_SECONDS: Final = 30.0
+"""Seconds within which an answer must be taken by its reader, or the connection ends."""
 LOG_EVERY: Final = 60.0
+TOO_MANY: Final = "Too many connections are open; nothing was done. Try again in ten seconds.\n"
 REFUSAL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 75\r\n\r\n"
-    b"Too many connections are open; nothing was done. Try again in ten seconds.\n"
-)
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+    f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(TOO_MANY)}\r\n\r\n{TOO_MANY}"
+).encode()
 
-FLOODED: Final = ("asyncio", "uvicorn.error", __name__)
+FLOODED: Final = ("asyncio", "uvicorn.error", "mcp.server.request_state", "mcp.server.runner", __name__)
 """The loggers on which a stranger can cause lines."""
 
 log = logging.getLogger(__name__)
@@ -62,14 +66,23 @@ class BoundedConnection(H11Protocol):
     """One connection; beyond the bound it is told so and closed. ``limit_concurrency`` is the first number too many."""
 
     _request_due: Any = None
+    _reading_due: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assert self.limit_concurrency is not None
+        # uvicorn's own refusal does not say when to come again, and counts requests that have just been answered.
+        self._most, self.limit_concurrency = self.limit_concurrency - 1, None
+        self._app, self.app = self.app, self._bounded
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or refuse it."""
         super().connection_made(transport)
-        assert self.limit_concurrency is not None
-        if len(self.connections) >= self.limit_concurrency:
+        # So that writing is paused while anything at all waits for its reader.
+        transport.set_write_buffer_limits(high=0)
+        if len(self.connections) > self._most:
             self.connections.discard(self)
-            log.warning("%d connections are open, which is the most; others are refused", self.limit_concurrency - 1)
+            log.warning("%d connections are open, which is the most; others are refused", self._most)
             transport.write(REFUSAL)
             transport.close()
             return
@@ -91,7 +104,27 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._expect_nothing()
+        self._expect_no_reading()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the reader its time, also where the connection closes and only waits for it."""
+        super().pause_writing()
+        self._reading_due = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: all was taken."""
+        self._expect_no_reading()
+        super().resume_writing()
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Beside the request of each connection there may be one that ends.
+        if len(self.tasks) > 2 * self._most:
+            log.warning("%d requests are under way; others are refused", len(self.tasks))
+            app: Any = PlainTextResponse(TOO_MANY, 503, {"Retry-After": "10", "Connection": "close"})
+        else:
+            app = self._app
+        await app(scope, receive, send)
 
     def _expect_request(self) -> None:
         # The body of a request that is already answered is late, too.
@@ -105,6 +138,11 @@ class BoundedConnection(H11Protocol):
             self._request_due.cancel()
             self._request_due = None
 
+    def _expect_no_reading(self) -> None:
+        if self._reading_due is not None:
+            self._reading_due.cancel()
+            self._reading_due = None
+
 
 class OncePerMinute(logging.Filter):
     """Lets the same line of log through once a minute, since anybody may cause it as often as they like."""
@@ -116,6 +154,8 @@ class OncePerMinute(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a line is written."""
         error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, Exception):
+            return False  # what the end of the server cancels is no fault
         line, now = (str(record.msg).partition("\n")[0], repr(error)), time.monotonic()
         recent = now - self._last.get(line, -LOG_EVERY) < LOG_EVERY
         if not recent:

@@ -115,7 +115,8 @@ async def serve_http(
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=int(SHUTDOWN_SECONDS),
+        # Longer than the service waits: whoever it then gives up is still told.
+        timeout_graceful_shutdown=int(SHUTDOWN_SECONDS) + 2,
         server_header=False,
         workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says
     )

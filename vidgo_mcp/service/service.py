@@ -101,9 +101,12 @@ class Service:
     def begin_end(self) -> None:
         """Start the clock of the end: what is under way gets 10 s from the first call of this, or from leaving.
 
-        Calls that wait for a picture answer that it is pending, and new ones send nothing.
+        Calls that wait for a picture answer that it is pending, and new ones send nothing. Calls whose submits are not
+        answered by the end say so: what they may have cost is not known.
         """
-        self._end = min(self._end, anyio.current_time() + SHUTDOWN_SECONDS)
+        if self._end == math.inf:
+            self._end = anyio.current_time() + SHUTDOWN_SECONDS
+            self._background.start_soon(self._give_up_at_end)
         for account in self._accounts.values():
             account.stop()
 
@@ -312,6 +315,11 @@ class Service:
         # The call that needs the client will say why it cannot be opened.
         with suppress(VidgoError):
             await account.client()
+
+    async def _give_up_at_end(self) -> None:
+        await anyio.sleep_until(self._end)
+        for account in list(self._accounts.values()):
+            await account.submissions.cancel_all()
 
     async def _resume(self, account: Account) -> None:
         await anyio.sleep(RESUME_PAUSE)
