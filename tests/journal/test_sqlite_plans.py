@@ -70,7 +70,6 @@ LOOKUPS: dict[str, tuple[Callable[[Journal], Awaitable[object]], str]] = {
     "unfinished": (lambda kept: kept.unfinished(), "entries_by_state (state=?)"),
     "expire": (lambda kept: kept.expire(), "entries_by_state (state=?)"),
     "prune": (pruning, "entries_by_age (created_at<?)"),
-    "needs_time": (lambda kept: kept.needs_time(), "entries_by_boot (boot<?)"),
     "correct": (corrected, "entries_by_boot (boot=?)"),
 }
 

@@ -73,18 +73,9 @@ class JournalTime:
         if heard is not None:
             self._correct(db, heard - found[0])
 
-    def decides(self, db: sqlite3.Connection) -> bool:
-        """Return whether a clock that nobody has confirmed would say how old something is that was paid for.
-
-        That is what an earlier boot sent, or the person's answers that it used up; and what the next boot will find, if
-        this clock was never set.
-        """
-        if not self.boot or self._confirmed:
-            return False
-        sent = "SELECT 1 FROM entries WHERE sent_at IS NOT NULL AND boot"
-        # One comparison each, because OR would scan all entries.
-        query = f"SELECT EXISTS ({sent} < :boot) OR EXISTS ({sent} > :boot) OR EXISTS (SELECT 1 FROM consents)"  # noqa: S608
-        return self() < NEVER_SET or bool(db.execute(query, {"boot": self.boot}).fetchone()[0])
+    def is_to_be_confirmed(self) -> bool:
+        """Return whether nobody has confirmed the clock of this boot; without a boot the wall clock has to do."""
+        return bool(self.boot) and not self._confirmed
 
     def may_prune(self) -> bool:
         """Return whether the time is certain enough to delete by it."""
@@ -126,7 +117,7 @@ class TimedDatabase(Database):
 
     @step
     def needs_time(self, db: sqlite3.Connection) -> bool:
-        return self._now.decides(db)
+        return self._now.is_to_be_confirmed()
 
     def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
         def timed(db: sqlite3.Connection) -> T:
