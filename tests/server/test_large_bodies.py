@@ -132,7 +132,8 @@ async def test_a_body_that_does_not_arrive_is_refused_and_keeps_nobody_waiting(
                 assert b" 408 " in await stream.receive()
 
 
-async def test_get_opens_no_stream_that_would_stay_idle(service: Service) -> None:  # noqa: F811
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+async def test_only_post_is_served_so_that_no_stream_stays_idle(method: str, service: Service) -> None:  # noqa: F811
     async with served(service) as base, httpx.AsyncClient(headers=HEADERS) as client:
-        answer = await client.get(f"{base}/mcp")
+        answer = await client.request(method, f"{base}/mcp")
         assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")

@@ -61,7 +61,8 @@ class JournalView:
         if len(found) == 1:
             return found[0]
         if found:
-            raise NotFoundError(f"{len(found)} entries begin with {sought}; give more of the id.", remedy="tell_user")
+            what = f"{len(found)} entries match {sought}; give more of the id that the journal has for one."
+            raise NotFoundError(what, remedy="tell_user")
         what = f"The journal has no entry {escape(sought)}; `vidgo-mcp journal` lists them."
         raise NotFoundError(what, remedy="tell_user")
 

@@ -33,7 +33,7 @@ TOO_LARGE: Final = (
 )
 TOO_MANY_VALUES: Final = f"This request has more than {MOST_VALUES:,} commas and brackets; nothing was done."
 TOO_SLOW: Final = f"This request did not arrive within {BODY_SECONDS:.0f} s; nothing was done. Send it again."
-NO_STREAM: Final = "This server keeps no sessions and sends nothing by itself; send each request by POST."
+ONLY_POST: Final = "This server keeps no sessions and sends nothing by itself; send each request by POST."
 
 
 class BodyRefusedError(Exception):
@@ -45,7 +45,7 @@ class BodyRefusedError(Exception):
 
 
 class ReadableBodies:
-    """ASGI middleware; bounds bodies, and passes on those that are requests. There are no streams of GET.
+    """ASGI middleware; bounds bodies, and passes on those that are requests. There are no streams of GET, no sessions.
 
     ``megabytes`` are those of one call, which may bring pictures in base64.
     """
@@ -58,8 +58,8 @@ class ReadableBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["type"] == "http" else None
-        if method == "GET" and scope["path"] == "/mcp":
-            await _refusal(405, NO_STREAM, {"Allow": "POST"})(scope, receive, send)
+        if method not in {None, "POST"} and scope["path"] == "/mcp":
+            await _refusal(405, ONLY_POST, {"Allow": "POST"})(scope, receive, send)
             return
         if method == "POST":
             with suppress(ClientDisconnect):  # nobody is left who could be answered
