@@ -115,6 +115,7 @@ def test_what_has_no_address_names_itself() -> None:
     [
         *("localhost", "LOCALHOST", "localhost.", "a.localhost", "localhost.localdomain", "host.docker.internal"),
         *("nas.local", "Nas.LOCAL.", "printer.lan", "box.home", "box.home.arpa", "git.corp", "wiki.intranet"),
+        "metadata.goog",
         *(
             "api.svc.cluster.local",
             "api.default.svc",

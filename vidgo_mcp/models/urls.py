@@ -183,7 +183,8 @@ def is_public_host(host: str) -> bool:
     if _is_number(labels[-1]):
         address = _ipv4(labels)
         return address is not None and is_public(address)
-    return len(labels) > 1 and all(labels) and labels[-1] not in _LOCAL_DOMAINS and labels[-2:] != ["home", "arpa"]
+    local = labels[-1] in _LOCAL_DOMAINS or labels[-2:] in (["home", "arpa"], ["metadata", "goog"])
+    return len(labels) > 1 and all(labels) and not local
 
 
 def _ascii(host: str) -> str:
