@@ -25,12 +25,12 @@ REPEATED: Final = frozenset({"input", "prompt", "imageurls", "callbackurl", "loc
 
 _IN_TEXT: Final = re.compile(
     r"""task[\s_-]?ids?(?:[\\"']*\s*[:=>\uff1a]|\s+is|\s)[\s\\\[]*(?:["'](?P<quoted>(?:[^"'\\]|\\u[0-9a-f]{4})+)"""
-    r"""|(?P<bare>(?=[\w.:-]{,200}\d)[\w.:-]*[\w-]))"""
-    r"""|generate/status/(?P<path>[\w.:-]+)|(?P<documented>\btask-[a-z]+-\d{6,}-[\w.:-]*[\w-])""",
+    r"""|(?P<bare>(?=[\w.:-]{,200}\d)[\w.:-]{4,}[\w-]))"""
+    r"""|generate/status/(?P<path>(?=[\w.:-]{,200}\d)\w[\w.:-]+)|(?P<documented>\btask-[a-z]+-\d{6,}-[\w.:-]*[\w-])""",
     re.IGNORECASE | re.ASCII,
 )
-"""A task_id in what is no whole JSON; without quotes it needs a digit, or it is a word of a sentence. In its address,
-and in the form that Vidgo documents, it needs no name before it."""
+"""A task_id in what is no whole JSON. Without quotes it needs five characters and a digit, or it is a word or a number
+of a sentence. In its address, and in the form that Vidgo documents, it needs no name before it."""
 
 
 def named_tasks(body: bytes, headers: Mapping[str, str], prompt: str) -> Sequence[str]:
@@ -64,7 +64,7 @@ def _named(value: Any, prompt: str, depth: int) -> Iterator[str]:
     elif depth and isinstance(value, Mapping):
         names = folded(value)
         own = {name: item for name, item in names.items() if name.endswith(("taskid", "taskids"))}
-        if str(names.get("id")).startswith("task"):
+        if re.match(r"task.*\d", str(names.get("id"))):
             own["id"] = names["id"]
         for item in own.values():
             yield from filter(None, map(id_of, item if isinstance(item, list) else [item]))
