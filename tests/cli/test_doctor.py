@@ -212,6 +212,12 @@ def test_folders_that_may_be_read_are_named(examined: Examined, tmp_path: Path) 
     assert all(str(folder) in checks["input"]["message"] for folder in folders)
 
 
+@pytest.mark.parametrize(("saved_to", "said"), [("off", "reads no file"), ("/pictures", "reads only what is saved")])
+def test_where_no_folder_is_named_only_what_is_saved_may_be_read(saved_to: str, said: str) -> None:
+    (check,) = doctor.input_checks(load({"VIDGO_SAVE_DIR": saved_to}))
+    assert said in check.message
+
+
 def test_folders_that_cannot_be_read_or_are_very_wide_are_named(examined: Examined, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "home")

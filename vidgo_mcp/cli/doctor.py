@@ -270,6 +270,8 @@ def input_checks(settings: Settings) -> list[Check]:
             remedy = "Name the folders of your pictures in VIDGO_INPUT_DIRS instead."
             checks.append(Check("input", "warning", what, remedy))
     what = "an edit reads only what is saved here; VIDGO_INPUT_DIRS names more folders"
+    if save_folder(settings) is None:
+        what = "an edit reads no file; VIDGO_INPUT_DIRS names folders from which it may"
     if settings.input_dirs:
         what = f"an edit may also read from {', '.join(map(str, settings.input_dirs))}"
     return checks or [Check("input", "ok", what)]
