@@ -142,7 +142,8 @@ async def test_nothing_is_saved_where_that_is_off(sandbox: Sandbox, environment:
     async with connected(stdio(environment, VIDGO_SAVE_DIR="off")) as caller:
         made = await caller.data("generate_image", **FOX)
         assert ("saved_paths" in made, [note for note in made["notes"] if "saved" in note]) == (False, [])
-        assert (await caller.error("edit_image", **FOX, image_urls="cat.png"))["remedy"] == "add_input_dir"
+        refused = await caller.error("edit_image", **FOX, image_urls="cat.png")
+        assert (refused["remedy"], "these folders" in refused["next_step"]) == ("add_input_dir", False)
     assert not (home / "Pictures").exists()
     assert downloads(sandbox) == 0
 

@@ -281,8 +281,8 @@ REMEDIES: Final[Mapping[Remedy, tuple[Words, Words]]] = {
         "Make it smaller, or raise VIDGO_MAX_UPLOAD_MB.",
     ),
     "add_input_dir": (
-        "Ask the user to copy the picture into one of these folders, or to add its folder to VIDGO_INPUT_DIRS and "
-        "restart this server.",
+        "Ask the user to add the picture's folder to VIDGO_INPUT_DIRS and restart this server, or to copy the picture "
+        "into a folder that may be read.",
         "Add its folder to VIDGO_INPUT_DIRS.",
     ),
     "fix_journal": (
