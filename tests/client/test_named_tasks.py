@@ -12,7 +12,7 @@ import pytest
 from tests.client.conftest import BASE, KEY, PRICED
 from vidgo_mcp.client import VidgoClient, interpretation
 from vidgo_mcp.client.task_ids import named_tasks
-from vidgo_mcp.errors import OutcomeUnknownError, VidgoError
+from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, VidgoError
 from vidgo_mcp.models.tasks import names_of
 
 pytestmark = pytest.mark.anyio
@@ -92,12 +92,12 @@ async def test_a_task_that_only_a_header_names_is_taken(status: int, headers: di
 @pytest.mark.parametrize("name", ["job_id", "uuid", "task", "tasks", "detail"])
 async def test_an_id_in_the_documented_form_needs_no_name(name: str) -> None:
     body = json.dumps({name: "task-unified-1757165031-uyujaw3d"}).encode()
-    assert named_tasks(body, {}, "") == ["task-unified-1757165031-uyujaw3d"]
-    assert named_tasks(body, {}, "draw task-unified-1757165031-uyujaw3d") == []
+    assert named_tasks(body, {}) == ["task-unified-1757165031-uyujaw3d"]
+    assert named_tasks(body, {}, ["draw task-unified-1757165031-uyujaw3d"]) == []
 
 
 async def test_a_long_answer_is_searched_in_no_time() -> None:
-    assert named_tasks(b"task_id:" * 120_000, {}, "") == []
+    assert named_tasks(b"task_id:" * 120_000, {}) == []
 
 
 async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_its_own(
@@ -155,6 +155,7 @@ async def test_a_named_task_that_vidgo_does_not_know_leaves_the_outcome_unknown(
     assert vidgo.asked == ["POST submit", "GET task-7", "GET task-7"]
 
 
+ADDRESS = "https://storage.vidgo.ai/generated/task-unified-1757165031-uyujaw3d"
 NO_TASK: dict[str, Any] = {
     "a request's id": {"detail": "no", "request_id": "task-7", "id": "5"},
     "a missing field": {"detail": [{"loc": ["body", "task_id"], "msg": "task_id: Field required"}]},
@@ -167,14 +168,24 @@ NO_TASK: dict[str, Any] = {
     "empty": {"task_id": ""},
     "the request repeated": {"detail": [{"msg": "no", "input": {"prompt": "x", "task_id": "task-7"}}]},
     "the prompt repeated": {"detail": 'cannot draw {"task_id": "task-7"}'},
+    "a reference repeated": {"detail": f"Failed to download file: {ADDRESS}.png"},
+    "a callback repeated": {"detail": "cannot call https://me.example/?task_id=order-12345"},
     "the key's error": {"code": 401, "error": {"message": "Invalid API key", "type": "authentication_error"}},
 }
+
+
+async def test_a_reference_that_a_refusal_repeats_names_no_task() -> None:
+    vidgo = Vidgo(400, {"detail": f"Failed to download file: {ADDRESS}.png"})
+    async with vidgo.client() as client:
+        with pytest.raises(InvalidRequestError):
+            await client.submit_once(PRICED.with_image_urls([f"{ADDRESS}.png"]))
 
 
 @pytest.mark.parametrize("what", NO_TASK)
 async def test_what_names_no_task_is_still_a_refusal(what: str) -> None:
     body = NO_TASK[what] if isinstance(NO_TASK[what], bytes) else json.dumps(NO_TASK[what]).encode()
-    assert named_tasks(body, {}, 'a sign with {"task_id": "task-7"} on it') == []
+    sent = ['a sign with {"task_id": "task-7"} on it', f"{ADDRESS}.png", "https://me.example/?task_id=order-12345"]
+    assert named_tasks(body, {}, sent) == []
 
 
 async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:

@@ -192,7 +192,8 @@ class VidgoClient:
         path, parse = "/api/generate/submit", wire.read_submitted
         try:
             body = wire.submit_body(request, callback_url)
-            named = partial(interpretation.named_task, prompt=request.prompt, is_others=is_others, status=self.status)
+            sent = (request.prompt, *request.image_urls, *([callback_url] if callback_url else ()))
+            named = partial(interpretation.named_task, sent=sent, is_others=is_others, status=self.status)
             return await self._call(path, parse, submit_error, named=named, leaving=leave, json=body)
         except VidgoError:
             raise

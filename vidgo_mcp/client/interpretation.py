@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -67,18 +67,19 @@ async def named_task(
     headers: httpx.Headers,
     body: bytes,
     *,
-    prompt: str,
+    sent: Sequence[str],
     is_others: Callable[[str], Awaitable[bool]],
     status: Callable[[str], Awaitable[Task]],
 ) -> Task:
     """Return the task that an answer to a submit names without being a success, where Vidgo knows it.
 
-    That it names one is stronger than any status: it is no refusal then. One of an earlier request says nothing.
+    That it names one is stronger than any status: it is no refusal then. One of an earlier request says nothing, nor
+    does one in a text of the request, ``sent``.
 
     Raises:
         VidgoError: the given error, or the one of a named task that Vidgo does not show.
     """
-    named = named_tasks(body, headers, prompt)[:MOST_LOOKED_UP]
+    named = named_tasks(body, headers, sent)[:MOST_LOOKED_UP]
     named = [one for one in named if not await is_others(names_of(one)[0])]
     if not named:
         raise error

@@ -33,34 +33,36 @@ _IN_TEXT: Final = re.compile(
 of a sentence. In its address, and in the form that Vidgo documents, it needs no name before it."""
 
 
-def named_tasks(body: bytes, headers: Mapping[str, str], prompt: str) -> Sequence[str]:
+def named_tasks(body: bytes, headers: Mapping[str, str], sent: Sequence[str] = ("",)) -> Sequence[str]:
     """Return the vendor's ids of the tasks that an answer names, those first that keep to the rule for task ids.
 
-    What a text only repeats from the ``prompt`` names nothing.
+    What a text only repeats of what was ``sent``, the prompt and then addresses, names nothing.
     """
     try:
         value = read_json(body)
     except UnreadableAnswerError:
         value = body.decode("utf-8", "replace")
     told = {name.removeprefix("x-"): headers[name] for name in HEADERS if name in headers}
-    found = dict.fromkeys([*_named(value, prompt, DEEPEST), *_named(told, prompt, DEEPEST)])
+    found = dict.fromkeys([*_named(value, sent, DEEPEST), *_named(told, sent, DEEPEST)])
     return sorted(found, key=lambda one: not is_task_id(one))
 
 
-def _named(value: Any, prompt: str, depth: int) -> Iterator[str]:
+def _named(value: Any, sent: Sequence[str], depth: int) -> Iterator[str]:
     """Yield the ids in a value, those of an object before those further inside."""
     value = from_json_text(value)
     if isinstance(value, str):
         value = html.unescape(value)
+        for address in sent[1:]:
+            value = value.replace(address, " ")
         for found in _IN_TEXT.finditer(value):
             text = found[found.lastgroup or 0].strip()
-            if text and text not in prompt:
+            if text and text not in sent[0]:
                 # The beginning of an id may be the whole of another one.
                 is_cut = found.end() == len(value) and (found["quoted"] or value.lstrip().startswith(("{", "[")))
                 yield f"{text}{CUT}" if is_cut else text
     elif depth and isinstance(value, list):
         for item in value:
-            yield from _named(item, prompt, depth - 1)
+            yield from _named(item, sent, depth - 1)
     elif depth and isinstance(value, Mapping):
         names = folded(value)
         own = {name: item for name, item in names.items() if name.endswith(("taskid", "taskids"))}
@@ -70,4 +72,4 @@ def _named(value: Any, prompt: str, depth: int) -> Iterator[str]:
             yield from filter(None, map(id_of, item if isinstance(item, list) else [item]))
         for name, item in names.items():
             if name not in REPEATED and not (name in own and isinstance(item, str)):
-                yield from _named(item, prompt, depth - 1)
+                yield from _named(item, sent, depth - 1)
