@@ -80,7 +80,13 @@ async def test_a_task_that_is_named_in_any_form_is_taken_where_vidgo_knows_it(st
     assert vidgo.asked == ["POST submit", *["GET task-1"] * (form == "the second of two"), "GET task-7"]
 
 
-@pytest.mark.parametrize("headers", [{"X-Task-Id": "task-7"}, {"Location": "/api/generate/status/task-7?a=1"}])
+STATUS = "/api/generate/status/task-7?a=1"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Task-Id": "task-7"}, {"Vidgo-Task-Id": "task-7"}, {"Location": STATUS}, {"Operation-Location": STATUS}],
+)
 @pytest.mark.parametrize("status", [202, 303, 429])
 async def test_a_task_that_only_a_header_names_is_taken(status: int, headers: dict[str, str]) -> None:
     vidgo = Vidgo(status, b"", "task-7")
@@ -96,8 +102,35 @@ async def test_an_id_in_the_documented_form_needs_no_name(name: str) -> None:
     assert named_tasks(body, {}, ["draw task-unified-1757165031-uyujaw3d"]) == []
 
 
+ODD_FORMS: dict[str, Any] = {
+    "the id of an object that is a task": {"data": {"task": {"id": "q-777"}}},
+    "the ids of tasks": {"tasks": [{"id": "q-777"}]},
+    "a name with a space": {"task id": "q-777"},
+    "an empty second name": {"task_id": "q-777", "taskId": ""},
+    "a bold one": b"<p>Task ID: <b>q-777</b></p>",
+    "a cell of a table": b"<tr><td>Task ID</td><td>q-777</td></tr>",
+    "an element inside another": b"<task><id>q-777</id></task>",
+    "brackets": {"detail": "duplicate task id (q-777)"},
+    "Markdown": {"detail": "duplicate task_id `q-777`"},
+    "curved quotes": {"detail": "duplicate task_id \u201cq-777\u201d"},
+    "an arrow": {"detail": "task_id -> q-777"},
+    "a double arrow": b'{"task_id"=>"q-777"}',
+}
+
+
+@pytest.mark.parametrize("form", ODD_FORMS)
+async def test_an_id_in_an_odd_form_is_found(form: str) -> None:
+    body = ODD_FORMS[form] if isinstance(ODD_FORMS[form], bytes) else json.dumps(ODD_FORMS[form]).encode()
+    assert named_tasks(body, {}) == ["q-777"]
+
+
+async def test_a_number_with_a_point_and_a_nought_is_an_id() -> None:
+    assert named_tasks(b'{"task_id": 7.0}', {}) == ["7"]
+
+
 async def test_a_long_answer_is_searched_in_no_time() -> None:
-    assert named_tasks(b"task_id:" * 120_000, {}) == []
+    for part in (b"task_id:", b"task_id <a", b"task_id <a>", b"task>   <"):
+        assert named_tasks(part * (900_000 // len(part)), {}) == []
 
 
 async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_its_own(
@@ -166,6 +199,12 @@ NO_TASK: dict[str, Any] = {
     "a page on the status": {"type": "https://developer.mozilla.org/docs/Web/HTTP/Status/429", "status": 429},
     "null": {"task_id": None},
     "empty": {"task_id": ""},
+    "nought": {"task_id": 0},
+    "minus one": {"data": {"task_id": "-1"}},
+    "a word for nothing": {"data": {"task_id": "None"}},
+    "an empty UUID": {"task_id": "00000000-0000-0000-0000-000000000000"},
+    "what a check says": {"errors": {"task_id": ["This field is required."]}},
+    "how many there may be": {"max_task_ids": 100},
     "the request repeated": {"detail": [{"msg": "no", "input": {"prompt": "x", "task_id": "task-7"}}]},
     "the prompt repeated": {"detail": 'cannot draw {"task_id": "task-7"}'},
     "a reference repeated": {"detail": f"Failed to download file: {ADDRESS}.png"},
