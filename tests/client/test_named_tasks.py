@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.client.conftest import BASE, KEY, PRICED
+from tests.client.conftest import BASE, BOAT, KEY, PRICED
 from vidgo_mcp.client import VidgoClient, interpretation
 from vidgo_mcp.client.task_ids import named_tasks
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, VidgoError
@@ -146,6 +146,14 @@ async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_
 
     async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(slow_at_first)) as client:
         assert (await client.submit_once(PRICED)).task_id == "task-7"
+
+
+async def test_a_client_alone_never_takes_one_task_for_two_requests() -> None:
+    vidgo = Vidgo(400, NAMED, "task-7")
+    async with vidgo.client() as client:
+        assert (await client.submit(BOAT)).task_id == "task-7"
+        with pytest.raises(InvalidRequestError):
+            await client.submit(BOAT)
 
 
 async def test_of_an_answer_that_names_a_great_many_only_some_are_looked_up() -> None:
