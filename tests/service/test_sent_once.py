@@ -309,6 +309,14 @@ async def test_a_refusal_that_names_the_task_of_a_submit_under_way_gives_nobody_
         assert world.movements() == [("charge", LOW)] * 2
 
 
+async def test_a_task_that_vidgo_gives_to_a_second_request_is_said_to_be_shared() -> None:
+    async with World(faults=["task:called=task-77777"]) as world:
+        assert not any("same task" in note for note in (await world.finished()).notes or ())
+        made = await world.finished(prompt="a hare")
+        assert any('the same task ("a fox")' in note for note in made.notes or ())
+        assert await world.spent() == 2 * LOW
+
+
 async def test_a_task_that_two_answers_named_belongs_to_the_first_that_is_bound() -> None:
     async with World(faults=["submit:names=500:task_id: TASK*1", "status:refuse=503"]) as world:
         named = (await failure(world)).facts.named_task

@@ -204,6 +204,19 @@ def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownE
     )
 
 
+def shared_notes(entry: Entry, others: Sequence[Entry]) -> list[str]:
+    """Return what to say where Vidgo gave the same task to another request too: it is one picture."""
+    if entry.task_id is None:
+        return []
+    shared = next((one for one in others if one.task_id == entry.task_id and one.id != entry.id), None)
+    if shared is None:
+        return []
+    return [
+        f"Vidgo gave another request of yours the same task ({quoted(shared.intent.prompt, 40)}): the picture may be of"
+        " that one, and may have been charged once for both; compare the balance."
+    ]
+
+
 def paid_nothing(entry: Entry) -> UnavailableError:
     """Return the error for a request that was paid for and gave no file."""
     return UnavailableError(
