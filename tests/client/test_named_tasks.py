@@ -241,6 +241,7 @@ async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
         with pytest.raises(OutcomeUnknownError) as caught:
             await client.submit_once(PRICED)
     assert caught.value.facts.named_task == "task-7..."
+    assert "could not be read at Vidgo" not in caught.value.message
     assert vidgo.asked == ["POST submit"]
 
 

@@ -12,9 +12,9 @@ import httpx
 from vidgo_mcp.client import wire
 from vidgo_mcp.client.error_mapping import Refusal, named_error, unreadable_error
 from vidgo_mcp.client.retry import NAMED_TASK_SECONDS
-from vidgo_mcp.client.task_ids import CUT, named_tasks
+from vidgo_mcp.client.task_ids import named_tasks
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.models.tasks import Task, names_of
+from vidgo_mcp.models.tasks import CUT, Task, names_of
 
 T = TypeVar("T")
 

@@ -12,14 +12,12 @@ from typing import Any, Final
 
 from vidgo_mcp.client.addresses import from_json_text
 from vidgo_mcp.client.wire import UnreadableAnswerError, id_of, read_json
-from vidgo_mcp.models.tasks import is_task_id
+from vidgo_mcp.models.tasks import CUT, is_task_id
 
 DEEPEST: Final = 100
 """Levels of an answer that are looked at."""
 HEADERS: Final = ("task-id", "location")
 """How the names of those end that may name a task."""
-CUT: Final = "..."
-"""Stands for the rest of an id that the answer broke off."""
 REPEATED: Final = frozenset({"input", "prompt", "imageurls", "callbackurl", "loc", "ctx"})
 """Names under which an error repeats the request, whose prompt may hold anything."""
 

@@ -21,7 +21,7 @@ from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, is_word, named_status, refuses_content, status_word
+from vidgo_mcp.models.tasks import CUT, DOCUMENTED_WORDS, Task, is_word, named_status, refuses_content, status_word
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
@@ -131,7 +131,8 @@ def with_wait_noted(result: TaskResult, shortened: float | None, *, stopping: bo
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
     ended = entry.state == "finished"
     if entry.state == "unknown" and entry.named_task is not None:
-        return [f"The answer to its submit named the task {entry.named_task}, which could not be read at Vidgo."]
+        why = "and broke off within its id" if entry.named_task.endswith(CUT) else "which could not be read at Vidgo"
+        return [f"The answer to its submit named the task {entry.named_task}, {why}."]
     if entry.status is None or entry.state == "unknown":
         return []
     notes = _said_notes(entry.status, entry.image_urls, ended=ended)
