@@ -17,7 +17,7 @@ from vidgo_mcp.journal import Exhausted
 from vidgo_mcp.models.results import TaskList, TaskResult
 from vidgo_mcp.service import Budget
 from vidgo_mcp.wording import for_model, for_person
-from vidgo_mcp.wording.remedies import REMEDIES, Case, case_of, next_step
+from vidgo_mcp.wording.remedies import REMEDIES, Case, Reader, case_of, next_step
 
 PACKAGE = Path(vidgo_mcp.__file__).parent
 TOOLS = ("generate_image", "edit_image", "get_task", "estimate_cost", "get_balance", "view_image")
@@ -136,6 +136,12 @@ def test_a_known_task_is_named_as_the_argument_takes_it() -> None:
 
     assert next_step("use_nearest_task", "model", Case(near, field="image_urls")).endswith("with task:task-2.")
     assert next_step("use_nearest_task", "model", Case(near, field="task_id")).endswith("with task_id task-2.")
+
+
+@pytest.mark.parametrize("reader", ["model", "person"])
+def test_nobody_is_told_to_ask_for_the_beginning_of_an_id(reader: Reader) -> None:
+    assert "task-7" in next_step("compare_balance", reader, Case(Facts(named_task="task-7")))
+    assert "task-7" not in next_step("compare_balance", reader, Case(Facts(named_task="task-7...")))
 
 
 def test_the_changed_copy_of_a_reference_is_offered_by_its_path() -> None:

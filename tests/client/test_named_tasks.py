@@ -9,10 +9,10 @@ import anyio
 import httpx
 import pytest
 
-from tests.client.conftest import BASE, KEY, PRICED
+from tests.client.conftest import BASE, BOAT, KEY, PRICED
 from vidgo_mcp.client import VidgoClient, interpretation
 from vidgo_mcp.client.task_ids import named_tasks
-from vidgo_mcp.errors import OutcomeUnknownError, VidgoError
+from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, VidgoError
 from vidgo_mcp.models.tasks import names_of
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,13 @@ async def test_a_task_that_is_named_in_any_form_is_taken_where_vidgo_knows_it(st
     assert vidgo.asked == ["POST submit", *["GET task-1"] * (form == "the second of two"), "GET task-7"]
 
 
-@pytest.mark.parametrize("headers", [{"X-Task-Id": "task-7"}, {"Location": "/api/generate/status/task-7?a=1"}])
+STATUS = "/api/generate/status/task-7?a=1"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-Task-Id": "task-7"}, {"Vidgo-Task-Id": "task-7"}, {"Location": STATUS}, {"Operation-Location": STATUS}],
+)
 @pytest.mark.parametrize("status", [202, 303, 429])
 async def test_a_task_that_only_a_header_names_is_taken(status: int, headers: dict[str, str]) -> None:
     vidgo = Vidgo(status, b"", "task-7")
@@ -92,12 +98,39 @@ async def test_a_task_that_only_a_header_names_is_taken(status: int, headers: di
 @pytest.mark.parametrize("name", ["job_id", "uuid", "task", "tasks", "detail"])
 async def test_an_id_in_the_documented_form_needs_no_name(name: str) -> None:
     body = json.dumps({name: "task-unified-1757165031-uyujaw3d"}).encode()
-    assert named_tasks(body, {}, "") == ["task-unified-1757165031-uyujaw3d"]
-    assert named_tasks(body, {}, "draw task-unified-1757165031-uyujaw3d") == []
+    assert named_tasks(body, {}) == ["task-unified-1757165031-uyujaw3d"]
+    assert named_tasks(body, {}, ["draw task-unified-1757165031-uyujaw3d"]) == []
+
+
+ODD_FORMS: dict[str, Any] = {
+    "the id of an object that is a task": {"data": {"task": {"id": "q-777"}}},
+    "the ids of tasks": {"tasks": [{"id": "q-777"}]},
+    "a name with a space": {"task id": "q-777"},
+    "an empty second name": {"task_id": "q-777", "taskId": ""},
+    "a bold one": b"<p>Task ID: <b>q-777</b></p>",
+    "a cell of a table": b"<tr><td>Task ID</td><td>q-777</td></tr>",
+    "an element inside another": b"<task><id>q-777</id></task>",
+    "brackets": {"detail": "duplicate task id (q-777)"},
+    "Markdown": {"detail": "duplicate task_id `q-777`"},
+    "curved quotes": {"detail": "duplicate task_id \u201cq-777\u201d"},
+    "an arrow": {"detail": "task_id -> q-777"},
+    "a double arrow": b'{"task_id"=>"q-777"}',
+}
+
+
+@pytest.mark.parametrize("form", ODD_FORMS)
+async def test_an_id_in_an_odd_form_is_found(form: str) -> None:
+    body = ODD_FORMS[form] if isinstance(ODD_FORMS[form], bytes) else json.dumps(ODD_FORMS[form]).encode()
+    assert named_tasks(body, {}) == ["q-777"]
+
+
+async def test_a_number_with_a_point_and_a_nought_is_an_id() -> None:
+    assert named_tasks(b'{"task_id": 7.0}', {}) == ["7"]
 
 
 async def test_a_long_answer_is_searched_in_no_time() -> None:
-    assert named_tasks(b"task_id:" * 120_000, {}, "") == []
+    for part in (b"task_id:", b"task_id <a", b"task_id <a>", b"task>   <"):
+        assert named_tasks(part * (900_000 // len(part)), {}) == []
 
 
 async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_its_own(
@@ -113,6 +146,14 @@ async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_
 
     async with VidgoClient(KEY, base_url=BASE, transport=httpx.MockTransport(slow_at_first)) as client:
         assert (await client.submit_once(PRICED)).task_id == "task-7"
+
+
+async def test_a_client_alone_never_takes_one_task_for_two_requests() -> None:
+    vidgo = Vidgo(400, NAMED, "task-7")
+    async with vidgo.client() as client:
+        assert (await client.submit(BOAT)).task_id == "task-7"
+        with pytest.raises(InvalidRequestError):
+            await client.submit(BOAT)
 
 
 async def test_of_an_answer_that_names_a_great_many_only_some_are_looked_up() -> None:
@@ -155,6 +196,7 @@ async def test_a_named_task_that_vidgo_does_not_know_leaves_the_outcome_unknown(
     assert vidgo.asked == ["POST submit", "GET task-7", "GET task-7"]
 
 
+ADDRESS = "https://storage.vidgo.ai/generated/task-unified-1757165031-uyujaw3d"
 NO_TASK: dict[str, Any] = {
     "a request's id": {"detail": "no", "request_id": "task-7", "id": "5"},
     "a missing field": {"detail": [{"loc": ["body", "task_id"], "msg": "task_id: Field required"}]},
@@ -165,16 +207,32 @@ NO_TASK: dict[str, Any] = {
     "a page on the status": {"type": "https://developer.mozilla.org/docs/Web/HTTP/Status/429", "status": 429},
     "null": {"task_id": None},
     "empty": {"task_id": ""},
+    "nought": {"task_id": 0},
+    "minus one": {"data": {"task_id": "-1"}},
+    "a word for nothing": {"data": {"task_id": "None"}},
+    "an empty UUID": {"task_id": "00000000-0000-0000-0000-000000000000"},
+    "what a check says": {"errors": {"task_id": ["This field is required."]}},
+    "how many there may be": {"max_task_ids": 100},
     "the request repeated": {"detail": [{"msg": "no", "input": {"prompt": "x", "task_id": "task-7"}}]},
     "the prompt repeated": {"detail": 'cannot draw {"task_id": "task-7"}'},
+    "a reference repeated": {"detail": f"Failed to download file: {ADDRESS}.png"},
+    "a callback repeated": {"detail": "cannot call https://me.example/?task_id=order-12345"},
     "the key's error": {"code": 401, "error": {"message": "Invalid API key", "type": "authentication_error"}},
 }
+
+
+async def test_a_reference_that_a_refusal_repeats_names_no_task() -> None:
+    vidgo = Vidgo(400, {"detail": f"Failed to download file: {ADDRESS}.png"})
+    async with vidgo.client() as client:
+        with pytest.raises(InvalidRequestError):
+            await client.submit_once(PRICED.with_image_urls([f"{ADDRESS}.png"]))
 
 
 @pytest.mark.parametrize("what", NO_TASK)
 async def test_what_names_no_task_is_still_a_refusal(what: str) -> None:
     body = NO_TASK[what] if isinstance(NO_TASK[what], bytes) else json.dumps(NO_TASK[what]).encode()
-    assert named_tasks(body, {}, 'a sign with {"task_id": "task-7"} on it') == []
+    sent = ['a sign with {"task_id": "task-7"} on it', f"{ADDRESS}.png", "https://me.example/?task_id=order-12345"]
+    assert named_tasks(body, {}, sent) == []
 
 
 async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
@@ -183,6 +241,7 @@ async def test_an_id_that_is_cut_short_is_not_taken_for_a_whole_one() -> None:
         with pytest.raises(OutcomeUnknownError) as caught:
             await client.submit_once(PRICED)
     assert caught.value.facts.named_task == "task-7..."
+    assert "could not be read at Vidgo" not in caught.value.message
     assert vidgo.asked == ["POST submit"]
 
 

@@ -289,6 +289,34 @@ async def test_the_task_of_an_earlier_request_is_never_taken_for_that_of_a_new_o
         assert (await world.finished()).task_id == earlier.task_id
 
 
+@pytest.mark.parametrize("who", ["the same caller", "another caller", "a caller whose answer came"])
+async def test_a_refusal_that_names_the_task_of_a_submit_under_way_gives_nobody_that_picture(who: str) -> None:
+    caller = "" if who == "the same caller" else "somebody"
+    slow = [] if who == "a caller whose answer came" else ["submit:slow=3*1"]
+    async with World(faults=["task:called=task-77777*1", *slow]) as world:
+        made: list[str | None] = []
+
+        async def make(*, caller: str = "", **arguments: Any) -> None:
+            made.append((await world.make(caller=caller, **arguments)).task_id)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(make)
+            await anyio.sleep(1)
+            world.sandbox.add_fault("submit:refuse=429:busy with task_id: task-77777*1")
+            await make(caller=caller, prompt="a hare")
+        assert len(set(made)) == 2
+        assert len(world.submits()) == 3
+        assert world.movements() == [("charge", LOW)] * 2
+
+
+async def test_a_task_that_vidgo_gives_to_a_second_request_is_said_to_be_shared() -> None:
+    async with World(faults=["task:called=task-77777"]) as world:
+        assert not any("same task" in note for note in (await world.finished()).notes or ())
+        made = await world.finished(prompt="a hare")
+        assert any('the same task ("a fox")' in note for note in made.notes or ())
+        assert await world.spent() == 2 * LOW
+
+
 async def test_a_task_that_two_answers_named_belongs_to_the_first_that_is_bound() -> None:
     async with World(faults=["submit:names=500:task_id: TASK*1", "status:refuse=503"]) as world:
         named = (await failure(world)).facts.named_task

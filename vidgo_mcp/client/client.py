@@ -113,6 +113,7 @@ class VidgoClient:
         self.on_date: Callable[[float | None], None] = lambda date: None
         """Told of the time (seconds since the epoch) that each answer names, None when it names none."""
         self._api_key = api_key
+        self._submitted: set[str] = set()
         self._proxy = None if transport is not None else self._network.proxy_for(self._url)
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
         # looks exactly like an answer that was lost, and would turn an unsent request into an unknown one.
@@ -157,15 +158,22 @@ class VidgoClient:
             OutcomeUnknownError: the answer was lost; a task may exist and be paid for. Never submit again blindly.
             VidgoError: every other kind proves that nothing was spent.
 
-        A task that the answer names without being a success is returned where Vidgo knows it.
+        A task that the answer names without being a success is returned where Vidgo knows it, and ``submit`` of this
+        client has not returned it before.
         """
         priced = price_request(request).with_image_urls(request.image_urls or ())
         deadline = RetryDeadline(retry_seconds, self._random)
         while True:
             try:
-                return await self.submit_once(priced, callback_url=callback_url)
+                task = await self.submit_once(priced, callback_url=callback_url, is_others=self._was_submitted)
             except VidgoError as error:
                 await deadline.pause(error)
+            else:
+                self._submitted.add(task.task_id)
+                return task
+
+    async def _was_submitted(self, task_id: str) -> bool:
+        return task_id in self._submitted
 
     async def submit_once(
         self,
@@ -192,7 +200,8 @@ class VidgoClient:
         path, parse = "/api/generate/submit", wire.read_submitted
         try:
             body = wire.submit_body(request, callback_url)
-            named = partial(interpretation.named_task, prompt=request.prompt, is_others=is_others, status=self.status)
+            sent = (request.prompt, *request.image_urls, *([callback_url] if callback_url else ()))
+            named = partial(interpretation.named_task, sent=sent, is_others=is_others, status=self.status)
             return await self._call(path, parse, submit_error, named=named, leaving=leave, json=body)
         except VidgoError:
             raise

@@ -26,7 +26,7 @@ from vidgo_mcp.errors import (
     VidgoError,
 )
 from vidgo_mcp.foreign_text import quoted
-from vidgo_mcp.models.tasks import names_of, refuses_content
+from vidgo_mcp.models.tasks import CUT, names_of, refuses_content
 
 TRANSPORT_ERRORS: Final = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict),
@@ -147,9 +147,10 @@ def named_error(error: VidgoError, vendors_id: str) -> VidgoError:
     """Return the error for an answer to a submit that is no success, and names a task that Vidgo does not show."""
     task_id, vendor_id = names_of(vendors_id)
     facts = Facts(named_task=task_id, vendor_id=vendor_id)
+    read = "The answer broke off within its id" if vendors_id.endswith(CUT) else "It could not be read at Vidgo"
     said = (
         f"Vidgo answered the submit with HTTP {error.http_status}, not with a plain success, and yet names the task "
-        f"{task_id}. It could not be read at Vidgo, so it is not known whether a picture was started and paid for."
+        f"{task_id}. {read}, so it is not known whether a picture was started and paid for."
     )
     return _error(OutcomeUnknownError, said, Refusal(error.http_status or 200, error.vendor_text), facts=facts)
 

@@ -139,7 +139,7 @@ async def _read(response: httpx.Response, body: bytearray) -> None:
 
 def _says_enough(request: httpx.Request, response: httpx.Response, body: bytearray) -> bool:
     """Return whether an answer that broke off tells its fate: by its status, a task, or because only its end lacks."""
-    if not response.is_success or (request.method == "POST" and named_tasks(bytes(body), response.headers, "")):
+    if not response.is_success or (request.method == "POST" and named_tasks(bytes(body), response.headers)):
         return True
     try:
         return isinstance(read_json(bytes(body)), dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -12,9 +12,9 @@ import httpx
 from vidgo_mcp.client import wire
 from vidgo_mcp.client.error_mapping import Refusal, named_error, unreadable_error
 from vidgo_mcp.client.retry import NAMED_TASK_SECONDS
-from vidgo_mcp.client.task_ids import CUT, named_tasks
+from vidgo_mcp.client.task_ids import named_tasks
 from vidgo_mcp.errors import VidgoError
-from vidgo_mcp.models.tasks import Task, names_of
+from vidgo_mcp.models.tasks import CUT, Task, names_of
 
 T = TypeVar("T")
 
@@ -67,18 +67,19 @@ async def named_task(
     headers: httpx.Headers,
     body: bytes,
     *,
-    prompt: str,
+    sent: Sequence[str],
     is_others: Callable[[str], Awaitable[bool]],
     status: Callable[[str], Awaitable[Task]],
 ) -> Task:
     """Return the task that an answer to a submit names without being a success, where Vidgo knows it.
 
-    That it names one is stronger than any status: it is no refusal then. One of an earlier request says nothing.
+    That it names one is stronger than any status: it is no refusal then. One of an earlier request says nothing, nor
+    does one in a text of the request, ``sent``.
 
     Raises:
         VidgoError: the given error, or the one of a named task that Vidgo does not show.
     """
-    named = named_tasks(body, headers, prompt)[:MOST_LOOKED_UP]
+    named = named_tasks(body, headers, sent)[:MOST_LOOKED_UP]
     named = [one for one in named if not await is_others(names_of(one)[0])]
     if not named:
         raise error

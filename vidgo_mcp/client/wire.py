@@ -166,6 +166,8 @@ def read_submitted(value: Any) -> Task:
 
 def id_of(value: Any) -> str | None:
     """Return a value as the id of a task; None when it cannot be one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         # So long a number is none, and Python refuses to write it.
         return str(value) if value.bit_length() < 700 else None

@@ -17,6 +17,8 @@ _NO_WORD: Final = re.compile(r"a status of \d{1,7} characters that is no word")
 TASK_ID_RULE: Final = "1 to 200 of the characters A-Z a-z 0-9 . _ : -"
 # What begins like a reference is read as one.
 _TASK_ID: Final = re.compile(r"(?!task:)[A-Za-z0-9._:-]{1,200}", re.IGNORECASE | re.ASCII)
+CUT: Final = "..."
+"""Stands for the rest of an id where an answer broke off."""
 
 TaskPhase = Literal["pending", "finished", "failed"]
 

@@ -31,13 +31,15 @@ from vidgo_mcp.service.limits import (
 )
 from vidgo_mcp.service.reference_resolver import Reference, identity_of, read_references, upload_references
 from vidgo_mcp.service.submission import Submission
-from vidgo_mcp.service.task_results import lost_answer, paid_nothing, unready_result
+from vidgo_mcp.service.task_results import lost_answer, paid_nothing, shared_notes, unready_result
 from vidgo_mcp.service.watches import Deadline, ProgressReporter
 
 BUG: Final = "vidgo-mcp failed; the server's log on stderr has the details."
 STOPPING: Final = "This server is being stopped; nothing was sent and nothing was spent."
 JOURNAL_LOOK: Final = 0.5
 """Seconds between looks at an entry that another process is submitting."""
+LOOKED_AT: Final = 100
+"""Newest entries among which a task is sought that Vidgo gave to another request as well."""
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +151,7 @@ class Generation:
         try:
             spent = await self._journal.spent(self._tasks.owner)
             said = [] if unbound else self._limits.budget.receipt(spent)
+            said = [*shared_notes(entry, await self._journal.newest(self._tasks.owner, LOOKED_AT)), *said]
             return [*said, *(["This call had no max_credits."] if unlimited else [])]
         except VidgoError as error:
             # The picture is paid for and here: a journal that broke meanwhile must not hide it.

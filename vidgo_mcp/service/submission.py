@@ -31,7 +31,7 @@ from vidgo_mcp.errors import (
     UnavailableError,
     VidgoError,
 )
-from vidgo_mcp.journal import RENEWAL, Entry, Journal
+from vidgo_mcp.journal import RENEWAL, Entry, Intent, Journal
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.pricing import PricedRequest
 from vidgo_mcp.service.runtime import Runtime
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 BIND_PAUSES: Final = (0.1, 0.5, 2.0)
 """Seconds between attempts to record a task that Vidgo has accepted."""
+OTHERS_SECONDS: Final = 5.0
+"""For the answers to other submits, to which a task may belong that an answer names."""
 
 log = logging.getLogger(__name__)
 
@@ -217,13 +219,18 @@ class Submissions:
             await anyio.lowlevel.checkpoint_if_cancelled()
             submission.phase = "sent"
 
+        end: float | None = None
+
         async def is_others(task_id: str) -> bool:
-            owner = submission.entry.intent.owner
-            if any(entry.task_id == task_id for entry in self.unbound.of_owner(owner)):
+            nonlocal end
+            if await self._is_known(submission.entry.intent, task_id):
                 return True
-            with anyio.CancelScope(shield=True), suppress(JournalError):
-                return await self._journal.by_task(owner, task_id) is not None
-            return False
+            # It may be that of another submit, whose answer is about to come.
+            end = anyio.current_time() + OTHERS_SECONDS if end is None else end
+            with anyio.CancelScope(deadline=end, shield=True):
+                for other in [one for one in self._under_way.values() if one is not submission and one.phase == "sent"]:
+                    await other.done.wait()
+            return await self._is_known(submission.entry.intent, task_id)
 
         tries = RetryDeadline(submission.seconds, self._runtime.random)
         while True:
@@ -243,6 +250,17 @@ class Submissions:
                 submission.sent_again_at = anyio.current_time() + delay
                 await anyio.sleep(delay)
                 submission.sent_again_at = None
+
+    async def _is_known(self, intent: Intent, task_id: str) -> bool:
+        """Return whether a task is that of another request, also of another caller whose picture is on its way."""
+        if any(entry.task_id == task_id for entry in self.unbound.of_owner(intent.owner)):
+            return True
+        with anyio.CancelScope(shield=True), suppress(JournalError):
+            if await self._journal.by_task(intent.owner, task_id) is not None:
+                return True
+            accepted = await self._journal.unfinished()
+            return any((one.task_id, one.intent.account) == (task_id, intent.account) for one in accepted)
+        return False
 
     async def _unsend(self, submission: Submission) -> None:
         if submission.entry.state == "sent":

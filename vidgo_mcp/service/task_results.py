@@ -21,7 +21,7 @@ from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import DOCUMENTED_WORDS, Task, is_word, named_status, refuses_content, status_word
+from vidgo_mcp.models.tasks import CUT, DOCUMENTED_WORDS, Task, is_word, named_status, refuses_content, status_word
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
@@ -131,7 +131,8 @@ def with_wait_noted(result: TaskResult, shortened: float | None, *, stopping: bo
 def _state_notes(entry: Entry, alive: bool) -> list[str]:
     ended = entry.state == "finished"
     if entry.state == "unknown" and entry.named_task is not None:
-        return [f"The answer to its submit named the task {entry.named_task}, which could not be read at Vidgo."]
+        why = "and broke off within its id" if entry.named_task.endswith(CUT) else "which could not be read at Vidgo"
+        return [f"The answer to its submit named the task {entry.named_task}, {why}."]
     if entry.status is None or entry.state == "unknown":
         return []
     notes = _said_notes(entry.status, entry.image_urls, ended=ended)
@@ -202,6 +203,19 @@ def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownE
         f"({price} credits). {why}Nothing is sent again for 24 hours.",
         facts=Facts(price=price, variation=variation, finding=finding, named_task=entry.named_task),
     )
+
+
+def shared_notes(entry: Entry, others: Sequence[Entry]) -> list[str]:
+    """Return what to say where Vidgo gave the same task to another request too: it is one picture."""
+    if entry.task_id is None:
+        return []
+    shared = next((one for one in others if one.task_id == entry.task_id and one.id != entry.id), None)
+    if shared is None:
+        return []
+    return [
+        f"Vidgo gave another request of yours the same task ({quoted(shared.intent.prompt, 40)}): the picture may be of"
+        " that one, and may have been charged once for both; compare the balance."
+    ]
 
 
 def paid_nothing(entry: Entry) -> UnavailableError:

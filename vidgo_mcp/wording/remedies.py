@@ -11,6 +11,7 @@ from typing import Final, Literal
 from vidgo_mcp.errors import NO_FACTS, Facts, JournalReason, Remedy, VidgoError
 from vidgo_mcp.foreign_text import escape, json_text
 from vidgo_mcp.models.fields import DEFAULT_WAIT, LONGEST_WAIT
+from vidgo_mcp.models.tasks import CUT
 from vidgo_mcp.pricing import PUBLISHED
 
 Reader = Literal["model", "person"]
@@ -91,16 +92,21 @@ def _pay_again(case: Case) -> str:
         else "Call get_balance, then get_task without task_id: a minute after the submit it says whether the balance "
         "fell. Then tell the user; the picture cannot be fetched."
     )
-    named = case.facts.named_task
+    named = _whole(case.facts.named_task)
     if named is not None:
         otherwise = told[0].lower() + told[1:]
         told = f"Call get_task with task_id {named}: when Vidgo knows it, that is the picture. Otherwise {otherwise}"
     return f"{told} The same call sends nothing for 24 hours. If the user agrees that it may be paid twice: {higher}."
 
 
+def _whole(named_task: str | None) -> str | None:
+    # Nobody can be asked about the beginning of an id.
+    return None if named_task is None or named_task.endswith(CUT) else named_task
+
+
 def _settle(case: Case) -> str:
     compare = SETTLE if case.durable else f"Compare the balance first (`vidgo-mcp doctor` shows it). {PAYS_AGAIN}"
-    named = case.facts.named_task
+    named = _whole(case.facts.named_task)
     return compare if named is None else f"`vidgo-mcp task {named}` asks Vidgo for the task that was named. {compare}"
 
 
