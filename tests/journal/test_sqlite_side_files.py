@@ -184,3 +184,25 @@ async def test_an_entry_that_was_settled_as_not_charged_stays_forgotten(
     shutil.copyfile(path, path.with_name("copy")).replace(path)
     assert await kept.find("me", "a") is not None
     assert await kept.find("me", "b") is None
+
+
+async def test_an_older_copy_that_gives_a_number_again_has_settled_nothing(
+    kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    unknown = await kept.mark_unknown((await sent(kept, intent("a"))).id, "silence")
+    copied_over(path, backup)
+    await other.release((await reserved(other, intent("b"))).id)
+    assert await kept.find("me", "a") == unknown
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+async def test_what_another_process_paid_for_is_known_to_the_one_that_saw_its_end(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    bound = await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    await kept.aclose()
+    ended = await other.record(bound.id, Task("t1", "finished", file_urls=("https://storage.vidgo.ai/a.png",)))
+    trouble(path, backup)
+    assert await other.find("me", "a") == ended
