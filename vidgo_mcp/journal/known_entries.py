@@ -25,6 +25,8 @@ class KnownEntries:
     def __init__(self) -> None:
         self._known: dict[str, Entry] = {}
         self._last_bound: Entry | None = None
+        self._newest_seen: Entry | None = None
+        """The newest with a task, whoever bound it; a copy may have it, and not yet the task that was bound last."""
         self._zero = 0.0
         """By which time of the boot they are known."""
 
@@ -34,24 +36,29 @@ class KnownEntries:
             self._known.pop(entry_id, None)
             return after
         self._known[entry_id] = after
-        last = self._last_bound
-        if after.task_id is not None and (last is None or last.created_at <= after.created_at):
-            self._last_bound = after
+        newest = self._newest_seen
+        if after.task_id is not None and (newest is None or newest.created_at <= after.created_at):
+            self._newest_seen = after
         return after
 
     def bound(self, entry: Entry, now: float) -> Entry:
         """Note an entry that has its task, and forget those that no longer count."""
-        self._known = {one.id: one for one in (*self._known.values(), entry) if in_window(one, now)}
+        # Its place may be another task's by now: then it is recorded under a new id.
+        made = entry.intent, entry.created_at
+        known = [one for one in tuple(self._known.values()) if one.task_id or (one.intent, one.created_at) != made]
+        self._known = {one.id: one for one in (*known, entry) if in_window(one, now)}
         self._last_bound = entry
         return entry
 
     def put_back_lost(self, db: Connection, time: JournalTime, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""
         self._move_along(time.zero)
-        now, last = time(), self._last_bound
-        if not replaced and last is not None and last.id in self._known and in_window(self._known[last.id], now):
-            # A task that is recorded is never taken back.
-            replaced = tables.by_task(db, last.intent.owner, last.task_id or "") is None
+        now = time()
+        for last in (self._last_bound, self._newest_seen):
+            known_last = None if last is None else self._known.get(last.id)
+            if not replaced and known_last is not None and in_window(known_last, now):
+                # A task that is recorded is never taken back.
+                replaced = tables.by_task(db, known_last.intent.owner, known_last.task_id or "") is None
         replaced = self._lacks_unbound(db) or replaced
         known = [entry for entry in tuple(self._known.values()) if in_window(entry, now)] if replaced else []
         if known:
