@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,52 @@ async def test_an_entry_that_was_settled_as_not_charged_stays_forgotten(
     shutil.copyfile(path, path.with_name("copy")).replace(path)
     assert await kept.find("me", "a") is not None
     assert await kept.find("me", "b") is None
+
+
+async def test_an_older_copy_that_gives_a_number_again_has_settled_nothing(
+    kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    unknown = await kept.mark_unknown((await sent(kept, intent("a"))).id, "silence")
+    copied_over(path, backup)
+    await other.release((await reserved(other, intent("b"))).id)
+    assert await kept.find("me", "a") == unknown
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+async def test_what_another_process_paid_for_is_known_to_the_one_that_saw_its_end(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    bound = await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    await kept.aclose()
+    ended = await other.record(bound.id, Task("t1", "finished", file_urls=("https://storage.vidgo.ai/a.png",)))
+    trouble(path, backup)
+    assert await other.find("me", "a") == ended
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+async def test_a_task_whose_place_another_one_has_counts_once_in_a_file_that_lost_both(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path, entries=1)
+    entry = await sent(kept, intent("a"))
+    await other.mark_unknown(entry.id, "silence")
+    await other.resolve(entry.id, task=Task("t1", "running"))
+    await kept.restore(replace(entry, state="accepted", task_id="t2"))
+    trouble(path, backup)
+    assert [one.task_id for one in await kept.newest("me", 9) if one.intent.fingerprint == "a"] == ["t2"]
+    assert await other.find("me", "a") is not None
+    assert await kept.spent("me") == 3 * entry.intent.credits
+
+
+async def test_a_copy_from_between_two_bound_tasks_lacks_the_one_that_was_sent_first(
+    kept: SqliteJournal, path: Path
+) -> None:
+    first, second = await sent(kept, intent("a")), await sent(kept, intent("b"))
+    await kept.bind(second.id, Task("t2", "running"))
+    backup = await backup_of(kept, path, entries=0)
+    bound = await kept.bind(first.id, Task("t1", "running"))
+    await kept.record(second.id, Task("t2", "finished", file_urls=("https://storage.vidgo.ai/a.png",)))
+    copied_over(path, backup)
+    assert await kept.find("me", "a") == bound

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.journal.conftest import START, Clock, intent
+from tests.journal.test_sqlite_side_files import Trouble, copied_over, moved_over, removed
 from tests.service.durable import OWNER, Process, hasten, moved, quick_sandbox
 from vidgo_mcp.errors import BudgetError, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.journal import ConsentUsed, Reserved
@@ -194,3 +196,67 @@ async def test_what_was_spent_is_added_up_by_the_right_time_also_at_the_first_lo
     async with machine.process("b") as server:
         report = await server.service.spending(server.principal)
         assert [period.credits for period in report.periods] == [LOW] * 3
+
+
+def copy_of(path: Path) -> Path:
+    return Path(shutil.copyfile(path, path.with_name("backup")))
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_copy_from_before_vidgos_time_was_heard_makes_nothing_older(
+    wrong: float, trouble: Trouble, path: Path, clock: Clock
+) -> None:
+    machine = Machine(path, quick_sandbox("submit:lose_answer*1"), clock)
+    machine.reboot(60, wrong)
+    async with machine.process() as server:
+        assert await server.journal.needs_time()
+        backup = copy_of(path)
+        with pytest.raises(OutcomeUnknownError):
+            await server.make(prompt="a hare")
+        made = await server.finished()
+        trouble(path, backup)
+        again = await server.make()
+        assert (again.task_id, again.reused) == (made.task_id, True)
+        with pytest.raises(OutcomeUnknownError):
+            await server.make(prompt="a hare")
+        assert await server.journal.spent(OWNER) == 2 * LOW
+        entries = await server.journal.newest(OWNER, 9)
+        assert [entry.created_at for entry in entries] == pytest.approx([machine.right] * 2, abs=10)
+    assert moved(machine.sandbox) == [("charge", LOW)] * 2
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_removed_file_that_a_process_with_a_wrong_clock_begins_anew_has_the_time_of_who_heard_it(
+    wrong: float, path: Path, clock: Clock
+) -> None:
+    machine = Machine(path, quick_sandbox(), clock)
+    async with machine.process() as server:
+        made = await server.finished()
+        removed(path, path)
+        clock.set(wrong)
+        async with machine.process("b") as second:
+            await second.journal.newest(OWNER, 1)
+            for process in (server, second):
+                again = await process.make()
+                assert (again.task_id, again.reused) == (made.task_id, True)
+    assert moved(machine.sandbox) == [("charge", LOW)]
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+@pytest.mark.parametrize("off", [25 * HOUR, -25 * HOUR])
+async def test_what_is_put_back_keeps_its_age_when_the_time_was_corrected_meanwhile(
+    off: float, trouble: Trouble, path: Path, clock: Clock
+) -> None:
+    machine = Machine(path, quick_sandbox(), clock)
+    async with machine.process() as server:
+        await server.journal.needs_time()
+        backup = copy_of(path)
+        made = await server.finished()
+        machine.right += off
+        await server.finished(prompt="a hare")
+        trouble(path, backup)
+        again = await server.make()
+        assert (again.task_id, again.reused) == (made.task_id, True)
+        assert await server.journal.spent(OWNER) == 2 * LOW
+    assert moved(machine.sandbox) == [("charge", LOW)] * 2

@@ -8,14 +8,11 @@ right.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from vidgo_mcp.journal.clock import Clock
 from vidgo_mcp.journal.connection import Database, step
-
-T = TypeVar("T")
 
 TOLERANCE: Final = 300.0
 """Seconds by which two clocks may differ and still agree."""
@@ -58,7 +55,10 @@ class JournalTime:
             self._heard = self._clock.wall() - self._clock.uptime()
 
     def begin(self, db: sqlite3.Connection) -> None:
-        """Begin a step: take over what the processes of this boot agree on, and what Vidgo said since the last step."""
+        """Begin a step: take over what the processes of this boot agree on, and what Vidgo said since the last step.
+
+        In an older copy of the file, or in one that another process began anew, they may not know yet what Vidgo said.
+        """
         self.boot = self._clock.boot()
         if not self.boot:
             return
@@ -68,10 +68,16 @@ class JournalTime:
             zero = self._clock.wall() - self._clock.uptime() if self._zero is None else self._zero
             found = (zero, self._confirmed)
             db.execute("INSERT INTO boots (boot, zero, confirmed) VALUES (?, ?, ?)", (self.boot, *found))
+        known = self._zero if self._confirmed and not found[1] else None
         self._zero, self._confirmed = found[0], bool(found[1])
-        heard, self._heard = self._heard, None
+        heard, self._heard = known if self._heard is None else self._heard, None
         if heard is not None:
             self._correct(db, heard - found[0])
+
+    @property
+    def zero(self) -> float:
+        """The time of day at which the boot clock showed 0, the same in all steps where boots have no name."""
+        return 0.0 if self._zero is None else self._zero
 
     def is_to_be_confirmed(self) -> bool:
         """Return whether nobody has confirmed the clock of this boot; without a boot the wall clock has to do."""
@@ -119,9 +125,5 @@ class TimedDatabase(Database):
     def needs_time(self, db: sqlite3.Connection) -> bool:
         return self._now.is_to_be_confirmed()
 
-    def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
-        def timed(db: sqlite3.Connection) -> T:
-            self._now.begin(db)
-            return step(db)
-
-        return super()._transact(timed)
+    def _put_back_lost(self, connection: sqlite3.Connection, *, replaced: bool) -> None:
+        self._now.begin(connection)

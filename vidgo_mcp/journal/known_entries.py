@@ -6,10 +6,15 @@ A person may remove the file under a running process, or put an older copy in it
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from sqlite3 import Connection
+from typing import TypeVar
 
 from vidgo_mcp.journal import tables
+from vidgo_mcp.journal.boots import TOLERANCE, JournalTime
 from vidgo_mcp.journal.entries import Entry, in_window
+
+E = TypeVar("E", bound=Entry | None)
 
 log = logging.getLogger(__name__)
 
@@ -20,51 +25,67 @@ class KnownEntries:
     def __init__(self) -> None:
         self._known: dict[str, Entry] = {}
         self._last_bound: Entry | None = None
-        self._numbers: dict[str, int] = {}
-        """Where the file has those that changed. No file gives a number to two entries, one after the other."""
+        self._newest_seen: Entry | None = None
+        """The newest with a task, whoever bound it; a copy may have it, and not yet the task that was bound last."""
+        self._zero = 0.0
+        """By which time of the boot they are known."""
 
-    def found(self, db: Connection, entry_id: str) -> Entry | None:
-        """Return an entry as the file has it."""
-        number = tables.number_of(db, entry_id)
-        if number is not None:
-            self._numbers[entry_id] = number
-        return tables.entry(db, entry_id)
-
-    def changed(self, entry_id: str, after: Entry | None) -> None:
+    def changed(self, entry_id: str, after: E) -> E:
         """Note how an entry is after a step, None when it is deleted."""
         if after is None or after.state == "reserved":
             self._known.pop(entry_id, None)
-        else:
-            self._known[entry_id] = after
+            return after
+        self._known[entry_id] = after
+        newest = self._newest_seen
+        if after.task_id is not None and (newest is None or newest.created_at <= after.created_at):
+            self._newest_seen = after
+        return after
 
     def bound(self, entry: Entry, now: float) -> Entry:
         """Note an entry that has its task, and forget those that no longer count."""
-        self._known = {one.id: one for one in (*self._known.values(), entry) if in_window(one, now)}
-        self._numbers = {entry_id: number for entry_id, number in self._numbers.items() if entry_id in self._known}
+        # Its place may be another task's by now: then it is recorded under a new id.
+        made = entry.intent, entry.created_at
+        known = [one for one in tuple(self._known.values()) if one.task_id or (one.intent, one.created_at) != made]
+        self._known = {one.id: one for one in (*known, entry) if in_window(one, now)}
         self._last_bound = entry
         return entry
 
-    def put_back_lost(self, db: Connection, now: float, boot: str, *, replaced: bool) -> None:
+    def put_back_lost(self, db: Connection, time: JournalTime, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""
-        last = self._last_bound
-        if not replaced and last is not None and last.id in self._known:
-            # A task that is recorded is never taken back.
-            replaced = tables.by_task(db, last.intent.owner, last.task_id or "") is None
-        replaced = replaced or self._lacks_unbound(db)
-        known = [entry for entry in self._known.values() if in_window(entry, now)] if replaced else []
+        self._move_along(time.zero)
+        now = time()
+        for last in (self._last_bound, self._newest_seen):
+            known_last = None if last is None else self._known.get(last.id)
+            if not replaced and known_last is not None and in_window(known_last, now):
+                # A task that is recorded is never taken back.
+                replaced = tables.by_task(db, known_last.intent.owner, known_last.task_id or "") is None
+        replaced = self._lacks_unbound(db) or replaced
+        known = [entry for entry in tuple(self._known.values()) if in_window(entry, now)] if replaced else []
         if known:
             log.warning("the journal was removed or replaced by an older one: %d entries are put back", len(known))
         for entry in known:
-            tables.put_back(db, entry, boot)
+            tables.put_back(db, entry, time.boot)
+
+    def _move_along(self, zero: float) -> None:
+        """Keep the age of what was recorded in this boot when its time is corrected; an earlier one stays."""
+        if abs(zero - self._zero) <= TOLERANCE:
+            return
+        old, self._zero = self._zero, zero
+        for entry in tuple(self._known.values()):
+            if entry.created_at < old:
+                continue
+            sent_at, ended_at = (None if at is None else at + zero - old for at in (entry.sent_at, entry.ended_at))
+            created_at = entry.created_at + zero - old
+            self._known[entry.id] = replace(entry, created_at=created_at, sent_at=sent_at, ended_at=ended_at)
 
     def _lacks_unbound(self, db: Connection) -> bool:
         """Return whether one without a task was lost; one that a person has settled meanwhile is forgotten."""
-        for entry in [one for one in self._known.values() if one.task_id is None]:
-            number = tables.number_of(db, entry.id)
-            if number is not None:
-                self._numbers[entry.id] = number
-            elif tables.is_deleted(db, self._numbers.get(entry.id)):
-                del self._known[entry.id]
+        lacks = False
+        for entry in [one for one in tuple(self._known.values()) if one.task_id is None]:
+            if tables.is_there(db, entry.id):
+                continue
+            if tables.is_settled(db, entry):
+                self._known.pop(entry.id, None)
             else:
-                return True
-        return False
+                lacks = True
+        return lacks

@@ -330,7 +330,7 @@ class SqliteJournal(TimedDatabase):
         """Let a rule make another entry of one; None deletes it."""
 
         def change(db: Connection) -> E:
-            before = self._known.found(db, entry_id)
+            before = tables.entry(db, entry_id)
             after = rule(before)
             if after is None:
                 tables.delete(db, entry_id)
@@ -343,8 +343,8 @@ class SqliteJournal(TimedDatabase):
             return after
 
         after = await self._step(change, money=money, task_id=task_id)
-        self._known.changed(entry_id, after)
-        return after
+        return self._known.changed(entry_id, after)
 
     def _put_back_lost(self, db: Connection, *, replaced: bool) -> None:
-        self._known.put_back_lost(db, self._now(), self._now.boot, replaced=replaced)
+        super()._put_back_lost(db, replaced=replaced)
+        self._known.put_back_lost(db, self._now, replaced=replaced)

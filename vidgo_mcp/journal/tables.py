@@ -215,7 +215,12 @@ def put_back(db: sqlite3.Connection, known: Entry, boot: str) -> Entry:
 
 
 def delete(db: sqlite3.Connection, entry_id: str) -> None:
-    """Delete an entry that was never sent."""
+    """Delete an entry that was never sent, or for which a person says that nothing was charged.
+
+    That answer is kept among the others as long as the entry would have counted: who sent it may know it yet.
+    """
+    settled = "SELECT owner, id, sent_at FROM entries WHERE id = ? AND state = 'unknown'"
+    db.execute(f"INSERT OR REPLACE INTO consents (owner, consent, used_at) {settled}", (entry_id,))
     db.execute("DELETE FROM entries WHERE id = ?", (entry_id,))
 
 
@@ -235,17 +240,15 @@ def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
     return first(db, "id = :id", id=entry_id)
 
 
-def number_of(db: sqlite3.Connection, entry_id: str) -> int | None:
-    """Return the number under which the file has an entry."""
-    found = db.execute("SELECT number FROM entries WHERE id = ?", (entry_id,)).fetchone()
-    return None if found is None else int(found[0])
+def is_there(db: sqlite3.Connection, entry_id: str) -> bool:
+    """Return whether the file has an entry."""
+    return db.execute("SELECT 1 FROM entries WHERE id = ?", (entry_id,)).fetchone() is not None
 
 
-def is_deleted(db: sqlite3.Connection, number: int | None) -> bool:
-    """Return whether this very file once had an entry of this number; an older copy has none, or another entry."""
-    given = "(SELECT seq FROM sqlite_sequence WHERE name = 'entries') >= :number"
-    query = f"SELECT {given} AND NOT EXISTS (SELECT 1 FROM entries WHERE number = :number)"  # noqa: S608  # ours
-    return bool(db.execute(query, {"number": number}).fetchone()[0])
+def is_settled(db: sqlite3.Connection, known: Entry) -> bool:
+    """Return whether a person has said in this very file that nothing was charged for an entry."""
+    query = "SELECT 1 FROM consents WHERE owner = ? AND consent = ?"
+    return db.execute(query, (known.intent.owner, known.id)).fetchone() is not None
 
 
 def by_task(db: sqlite3.Connection, owner: str, task_id: str) -> Entry | None:
