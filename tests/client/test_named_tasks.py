@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import anyio
@@ -98,6 +99,23 @@ async def test_an_id_in_the_documented_form_needs_no_name(name: str) -> None:
 
 async def test_a_long_answer_is_searched_in_no_time() -> None:
     assert named_tasks(b"task_id:" * 120_000, {}, "") == []
+
+
+@pytest.mark.parametrize(("filling", "apart"), [(1, False), (interpretation.LONG, True)])
+async def test_a_long_answer_is_searched_in_a_thread(
+    filling: int, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def searched(*answer: Any) -> Any:
+        threads.append(threading.get_ident())
+        return named_tasks(*answer)
+
+    monkeypatch.setattr(interpretation, "named_tasks", searched)
+    vidgo = Vidgo(429, {"pad": "x" * filling, **NAMED}, "task-7")
+    async with vidgo.client() as client:
+        assert (await client.submit_once(PRICED)).task_id == "task-7"
+    assert [one != threading.get_ident() for one in threads] == [apart]
 
 
 async def test_a_look_at_a_named_task_that_takes_all_its_time_leaves_the_second_its_own(

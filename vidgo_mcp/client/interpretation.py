@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from vidgo_mcp.client import wire
@@ -18,6 +19,8 @@ from vidgo_mcp.models.tasks import Task, names_of
 
 T = TypeVar("T")
 
+LONG: Final = 50_000
+"""Bytes of an answer in which tasks are looked for in a thread: 1 MB of empty objects takes seconds."""
 MOST_LOOKED_UP: Final = 100
 """Tasks of one answer that are looked up among those of earlier requests."""
 MOST_NAMED: Final = 5
@@ -78,7 +81,12 @@ async def named_task(
     Raises:
         VidgoError: the given error, or the one of a named task that Vidgo does not show.
     """
-    named = named_tasks(body, headers, prompt)[:MOST_LOOKED_UP]
+    if len(body) > LONG:
+        with anyio.CancelScope(shield=True):
+            found = await anyio.to_thread.run_sync(named_tasks, body, headers, prompt)
+    else:
+        found = named_tasks(body, headers, prompt)
+    named = found[:MOST_LOOKED_UP]
     named = [one for one in named if not await is_others(names_of(one)[0])]
     if not named:
         raise error
