@@ -21,11 +21,16 @@ from vidgo_mcp.server.json_lines import NO_REQUEST, read_line
 
 MEGABYTE: Final = 1024 * 1024
 LARGE: Final = 256 * 1024
-"""Bytes above which bodies are read one at a time: what is parsed takes several times as much memory."""
+"""Bytes above which bodies are parsed one at a time: what is parsed takes several times as much memory."""
+MOST_HELD: Final = 32 * MEGABYTE
+"""Bytes of all bodies together that are being read; whoever brings more waits for a turn. Without that many, nobody
+waits for a body that arrives slowly."""
+MANY_VALUES: Final = 1000
+"""Commas and brackets above which bodies are parsed one at a time, too: thirty at once would take seconds."""
 MOST_VALUES: Final = 20_000
 """Commas and brackets of one body: so many small values take a hundred times the memory of their text."""
 BODY_SECONDS: Final = 10.0
-"""Seconds within which a body must be there, once it is its turn."""
+"""Seconds within which a body must be there, and from its turn on where it needs one."""
 
 TOO_LARGE: Final = (
     "This request is larger than the {} MB that are taken over HTTP; nothing was done. Give pictures as URLs, not "
@@ -55,6 +60,7 @@ class ReadableBodies:
         self._most_bytes = megabytes * MEGABYTE
         self._too_large = TOO_LARGE.format(megabytes)
         self._one_large = anyio.Lock()
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["type"] == "http" else None
@@ -81,10 +87,14 @@ class ReadableBodies:
         """
         async with AsyncExitStack() as turn:
             body = await self._read(request, turn)
-            large, many = len(body) > LARGE, sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
+            large, values = len(body) > LARGE, sum(map(body.count, (b",", b"[", b"{")))
+            many = values > MOST_VALUES
             if large and many:
                 raise BodyRefusedError(_refusal(413, TOO_MANY_VALUES))
-            line, refusals = await anyio.to_thread.run_sync(read_line, body) if large else read_line(body)
+            if not large and values > MANY_VALUES:
+                await turn.enter_async_context(self._one_large)
+            apart = large or values > MANY_VALUES
+            line, refusals = await anyio.to_thread.run_sync(read_line, body) if apart else read_line(body)
             if line is None:
                 raise BodyRefusedError(_unreadable(refusals) if refusals else _refusal(400, NO_REQUEST))
             if many:
@@ -102,21 +112,27 @@ class ReadableBodies:
         size = int(declared) if declared.isdecimal() else 0
         if size > self._most_bytes:
             raise BodyRefusedError(_refusal(413, self._too_large))
-        body, waited = bytearray(), size > LARGE
-        if waited:
-            await turn.enter_async_context(self._one_large)
+        body, alone, read = bytearray(), False, 0
+
+        def forget() -> None:
+            self._held -= read
+
+        turn.callback(forget)
         with anyio.move_on_after(BODY_SECONDS) as patience:
             async for part in request.stream():
                 if len(body) + len(part) > self._most_bytes:
                     raise BodyRefusedError(_refusal(413, self._too_large))
                 body += part
-                if len(body) > LARGE and not waited:
-                    waited = True
-                    patience.deadline = float("inf")
+                read += len(part)
+                self._held += len(part)
+                if self._held > MOST_HELD and len(body) > LARGE and not alone:
+                    alone, patience.deadline = True, float("inf")
                     await turn.enter_async_context(self._one_large)
                     patience.deadline = anyio.current_time() + BODY_SECONDS
         if patience.cancelled_caught:
             raise BodyRefusedError(_refusal(408, TOO_SLOW))
+        if len(body) > LARGE and not alone:
+            await turn.enter_async_context(self._one_large)
         return bytes(body)
 
 
