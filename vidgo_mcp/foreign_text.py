@@ -32,7 +32,7 @@ _URL: Final = re.compile(r"https?://[!#-;=?-\[\]^_a-z{|}~]+", re.IGNORECASE | re
 def plain_text(text: str, limit: int = SHOWN) -> str:
     """Return foreign text as one trimmed line without control, formatting or invisible characters."""
     kept, marks = [], 0
-    for character in " ".join(text.split())[: limit * 4]:
+    for character in " ".join(text.split(maxsplit=limit * 4))[: limit * 4]:
         kind = category(character)
         marks = marks + 1 if kind in {"Mn", "Me"} else 0
         if marks <= _MOST_MARKS:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vidgo_mcp.client.addresses import is_web_url, web_url
+from vidgo_mcp.client.addresses import MOST_FILES, is_web_url, picture_urls, web_url
 
 BASE = "https://api.vidgo.ai"
 
@@ -86,3 +86,9 @@ def test_the_name_of_a_file_survives_its_encoding(name: str) -> None:
     url = web_url(f"https://a.b/files/{name}", BASE)
     assert url is not None
     assert unquote(urlsplit(url).path) == f"/files/{name}"
+
+
+@pytest.mark.parametrize("name", ["files", "output", "image_urls"])
+def test_of_an_answer_only_so_many_files_are_resolved(name: str) -> None:
+    files = [f"/{number}.png" for number in range(MOST_FILES + 1)]
+    assert picture_urls({name: files}, BASE, finished=True) == tuple(f"{BASE}{file}" for file in files[:-1])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vidgo_mcp.models import (
     Arguments,
@@ -21,8 +21,8 @@ from vidgo_mcp.models import (
     ViewArguments,
     parse_size,
 )
-from vidgo_mcp.models.fields import PROMPT_LIMIT
-from vidgo_mcp.models.sizes import RATIOS, fold_size
+from vidgo_mcp.models.fields import PROMPT_LIMIT, Resolution
+from vidgo_mcp.models.sizes import LONGEST_SIZE, RATIOS, fold_size
 
 REPEATABLE = settings(deadline=None, derandomize=True)
 
@@ -89,9 +89,19 @@ def test_a_ratio_that_is_not_offered_leads_to_the_nearest_one(written: str, near
         parse_size(written)
 
 
-def test_a_long_text_in_place_of_a_size_is_shortened_in_the_refusal() -> None:
+def test_megabytes_are_not_folded() -> None:
+    long = "\u0130 " * LONGEST_SIZE
+
+    assert fold_size(long) is long
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Resolution).validate_python(long)
+    assert refused.value.errors()[0]["input"] is long
+
+
+@pytest.mark.parametrize("times", [1000, LONGEST_SIZE])
+def test_a_long_text_in_place_of_a_size_is_shortened_in_the_refusal(times: int) -> None:
     with pytest.raises(ValueError, match="is not a size") as refused:
-        parse_size("wide " * 1000)
+        parse_size("wide " * times)
 
     assert len(str(refused.value)) < 250
 

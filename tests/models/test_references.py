@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from vidgo_mcp.models import references
 from vidgo_mcp.models.fields import References
-from vidgo_mcp.models.references import ReferenceSource, check_reach, read_reference, split_references
+from vidgo_mcp.models.references import (
+    MOST_PARTS,
+    MOST_SEPARATORS,
+    ReferenceSource,
+    check_reach,
+    read_reference,
+    split_references,
+)
 
 A, B = "https://x.example/a.png", "https://x.example/b.png"
 DIGITS = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
@@ -279,3 +287,20 @@ def test_base64_of_a_picture_is_inline_data_without_its_beginning(begins: str) -
 @pytest.mark.parametrize("path", ["/9j/cat.png", "iVBORw0KGgo.png", "UklGR", "R0lGODlh/cat.gif", f"a{DIGITS}"])
 def test_a_path_that_begins_like_base64_is_a_path(path: str) -> None:
     assert read_reference(path) == ReferenceSource("file", path)
+
+
+def test_of_a_text_only_so_many_parts_are_told_apart() -> None:
+    assert len(split_references("task:one " * (MOST_PARTS + 2))) == MOST_PARTS + 1
+
+
+@pytest.mark.parametrize("separator", " ,;|\t\r\n")
+def test_megabytes_of_separators_are_not_looked_through(separator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"task:one{separator * MOST_SEPARATORS}task:two"
+    assert split_references(text) == ["task:one", "task:two"]
+    monkeypatch.setattr(references, "_BETWEEN", None)
+    assert split_references(f"task:one{separator}{separator * MOST_SEPARATORS}task:two") != ["task:one", "task:two"]
+
+
+@pytest.mark.parametrize("text", ["image/" + "a" * 1000 + ";base64,AAAA", "a" * 1000 + ":b"])
+def test_a_kind_is_looked_for_only_at_the_beginning(text: str) -> None:
+    assert read_reference(text) == ReferenceSource("file", text)

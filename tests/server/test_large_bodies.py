@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,7 +19,9 @@ from tests.server.conftest import ERAS, PATIENCE
 from tests.server.test_over_http import HEADERS, served, service  # noqa: F401  # a fixture
 from tests.server.test_stopping_over_http import serving
 from vidgo_mcp.server import bodies
-from vidgo_mcp.server.bodies import LARGE, MEGABYTE, MOST_VALUES
+from vidgo_mcp.server.bodies import LARGE, MANY_VALUES, MEGABYTE, MOST_VALUES
+from vidgo_mcp.server.connections import READ_AT_ONCE, BoundedConnection
+from vidgo_mcp.server.json_lines import read_line
 from vidgo_mcp.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +117,49 @@ async def test_the_limit_of_a_body_is_a_setting(sandbox_url: str) -> None:
         answer = await client.post(url, content=refused)
         message = answer.json()["error"]["message"]
         assert (answer.status_code, "1 MB" in message, "VIDGO_MAX_BODY_MB" in message) == (413, True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its transport has a size of its own")
+async def test_a_body_is_read_in_small_parts(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    sizes: list[int] = []
+    received = BoundedConnection.data_received
+
+    def record(self: BoundedConnection, data: bytes) -> None:
+        sizes.append(len(data))
+        received(self, data)
+
+    monkeypatch.setattr(BoundedConnection, "data_received", record)
+    async with served(service) as base, httpx.AsyncClient(headers=HEADERS, timeout=PATIENCE) as client:
+        await client.post(f"{base}/mcp", content=BOMBS["one text"])
+    assert max(sizes) <= READ_AT_ONCE
+
+
+async def test_many_values_are_parsed_one_body_at_a_time(
+    service: Service,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    under_way, most = 0, 0
+
+    def read(body: bytes) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.02)
+        under_way -= 1
+        assert threading.current_thread() is not threading.main_thread()
+        return read_line(body)
+
+    monkeypatch.setattr(bodies, "read_line", read)
+    body = call(b",".join(b'"%x":1' % number for number in range(MANY_VALUES + 1)))
+    async with served(service) as base, httpx.AsyncClient(headers=HEADERS, timeout=PATIENCE) as client:
+
+        async def post() -> None:
+            assert (await client.post(f"{base}/mcp", content=body)).status_code == 200
+
+        async with anyio.create_task_group() as crowd:
+            for _ in range(5):
+                crowd.start_soon(post)
+    assert most == 1
 
 
 @pytest.mark.parametrize("size", [99, LARGE + 1])

@@ -17,6 +17,7 @@ from tests.server.conftest import client_of
 from vidgo_mcp.models.sizes import RATIOS
 from vidgo_mcp.pricing import PUBLISHED
 from vidgo_mcp.server import prompts
+from vidgo_mcp.server.prompts import LONGEST_ARGUMENT
 
 ARGUMENTS = {
     "picture_brief": [("idea", True), ("size", False), ("resolution", False), ("quality", False)],
@@ -86,6 +87,13 @@ def test_a_missing_argument_is_named_and_blank_counts_as_missing(given_: dict[st
 def test_an_unknown_argument_is_refused_with_those_that_there_are() -> None:
     assert refusal("edit_brief", {**NEEDED["edit_brief"], "colour\n": "red"}) == (
         "edit_brief has no argument colour; it has picture, change, keep, quality, resolution, size."
+    )
+
+
+def test_megabytes_are_no_brief() -> None:
+    assert "idea" in brief("picture_brief", idea="a" * LONGEST_ARGUMENT)
+    assert refusal("picture_brief", {"idea": "a" * (LONGEST_ARGUMENT + 1)}) == (
+        "idea has 100,001 characters; at most 100,000 are taken."
     )
 
 

@@ -30,6 +30,7 @@ from vidgo_mcp.journal import Entry
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.sizes import FEWEST_PIXELS, GREATEST_ASPECT, LONGEST_EDGE, MOST_PIXELS, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PUBLISHED, UnpriceableError, quote
+from vidgo_mcp.server import resources
 from vidgo_mcp.server.build import build_server
 from vidgo_mcp.server.price_page import price_page
 from vidgo_mcp.server.resources import IMAGE, TASK, _parse_uri, _uri
@@ -327,6 +328,21 @@ def test_any_text_is_an_address_of_a_task_or_unknown(uri: str) -> None:
         assert task_id.isprintable()
         assert not {" ", "/"} & set(task_id)
         assert 0 < len(task_id) <= 200
+
+
+@pytest.mark.parametrize("kind", ["tasks", "images"])
+def test_megabytes_are_not_decoded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+
+    def unquoted(text: str, **_: str) -> str:
+        decoded.append(text)
+        return "one"
+
+    monkeypatch.setattr(resources, "unquote", unquoted)
+    assert _parse_uri(f"vidgo://{kind}/" + "%41" * 200) == (kind, "one")
+    with pytest.raises(NotFoundError):
+        _parse_uri(f"vidgo://{kind}/" + "%41" * 201)
+    assert len(decoded) == 1
 
 
 @pytest.mark.parametrize("kind", ["tasks", "images"])

@@ -35,6 +35,8 @@ OTHERS: Final = frozenset(
 )
 """Words of types, and endings of names, that say what is a picture and what is none."""
 DEEPEST: Final = 5
+MOST_FILES: Final = 1000
+"""Of one answer; a megabyte of them would take seconds to resolve."""
 
 _ENCODED: Final = re.compile(
     r"https?://(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.IGNORECASE | re.ASCII
@@ -121,7 +123,7 @@ def picture_urls(data: Mapping[str, Any], base: str, *, finished: bool) -> tuple
     if finished and "files" not in names:
         named += [entry for name in REQUESTED for entry in _entries(names.get(name))]
     found: dict[str, tuple[bool, bool]] = {}
-    for entry in named:
+    for entry in named[:MOST_FILES]:
         url = file_url(entry, base)
         if url is not None and (picture := _is_picture(entry, url)) is not False:
             found.setdefault(url, (_is_lesser(entry, url), picture is None))

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from vidgo_mcp.models.references import split_references
-from vidgo_mcp.models.sizes import Quality, Tier, fold_size, parse_size
+from vidgo_mcp.models.sizes import LONGEST_SIZE, Quality, Tier, fold_size, parse_size
 from vidgo_mcp.models.tasks import TASK_ID_RULE, is_task_id
 
 PROMPT_LIMIT: Final = 4000
@@ -35,7 +35,7 @@ def _folded(fold: Callable[[str], Any]) -> BeforeValidator:
 def _fold_tier(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value in {1, 2, 4}:
         return f"{value}K"
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_SIZE:
         return value
     folded = "".join(value.split()).upper()
     return f"{folded}K" if folded in {"1", "2", "4"} else folded

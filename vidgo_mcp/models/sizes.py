@@ -24,6 +24,9 @@ GREATEST_ASPECT: Final = 3
 FEWEST_PIXELS: Final = 655_360
 MOST_PIXELS: Final = 8_294_400
 
+LONGEST_SIZE: Final = 10_000
+"""Characters of a text that is read as a size, or a tier; megabytes of letters take long to fold."""
+
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?: ?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
 _CUSTOM = re.compile(r"\d{1,6}x\d{1,6}")
 _PAIR = re.compile(r"(\d{1,30})\s*([:/x*×]|\s+by\s+)\s*(\d{1,30})", re.IGNORECASE)
@@ -51,7 +54,12 @@ class Size:
 
 
 def fold_size(text: str) -> str:
-    """Return the canonical spelling of what people write: ``16x9`` is 16:9, ``1024×1536`` is 1024x1536."""
+    """Return the canonical spelling of what people write: ``16x9`` is 16:9, ``1024×1536`` is 1024x1536.
+
+    What is too long to be a size stays as it is: its letters would take long to fold.
+    """
+    if len(text) > LONGEST_SIZE:
+        return text
     folded = " ".join(text.split()).lower()
     pair = _PAIR.fullmatch(folded)
     if pair is None:

@@ -22,6 +22,8 @@ from vidgo_mcp.server.json_lines import NO_REQUEST, read_line
 MEGABYTE: Final = 1024 * 1024
 LARGE: Final = 256 * 1024
 """Bytes above which bodies are read one at a time: what is parsed takes several times as much memory."""
+MANY_VALUES: Final = 1000
+"""Commas and brackets above which bodies are parsed one at a time, too: thirty at once would take seconds."""
 MOST_VALUES: Final = 20_000
 """Commas and brackets of one body: so many small values take a hundred times the memory of their text."""
 BODY_SECONDS: Final = 10.0
@@ -81,13 +83,16 @@ class ReadableBodies:
         """
         async with AsyncExitStack() as turn:
             body = await self._read(request, turn)
-            large, many = len(body) > LARGE, sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
-            if large and many:
+            large, values = len(body) > LARGE, sum(map(body.count, (b",", b"[", b"{")))
+            if large and values > MOST_VALUES:
                 raise BodyRefusedError(_refusal(413, TOO_MANY_VALUES))
-            line, refusals = await anyio.to_thread.run_sync(read_line, body) if large else read_line(body)
+            if not large and values > MANY_VALUES:
+                await turn.enter_async_context(self._one_large)
+            apart = large or values > MANY_VALUES
+            line, refusals = await anyio.to_thread.run_sync(read_line, body) if apart else read_line(body)
             if line is None:
                 raise BodyRefusedError(_unreadable(refusals) if refusals else _refusal(400, NO_REQUEST))
-            if many:
+            if values > MOST_VALUES:
                 raise BodyRefusedError(_refusal(413, TOO_MANY_VALUES))
         unread: list[Message] = [{"type": "http.request", "body": line.encode(), "more_body": False}]
         del body, line

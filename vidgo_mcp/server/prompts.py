@@ -27,6 +27,8 @@ from vidgo_mcp.server.resources import complete_task
 from vidgo_mcp.server.schemas import input_schema
 from vidgo_mcp.service import Principal, Service
 
+LONGEST_ARGUMENT: Final = 100_000
+"""Characters; nobody's brief is longer, and megabytes take long to quote."""
 OFFERED: Final[Mapping[str, Sequence[str]]] = {"size": ("auto", *RATIOS), "resolution": TIERS, "quality": QUALITIES}
 STEPS: Final = {
     "picture_brief": f"""\
@@ -79,13 +81,18 @@ def get(name: str, arguments: Mapping[str, str] | None, prices: PriceTable, *, r
     """Return a brief as one message of the user; ``prices`` are those in force, ``reads_files`` as for the list.
 
     Raises:
-        MCPError: there is no such brief, or an argument is unknown or missing.
+        MCPError: there is no such brief, or an argument is unknown, missing or too long.
     """
     prompt = _named(name, reads_files=reads_files)
     given = {key: text for key, text in (arguments or {}).items() if text.strip()}
     known = {argument.name: argument for argument in prompt.arguments or ()}
     for unknown in (key for key in given if key not in known):
         raise MCPError(INVALID_PARAMS, f"{name} has no argument {plain_text(unknown, 60)}; it has {', '.join(known)}.")
+    for key, text in given.items():
+        if len(text) > LONGEST_ARGUMENT:
+            raise MCPError(
+                INVALID_PARAMS, f"{key} has {len(text):,} characters; at most {LONGEST_ARGUMENT:,} are taken."
+            )
     for missing in (argument for argument in known.values() if argument.required and argument.name not in given):
         raise MCPError(INVALID_PARAMS, f"{missing.name} is required: {missing.description}")
     tool, call = ("generate_image", "") if name == "picture_brief" else ("edit_image", " with picture in image_urls")

@@ -84,7 +84,8 @@ TEMPLATES: Final = (
     ),
 )
 
-_ONE_TASK = re.compile(r"vidgo://(tasks|images)/([^/?#]+)")
+_ONE_TASK = re.compile(r"vidgo://(tasks|images)/([^/?#]{1,600})")
+"""Percent-encoded, the longest task_id has three characters for each of its 200."""
 
 log = logging.getLogger(__name__)
 
