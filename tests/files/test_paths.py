@@ -131,6 +131,7 @@ def test_a_device_of_windows_is_refused(form: str, name: str) -> None:
     home=st.sampled_from([None, "/home/ann", "C:\\Users\\ann", "/"]),
 )
 @example(text="file:\ud800", windows=True, home=None)
+@example(text="~//", windows=False, home="/")
 def test_any_text_means_a_harmless_path_or_is_refused(text: str, windows: bool, home: str | None) -> None:
     try:
         path = parse_path(text, home=home, windows=windows)

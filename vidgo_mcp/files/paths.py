@@ -53,7 +53,8 @@ def parse_path(text: str, *, home: str | None, windows: bool) -> str:
     if path == "~" or path.startswith(("~/", "~\\") if windows else "~/"):
         if not home:
             raise UnusableError("it is not known which folder ~ means", "write the whole path")
-        return home.rstrip("/\\") + path[1:] or home
+        # Below a home of / the path must not begin with two of them.
+        return home.rstrip("/\\") + re.sub(r"^([\\/])[\\/]+", r"\1", path[1:]) or home
     return path
 
 
