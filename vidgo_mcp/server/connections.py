@@ -65,7 +65,7 @@ def most_connections(descriptors: int) -> int:
 
 
 class BoundedConnection(H11Protocol):
-    """One connection; beyond the bound it is told so and closed. ``limit_concurrency`` is the first number too many."""
+    """One connection; beyond ``limit_concurrency`` it is told so and closed."""
 
     _request_due: Any = None
     _reading_due: Any = None
@@ -74,7 +74,7 @@ class BoundedConnection(H11Protocol):
         super().__init__(*args, **kwargs)
         assert self.limit_concurrency is not None
         # uvicorn's own refusal does not say when to come again, and counts requests that have just been answered.
-        self._most, self.limit_concurrency = self.limit_concurrency - 1, None
+        self._most, self.limit_concurrency = self.limit_concurrency, None
         self._app, self.app = self.app, self._bounded
 
     def connection_made(self, transport: Any) -> None:

@@ -111,7 +111,7 @@ async def serve_http(
         http=BoundedConnection,
         ws="none",
         backlog=ACCEPTED_AT_ONCE,
-        limit_concurrency=most_connections(raise_descriptor_limit()) + 1,
+        limit_concurrency=most_connections(raise_descriptor_limit()),
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
