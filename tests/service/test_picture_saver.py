@@ -18,7 +18,7 @@ from vidgo_mcp.files import writer
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.results import TaskResult
-from vidgo_mcp.service import LocalFiles
+from vidgo_mcp.service import LocalFiles, picture_saver
 
 pytestmark = pytest.mark.anyio
 
@@ -174,7 +174,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
-    monkeypatch.setattr(writer, "save", disk.save)
+    monkeypatch.setattr(picture_saver, "save", disk.save)
     return disk
 
 

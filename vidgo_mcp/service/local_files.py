@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from vidgo_mcp.files.images import ReferencePicture, validate_image
 from vidgo_mcp.files.inline import read_inline
 from vidgo_mcp.files.reader import LARGEST_FILE, Folders, read_below
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.references import ReferenceSource
-
-if TYPE_CHECKING:
-    from vidgo_mcp.files.images import ReferencePicture
 
 LARGEST_COPY: Final = 200 * 1024 * 1024
 
@@ -70,8 +68,6 @@ class LocalFiles:
 
     def saved_reference(self, entry: Entry) -> ReferencePicture | None:
         """Return the saved copy of a picture as a reference; None when there is none that can be used."""
-        from vidgo_mcp.files.images import validate_image
-
         content = self.read_copy(entry)
         if content is None:
             return None

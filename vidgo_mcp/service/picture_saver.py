@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,7 +16,11 @@ import anyio
 import anyio.abc
 
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
+from vidgo_mcp.files.images import pixels_of
+from vidgo_mcp.files.kinds import whole_picture
+from vidgo_mcp.files.naming import file_name
 from vidgo_mcp.files.unusable import UnusableError
+from vidgo_mcp.files.writer import STALE, save, sweep
 from vidgo_mcp.journal import Entry, Journal, in_window
 from vidgo_mcp.models.tasks import logged_id
 from vidgo_mcp.service.local_files import LocalFiles
@@ -136,7 +141,7 @@ class PictureSaver:
             return
         for entry in await self._journal.unsaved(self._owner):
             self.begin(entry)
-        await self._in_thread(_sweep, self._files.save_dir, self._runtime.now())
+        await self._in_thread(partial(sweep, older_than=STALE, now=self._runtime.now()), self._files.save_dir)
 
     async def _run(self, entry: Entry, job: SaveJob) -> None:
         pauses = chain(PAUSES, repeat(PAUSES[-1]))
@@ -221,12 +226,6 @@ def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str, s
         OSError: it cannot be written.
         UnavailableError: the bytes are no picture, or half of one.
     """
-    # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
-    from vidgo_mcp.files.images import pixels_of
-    from vidgo_mcp.files.kinds import whole_picture
-    from vidgo_mcp.files.naming import file_name
-    from vidgo_mcp.files.writer import save
-
     try:
         # A connection can end early without saying so; half a picture must not count as saved.
         extension = whole_picture(content).extension
@@ -247,6 +246,7 @@ def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str, s
 
 def with_metadata(files: LocalFiles, content: bytes, entry: Entry) -> bytes:
     """Return a picture as it is saved: with its facts inside, where the person wants that. Blocking."""
+    # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
     from vidgo_mcp.files.metadata import Facts, with_facts
 
     if not files.embed_metadata:
@@ -261,12 +261,6 @@ def with_metadata(files: LocalFiles, content: bytes, entry: Entry) -> bytes:
         task_id=entry.task_id or "",
     )
     return with_facts(content, facts)
-
-
-def _sweep(folder: Path, now: float) -> None:
-    from vidgo_mcp.files.writer import STALE, sweep
-
-    sweep(folder, older_than=STALE, now=now)
 
 
 def _phrase(sentence: str) -> str:

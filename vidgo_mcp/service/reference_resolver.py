@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
 from vidgo_mcp.errors import Facts, Fault, InvalidRequestError, Remedy, UnavailableError, VidgoError
+from vidgo_mcp.files.images import ReferencePicture
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.journal import MADE, UPLOADED, Journal
 from vidgo_mcp.models.references import ReferenceSource, read_reference
@@ -20,9 +21,6 @@ from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.task_results import entry_result
 from vidgo_mcp.service.upload_queue import WAITING
 from vidgo_mcp.service.watches import PROGRESS_EVERY, Deadline, ProgressReporter
-
-if TYPE_CHECKING:
-    from vidgo_mcp.files.images import ReferencePicture
 
 SHORTEST_READ: Final = 5.0
 """Seconds that a reference may take to be read and decoded, also for a call that does not want to wait."""

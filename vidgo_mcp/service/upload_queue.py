@@ -11,12 +11,12 @@ import anyio.abc
 
 from vidgo_mcp.client.retry import backoff
 from vidgo_mcp.errors import InternalError, RateLimitedError, UnavailableError, VidgoError
+from vidgo_mcp.files.images import ReferencePicture
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.service.runtime import Runtime
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
-    from vidgo_mcp.files.images import ReferencePicture
 
 KEPT: Final = 72 * 3600.0
 """Seconds for which Vidgo keeps an upload."""
