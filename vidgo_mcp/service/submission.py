@@ -243,7 +243,8 @@ class Submissions:
                     error = error.changed(remedy="repeat_with_time")
                 if error.money == "nothing_spent":
                     submission.phase, submission.refusal = "reserved", error
-                    await self._unsend(submission)
+                    if submission.entry.state == "sent":
+                        submission.entry = await self._journal.unsend(submission.entry.id)
                     if self.stopping or not submission.callers:
                         raise
                 delay = tries.next_pause(error)
@@ -261,10 +262,6 @@ class Submissions:
             accepted = await self._journal.unfinished()
             return any((one.task_id, one.intent.account) == (task_id, intent.account) for one in accepted)
         return False
-
-    async def _unsend(self, submission: Submission) -> None:
-        if submission.entry.state == "sent":
-            submission.entry = await self._journal.unsend(submission.entry.id)
 
     async def _release(self, submission: Submission) -> None:
         try:

@@ -59,7 +59,8 @@ def scaled(content: bytes, max_edge: int, most_bytes: int = MOST_BYTES) -> View:
             picture = _in_eight_bits(opened.copy() if turn is None else opened.transpose(turn))
             picture.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
     except UnusableError as error:
-        raise _unshown(f"The picture cannot be shown: {error.reason}.") from None
+        why = f"The picture cannot be shown: {error.reason}."
+        raise UnavailableError(why, retryable=False, remedy="show_picture") from None
     if picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
         picture = picture.convert("RGB")
     # Comments and the like would be written too.
@@ -82,10 +83,6 @@ def fitting(content: bytes) -> View:
         return scaled(content, LONGEST_RESOURCE_EDGE, LARGEST_RESOURCE)
     width, height = picture.width, picture.height
     return View(content, picture.mime_type, width, height, width, height, original=True)
-
-
-def _unshown(why: str) -> UnavailableError:
-    return UnavailableError(why, retryable=False, remedy="show_picture")
 
 
 def _in_eight_bits(picture: Image.Image) -> Image.Image:

@@ -18,7 +18,8 @@ def balance_sentence(finding: BalanceFinding | None, price: int | None, reader: 
     if finding is None:
         return ""
     if finding.verdict == "pending":
-        before = f"The balance was {_reading(finding.before, finding.before_at, reader)} before it. " * _known(finding)
+        known = finding.before is not None
+        before = f"The balance was {_reading(finding.before, finding.before_at, reader)} before it. " * known
         it = "it" if before else "the balance"
         if finding.seconds > OVERDUE:
             why = "it cannot be read, or pictures are still being made."
@@ -46,10 +47,6 @@ def balance_sentence(finding: BalanceFinding | None, price: int | None, reader: 
         )
         return f"The balance {moves} in {finding.seconds} s: it was probably not paid."
     return f"Whether it was paid cannot be told. {moved}{others}; its price is {price}."
-
-
-def _known(finding: BalanceFinding) -> bool:
-    return finding.before is not None
 
 
 def _reading(credits_left: float | None, at: float | None, reader: Reader) -> str:
