@@ -21,7 +21,7 @@ from vidgo_mcp.models.fields import Outcome
 from vidgo_mcp.models.findings import BalanceFinding
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.models.sizes import parse_size
-from vidgo_mcp.models.tasks import CUT, DOCUMENTED_WORDS, Task, is_word, named_status, refuses_content, status_word
+from vidgo_mcp.models.tasks import CUT, DOCUMENTED_WORDS, Task, is_word, refuses_content, status_word
 
 A_FILE: Final = "a file"
 """How a source is named that was uploaded: its path is not kept."""
@@ -72,7 +72,7 @@ def entry_result(
     return TaskResult(
         outcome=OUTCOMES[entry.state],
         task_id=entry.task_id,
-        status=None if entry.status is None else named_status(entry.status),
+        status=entry.status,
         progress=entry.progress,
         image_urls=list(entry.image_urls[:1]) if shows_url else None,
         expires_at=timestamp(entry.dies_at) if shows_url and entry.dies_at is not None else None,
@@ -149,7 +149,7 @@ def _state_notes(entry: Entry, alive: bool) -> list[str]:
 
 def _said_notes(status: str, urls: Sequence[str], *, ended: bool) -> list[str]:
     """Return notes about what Vidgo says of a task that its documents do not foresee."""
-    notes, status = [], named_status(status)
+    notes = []
     if status_word(status) not in DOCUMENTED_WORDS:
         what = "its picture is there" if ended else "nothing is concluded from it"
         said = (
@@ -184,7 +184,7 @@ def untracked_result(task: Task, *, empty: bool = False, notes: Sequence[str] = 
     return TaskResult(
         outcome=outcome,
         task_id=task.task_id,
-        status=named_status(task.status),
+        status=task.status,
         progress=None if failed else task.progress,
         image_urls=list(task.file_urls[:1]) if finished else None,
         refunded=True if failed and not empty else None,

@@ -16,7 +16,7 @@ from vidgo_mcp.client.polling import CLOSEST_READS, Plan, Polling
 from vidgo_mcp.errors import JournalError, RateLimitedError, VidgoError
 from vidgo_mcp.journal import RENEWAL, WINDOW, Entry, Journal
 from vidgo_mcp.models.sizes import Quality, Tier
-from vidgo_mcp.models.tasks import Task, logged_id, named_status
+from vidgo_mcp.models.tasks import Task, logged_id
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -310,7 +310,7 @@ class ProgressReporter:
             if not watch.failed_for_good:
                 await self.report(f"asking Vidgo for task {watch.task_id}")
             return
-        status, progress = (named_status(task.status), task.progress) if task else ("accepted", None)
+        status, progress = (task.status, task.progress) if task else ("accepted", None)
         age = anyio.current_time() - watch.polling.submitted
         await self.report(f"{status} after {age:.0f} s, task {watch.task_id}", float(progress or 0))
 
