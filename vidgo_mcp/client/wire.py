@@ -60,9 +60,9 @@ def inflater() -> zlib._Decompress:
 
 
 def is_compressed(content: bytes) -> bool:
-    """Return whether bytes that a server says it compressed are so; some only say it."""
+    """Return whether bytes begin as gzip or zlib does; some servers only say that they compress."""
     try:
-        inflater().decompress(content[:1024], 1)
+        inflater().decompress(content, 1)
     except zlib.error:
         return False
     return bool(content)
