@@ -25,8 +25,6 @@ ENDING: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
 CONSOLE_ENDS: Final = frozenset({2, 5, 6})
 """What Windows tells a console's programs: it is closed, the user logs off, the system shuts down."""
 
-Tell = Callable[[int], object]
-
 
 def ending_signals(ignored: Callable[[int], bool] | None = None) -> list[int]:
     """Return the numbers of the signals that end this process; under ``nohup`` the terminal's end is none of them."""
@@ -80,7 +78,7 @@ async def held_signals(
 
 @contextmanager
 def windows_signals(
-    react: Tell,
+    react: Callable[[int], object],
     numbers: Iterable[int],
     *,
     install: Callable[[int, Any], Any] = signal.signal,
