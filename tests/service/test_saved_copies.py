@@ -71,7 +71,7 @@ async def test_a_saved_picture_outlives_its_url(saving: LocalFiles) -> None:
         assert late.remedy == "show_picture"
         _, view = await world.tasks().view(made.task_id or "", 768)
         assert max(view.shown_width, view.shown_height) == 768
-        _, image = await world.tasks().image(made.task_id or "")
+        _, image = await world.tasks().view(made.task_id or "", max_edge=None)
         assert Image.open(io.BytesIO(image.content)).size == (image.shown_width, image.shown_height)
         assert downloads(world) == 1
 

@@ -137,7 +137,7 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
 
 
 async def _read_image(service: Service, uri: str, task_id: str, principal: Principal) -> ReadResourceResult:
-    task, view = await service.tasks(principal).image(task_id)
+    task, view = await service.tasks(principal).view(task_id, max_edge=None)
     blob = base64.b64encode(view.content).decode("ascii")
     contents: list[TextResourceContents | BlobResourceContents] = [
         BlobResourceContents(uri=uri, mime_type=view.mime_type, blob=blob)

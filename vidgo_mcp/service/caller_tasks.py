@@ -265,7 +265,7 @@ class CallerTasks:
     async def view(self, task_id: str, max_edge: int | None) -> tuple[TaskResult, View]:
         """Return a ``picture`` scaled down for looking at, its longest edge at most ``max_edge`` pixels.
 
-        Without that it is the one that ``image`` returns.
+        None is for a client that takes at most 700 KB: it is scaled down only where it must be.
         """
         result, content = await self.picture(task_id)
         try:
@@ -282,10 +282,6 @@ class CallerTasks:
             with suppress(JournalError):
                 await self._journal.record_pixels(entry.id, f"{view.width}x{view.height}")
         return result, view
-
-    async def image(self, task_id: str) -> tuple[TaskResult, View]:
-        """Return a ``picture`` for a client that takes at most 700 KB: scaled down only where it must be."""
-        return await self.view(task_id, None)
 
 
 def _scaled(content: bytes, max_edge: int | None) -> View:
