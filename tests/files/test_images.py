@@ -27,6 +27,7 @@ from tests.files.conftest import (
     riff_chunk,
     saved,
 )
+from vidgo_mcp.files import images
 from vidgo_mcp.files.containers import png_chunk
 from vidgo_mcp.files.images import MOST_PIXELS, MOST_SCANS, ReferencePicture, pixels_of, validate_image
 from vidgo_mcp.files.kinds import kind_of
@@ -146,9 +147,14 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(content: bytes, siz
     reason, memory = memory_of_refusing(content)
     assert reason == f"it has {size} pixels, more than {MOST_PIXELS:,}"
     assert memory < 500_000
-    assert validate_image(PNGS["png"], most_pixels=40 * 24).width == 40
+
+
+def test_as_many_pixels_as_are_allowed_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MOST_PIXELS", 40 * 24)
+    assert validate_image(PNGS["png"]).width == 40
+    monkeypatch.setattr(images, "MOST_PIXELS", 40 * 24 - 1)
     with pytest.raises(UnusableError, match="more than 959: make it smaller"):
-        validate_image(PNGS["png"], most_pixels=40 * 24 - 1)
+        validate_image(PNGS["png"])
 
 
 def test_no_decoder_meets_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,10 +63,10 @@ USABLE: Final = (JPEG, PNG, GIF, WEBP)
 """What Vidgo takes as a reference."""
 
 
-def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> ReferencePicture:
+def validate_image(content: bytes) -> ReferencePicture:
     """Return the picture in the bytes, after decoding it; of an animation the first frame.
 
-    What follows the picture's end is cut off. More pixels than ``most_pixels`` (width times height) are refused before
+    What follows the picture's end is cut off. More pixels than ``MOST_PIXELS`` (width times height) are refused before
     anything is decoded. Blocking; call it in a worker thread.
 
     Raises:
@@ -84,7 +84,7 @@ def validate_image(content: bytes, *, most_pixels: int = MOST_PIXELS) -> Referen
         raise UnusableError(DAMAGED)
     kept = content[:end]
     try:
-        with decoding(kept, kind, most_pixels) as image:
+        with decoding(kept, kind) as image:
             width, height = image.size
             # A JPEG can be decoded at an eighth of its size, which still reads all of its bytes.
             image.draft(None, (1, 1))
@@ -118,7 +118,7 @@ class UndecodableError(UnusableError):
 
 
 @contextmanager
-def decoding(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> Generator[ImageFile]:
+def decoding(content: bytes, kind: Kind) -> Generator[ImageFile]:
     """Open a picture to be decoded within, while no other one is; of an animation the first frame.
 
     Blocking, for at most ``TURN_SECONDS`` until it is its turn; call it in a worker thread.
@@ -129,7 +129,7 @@ def decoding(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> Gene
     """
     from PIL.Image import DecompressionBombError
 
-    check_before_opening(content, kind, most_pixels)
+    check_before_opening(content, kind)
     if not _ONE_AT_A_TIME.acquire(timeout=TURN_SECONDS):
         raise UnusableError("too many others are being decoded now; try again in a minute")
     try:
@@ -137,13 +137,13 @@ def decoding(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> Gene
             # Pillow warns of what does not keep it from decoding.
             warnings.simplefilter("ignore")
             with _opened(content, kind) as image:
-                check_size(image.size, most_pixels)
+                check_size(image.size)
                 _check_opened(image, kind)
                 yield image
     except UnusableError:
         raise
     except DecompressionBombError:
-        raise UnusableError(f"it has more than {most_pixels:,} pixels", "make it smaller") from None
+        raise UnusableError(f"it has more than {MOST_PIXELS:,} pixels", "make it smaller") from None
     except MemoryError:
         raise UnusableError("there is not enough memory to decode it", "make it smaller") from None
     except DAMAGE:
@@ -193,11 +193,11 @@ def _check_opened(image: ImageFile, kind: Kind) -> None:
             raise UnusableError("it is an unusual TIFF picture", "save it again in another program")
 
 
-def check_before_opening(content: bytes, kind: Kind, most_pixels: int = MOST_PIXELS) -> None:
+def check_before_opening(content: bytes, kind: Kind) -> None:
     """Raise UnusableError for what can keep a decoder busy, or fill the memory, before it tells the picture's size."""
     if kind is WEBP and (canvas := webp_canvas(content)):
         # Its decoder makes room for the canvas as soon as it is opened.
-        check_size(canvas, most_pixels)
+        check_size(canvas)
     if kind is JPEG and sum(part.name[1] == SOS for part in jpeg_segments(content)) > MOST_SCANS:
         raise UnusableError(f"it is a JPEG with more than {MOST_SCANS} scans", "save it again in another program")
     # Counted wherever they stand: Pillow looks for them also where other programs see none.
@@ -210,8 +210,8 @@ def check_before_opening(content: bytes, kind: Kind, most_pixels: int = MOST_PIX
         raise UnusableError("it is an unusual TIFF picture", "save it again in another program")
 
 
-def check_size(size: tuple[int, int], most_pixels: int = MOST_PIXELS) -> None:
+def check_size(size: tuple[int, int]) -> None:
     """Raise UnusableError for a picture with too many pixels to be decoded."""
     width, height = size
-    if width * height > most_pixels:
-        raise UnusableError(f"it has {width}×{height} pixels, more than {most_pixels:,}", "make it smaller")
+    if width * height > MOST_PIXELS:
+        raise UnusableError(f"it has {width}×{height} pixels, more than {MOST_PIXELS:,}", "make it smaller")
