@@ -80,17 +80,8 @@ async def test_the_tools_take_exactly_the_ids_of_the_rule(task_id: str) -> None:
         assert world.wire.seen == []
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 408, 429, 500])
-async def test_an_answer_that_names_its_task_pays_once_and_brings_the_picture(status: int) -> None:
-    async with World(faults=[f"submit:names={status}*1"]) as world, calling(world) as caller:
-        made = await caller.data("generate_image", **FOX, wait_seconds=60)
-        assert (made["outcome"], made["credits_charged"]) == ("finished", LOW)
-        assert (len(world.submits()), world.movements()) == (1, [("charge", LOW)])
-
-
-@pytest.mark.parametrize("status", [200, 400, 401, 408, 429, 500])
-async def test_an_answer_that_names_a_task_of_nobody_says_so_and_is_never_sent_again(status: int) -> None:
-    async with World(faults=[f"submit:names_stranger={status}*1"]) as world, calling(world) as caller:
+async def test_an_answer_that_names_a_task_of_nobody_says_so_and_is_never_sent_again() -> None:
+    async with World(faults=["submit:names_stranger*1"]) as world, calling(world) as caller:
         for _ in range(2):
             lost = await caller.call("generate_image", **FOX, wait_seconds=60)
             assert isinstance(lost.structured_content, dict)
