@@ -35,7 +35,7 @@ def ending_signals(ignored: Callable[[int], bool] | None = None) -> list[int]:
 
 @asynccontextmanager
 async def held_signals(
-    begin: Callable[[], object], again: Callable[[], object] = lambda: None, *, system: str = sys.platform
+    begin: Callable[[], object], again: Callable[[], object] = lambda: None
 ) -> AsyncGenerator[list[int]]:
     """Call ``begin`` at the first signal, ``again`` at the second; none ends the process within 10 s of the first.
 
@@ -64,7 +64,7 @@ async def held_signals(
     tasks = await anyio.create_task_group().__aenter__()
     try:
         with ExitStack() as stack:
-            if system == "win32":
+            if sys.platform == "win32":
                 stack.enter_context(windows_signals(react, numbers))
             else:
                 receiver = stack.enter_context(anyio.open_signal_receiver(*map(signal.Signals, numbers)))
