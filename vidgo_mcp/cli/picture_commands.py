@@ -77,7 +77,7 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
 
 
 def _no_option(context: click.Context, _: click.Parameter, typed: str | None) -> str | None:
-    """Refuse what looks like an option: an id may begin with one dash, and a typing error with two is none."""
+    """Refuse what looks like an option: an id may begin with one dash; two are a mistyped option."""
     if typed is not None and typed.startswith("--"):
         raise click.NoSuchOption(typed, ctx=context)
     return typed

@@ -87,7 +87,7 @@ class VidgoClient:
         random: a random number between 0 and 1, for jitter.
 
     Raises:
-        ValueError: the key or the base URL is none.
+        ValueError: the key or the base URL is not valid.
         UnavailableError: a variable of the environment names a proxy or certificates that cannot be used.
     """
 
@@ -152,14 +152,13 @@ class VidgoClient:
     ) -> Task:
         """Start one picture, which costs credits, and return its task.
 
-        A submit that was provably not accepted (no connection, 429) is made again for up to ``retry_seconds``.
+        A submit that was provably not accepted (no connection, 429) is made again for up to ``retry_seconds``. A task
+        that the answer names without being a success is returned where Vidgo knows it, and this client has not returned
+        it from ``submit`` before.
 
         Raises:
             OutcomeUnknownError: the answer was lost; a task may exist and be paid for. Never submit again blindly.
             VidgoError: every other kind proves that nothing was spent.
-
-        A task that the answer names without being a success is returned where Vidgo knows it, and ``submit`` of this
-        client has not returned it before.
         """
         priced = price_request(request).with_image_urls(request.image_urls or ())
         deadline = RetryDeadline(retry_seconds, self._random)
@@ -235,8 +234,7 @@ class VidgoClient:
     async def wait(self, task_id: str, *, timeout: float = 600.0, on_task: OnTask | None = None) -> Task:
         """Read a task until it has ended, and return its last reading; ``on_task`` is called with each.
 
-        ``task_id`` names it as in ``status``.
-        When ``timeout`` (seconds) runs out, the last reading is still pending.
+        ``task_id`` names it as in ``status``. When ``timeout`` (seconds) runs out, the last reading is still pending.
 
         Raises:
             VidgoError: the task could not be read even once, or reading it again is in vain.

@@ -138,7 +138,7 @@ async def _read(response: httpx.Response, body: bytearray) -> None:
 
 
 def _says_enough(request: httpx.Request, response: httpx.Response, body: bytearray) -> bool:
-    """Return whether an answer that broke off tells its fate: by its status, a task, or because only its end lacks."""
+    """Return whether an answer that broke off tells its fate: by its status, a task, or as only its end is missing."""
     if not response.is_success or (request.method == "POST" and named_tasks(bytes(body), response.headers)):
         return True
     try:

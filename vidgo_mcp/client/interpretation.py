@@ -73,8 +73,8 @@ async def named_task(
 ) -> Task:
     """Return the task that an answer to a submit names without being a success, where Vidgo knows it.
 
-    That it names one is stronger than any status: it is no refusal then. One of an earlier request says nothing, nor
-    does one in a text of the request, ``sent``.
+    To name one is stronger than any status: it is no refusal then. A task of an earlier request says nothing, nor does
+    one in a text that was ``sent``.
 
     Raises:
         VidgoError: the given error, or the one of a named task that Vidgo does not show.

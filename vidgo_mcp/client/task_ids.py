@@ -33,7 +33,7 @@ _IN_TEXT: Final = re.compile(
     r"""|generate/status/(?P<path>(?=[\w.:-]{,200}\d)\w[\w.:-]+)|(?P<documented>\btask-[a-z]+-\d{6,}-[\w.:-]*[\w-])""",
     re.IGNORECASE | re.ASCII,
 )
-"""A task_id in what is no whole JSON. Without quotes it needs five characters and a digit, or it is a word or a number
+"""A task_id in what is not whole JSON. Without quotes it needs five characters and a digit, or it is a word or a number
 of a sentence. In its address, and in the form that Vidgo documents, it needs no name before it."""
 
 
@@ -46,8 +46,8 @@ def named_tasks(body: bytes, headers: Mapping[str, str], sent: Sequence[str] = (
         value = read_json(body)
     except UnreadableAnswerError:
         value = body.decode("utf-8", "replace")
-    told = {name: text for name, text in headers.items() if name.endswith(HEADERS)}
-    found = dict.fromkeys([*_named(value, sent, DEEPEST), *_named(told, sent, DEEPEST)])
+    naming = {name: text for name, text in headers.items() if name.endswith(HEADERS)}
+    found = dict.fromkeys([*_named(value, sent, DEEPEST), *_named(naming, sent, DEEPEST)])
     return sorted(found, key=lambda one: not is_task_id(one))
 
 

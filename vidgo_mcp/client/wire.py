@@ -26,11 +26,11 @@ REDACTED: Final = "[key]"
 LONGEST_EXCERPT: Final = 4_000
 """Characters of an answer that is kept because not all of it was understood."""
 MOST_CREDITS: Final = 1e15
-"""A balance from which on a number is none: it fits into no journal, and fills a line."""
+"""From here on a number is no balance: it would not fit into the journal, and would fill a line."""
 NO_CODE: Final = 10**9
 """From here on a number is no code: it would only fill the line that names it."""
 LONGEST_PAUSE: Final = 30 * 86_400.0
-"""Seconds that an answer may ask to wait."""
+"""The longest pause, in seconds, that an answer may ask for."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
@@ -169,7 +169,7 @@ def id_of(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        # So long a number is none, and Python refuses to write it.
+        # A longer number is no id, and Python refuses to write it.
         return str(value) if value.bit_length() < 700 else None
     # Half of a surrogate pair fits neither into a URL nor into a journal; the mark stands for what was no text.
     text = _SURROGATE.sub("\ufffd", value).strip() if isinstance(value, str) else ""

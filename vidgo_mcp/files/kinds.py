@@ -196,7 +196,7 @@ def _whole_tiff(content: bytes) -> bool:
     """Follow the directories, and see whether all strips and tiles lie within: TIFF 6.0, section 2."""
     order = "<" if content.startswith(b"II") else ">"
     if content[2:4] in BIG_TIFF:
-        return True  # its directories are others
+        return True  # its directories have another form
     places = {273: 279, 324: 325}  # offsets and byte counts, of strips and of tiles
     lists, parts = {*places, *places.values()}, 0
     try:
@@ -206,7 +206,7 @@ def _whole_tiff(content: bytes) -> bool:
             fields = {}
             for place in range(directory + 2, directory + 2 + 12 * count, 12):
                 tag, kind, number, start = struct.unpack_from(f"{order}HHII", content, place)
-                # Nor has a picture many fractions, which Pillow reduces one by one.
+                # Fractions count as well: Pillow reduces them one by one.
                 parts += number if tag in lists or kind in {5, 10} else 1
                 if parts > MOST_PARTS:
                     return False

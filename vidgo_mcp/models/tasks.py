@@ -90,7 +90,7 @@ def refuses_content(words: str | None) -> bool:
 
 
 def named_status(status: str) -> str:
-    """Return the vendor's word for a task, or what was given in place of one: a sentence there is no status."""
+    """Return the vendor's word for a task, or a description of what is not a word, such as a sentence."""
     word = plain_text(status)
     if not word or is_word(word):
         return word

@@ -116,7 +116,7 @@ def _verdict(response: ElicitResult) -> Verdict:
 
 
 async def read_answers(ctx: Context, call_next: CallNext) -> HandlerResult:
-    """Take an answer that is none for one without the tick; the SDK would refuse the call with a protocol error.
+    """Read a malformed answer as one without the tick; the SDK would refuse the call with a protocol error.
 
     That would say neither that nothing was spent nor what to do.
     """

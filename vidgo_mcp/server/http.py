@@ -115,7 +115,7 @@ async def serve_http(
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
-        # Longer than the service waits: whoever it then gives up is still told.
+        # Longer than the service waits, so that whoever it gives up on still gets an answer.
         timeout_graceful_shutdown=int(SHUTDOWN_SECONDS) + 2,
         server_header=False,
         workers=1,  # else uvicorn reads WEB_CONCURRENCY, whatever it says

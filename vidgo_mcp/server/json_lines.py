@@ -13,7 +13,7 @@ import mcp_types as types
 from pydantic import ValidationError
 
 NO_UTF8: Final = "This is not UTF-8; nothing of it was done."
-NO_JSON: Final = "This is no JSON that can be read, or nested too deeply; nothing of it was done."
+NO_JSON: Final = "This is not JSON that can be read, or it is nested too deeply; nothing of it was done."
 HALF_CHARACTER: Final = (
     "A text in this message holds half of a surrogate pair, such as \\ud83d; nothing of it was done."
 )

@@ -84,7 +84,7 @@ def windows_signals(
     install: Callable[[int, Any], Any] = signal.signal,
     add_console_handler: Callable[[Callable[[int], bool]], Callable[[], object]] | None = None,
 ) -> Generator[None]:
-    """Have ``react`` told on Windows, where an event loop receives no signals; a closed console counts as SIGTERM.
+    """Pass signals to ``react`` on Windows, where an event loop gets none; a closed console counts as SIGTERM.
 
     ``add_console_handler`` has a function called with each event of the console, and returns what undoes that.
     """

@@ -296,7 +296,7 @@ class Deadline:
 
 
 class ProgressReporter:
-    """Tells one caller how far the call is, in numbers that rise with every telling, whatever the vendor reports."""
+    """Tells one caller how far the call is, in numbers that rise with every report, whatever the vendor says."""
 
     def __init__(self, progress: Progress = silence) -> None:
         self._progress = progress
@@ -317,7 +317,7 @@ class ProgressReporter:
     async def report(self, message: str, reported: float = 0.0) -> None:
         """Tell what is happening; ``reported`` is how far it is by somebody's word, 0 to 100."""
         nearer = max(self._shown + (99.0 - self._shown) * 0.05, min(reported, 98.0))
-        # After many tellings the steps are so small that numbers rounded any further would stand still.
+        # After many reports the steps are so small that numbers rounded any further would stand still.
         self._shown = max(round(nearer, 2), round(self._shown + 0.001, 3))
         await self._progress(self._shown, message)
 
