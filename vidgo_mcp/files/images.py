@@ -75,7 +75,7 @@ def validate_image(content: bytes) -> ReferencePicture:
     if not content:
         raise UnusableError("it is empty")
     kind = kind_of(content)
-    if kind is None or kind not in USABLE:
+    if kind not in USABLE:
         raise UnusableError(
             f"it is {described(content)}, not a JPEG, PNG, GIF or WebP", "convert it, or name another picture"
         )
@@ -103,7 +103,7 @@ def pixels_of(content: bytes) -> str | None:
     from PIL.Image import DecompressionBombError
 
     kind = kind_of(content)
-    if kind is None or kind not in USABLE:
+    if kind not in USABLE:
         return None
     try:
         check_before_opening(content, kind)
