@@ -156,7 +156,7 @@ def local_files(settings: Settings) -> LocalFiles:
         home = str(Path.home())
     except RuntimeError:
         home = None
-    return LocalFiles(Folders(allowed, largest, home), folder, settings.save_metadata, largest)
+    return LocalFiles(Folders(allowed, home), folder, settings.save_metadata, largest)
 
 
 def no_local_files(settings: Settings) -> LocalFiles:

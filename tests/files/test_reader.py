@@ -51,10 +51,10 @@ class Disk:
     def read(self, text: str | Path) -> bytes:
         return self.folders.read(str(text)).content
 
-    def error(self, text: str | Path, folders: Folders | None = None) -> UnusableError:
+    def error(self, text: str | Path, folders: Folders | None = None, *, largest: int = LARGEST_FILE) -> UnusableError:
         before = open_descriptors()
         with pytest.raises(UnusableError) as caught:
-            (folders or self.folders).read(str(text))
+            (folders or self.folders).read(str(text), largest=largest)
         assert open_descriptors() == before
         assert str(caught.value).isprintable()
         return caught.value
@@ -266,11 +266,10 @@ class TestOnAnySystem:
                 assert disk.refusal("hard.png") == CHANGED
 
     def test_a_file_with_more_bytes_than_the_most_is_refused(self, disk: Disk) -> None:
-        folders = Folders((disk.allowed,), largest=3 * MB)
         disk.put("in/large.png", GREEN + bytes(3 * MB - len(GREEN)))
-        assert folders.read("large.png").content == GREEN
+        assert disk.folders.read("large.png", largest=3 * MB).content == GREEN
         disk.put("in/large.png", GREEN + bytes(3 * MB + 1 - len(GREEN)))
-        error = disk.error("large.png", folders)
+        error = disk.error("large.png", largest=3 * MB)
         assert error.reason == "it has more than 3 MB, the most that a picture may have"
         assert (error.advice, error.remedy) == ("make it smaller", "raise_max_upload")
 
@@ -445,7 +444,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(disk: Disk, monkeypatch: 
         return real(descriptor, most)
 
     monkeypatch.setattr(os, "read", growing)
-    assert "more than 2 MB" in disk.refusal("fox.png", Folders((disk.allowed,), largest=2 * MB))
+    assert "more than 2 MB" in disk.error("fox.png", largest=2 * MB).reason
     assert sum(asked) <= 4 * MB
 
 

@@ -123,7 +123,7 @@ async def test_a_picture_with_too_many_bytes_is_refused_with_the_limit(folder: P
     (folder / "cat.png").write_bytes(png() + bytes(limit))
     large = reference if reference == "cat.png" else inline(png() + bytes(limit))
     async with (
-        World(files=LocalFiles(Folders((folder,), largest=limit), largest=limit)) as world,
+        World(files=LocalFiles(Folders((folder,)), largest=limit)) as world,
         calling(world) as caller,
     ):
         result = await caller.call("edit_image", **FOX, image_urls=[large])

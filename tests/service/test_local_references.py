@@ -138,7 +138,7 @@ async def test_a_long_path_is_told_by_its_end_which_names_the_file(disk: LocalFi
 
 
 async def test_a_limit_on_bytes_binds_files_and_inline_data_alike(folder: Path, cat: Path) -> None:
-    small = LocalFiles(Folders((folder,), largest=50), largest=50)
+    small = LocalFiles(Folders((folder,)), largest=50)
     async with World(files=small) as world:
         for reference in (str(cat), inline(png())):
             error = await refused(world, reference)

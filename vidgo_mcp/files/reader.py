@@ -58,17 +58,16 @@ _FILE: Final = _STEP | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 class Folders:
     """The folders from which pictures may be read: absolute, possibly links, possibly missing.
 
-    A file may have ``largest`` bytes; ``home`` is the folder that ``~`` means in a name. With ``anywhere`` any file may
-    be read, as a person at a shell means it: from where they are, links followed first.
+    ``home`` is the folder that ``~`` means in a name. With ``anywhere`` any file may be read, as a person at a shell
+    means it: from where they are, links followed first.
     """
 
     allowed: tuple[Path, ...]
-    largest: int = LARGEST_FILE
     home: str | None = None
     anywhere: bool = False
 
-    def read(self, text: str) -> ReferencePicture:
-        """Return the picture that a path or a ``file:`` address names, as it may be sent.
+    def read(self, text: str, *, largest: int = LARGEST_FILE) -> ReferencePicture:
+        """Return the picture of at most ``largest`` bytes that a path or a ``file:`` address names, as it may be sent.
 
         A relative path is looked for below each folder, in their order. Blocking; call it in a worker thread.
 
@@ -81,7 +80,7 @@ class Folders:
         if self.anywhere:
             path = Path(os.path.realpath(path))
             allowed = (path.parent,)
-        return without_private_data(validate_image(read_below(path, allowed, largest=self.largest)))
+        return without_private_data(validate_image(read_below(path, allowed, largest=largest)))
 
 
 def read_below(path: Path, folders: Sequence[Path], *, largest: int) -> bytes:

@@ -48,7 +48,7 @@ class LocalFiles:
                 "this server reads no local files",
                 "give an http(s) URL, task:<task_id>, or the picture itself as data:image/png;base64,...",
             )
-        return self.folders.read(source.value)
+        return self.folders.read(source.value, largest=self.largest)
 
     def copies(self, entry: Entry) -> list[str]:
         """Return where the copies of a picture were saved; none where the disk is not the caller's."""
