@@ -125,7 +125,7 @@ def pixel_size(size: str, tier: Tier) -> tuple[int, int]:
 
 
 def is_web_url(text: str) -> bool:
-    """Tell whether a text is an absolute http or https URL."""
+    """Return whether a text is an absolute http or https URL."""
     try:
         parts = urlsplit(text)
         usable = parts.port is None or parts.port > 0
