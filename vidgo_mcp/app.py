@@ -50,7 +50,7 @@ class LineFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Log to stderr: stdout belongs to the protocol. libraries that would log signed URLs stay quiet."""
+    """Log to stderr: stdout belongs to the protocol. Libraries that would log signed URLs stay quiet."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=level)
