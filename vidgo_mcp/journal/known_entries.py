@@ -52,7 +52,7 @@ class KnownEntries:
 
     def put_back_lost(self, db: Connection, time: JournalTime, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""
-        self._move_along(time.zero)
+        self._move_along(time)
         now = time()
         for last in (self._last_bound, self._newest_seen):
             known_last = None if last is None else self._known.get(last.id)
@@ -64,18 +64,19 @@ class KnownEntries:
         if known:
             log.warning("the journal was removed or replaced by an older one: %d entries are put back", len(known))
         for entry in known:
-            tables.put_back(db, entry, time.boot)
+            tables.put_back(db, entry)
 
-    def _move_along(self, zero: float) -> None:
+    def _move_along(self, time: JournalTime) -> None:
         """Keep the age of what was recorded in this boot when its time is corrected; an earlier one stays."""
-        if abs(zero - self._zero) <= TOLERANCE:
+        off = time.zero - self._zero
+        if abs(off) <= TOLERANCE:
             return
-        old, self._zero = self._zero, zero
+        self._zero = time.zero
         for entry in tuple(self._known.values()):
-            if entry.created_at < old:
+            if entry.boot != time.boot:
                 continue
-            sent_at, ended_at = (None if at is None else at + zero - old for at in (entry.sent_at, entry.ended_at))
-            created_at = entry.created_at + zero - old
+            sent_at, ended_at = (None if at is None else at + off for at in (entry.sent_at, entry.ended_at))
+            created_at = entry.created_at + off
             self._known[entry.id] = replace(entry, created_at=created_at, sent_at=sent_at, ended_at=ended_at)
 
     def _lacks_unbound(self, db: Connection) -> bool:
