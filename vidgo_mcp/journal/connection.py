@@ -118,6 +118,8 @@ class Database:
                         self._put_back_lost(connection, replaced=self._replaced)
                         result = step(connection)
                 except TouchedFileError:
+                    # It may be an older copy.
+                    self._replaced = True
                     self._drop()
                     continue
                 except BaseException as error:

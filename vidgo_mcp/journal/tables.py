@@ -209,7 +209,8 @@ def put_back(db: sqlite3.Connection, known: Entry) -> Entry:
     after = transitions.restored(there, known)
     if there is None:
         insert(db, after)
-    save(db, after)
+    if after is not there:
+        save(db, after)
     return after
 
 
@@ -239,9 +240,10 @@ def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
     return first(db, "id = :id", id=entry_id)
 
 
-def is_there(db: sqlite3.Connection, entry_id: str) -> bool:
-    """Return whether the file has an entry."""
-    return db.execute("SELECT 1 FROM entries WHERE id = ?", (entry_id,)).fetchone() is not None
+def is_sent(db: sqlite3.Connection, entry_id: str) -> bool:
+    """Return whether the file has an entry as one that may have been sent."""
+    query = "SELECT 1 FROM entries WHERE id = ? AND state != 'reserved'"
+    return db.execute(query, (entry_id,)).fetchone() is not None
 
 
 def is_settled(db: sqlite3.Connection, known: Entry) -> bool:
