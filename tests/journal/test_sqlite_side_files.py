@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.journal.conftest import intent, reserved, sent
@@ -184,6 +185,28 @@ async def test_the_end_of_the_last_task_outlives_an_older_copy(
     for number in range(others):
         await sent(other, intent(f"new {number}"))
     assert await kept.claim_saving(ended.id, process="p1")
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over])
+async def test_a_copy_that_comes_while_a_file_that_was_just_opened_is_locked_is_noticed(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    lost = await sent(kept, intent("a"))
+    await kept.aclose()
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kept.bind, lost.id, Task("t1", "running"))
+        await anyio.sleep(0.3)
+        trouble(path, backup)
+        holder.close()
+    found = await other.find("me", "a")
+    assert found is not None
+    assert found.task_id == "t1"
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
 
 
 async def test_each_step_is_in_the_file_itself_and_the_log_is_empty(kept: SqliteJournal, path: Path) -> None:
