@@ -286,9 +286,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _seen(path: Path, connection: sqlite3.Connection) -> Seen:
     """Return what tells whether a file, its side files or its content were changed."""
+    # First: it makes the side files, where there are none.
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
     stat = path.stat()
     sides = [_identity(_side_file(path, suffix)) for suffix in ("-wal", "-shm")]
-    (version,) = connection.execute("PRAGMA data_version").fetchone()
     return (stat.st_mtime_ns, stat.st_size), sides, version
 
 
