@@ -244,3 +244,12 @@ def test_a_lost_answer_that_cost_something_else_is_unclear_and_accuses_nobody() 
 
 def test_a_refund_that_is_late_accuses_nobody() -> None:
     assert not compare(Reading(1000.0, START), 998.0, [picture(1, "failed")], LATER).shared
+
+
+@pytest.mark.parametrize(("state", "fell"), [("unknown", 0), ("unknown", 2), ("finished", 2), ("empty", 2)])
+def test_nothing_follows_for_one_that_was_put_back_after_the_reading_that_followed_it(state: str, fell: int) -> None:
+    put_back, later = picture(1, state), dataclasses.replace(picture(2, "finished"), sent_at=START + 3)
+    found = compare(Reading(1000.0, START + 2), 1000.0 - fell, [put_back, *[later] * (fell > 0)], LATER)
+
+    assert {finding.verdict for finding in found.findings.values()} <= {"unclear"}
+    assert found.charged == ({later.id: 2} if fell else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -21,6 +22,7 @@ from tests.journal.conftest import (
     reserved,
     sent,
 )
+from tests.journal.test_sqlite_side_files import Trouble, copied_over, moved_over, removed
 from vidgo_mcp.journal import WINDOW, ConsentUsed, Journal, Reserved, SqliteJournal
 from vidgo_mcp.journal.boots import TOLERANCE
 from vidgo_mcp.journal.clock import boot_id, uptime
@@ -183,6 +185,29 @@ async def test_another_process_learns_what_one_has_heard(path: Path, clock: Cloc
     assert found is not None
     assert found.sent_at == second.now() == START
     await first.aclose()
+    await second.aclose()
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+@pytest.mark.parametrize("wrong", [3 * HOUR, -3 * HOUR, -START])
+async def test_what_an_earlier_boot_recorded_keeps_its_age_where_it_is_put_back(
+    wrong: float, trouble: Trouble, path: Path, clock: Clock
+) -> None:
+    first = opened(path, clock)
+    await first.check()
+    backup = Path(shutil.copyfile(path, path.with_name("backup")))
+    entry = await ended(first, FINISHED)
+    await first.aclose()
+    clock.reboot(after=20 * HOUR, wrong=wrong)
+    second = opened(path, clock)
+    entry = await second.record_pixels(entry.id, "1024x1024")
+    trouble(path, backup)
+    assert await second.entry(entry.id) == entry
+    second.hear_time(START + 20 * HOUR)
+    assert await second.entry(entry.id) == entry
+    # Also where it is put back only after that.
+    removed(path, backup)
+    assert await second.entry(entry.id) == entry
     await second.aclose()
 
 

@@ -41,7 +41,7 @@ async def test_a_new_intent_is_reserved_with_all_that_is_known(journal: Journal)
     )
     found = await journal.reserve(given, process="p1")
     assert isinstance(found, Reserved)
-    assert found.entry == Entry(id=found.entry.id, intent=given, state="reserved", process="p1", created_at=START)
+    assert found.entry == Entry(found.entry.id, given, "reserved", process="p1", created_at=START, boot="boot 1")
     assert found.entry.dies_at is None
     assert await journal.entry(found.entry.id) == found.entry
     assert await journal.find("me", "f") == found.entry

@@ -70,6 +70,7 @@ async def test_what_an_older_version_wrote_is_read_in_full(older: int, tmp_path:
         delivered=True,
         saved_paths=() if older == 1 else ("/pictures/ä boat.png",),
         saved_digest=None if older == 1 else "5e" * 32,
+        boot="" if older < 6 else "an earlier boot",
     )
     assert newest[-2].error == "the answer was lost"
     assert await kept.variations("me", "family") == frozenset({1, 2, 3} if older == 1 else {1, 2, 3, 4})

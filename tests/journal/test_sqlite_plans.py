@@ -88,7 +88,7 @@ def fill(connection: sqlite3.Connection) -> None:
         Entry(PICTURE, intent("g"), "finished", "p", START, START, "t0", image_urls=(URL,)),
         Entry(UNDER_WAY, given, "accepted", "p", START, START, "t1"),
     ):
-        insert(connection, entry, "")
+        insert(connection, entry)
         save(connection, entry)
     observed = ("me", PUBLISHED.identity, "low", "1K", 5, None)
     connection.execute("INSERT INTO observed_prices VALUES (?, ?, ?, ?, ?, ?)", observed)
@@ -125,7 +125,7 @@ async def test_with_ten_thousand_entries_only_what_counts_is_read(kept: SqliteJo
         at = START - 2 * WINDOW if number < MANY - 10 else START
         given = intent(f"f{number}")
         entry = Entry(f"e{number}", given, "finished", "p", at, at, f"t{number}", image_urls=(f"{URL}?{number}",))
-        insert(connection, entry, "")
+        insert(connection, entry)
         save(connection, entry)
     connection.execute("COMMIT")
     steps = 0

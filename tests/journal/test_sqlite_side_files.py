@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.journal.conftest import intent, reserved, sent
@@ -152,6 +153,60 @@ async def test_a_lost_answer_is_known_whatever_is_done_to_the_files_and_who_come
         await sent(other, intent(f"new {number}"))
     assert await kept.find("me", "a") == unknown
     assert await other.find("me", "a") == unknown
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+@pytest.mark.parametrize("trouble", [copied_over, copied_over_without_side_files, moved_over])
+async def test_a_copy_from_between_two_steps_takes_back_neither_that_it_was_sent_nor_its_end(
+    trouble: Trouble, others: int, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    bound = await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    lost = await reserved(kept, intent("b"))
+    backup = await backup_of(kept, path, entries=0)
+    ended = await kept.record(bound.id, Task("t1", "finished", file_urls=("https://storage.vidgo.ai/a.png",)))
+    await kept.mark_sent(lost.id)
+    unknown = await kept.mark_unknown(lost.id, "silence")
+    trouble(path, backup)
+    for number in range(others):
+        await sent(other, intent(f"new {number}"))
+    await kept.renew("p1")
+    assert await other.find("me", "a") == ended
+    assert await other.find("me", "b") == unknown
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_the_end_of_the_last_task_outlives_an_older_copy(
+    others: int, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    bound = await kept.bind((await sent(kept, intent("a"))).id, Task("t1", "running"))
+    backup = await backup_of(kept, path, entries=0)
+    ended = await kept.record(bound.id, Task("t1", "finished", file_urls=("https://storage.vidgo.ai/a.png",)))
+    copied_over(path, backup)
+    for number in range(others):
+        await sent(other, intent(f"new {number}"))
+    assert await kept.claim_saving(ended.id, process="p1")
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over])
+async def test_a_copy_that_comes_while_a_file_that_was_just_opened_is_locked_is_noticed(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    backup = await backup_of(kept, path)
+    lost = await sent(kept, intent("a"))
+    await kept.aclose()
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kept.bind, lost.id, Task("t1", "running"))
+        await anyio.sleep(0.3)
+        trouble(path, backup)
+        holder.close()
+    found = await other.find("me", "a")
+    assert found is not None
+    assert found.task_id == "t1"
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
 
 
 async def test_each_step_is_in_the_file_itself_and_the_log_is_empty(kept: SqliteJournal, path: Path) -> None:

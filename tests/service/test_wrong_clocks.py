@@ -160,6 +160,23 @@ async def test_an_answer_without_a_balance_tells_the_time_as_well(fault: str, pa
         assert (await server.finished(prompt="a hare")).credits_charged == LOW
 
 
+@pytest.mark.parametrize("fault", ["balance:refuse=500", "balance:html"])
+async def test_a_failure_without_a_date_does_not_say_that_a_wrong_clock_is_right(
+    fault: str, path: Path, clock: Clock
+) -> None:
+    machine = Machine(path, quick_sandbox(), clock)
+    async with machine.process() as server:
+        await server.finished()
+    machine.reboot(60, 25 * HOUR)
+    machine.sandbox.set_faults([fault])
+    machine.named = False
+    async with machine.process("b") as server:
+        with pytest.raises(UnavailableError) as caught:
+            await server.make()
+        assert caught.value.money == "nothing_spent"
+        assert server.submits() == 0
+
+
 async def test_a_process_that_pays_forgets_what_ended_long_ago_and_nothing_else(path: Path, clock: Clock) -> None:
     machine = Machine(path, quick_sandbox("submit:lose_answer*1"), clock)
     async with machine.process() as server:

@@ -329,13 +329,18 @@ class VidgoClient:
         )
         # An answer that repeats the key must not carry it into a message, a log or a result.
         date = wire.date_of(response.headers.get("date"))
-        self.on_date(date)
+        if date is not None:
+            self.on_date(date)
         status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
 
         now = self._now() if date is None else date
         try:
-            return interpretation.result_of(status, headers, body, parse, to_error, now=now, submit=submit)
+            result = interpretation.result_of(status, headers, body, parse, to_error, now=now, submit=submit)
         except VidgoError as error:
             if named is None:
                 raise
             return await named(error, headers, body)
+        if date is None:
+            # Not before: an error page on the way without a date does not say that Vidgo names none.
+            self.on_date(None)
+        return result

@@ -95,7 +95,7 @@ def compare(before: Reading, credits_left: float, entries: Sequence[Entry], now:
     Those that ``straddled`` the first reading may have been taken before it.
     """
     fell = round(before.credits - credits_left, 6)
-    sent = [entry for entry in entries if entry.sent_at is not None]
+    sent = [_as_seen(before, entry) for entry in entries if entry.sent_at is not None]
     others = not _explained(fell, sent)
     shared = others or before.is_shared(now)
     charged = {} if shared else _charged(fell, sent)
@@ -112,6 +112,11 @@ def compare(before: Reading, credits_left: float, entries: Sequence[Entry], now:
         if entry.state == "unknown"
     }
     return Comparison(said, charged, others)
+
+
+def _as_seen(before: Reading, entry: Entry) -> Entry:
+    """Return one that was put into the journal again after a reading, which may show what was taken for it."""
+    return replace(entry, straddled=True) if (entry.sent_at or before.read_at) < before.read_at else entry
 
 
 def observed(known: ObservedPrice, charged: int, said: int) -> tuple[ObservedPrice, bool]:

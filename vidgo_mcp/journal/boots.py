@@ -45,12 +45,13 @@ class JournalTime:
         """
         if date is not None and not NEVER_SET <= date < NO_TIME:
             date = None
-        if self._zero is None:
+        zero = self._zero  # a step in a thread may correct it meanwhile
+        if zero is None:
             self._confirmed = date is None or abs(date - self._clock.wall()) <= TOLERANCE
         elif date is not None:
-            off = date - self()
-            if not self._confirmed or abs(off) > TOLERANCE:
-                self._heard = self._zero + off
+            heard = date - self._clock.uptime()
+            if not self._confirmed or abs(heard - zero) > TOLERANCE:
+                self._heard = heard
         elif not self._confirmed:
             self._heard = self._clock.wall() - self._clock.uptime()
 

@@ -37,7 +37,7 @@ NETWORK_SYSTEMS: Final = frozenset(
     | {"davfs", "vboxsf", "prl_fs", "beegfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse"}
     | {"fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "fuse.davfs2", "fuse.vmhgfs-fuse"}
 )
-REPEATS: Final = 3
+REPEATS: Final = 10
 """How often a step is taken when the file is replaced under it."""
 Seen = tuple[tuple[int, int], list[tuple[int, int] | None], int]
 """Time and size of the file, which its side files are, and SQLite's number for what others committed."""
@@ -118,6 +118,7 @@ class Database:
                         self._put_back_lost(connection, replaced=self._replaced)
                         result = step(connection)
                 except TouchedFileError:
+                    self._replaced = True  # perhaps by an older copy
                     self._drop()
                     continue
                 except BaseException as error:
@@ -138,10 +139,7 @@ class Database:
         """Put back, inside the transaction of a step, what a new or an older file in this place lacks."""
 
     def _is_touched(self, connection: sqlite3.Connection) -> bool:
-        """Return whether anything but SQLite has touched the file or its side files since the last step.
-
-        What SQLite remembers of their pages would be mixed with what is there now.
-        """
+        """Return whether anything but SQLite has touched the file or its side files since they were last looked at."""
         if self.path is None or self._seen is None:
             return False
         (file, sides, version), (old, old_sides, old_version) = _seen(self.path, connection), self._seen
@@ -150,6 +148,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         file = ":memory:" if self.path is None else _prepared(Path(os.path.realpath(self.path)))
+        identity = None if self.path is None else _identity(self.path)
         connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         if self.path is None:
@@ -158,6 +157,8 @@ class Database:
             return connection
         try:
             _write_ahead(connection)
+            # Before anything is remembered of it: the step may have to wait, and the file be overwritten meanwhile.
+            self._identity, self._seen = identity, _seen(self.path, connection)
             connection.execute("PRAGMA synchronous = FULL")
             # On macOS only this reaches the disk itself; elsewhere it changes nothing. https://sqlite.org/pragma.html
             connection.execute("PRAGMA fullfsync = ON")
@@ -167,7 +168,6 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._identity, self._seen = _identity(self.path), None
         return connection
 
     def _drop(self) -> None:
@@ -286,9 +286,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _seen(path: Path, connection: sqlite3.Connection) -> Seen:
     """Return what tells whether a file, its side files or its content were changed."""
+    # First: it makes the side files, where there are none.
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
     stat = path.stat()
     sides = [_identity(_side_file(path, suffix)) for suffix in ("-wal", "-shm")]
-    (version,) = connection.execute("PRAGMA data_version").fetchone()
     return (stat.st_mtime_ns, stat.st_size), sides, version
 
 

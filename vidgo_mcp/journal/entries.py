@@ -64,6 +64,7 @@ class Entry:
         finding: what the balance showed about a lost answer.
         vendor_id: Vidgo's id of the task, where it breaks the rule for task ids; ``task_id`` is our name for it then.
         named_task: the task that a lost answer named, by which nothing is settled until Vidgo knows it.
+        boot: by whose clock its times are; they move along when that is corrected.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Entry:
     finding: BalanceFinding | None = None
     vendor_id: str | None = None
     named_task: str | None = None
+    boot: str = ""
 
     @property
     def asked_as(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlite3 import Connection
 from typing import TypeVar
 
-from vidgo_mcp.journal import tables
+from vidgo_mcp.journal import tables, transitions
 from vidgo_mcp.journal.boots import TOLERANCE, JournalTime
 from vidgo_mcp.journal.entries import Entry, in_window
 
@@ -52,37 +52,39 @@ class KnownEntries:
 
     def put_back_lost(self, db: Connection, time: JournalTime, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""
-        self._move_along(time.zero)
+        self._move_along(time)
         now = time()
         for last in (self._last_bound, self._newest_seen):
             known_last = None if last is None else self._known.get(last.id)
             if not replaced and known_last is not None and in_window(known_last, now):
-                # A task that is recorded is never taken back.
-                replaced = tables.by_task(db, known_last.intent.owner, known_last.task_id or "") is None
+                # A task that is recorded is never taken back, and neither is its end.
+                there = tables.by_task(db, known_last.intent.owner, known_last.task_id or "")
+                replaced = transitions.restored(there, known_last) is known_last
         replaced = self._lacks_unbound(db) or replaced
         known = [entry for entry in tuple(self._known.values()) if in_window(entry, now)] if replaced else []
-        if known:
-            log.warning("the journal was removed or replaced by an older one: %d entries are put back", len(known))
-        for entry in known:
-            tables.put_back(db, entry, time.boot)
+        # What is there already comes back as it is there.
+        lost = [entry for entry in known if tables.put_back(db, entry) is entry]
+        if lost:
+            log.warning("the journal was removed or replaced by an older one: %d entries are put back", len(lost))
 
-    def _move_along(self, zero: float) -> None:
+    def _move_along(self, time: JournalTime) -> None:
         """Keep the age of what was recorded in this boot when its time is corrected; an earlier one stays."""
-        if abs(zero - self._zero) <= TOLERANCE:
+        off = time.zero - self._zero
+        if abs(off) <= TOLERANCE:
             return
-        old, self._zero = self._zero, zero
+        self._zero = time.zero
         for entry in tuple(self._known.values()):
-            if entry.created_at < old:
+            if entry.boot != time.boot:
                 continue
-            sent_at, ended_at = (None if at is None else at + zero - old for at in (entry.sent_at, entry.ended_at))
-            created_at = entry.created_at + zero - old
+            sent_at, ended_at = (None if at is None else at + off for at in (entry.sent_at, entry.ended_at))
+            created_at = entry.created_at + off
             self._known[entry.id] = replace(entry, created_at=created_at, sent_at=sent_at, ended_at=ended_at)
 
     def _lacks_unbound(self, db: Connection) -> bool:
         """Return whether one without a task was lost; one that a person has settled meanwhile is forgotten."""
         lacks = False
         for entry in [one for one in tuple(self._known.values()) if one.task_id is None]:
-            if tables.is_there(db, entry.id):
+            if tables.is_sent(db, entry.id):
                 continue
             if tables.is_settled(db, entry):
                 self._known.pop(entry.id, None)

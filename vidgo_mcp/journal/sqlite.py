@@ -82,8 +82,8 @@ class SqliteJournal(TimedDatabase):
         full = None if budget is None else tables.exhausted(db, owner, intent.credits, budget, now)
         if full is not None:
             return full
-        entry = Entry(id=uuid4().hex, intent=intent, state="reserved", process=process, created_at=now)
-        tables.insert(db, entry, self._now.boot)
+        entry = Entry(uuid4().hex, intent, state="reserved", process=process, created_at=now, boot=self._now.boot)
+        tables.insert(db, entry)
         self._renew(db, process)
         if consent is not None:
             query = "INSERT OR REPLACE INTO consents (owner, consent, used_at) VALUES (?, ?, ?)"
@@ -114,7 +114,7 @@ class SqliteJournal(TimedDatabase):
         return self._known.bound(bound, self._now())
 
     async def restore(self, entry: Entry) -> Entry:
-        restored = await self._step(lambda db: tables.put_back(db, entry, self._now.boot), task_id=entry.task_id)
+        restored = await self._step(lambda db: tables.put_back(db, entry), task_id=entry.task_id)
         return self._known.bound(restored, self._now())
 
     async def resolve(self, entry_id: str, *, task: Task | None) -> Entry | None:

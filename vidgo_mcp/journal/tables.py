@@ -179,11 +179,10 @@ def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(found)
 
 
-def insert(db: sqlite3.Connection, entry: Entry, boot: str) -> None:
-    """Insert an entry that is only reserved yet; ``boot`` is that by whose clock its times are."""
+def insert(db: sqlite3.Connection, entry: Entry) -> None:
+    """Insert an entry that is only reserved yet."""
     columns: dict[str, Any] = {name: getattr(entry.intent, name) for name in _INTENT}
-    columns |= {"id": entry.id, "state": entry.state, "process": entry.process, "created_at": entry.created_at}
-    columns["boot"] = boot
+    columns |= {name: getattr(entry, name) for name in ("id", "state", "process", "created_at", "boot")}
     columns["reference_ids"] = json.dumps(entry.intent.references)
     names = ", ".join(columns)
     marks = ", ".join(f":{name}" for name in columns)
@@ -198,7 +197,7 @@ def save(db: sqlite3.Connection, entry: Entry) -> None:
     db.execute(f"UPDATE entries SET {changes} WHERE id = :id", {**columns, "id": entry.id})  # noqa: S608  # ours
 
 
-def put_back(db: sqlite3.Connection, known: Entry, boot: str) -> Entry:
+def put_back(db: sqlite3.Connection, known: Entry) -> Entry:
     """Write an entry as a process knows it, where what is there is older, gone, or another task's; return it."""
     there = entry(db, known.id)
     if known.task_id is not None and (there is None or there.task_id != known.task_id):
@@ -209,8 +208,9 @@ def put_back(db: sqlite3.Connection, known: Entry, boot: str) -> Entry:
             there, known = None, replace(known, id=uuid4().hex)
     after = transitions.restored(there, known)
     if there is None:
-        insert(db, after, boot)
-    save(db, after)
+        insert(db, after)
+    if after is not there:
+        save(db, after)
     return after
 
 
@@ -240,9 +240,10 @@ def entry(db: sqlite3.Connection, entry_id: str) -> Entry | None:
     return first(db, "id = :id", id=entry_id)
 
 
-def is_there(db: sqlite3.Connection, entry_id: str) -> bool:
-    """Return whether the file has an entry."""
-    return db.execute("SELECT 1 FROM entries WHERE id = ?", (entry_id,)).fetchone() is not None
+def is_sent(db: sqlite3.Connection, entry_id: str) -> bool:
+    """Return whether the file has an entry as one that may have been sent."""
+    query = "SELECT 1 FROM entries WHERE id = ? AND state != 'reserved'"
+    return db.execute(query, (entry_id,)).fetchone() is not None
 
 
 def is_settled(db: sqlite3.Connection, known: Entry) -> bool:
@@ -330,7 +331,7 @@ def keep(db: sqlite3.Connection, lease: Lease) -> None:
 
 def _entry(row: sqlite3.Row) -> Entry:
     intent = Intent(**{name: row[name] for name in _INTENT}, references=tuple(json.loads(row["reference_ids"])))
-    columns: dict[str, Any] = {name: row[name] for name in ("id", "process", "created_at", *_FATE, "charged")}
+    columns: dict[str, Any] = {name: row[name] for name in ("id", "process", "created_at", "boot", *_FATE, "charged")}
     columns |= {name: tuple(json.loads(row[name])) for name in _LISTS}
     columns |= {name: bool(row[name]) for name in ("delivered", "straddled")}
     finding = None if row["finding"] is None else BalanceFinding(**json.loads(row["finding"]))
