@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import anyio
+import httpx
 
 from vidgo_mcp.client import wire
 from vidgo_mcp.client.error_mapping import Refusal, named_error, unreadable_error
@@ -25,7 +26,7 @@ MOST_NAMED: Final = 5
 
 def result_of(
     status: int,
-    headers: Mapping[str, str],
+    headers: httpx.Headers,
     body: bytes,
     parse: Callable[[Any], T],
     to_error: Callable[[Refusal], VidgoError],
@@ -63,7 +64,7 @@ def result_of(
 
 async def named_task(
     error: VidgoError,
-    headers: Mapping[str, str],
+    headers: httpx.Headers,
     body: bytes,
     *,
     sent: Sequence[str],
