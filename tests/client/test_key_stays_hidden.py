@@ -53,6 +53,15 @@ async def test_an_error_that_repeats_the_key_does_not_show_it(status: int, echo:
                 assert "bad key [key]!" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["X-Task-Id", "Location"])
+async def test_a_header_that_repeats_the_key_does_not_name_a_task_by_it(name: str) -> None:
+    answer = httpx.Response(429, headers={name: f"/api/generate/status/{KEY}-1 task_id={KEY}"})
+    async with answering(answer, KEY) as client:
+        with pytest.raises(VidgoError) as caught:
+            await client.submit_once(PRICED)
+    assert "9aF" not in shown(caught.value)
+
+
 async def test_a_result_that_repeats_the_key_does_not_show_it() -> None:
     data: dict[str, Any] = {
         "task_id": "task-1",

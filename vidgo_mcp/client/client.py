@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random as random_module
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -40,7 +40,7 @@ from vidgo_mcp.models.urls import checked_base_url
 from vidgo_mcp.pricing import PricedRequest, price_request
 
 T = TypeVar("T")
-Named = Callable[[VidgoError, httpx.Headers, bytes], Awaitable[T]]
+Named = Callable[[VidgoError, Mapping[str, str], bytes], Awaitable[T]]
 OnTask = Callable[[Task], Awaitable[None]]
 
 DEFAULT_BASE_URL: Final = "https://api.vidgo.ai"
@@ -331,8 +331,8 @@ class VidgoClient:
         date = wire.date_of(response.headers.get("date"))
         if date is not None:
             self.on_date(date)
-        status, headers, body = response.status_code, response.headers, wire.redact_key(body, self._api_key)
-
+        status, body = response.status_code, wire.redact_key(body, self._api_key)
+        headers = wire.redact_headers(response.headers, self._api_key)
         now = self._now() if date is None else date
         try:
             result = interpretation.result_of(status, headers, body, parse, to_error, now=now, submit=submit)

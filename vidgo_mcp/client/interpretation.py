@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import anyio
-import httpx
 
 from vidgo_mcp.client import wire
 from vidgo_mcp.client.error_mapping import Refusal, named_error, unreadable_error
@@ -26,7 +25,7 @@ MOST_NAMED: Final = 5
 
 def result_of(
     status: int,
-    headers: httpx.Headers,
+    headers: Mapping[str, str],
     body: bytes,
     parse: Callable[[Any], T],
     to_error: Callable[[Refusal], VidgoError],
@@ -64,7 +63,7 @@ def result_of(
 
 async def named_task(
     error: VidgoError,
-    headers: httpx.Headers,
+    headers: Mapping[str, str],
     body: bytes,
     *,
     sent: Sequence[str],

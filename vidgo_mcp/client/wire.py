@@ -90,6 +90,11 @@ def redact_key(body: bytes, key: str) -> bytes:
         return body.replace(key.encode(), REDACTED.encode())
 
 
+def redact_headers(headers: Mapping[str, str], key: str) -> dict[str, str]:
+    """Return the headers of an answer without the key in their texts."""
+    return {name: text if len(key) < SHORTEST_KEY else text.replace(key, REDACTED) for name, text in headers.items()}
+
+
 def _redacted(value: Any, key: str) -> Any:
     if isinstance(value, str):
         return value.replace(key, REDACTED)
