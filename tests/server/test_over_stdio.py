@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,9 @@ class Server:
 
 
 @asynccontextmanager
-async def started(url: str, **more: str) -> AsyncGenerator[Server]:
+async def started(url: str, command: Sequence[str] = (COMMAND,), **more: str) -> AsyncGenerator[Server]:
     process = await anyio.open_process(
-        [COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(url, **more)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(url, **more)
     )
     async with process:
         try:

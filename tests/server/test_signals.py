@@ -73,6 +73,30 @@ async def test_a_signal_after_stdin_closed_changes_nothing(sandbox: Sandbox, san
     assert (await only_entry(tmp_path / "journal.db", sandbox_url)).state == "accepted"
 
 
+SLOW_TO_END = """
+import anyio
+from vidgo_mcp.cli.main import main
+from vidgo_mcp.service import Service
+
+class SlowToEnd(Service):
+    async def __aexit__(self, *error):
+        await anyio.sleep(0.5)
+        await super().__aexit__(*error)
+
+import vidgo_mcp.app
+vidgo_mcp.app.Service = SlowToEnd
+main()
+"""
+
+
+async def test_a_line_that_comes_after_the_signal_does_not_disturb_the_end(sandbox_url: str) -> None:
+    async with started(sandbox_url, command=[sys.executable, "-c", SLOW_TO_END]) as server:
+        server.process.send_signal(signal.SIGTERM)
+        await anyio.sleep(0.2)
+        await server.send("ping", {}, 1)
+        assert await server.end() == (128 + signal.SIGTERM, "")
+
+
 @pytest.mark.parametrize("number", ENDING, ids=str)
 async def test_an_idle_server_ends_at_the_first_signal(number: signal.Signals, sandbox_url: str) -> None:
     async with started(sandbox_url) as server:

@@ -42,19 +42,18 @@ async def serve_stdio(server: Server[Any], service: Service) -> None:
     The service is entered and left here.
     """
     serving, stdin = anyio.CancelScope(), Stdin()
-    try:
-        async with (
-            held_signals(serving.cancel) as received,
-            stdio_server(stdin=cast("anyio.AsyncFile[str]", stdin)) as (read_stream, write_stream),
-        ):
-            stdin.answers = write_stream
-            async with service:
+    async with held_signals(serving.cancel) as received:
+        async with service:
+            try:
+                # The transport ends first: a line that comes while submits get their answers has nobody to go to.
                 with serving:
-                    await server.run(read_stream, write_stream, server.create_initialization_options())
-            if received:
-                with suppress(OSError, ValueError):  # whoever read it may have gone away
-                    sys.stderr.flush()
-                # The thread that reads stdin could otherwise keep the process for ever.
-                os._exit(128 + received[0])
-    except* ConnectionError as gone:
-        log.info("nobody reads stdout any more: %s", gone.exceptions[0])
+                    async with stdio_server(stdin=cast("anyio.AsyncFile[str]", stdin)) as (read_stream, write_stream):
+                        stdin.answers = write_stream
+                        await server.run(read_stream, write_stream, server.create_initialization_options())
+            except* ConnectionError as gone:
+                log.info("nobody reads stdout any more: %s", gone.exceptions[0])
+        if received:
+            with suppress(OSError, ValueError):  # whoever read it may have gone away
+                sys.stderr.flush()
+            # The thread that reads stdin could otherwise keep the process for ever.
+            os._exit(128 + received[0])
