@@ -19,7 +19,7 @@ from tests.server.conftest import ERAS, PATIENCE
 from tests.server.test_over_http import HEADERS, served, service  # noqa: F401  # a fixture
 from tests.server.test_stopping_over_http import serving
 from vidgo_mcp.server import bodies
-from vidgo_mcp.server.bodies import LARGE, MANY_VALUES, MEGABYTE, MOST_VALUES
+from vidgo_mcp.server.bodies import LARGE, MANY_VALUES, MEGABYTE, MOST_VALUES, TOO_MANY_VALUES
 from vidgo_mcp.server.connections import READ_AT_ONCE, BoundedConnection
 from vidgo_mcp.server.json_lines import read_line
 from vidgo_mcp.service import Service
@@ -50,6 +50,7 @@ BOMBS = {
     "escapes": call(b'"prompt": "' + rb"\u0041" * (ALMOST // 7) + b'"'),
     "backslashes": b'{"a": "' + b"\\" * ALMOST,
     "a number": call(b'"prompt": ' + b"9" * (ALMOST - 100)),
+    "long numbers": call(b'"prompt": [' + b",".join([b"9" * 4000] * (ALMOST // 4001)) + b"]"),
     "spaces": b" " * ALMOST,
 }
 
@@ -77,6 +78,13 @@ async def test_no_body_takes_much_memory(sandbox_url: str) -> None:
                     crowd.start_soon(lambda: client.post(url, content=BOMBS["one text"]))
             tasks.cancel_scope.cancel()
         assert peak - before < 250 * MEGABYTE
+
+
+@pytest.mark.parametrize("bomb", ["nested", "objects", "keys", "a number", "long numbers"])
+async def test_what_the_sdk_would_parse_for_long_is_refused(bomb: str, service: Service) -> None:  # noqa: F811
+    async with served(service) as base, httpx.AsyncClient(headers=HEADERS) as client:
+        answer = await client.post(f"{base}/mcp", content=BOMBS[bomb])
+        assert (answer.status_code, answer.json()["error"]["message"]) == (413, TOO_MANY_VALUES)
 
 
 async def parts(body: bytes) -> AsyncIterator[bytes]:
