@@ -441,6 +441,19 @@ def test_retry_after_is_read_in_both_of_its_forms(header: str | None, seconds: f
     assert wire.retry_after(header, 784_111_777.0) == seconds
 
 
+@pytest.mark.parametrize(
+    ("date", "read"),
+    [
+        ("Tue, 06 Oct 2026 08:49:37 GMT", True),
+        *((date, False) for date in ("", "Mon, 01 Jan 0001 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT")),
+        *((date, False) for date in ("Tue, 31 Dec 2024 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT")),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", False),
+    ],
+)
+def test_only_a_date_that_may_be_true_is_the_time_of_an_answer(date: str, read: bool) -> None:
+    assert (wire.time_of({"date": date}) is not None) is read
+
+
 def test_a_submit_that_cannot_be_made_is_refused_before_anything_is_sent() -> None:
     def never(_: httpx.Request) -> httpx.Response:
         raise AssertionError("nothing may be sent")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -145,17 +144,14 @@ async def test_what_is_truly_old_after_a_boot_is_done_again(named: bool, path: P
     await second.aclose()
 
 
-@pytest.mark.parametrize("date", [None, "0001-01-01", "1970-01-01", "2024-12-31", "2100-01-01", "9999-12-31"])
-async def test_without_a_date_that_may_be_true_the_wall_clock_has_to_do(
-    date: str | None, path: Path, clock: Clock
-) -> None:
+async def test_without_a_date_the_wall_clock_has_to_do(path: Path, clock: Clock) -> None:
     first = opened(path, clock)
     await ended(first, FINISHED)
     clock.reboot(after=HOUR, wrong=-START)
     second = opened(path, clock)
     assert await second.needs_time()
     clock.set(START)  # a time server has answered meanwhile
-    second.hear_time(None if date is None else datetime.fromisoformat(f"{date}T00:00:00+00:00").timestamp())
+    second.hear_time(None)
     assert not await second.needs_time()
     assert second.now() == START + HOUR
     await first.aclose()

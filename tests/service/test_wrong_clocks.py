@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,11 @@ class Machine:
     def __init__(self, path: Path, sandbox: Sandbox, clock: Clock, *, named: bool = True) -> None:
         self.path, self.sandbox, self.clock = path, sandbox, clock
         self.right = clock.at
-        self.named = named
+        self.vidgo_time: Callable[[], float] | None = (lambda: self.right) if named else None
 
     def process(self, name: str = "a", **given: Any) -> Process:
-        vidgo_time = (lambda: self.right) if self.named else None
         clock = self.clock.of_machine()
-        return Process(self.sandbox, self.path, name, clock=clock, vidgo_time=vidgo_time, **given)
+        return Process(self.sandbox, self.path, name, clock=clock, vidgo_time=self.vidgo_time, **given)
 
     def reboot(self, after: float, wrong: float = 0) -> None:
         self.right += after
@@ -161,15 +161,16 @@ async def test_an_answer_without_a_balance_tells_the_time_as_well(fault: str, pa
 
 
 @pytest.mark.parametrize("fault", ["balance:refuse=500", "balance:html"])
+@pytest.mark.parametrize("date", [None, 0.0])
 async def test_a_failure_without_a_date_does_not_say_that_a_wrong_clock_is_right(
-    fault: str, path: Path, clock: Clock
+    date: float | None, fault: str, path: Path, clock: Clock
 ) -> None:
     machine = Machine(path, quick_sandbox(), clock)
     async with machine.process() as server:
         await server.finished()
     machine.reboot(60, 25 * HOUR)
     machine.sandbox.set_faults([fault])
-    machine.named = False
+    machine.vidgo_time = None if date is None else lambda: date
     async with machine.process("b") as server:
         with pytest.raises(UnavailableError) as caught:
             await server.make()

@@ -328,7 +328,7 @@ class VidgoClient:
             to_end=limits.connect + limits.read + answer + sending,
         )
         # An answer that repeats the key must not carry it into a message, a log or a result.
-        date = wire.date_of(response.headers.get("date"))
+        date = wire.time_of(response.headers)
         if date is not None:
             self.on_date(date)
         status, body = response.status_code, wire.redact_key(body, self._api_key)

@@ -31,6 +31,10 @@ NO_CODE: Final = 10**9
 """From here on a number is no code: it would only fill the line that names it."""
 LONGEST_PAUSE: Final = 30 * 86_400.0
 """The longest pause, in seconds, that an answer may ask for."""
+NEVER_SET: Final = 1_735_689_600.0
+"""The beginning of 2025: a clock that shows less was never set, as on a machine without a battery."""
+NO_TIME: Final = 4_102_444_800.0
+"""The beginning of 2100: no true clock shows more, and a day after the year 9999 has no name."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
@@ -267,12 +271,18 @@ def retry_after(header: str | None, now: float) -> float | None:
     """
     seconds = _number(header)
     if seconds is None and header is not None:
-        at = date_of(header)
+        at = _date_of(header)
         seconds = None if at is None else at - now
     return None if seconds is None else min(max(0.0, seconds), LONGEST_PAUSE)
 
 
-def date_of(header: str | None) -> float | None:
+def time_of(headers: Mapping[str, str]) -> float | None:
+    """Return the time at which an answer was made, in seconds since the epoch; None when it names none that can be."""
+    date = _date_of(headers.get("date"))
+    return date if date is not None and NEVER_SET <= date < NO_TIME else None
+
+
+def _date_of(header: str | None) -> float | None:
     """Return the time of an HTTP date, in seconds since the epoch; None when there is none that can be read."""
     with contextlib.suppress(ValueError, OverflowError):
         at = parsedate_to_datetime(header or "")

@@ -16,10 +16,6 @@ from vidgo_mcp.journal.connection import Database, step
 
 TOLERANCE: Final = 300.0
 """Seconds by which two clocks may differ and still agree."""
-NEVER_SET: Final = 1_735_689_600.0
-"""The beginning of 2025: a clock that shows less was never set, as on a machine without a battery."""
-NO_TIME: Final = 4_102_444_800.0
-"""The beginning of 2100: no true clock shows more, and a day after the year 9999 has no name."""
 
 
 class JournalTime:
@@ -43,8 +39,6 @@ class JournalTime:
 
         It does nothing else, so that no answer ever waits for the journal.
         """
-        if date is not None and not NEVER_SET <= date < NO_TIME:
-            date = None
         zero = self._zero  # a step in a thread may correct it meanwhile
         if zero is None:
             self._confirmed = date is None or abs(date - self._clock.wall()) <= TOLERANCE
