@@ -180,7 +180,7 @@ def test_any_text_is_read_as_one_kind_or_refused_with_a_sentence(start: str, res
 )
 def test_a_url_that_vidgo_cannot_reach_is_told_with_what_works(url: str) -> None:
     source = read_reference(url)
-    with pytest.raises(ValueError, match="Vidgo cannot reach this address: give the file or inline data"):
+    with pytest.raises(ValueError, match="Vidgo cannot reach this address: give a public one, or the picture itself"):
         check_reach(source)
 
 

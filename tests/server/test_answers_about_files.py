@@ -166,7 +166,7 @@ async def test_addresses_that_vidgo_cannot_reach_are_refused_together_before_the
         error = await caller.error("edit_image", **FOX, image_urls=references, quality="best")
         assert (error["category"], error["money"], error["field"]) == ("invalid_request", "nothing_spent", "quality")
         lines = error["message"].splitlines()
-        why = "Vidgo cannot reach this address: give the file or inline data"
+        why = "Vidgo cannot reach this address: give a public one, or the picture itself"
         assert lines[1:-1] == [f'- image_urls[{place}] "{references[place]}": {why}' for place in (0, 2, 3, 4)]
         assert "task:<task_id>" in lines[-1]
         assert '"image_urls": ["task:<task_id>"]' in error["next_step"]

@@ -78,7 +78,7 @@ def check_reach(source: ReferenceSource) -> None:
         ValueError: Vidgo, which fetches it, would be paid and find nothing.
     """
     if source.kind == "url" and not is_public_host(urlsplit(source.value).hostname or ""):
-        raise ValueError("Vidgo cannot reach this address: give the file or inline data")
+        raise ValueError("Vidgo cannot reach this address: give a public one, or the picture itself")
 
 
 def read_reference(text: str) -> ReferenceSource:
