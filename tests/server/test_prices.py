@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from tests.conftest import World
-from tests.server.conftest import client_of, text_of
+from tests.server.conftest import YES, Person, client_of, text_of
 from vidgo_mcp.models.sizes import QUALITIES, TIERS
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
+from vidgo_mcp.service import Limits
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +85,24 @@ async def test_a_price_that_vidgo_contradicts_is_said_in_each_place() -> None:
         assert "| low | 5 | 4 | 8 |" in page
         assert contradiction in page
         assert PUBLISHED.origin in page
+
+
+async def test_a_person_who_agreed_to_a_price_is_asked_again_when_another_is_in_force_by_then() -> None:
+    async def send(number: int, state: str | None = None) -> Any:
+        arguments = {"prompt": "a fox", "variation": number}
+        answers: Any = None if state is None else {"confirm": YES}
+        return await client.session.call_tool(
+            "generate_image", arguments, input_responses=answers, request_state=state, allow_input_required=True
+        )
+
+    world = World(faults=["task:price=5"], limits=Limits(confirm_above=1))
+    async with world, client_of(world, person=Person()) as client:
+        asked = await send(1)
+        for number in (2, 3):
+            await send(number, (await send(number)).request_state)
+            await anyio.sleep(120)
+        asked_again = await send(1, asked.request_state)
+        assert asked_again.input_requests["confirm"].params.message.startswith("Spend 5 credits")
+        assert len(world.submits()) == 2
+        made = await send(1, asked_again.request_state)
+        assert made.structured_content["credits_charged"] == 5

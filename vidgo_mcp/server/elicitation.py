@@ -53,13 +53,13 @@ Context = ServerRequestContext[Any, Any]
 class QuestionForClient(CallInterrupted):
     """The stateless era asks by answering: this carries that answer past the service, which has recorded nothing."""
 
-    def __init__(self, question: str, ticket: str) -> None:
+    def __init__(self, question: str, price: int, ticket: str) -> None:
         super().__init__(question)
         self.result = InputRequiredResult(
             input_requests={
                 FIELD: ElicitRequest(params=ElicitRequestFormParams(message=question, requested_schema=SCHEMA))
             },
-            request_state=json.dumps({"ticket": ticket, "question": question}),
+            request_state=json.dumps({"ticket": ticket, "price": price, "question": question}),
         )
 
 
@@ -83,13 +83,14 @@ def asker(ctx: Context, params: CallToolRequestParams, *, modern: bool) -> Ask:
 
 
 def _answered(params: CallToolRequestParams, question: Question) -> Answer:
-    if params.request_state is None:
-        raise QuestionForClient(question.text(), uuid4().hex)
-    state: dict[str, str] = json.loads(params.request_state)
+    state: dict[str, Any] = json.loads(params.request_state or "{}")
+    # Whoever agreed to another price has not agreed to this one.
+    if state.get("price") != question.credits:
+        raise QuestionForClient(question.text(), question.credits, uuid4().hex)
     response = (params.input_responses or {}).get(FIELD)
     if not isinstance(response, ElicitResult):
         # The same words again: what moves, such as the credits left, was sealed with the first question.
-        raise QuestionForClient(state["question"], state["ticket"])
+        raise QuestionForClient(state["question"], state["price"], state["ticket"])
     return Answer(_verdict(response), state["ticket"])
 
 
