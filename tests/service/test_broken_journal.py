@@ -156,6 +156,22 @@ async def test_a_task_that_was_never_recorded_is_named_in_the_log_at_the_end(cap
     assert f"task {made.task_id} is paid for, and the journal has no record of it" in caplog.text
 
 
+async def test_a_task_that_the_last_moment_records_is_not_said_to_be_lost(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow(Unbinding):
+        async def bind(self, entry_id: str, task: Task) -> Entry:
+            if self.healed:
+                trying.set()
+                await anyio.sleep(1)
+            return await super().bind(entry_id, task)
+
+    trying, journal = anyio.Event(), Slow(full)
+    async with World(journal=journal) as world:
+        await world.make(wait_seconds=0)
+        journal.healed = True
+        await trying.wait()
+    assert "has no record" not in caplog.text
+
+
 async def test_a_task_that_was_not_recorded_is_known_by_vidgos_own_id(caplog: pytest.LogCaptureFixture) -> None:
     journal = Unbinding(settled_as_not_charged)
     async with World(faults=["task:called=a b/c"], journal=journal) as world:

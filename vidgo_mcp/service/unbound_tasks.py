@@ -92,7 +92,7 @@ class UnboundTasks:
     async def give_up(self) -> None:
         """Try once more at the end of the process; what then is not recorded is named in the log."""
         for entry, _ in list(self._kept.values()):
-            if await self.bind(entry.id) is None:
+            if await self.bind(entry.id) is None and entry.id in self._kept:  # a renewal may have recorded it meanwhile
                 log.error("task %s is paid for, and the journal has no record of it", entry.asked_as)
 
     async def _recorded(self, entry: Entry, task: Task) -> Entry:
