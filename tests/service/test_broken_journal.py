@@ -322,13 +322,15 @@ async def test_a_journal_that_is_locked_meanwhile_hides_no_picture_that_is_paid_
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_a_price_is_told_without_the_budget_that_cannot_be_read() -> None:
+async def test_a_price_and_the_balance_are_told_without_the_budget_that_cannot_be_read() -> None:
     journal = Unreadable()
     async with World(journal=journal, limits=Limits(Budget(per_day=10, mode="enforce"))) as world:
         assert (await world.service.estimate(world.principal(), EstimateArguments())).budget_left == 10
         journal.locked = True
         estimate = await world.service.estimate(world.principal(), EstimateArguments())
         assert (estimate.credits, estimate.budget_left) == (LOW, None)
+        left = await world.service.balance(world.principal())
+        assert (left.credits, left.pictures_low, left.notes) == (1000, 500, None)
 
 
 async def test_a_locked_journal_does_not_tell_a_joining_process_that_nothing_was_spent() -> None:

@@ -266,7 +266,9 @@ class Service:
         """
         left = await self._account(principal.paying).balance()
         prices = self.prices(principal)
-        budget, spent = principal.limits.budget, await self._spent(principal) or 0
+        budget, known = principal.limits.budget, await self._spent(principal)
+        # What is left of the day cannot be told then.
+        budget, spent = (replace(budget, per_day=None), 0) if known is None else (budget, known)
 
         def buys(quality: Quality) -> int:
             price = prices.price(quality, "1K")
