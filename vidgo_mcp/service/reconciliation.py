@@ -46,13 +46,10 @@ class Reconciliation:
         self._now = now
         self._tasks = tasks
         self._woken = anyio.Event()
-        self._begun = False
 
     def begin(self) -> None:
         """Read for the first time, and then whenever it is due."""
-        if not self._begun:
-            self._begun = True
-            self._tasks.start_soon(self._run)
+        self._tasks.start_soon(self._run)
 
     def wake(self) -> None:
         """Look again when to read: a submit was answered, or a task ended."""
