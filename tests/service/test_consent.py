@@ -113,3 +113,22 @@ async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gi
         made = await world.finished(ask=slow_yes)
         assert (made.credits_charged, asked) == (LOW, [LOW])
         assert world.movements() == [("charge", LOW)]
+
+
+async def test_a_price_that_changes_while_the_person_thinks_is_asked_about_again() -> None:
+    asked: list[int] = []
+
+    async def agree(question: Question) -> Answer:
+        return Answer("accepted", ticket=question.prompt)
+
+    async def think(question: Question) -> Answer:
+        asked.append(question.credits)
+        for prompt in ("one", "two") if len(asked) == 1 else ():
+            await world.finished(prompt=prompt, ask=agree)
+            await anyio.sleep(120)
+        return Answer("accepted", ticket=f"answer {len(asked)}")
+
+    async with World(faults=["task:price=5"], limits=ASK_ALWAYS) as world:
+        made = await world.finished(ask=think)
+        assert (asked, made.credits_charged) == ([2, 5], 5)
+        assert len(world.submits()) == 3

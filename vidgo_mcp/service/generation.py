@@ -93,9 +93,9 @@ class Generation:
         Raises:
             VidgoError: it was refused, or its submit failed; ``money`` says what that means.
         """
-        self._request = price_request(self._arguments, await self._account.reconciliation.refresh())
-        self._notes = list(self._request.quote.notes)
         while True:
+            self._request = price_request(self._arguments, await self._account.reconciliation.refresh())
+            self._notes = list(self._request.quote.notes)
             references = await read_references(self._account, self._arguments, self._deadline)
             intent = await self._intent(references)
             entry = await self._find(intent)
@@ -106,6 +106,8 @@ class Generation:
             self._charged = False
             if entry is None:
                 paid = await self._pay(intent, references)
+                if paid is None:
+                    continue
                 if isinstance(paid, TaskResult):
                     return paid
                 entry = paid
@@ -166,8 +168,8 @@ class Generation:
         known = self._account.submissions.find(intent.owner, intent.fingerprint)
         return known or await self._journal.find(intent.owner, intent.fingerprint)
 
-    async def _pay(self, intent: Intent, references: list[Reference]) -> Entry | TaskResult:
-        """Pass the gates, reserve and submit."""
+    async def _pay(self, intent: Intent, references: list[Reference]) -> Entry | TaskResult | None:
+        """Pass the gates, reserve and submit; return None where another price is in force by then."""
         check_max_credits(self._arguments.max_credits, intent.credits)
         warnings = self._limits.budget.check_call(intent.credits)
         learned = await self._account.learn_time()
@@ -187,6 +189,9 @@ class Generation:
             note = f"{ready}; nothing is reserved or spent. The uploads go on."
             return unready_result(intent, self._account.runtime.now(), note)
         ticket = await self._consent(intent)
+        if (await self._account.reconciliation.refresh()).price(intent.quality, intent.tier) != intent.credits:
+            self._ticket = None
+            return None
         client = await self._account.client()
         with anyio.CancelScope(shield=True):
             reservation = await self._reserve(intent, ticket)

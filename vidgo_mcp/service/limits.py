@@ -62,7 +62,7 @@ class Budget:
         if self.per_call is not None and price > self.per_call:
             return 0
         left = self.left(spent)
-        return None if left is None else left // max(1, price)
+        return None if left is None else left // price
 
     def in_words(self, spent: int, price: int | None = None) -> list[str]:
         """Return what the limits are and still allow, of pictures of a price if there is one; empty without limits."""
