@@ -120,6 +120,17 @@ async def test_what_this_process_paid_for_is_there_whatever_is_done_to_the_files
     db.close()
 
 
+async def test_a_picture_that_somebody_received_is_not_announced_when_it_is_put_back(
+    kept: SqliteJournal, path: Path
+) -> None:
+    bound = await kept.bind((await sent(kept)).id, Task("t1", "running"))
+    await kept.record(bound.id, Task("t1", "finished", 100, ("https://a.example/1.png",)))
+    await kept.mark_delivered([bound.id, "of-another-process"])
+    removed(path, path)
+    [entry] = await kept.newest(bound.intent.owner, 5)
+    assert (entry.id, entry.delivered) == (bound.id, True)
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_two_processes_go_on_with_one_journal(
     trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path

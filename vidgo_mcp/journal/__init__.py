@@ -1,6 +1,6 @@
 """The durable record of paid intent: the interface of its atomic steps, and the embedded store."""
 
-from vidgo_mcp.journal.balances import Look, Reading
+from vidgo_mcp.journal.balances import Look
 from vidgo_mcp.journal.clock import Clock
 from vidgo_mcp.journal.disposable import DisposableJournal
 from vidgo_mcp.journal.entries import (
@@ -36,7 +36,6 @@ __all__ = [
     "Intent",
     "Journal",
     "Look",
-    "Reading",
     "Reservation",
     "Reserved",
     "Spending",

@@ -6,6 +6,7 @@ A person may remove the file under a running process, or put an older copy in it
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from sqlite3 import Connection
 from typing import TypeVar
@@ -49,6 +50,12 @@ class KnownEntries:
         self._known = {one.id: one for one in (*known, entry) if in_window(one, now)}
         self._last_bound = entry
         return entry
+
+    def delivered(self, entry_ids: Collection[str]) -> None:
+        """Note that somebody received these results."""
+        for entry_id in entry_ids:
+            if (known := self._known.get(entry_id)) is not None:
+                self._known[entry_id] = replace(known, delivered=True)
 
     def put_back_lost(self, db: Connection, time: JournalTime, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""

@@ -79,8 +79,7 @@ class SqliteJournal(TimedDatabase):
         used = db.execute("SELECT used_at FROM consents WHERE owner = ? AND consent = ?", (owner, consent)).fetchone()
         if used is not None and now < used["used_at"] + WINDOW:
             return ConsentUsed(used["used_at"])
-        full = None if budget is None else tables.exhausted(db, owner, intent.credits, budget, now)
-        if full is not None:
+        if budget is not None and (full := tables.exhausted(db, owner, intent.credits, budget, now)):
             return full
         entry = Entry(uuid4().hex, intent, state="reserved", process=process, created_at=now, boot=self._now.boot)
         tables.insert(db, entry)
@@ -163,6 +162,7 @@ class SqliteJournal(TimedDatabase):
     @step
     def mark_delivered(self, db: Connection, entry_ids: Collection[str]) -> None:
         db.executemany("UPDATE entries SET delivered = 1 WHERE id = ?", [(entry_id,) for entry_id in entry_ids])
+        self._known.delivered(entry_ids)
 
     async def claim_saving(self, entry_id: str, *, process: str) -> bool:
         saver = await self._claim(entry_id, process)
