@@ -134,13 +134,15 @@ class Submissions:
         self._on_end = on_end
         self.unbound = UnboundTasks(journal, on_bound)
         self._under_way: dict[str, Submission] = {}
-        self._unrecorded: list[Callable[[], Awaitable[object]]] = []
+        self._unrecorded: dict[Submission, Callable[[], Awaitable[object]]] = {}
+        """What failed, with what records that, while the journal cannot."""
         self._renewing = False
         self.stopping = False
 
     def of(self, entry_id: str) -> Submission | None:
-        """Return the submission of an entry while it is under way."""
-        return self._under_way.get(entry_id)
+        """Return the submission of an entry: under way, or with an answer that was lost, which is not recorded yet."""
+        lost = {one.entry.id: one for one in self._unrecorded if one.error and one.error.money == "unknown"}
+        return self._under_way.get(entry_id) or lost.get(entry_id)
 
     def find(self, owner: str, fingerprint: str) -> Entry | None:
         """Return what answers this request, where this process knows better than a journal that broke meanwhile."""
@@ -307,7 +309,7 @@ class Submissions:
                 # The journal's trouble must not end all other calls. Until it is recorded, other processes take the
                 # submit to be under way as long as this one lives.
                 log.exception("the journal could not record how a submit failed")
-                self._unrecorded.append(record)
+                self._unrecorded[submission] = record
 
     async def _keep_lease(self) -> None:
         """Renew the lease of this process while anything is under way, so that no other process settles it."""
@@ -317,17 +319,17 @@ class Submissions:
                 await self._journal.renew(self._runtime.process)
             except JournalError as error:
                 log.warning("the lease of a submit could not be renewed: %s", error.message)
-            for record in self._unrecorded.copy():
-                await self._record_late(record)
+            for submission in list(self._unrecorded):
+                await self._record_late(submission)
             await self.unbound.bind_all()
         self._renewing = False
 
-    async def _record_late(self, record: Callable[[], Awaitable[object]]) -> None:
+    async def _record_late(self, submission: Submission) -> None:
         try:
-            await record()
+            await self._unrecorded[submission]()
         except Exception as error:  # noqa: BLE001  # as in ``_fail``: it must not end all other calls
             log.warning("how a submit failed could not be recorded: %s", error)
             # Where the store works, its entry has become another, and stays so.
             if not isinstance(error, JournalError) or error.facts.reason is not None:
                 return
-        self._unrecorded.remove(record)
+        del self._unrecorded[submission]
