@@ -67,7 +67,7 @@ class Generation:
         self._request: PricedRequest
         self._notes: list[str] = []
         self._ticket: str | None = None
-        """The person's acceptance: they are asked once, also when another call's reservation came between."""
+        """The person's acceptance of a price: asked for once, also when another call's reservation came between."""
         self._charged = False
         self._entry: Entry | None = None
         self._submission: Submission | None = None
