@@ -309,6 +309,28 @@ async def test_a_refusal_that_names_the_task_of_a_submit_under_way_gives_nobody_
         assert world.movements() == [("charge", LOW)] * 2
 
 
+async def test_each_refusal_of_a_submit_waits_anew_for_those_whose_task_it_names() -> None:
+    async with World(faults=["task:called=task-77777*1", "submit:slow=4*1"]) as world:
+        made: list[str | None] = []
+
+        async def make(prompt: str) -> None:
+            made.append((await world.make(prompt=prompt)).task_id)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(make, "a fox")
+            await anyio.sleep(1)
+            world.sandbox.add_fault("submit:refuse=429:busy with task_id: task-77777*1")
+            tasks.start_soon(make, "a hare")
+            await anyio.sleep(3.5)
+            for fault in ("task:called=task-88888*1", "submit:slow=4*1"):
+                world.sandbox.add_fault(fault)
+            tasks.start_soon(make, "an owl")
+            await anyio.sleep(0.3)
+            world.sandbox.add_fault("submit:refuse=429:busy with task_id: task-88888*1")
+        assert (len(set(made)), len(world.submits())) == (3, 5)
+        assert world.movements() == [("charge", LOW)] * 3
+
+
 async def test_a_task_that_vidgo_gives_to_a_second_request_is_said_to_be_shared() -> None:
     async with World(faults=["task:called=task-77777"]) as world:
         assert not any("same task" in note for note in (await world.finished()).notes or ())

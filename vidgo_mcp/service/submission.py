@@ -236,6 +236,7 @@ class Submissions:
 
         tries = RetryDeadline(submission.seconds, self._runtime.random)
         while True:
+            end = None
             try:
                 return await client.submit_once(
                     submission.request, callback_url=self._callback_url, leaving=leaving, is_others=is_others
