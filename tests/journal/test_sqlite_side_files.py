@@ -276,6 +276,25 @@ async def test_what_another_process_paid_for_is_known_to_the_one_that_saw_its_en
 
 
 @pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
+async def test_what_another_process_sent_is_known_to_the_one_that_waits_for_it(
+    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+) -> None:
+    """The one that sent it may be frozen."""
+    backup = await backup_of(kept, path)
+    under_way, refused = await sent(kept, intent("a")), await sent(kept, intent("b"))
+    assert [await other.entry(one.id) for one in (under_way, refused)] == [under_way, refused]
+    await kept.unsend(refused.id)
+    await kept.release(refused.id)
+    assert await other.entry(refused.id) is None
+    trouble(path, backup)
+    assert await other.entry(under_way.id) == under_way
+    assert await other.entry(refused.id) is None
+    await kept.unsend(under_way.id)
+    await kept.release(under_way.id)
+    assert await other.entry(under_way.id) is None
+
+
+@pytest.mark.parametrize("trouble", [copied_over, moved_over, removed])
 async def test_a_task_whose_place_another_one_has_counts_once_in_a_file_that_lost_both(
     trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:

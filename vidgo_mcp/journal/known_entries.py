@@ -9,13 +9,16 @@ import logging
 from collections.abc import Collection
 from dataclasses import replace
 from sqlite3 import Connection
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from vidgo_mcp.journal import tables, transitions
 from vidgo_mcp.journal.boots import TOLERANCE, JournalTime
 from vidgo_mcp.journal.entries import Entry, in_window
 
 E = TypeVar("E", bound=Entry | None)
+
+AWAITED: Final = 60.0
+"""Seconds for which a submit of another process counts as awaited here after each look at it."""
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ class KnownEntries:
 
     def __init__(self) -> None:
         self._known: dict[str, Entry] = {}
+        self._awaited: dict[str, tuple[Entry, float]] = {}
+        """What other processes sent, and when it was last looked at: one that waits for it must not pay for it."""
         self._last_bound: Entry | None = None
         self._newest_seen: Entry | None = None
         """The newest with a task, whoever bound it; a copy may have it, and not yet the task that was bound last."""
@@ -41,6 +46,13 @@ class KnownEntries:
         if after.task_id is not None and (newest is None or newest.created_at <= after.created_at):
             self._newest_seen = after
         return after
+
+    def looked_at(self, entry_id: str, found: Entry | None, now: float) -> Entry | None:
+        """Note how an entry was found by somebody who waits for it, None when it is gone."""
+        self._awaited.pop(entry_id, None)
+        if found is not None and found.state == "sent":
+            self._awaited[entry_id] = found, now + AWAITED
+        return found
 
     def bound(self, entry: Entry, now: float) -> Entry:
         """Note an entry that has its task, and forget those that no longer count."""
@@ -60,7 +72,7 @@ class KnownEntries:
     def put_back_lost(self, db: Connection, time: JournalTime, *, replaced: bool) -> None:
         """Put them back into a file that was ``replaced``, or that shows by what it lacks that it is an older one."""
         self._move_along(time)
-        now = time()
+        now, is_another = time(), replaced
         for last in (self._last_bound, self._newest_seen):
             known_last = None if last is None else self._known.get(last.id)
             if not replaced and known_last is not None and in_window(known_last, now):
@@ -69,6 +81,9 @@ class KnownEntries:
                 replaced = transitions.restored(there, known_last) is known_last
         replaced = self._lacks_unbound(db) or replaced
         known = [entry for entry in tuple(self._known.values()) if in_window(entry, now)] if replaced else []
+        # Only into another file: in the same one it is gone because it was taken back, or settled.
+        if is_another:
+            known += [entry for entry, until in tuple(self._awaited.values()) if now < until]
         # What is there already comes back as it is there.
         lost = [entry for entry in known if tables.put_back(db, entry) is entry]
         if lost:

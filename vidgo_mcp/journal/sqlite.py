@@ -136,7 +136,7 @@ class SqliteJournal(TimedDatabase):
 
     @step
     def entry(self, db: Connection, entry_id: str) -> Entry | None:
-        return tables.entry(db, entry_id)
+        return self._known.looked_at(entry_id, tables.entry(db, entry_id), self._now())
 
     @step
     def by_task(self, db: Connection, owner: str, task_id: str) -> Entry | None:
