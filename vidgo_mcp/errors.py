@@ -89,7 +89,15 @@ Remedy = Literal[
 """What to do next. ``wording`` says each one, once for a model and once for a person."""
 
 JournalReason = Literal[
-    "newer_version", "other_program", "network_folder", "not_a_file", "locked", "disk_full", "damaged", "unwritable"
+    "newer_version",
+    "other_program",
+    "network_folder",
+    "not_a_file",
+    "many_names",
+    "locked",
+    "disk_full",
+    "damaged",
+    "unwritable",
 ]
 """Why the journal's file cannot be used."""
 

@@ -17,6 +17,7 @@ from tests.journal.conftest import intent, reserved, sent
 from vidgo_mcp.errors import JournalError, JournalReason
 from vidgo_mcp.journal import Reserved, SqliteJournal, connection, tables
 from vidgo_mcp.journal.connection import network_folder
+from vidgo_mcp.journal.several_names import refuse_several_names
 from vidgo_mcp.models.tasks import Task
 
 pytestmark = pytest.mark.anyio
@@ -44,12 +45,20 @@ async def heals(kept: SqliteJournal) -> None:
 
 
 Make = Callable[[Path], object]
+
+
+def with_two_names(path: Path) -> None:
+    path.touch()
+    path.with_name("another name").hardlink_to(path)
+
+
 DIARY = b"Dear diary, " * 1000
 IN_THE_WAY: dict[str, tuple[str, Make, JournalReason, str]] = {
     "a folder": ("", Path.mkdir, "not_a_file", "it is a folder, not a file"),
     "a file for its folder": ("journal.db", Path.touch, "not_a_file", "is not a folder"),
     "a file above its folder": ("deeper/journal.db", Path.touch, "not_a_file", "is not a folder"),
     "a pipe": ("", getattr(os, "mkfifo", Path.touch), "not_a_file", "it is not a regular file"),
+    "a file with two names": ("", with_two_names, "many_names", "it has more than one name (hard links)"),
     "a file of another kind": ("", lambda path: path.write_bytes(DIARY), "damaged", "file is not a database"),
 }
 
@@ -111,6 +120,22 @@ async def test_a_network_folder_is_refused_also_behind_a_link(tmp_path: Path, mo
     assert list(far.iterdir()) == []
     mounts.write_text("", encoding="utf-8")
     await heals(SqliteJournal(tmp_path / "near" / "journal.db"))
+
+
+async def test_a_file_that_is_mounted_without_its_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As into a container: its side files lie elsewhere than those of the same file outside."""
+    folder, mounts = tmp_path / "the data", tmp_path / "mounts"
+    folder.mkdir()
+    escaped = str(folder).replace(" ", r"\040")
+    mounts.write_text(f"/dev/sda {escaped} ext4 rw 0 0\n/dev/sda {escaped}/journal.db ext4 rw 0 0\n", encoding="utf-8")
+    monkeypatch.setattr(
+        "vidgo_mcp.journal.connection.refuse_several_names", lambda path: refuse_several_names(path, mounts)
+    )
+    kept = await refused(folder / "journal.db", "many_names", "it is mounted without its folder")
+    mounts.write_text(f"/dev/sda {escaped} ext4 rw 0 0\n", encoding="utf-8")
+    await heals(kept)
 
 
 async def test_a_place_without_shared_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from vidgo_mcp.errors import Facts, JournalError, JournalReason, Money
+from vidgo_mcp.journal.several_names import refuse_several_names
 from vidgo_mcp.journal.tables import UnusableFileError, migrate, prove_writable, recognise
 
 BUSY_SECONDS: Final = 10.0
@@ -193,8 +194,7 @@ def _prepared(path: Path) -> Path:
     """Check the place of a journal, and make a private file where there is none."""
     kind = network_folder(path)
     if kind is not None:
-        message = f"it is on a network folder ({kind}), where locks cannot be trusted"
-        raise UnusableFileError(message, "network_folder")
+        raise UnusableFileError(f"it is on a network folder ({kind}), where locks cannot be trusted", "network_folder")
     if path.exists() and not path.is_file():
         what = "a folder, not a file" if path.is_dir() else "not a regular file"
         raise UnusableFileError(f"it is {what}", "not_a_file")
@@ -206,6 +206,7 @@ def _prepared(path: Path) -> Path:
         # A file that exists must not be opened here: closing it would drop the locks that SQLite holds for another
         # connection of this process. https://sqlite.org/howtocorrupt.html
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    refuse_several_names(path)
     _refuse_strange(path)
     _keep_private(path)
     return path

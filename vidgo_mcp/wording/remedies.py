@@ -181,6 +181,7 @@ JOURNAL_REASONS: Final[Mapping[JournalReason, str]] = {
     "other_program": "Name another file in VIDGO_JOURNAL.",
     "network_folder": "Name a file on a disk of this computer in VIDGO_JOURNAL.",
     "not_a_file": "Name a file in VIDGO_JOURNAL, not a folder.",
+    "many_names": "Remove its other names, or mount its whole folder; or name another file in VIDGO_JOURNAL.",
     "locked": "End the program that holds the journal, or try again.",
     "disk_full": "Free some space.",
     "damaged": "Keep the file, and name another one in VIDGO_JOURNAL: what only the old one knows can then be paid for "
