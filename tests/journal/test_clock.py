@@ -23,8 +23,9 @@ from tests.journal.conftest import (
 )
 from tests.journal.test_sqlite_side_files import Trouble, copied_over, moved_over, removed
 from vidgo_mcp.journal import WINDOW, ConsentUsed, Journal, Reserved, SqliteJournal
+from vidgo_mcp.journal import clock as clock_module
 from vidgo_mcp.journal.boots import TOLERANCE
-from vidgo_mcp.journal.clock import boot_id, uptime
+from vidgo_mcp.journal.clock import boot_id, linux_boot, uptime
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +244,22 @@ def test_the_boot_has_a_name_and_its_clock_goes_on() -> None:
     before = uptime()
     assert before > 0
     assert uptime() >= before
+
+
+@pytest.mark.skipif(not boot_id(), reason="this system has no names for its boots")
+@pytest.mark.parametrize(
+    ("boottime", "same"), [("0 0", True), ("90000 0", False), ("-40000 0", False), ("0 500000000", False)]
+)
+def test_a_boot_has_another_name_where_its_clock_is_another(
+    boottime: str, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a time namespace, as a container may have, it is ahead or behind: no age follows from it outside."""
+    there = linux_boot()
+    offsets = tmp_path / "timens_offsets"
+    offsets.write_text(f"monotonic 90000 0\nboottime {boottime}\n", encoding="ascii")
+    monkeypatch.setattr(clock_module, "_OFFSETS", offsets)
+    assert (linux_boot() == there) is same
+    assert linux_boot().startswith(there)
 
 
 @pytest.mark.skipif(not boot_id(), reason="this system has no names for its boots")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 _UPTIME: Final = Path("/proc/uptime")
+_OFFSETS: Final = Path("/proc/self/timens_offsets")
 
 
 @cache
@@ -33,8 +34,17 @@ def boot_id() -> str:
 
 
 def linux_boot() -> str:
-    """Return the name of this boot of a Linux kernel, the same in all of its containers; OSError where it is hidden."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Return the name of this boot of a Linux kernel and of its clock; OSError where it is hidden.
+
+    It is the same in all containers, except where one has a boot clock that is ahead of the machine's, or behind it.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with suppress(OSError):  # older kernels have one clock
+        # https://man7.org/linux/man-pages/man7/time_namespaces.7.html
+        for clock, *off in map(str.split, _OFFSETS.read_text(encoding="ascii").splitlines()):
+            if clock in {"boottime", "7"} and off != ["0", "0"]:
+                return f"{boot}+{'.'.join(off)}"
+    return boot
 
 
 def uptime() -> float:
