@@ -214,6 +214,14 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
     assert [task.remedy for task in listed.tasks] == [None] * len(tasks)
 
 
+@pytest.mark.parametrize("reader", get_args(Reader))
+def test_an_unknown_outcome_in_a_list_does_not_promise_24_hours_from_now(reader: Reader) -> None:
+    """It may be older: then the same request is sent, and costs."""
+    case = Case(durable=True)
+    (remedy,) = {one for one in get_args(Remedy) if "24 hours" in next_step(one, reader, case)}
+    assert "until 24 hours after that submit" in next_step(remedy, reader, case)
+
+
 @pytest.mark.parametrize(
     ("result", "first"),
     [

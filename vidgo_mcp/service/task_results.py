@@ -200,7 +200,7 @@ def lost_answer(entry: Entry, finding: BalanceFinding | None) -> OutcomeUnknownE
     price, variation = entry.intent.credits, entry.intent.variation + 1
     return OutcomeUnknownError(
         "It is not known what became of the submit of this picture, so it may have been paid for "
-        f"({price} credits). {why}Nothing is sent again for 24 hours.",
+        f"({price} credits). {why}Nothing is sent again until 24 hours after that submit.",
         facts=Facts(price=price, variation=variation, finding=finding, named_task=entry.named_task),
     )
 

@@ -25,8 +25,8 @@ UNASKED: Final = (
 IN_MEMORY: Final = "The journal is in memory and ends with each command"
 PAYS_AGAIN: Final = f"{IN_MEMORY}: the same command again would pay again."
 SETTLE: Final = (
-    "Compare the balance (`vidgo-mcp doctor` shows it). The same command sends nothing for 24 hours; "
-    "`vidgo-mcp journal` lists the entry, and `vidgo-mcp journal resolve` settles it."
+    "Compare the balance (`vidgo-mcp doctor` shows it). The same command sends nothing until 24 hours after "
+    "that submit; `vidgo-mcp journal` lists the entry, and `vidgo-mcp journal resolve` settles it."
 )
 
 
@@ -96,7 +96,8 @@ def _pay_again(case: Case) -> str:
     if named is not None:
         otherwise = told[0].lower() + told[1:]
         told = f"Call get_task with task_id {named}: when Vidgo knows it, that is the picture. Otherwise {otherwise}"
-    return f"{told} The same call sends nothing for 24 hours. If the user agrees that it may be paid twice: {higher}."
+    same = "The same call sends nothing until 24 hours after that submit, and pays again from then on."
+    return f"{told} {same} If the user agrees that it may be paid twice: {higher}."
 
 
 def _whole(named_task: str | None) -> str | None:
