@@ -27,8 +27,8 @@ _NO_ID: Final = re.compile(
 )
 """What stands where an id would, and is none: a word for nothing, or what a check says of the field."""
 _IN_TEXT: Final = re.compile(
-    r"""task(?:[\s_-]|>\s*<)?ids?(?:[\\"']*\s*-?[:=>\uff1a]+|\s+is|\s|(?=<))"""
-    r"""(?:[\s\\\[(#`\u201c\u2018]|</?\w[^<>]{,99}>)*(?:["'](?P<quoted>(?:[^"'\\]|\\u[0-9a-f]{4})+)"""
+    r"""task(?:[\s_-]|>\s*<)?ids?(?:[\\"']*\s*-?[:=>\uff1a]{1,5}|\s+is|\s|(?=<))"""
+    r"""[\s\\\[(#`\u201c\u2018]*(?:</?\w[^<>]{,99}>[\s\\\[(#`\u201c\u2018]*){,8}(?:["'](?P<quoted>(?:[^"'\\]|\\u[0-9a-f]{4})+)"""
     r"""|(?P<bare>(?=[\w.:-]{,200}\d)[\w.:-]{4,}[\w-]))"""
     r"""|generate/status/(?P<path>(?=[\w.:-]{,200}\d)\w[\w.:-]+)|(?P<documented>\btask-[a-z]+-\d{6,}-[\w.:-]*[\w-])""",
     re.IGNORECASE | re.ASCII,
