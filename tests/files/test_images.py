@@ -28,7 +28,7 @@ from tests.files.conftest import (
     saved,
 )
 from vidgo_mcp.files import images
-from vidgo_mcp.files.containers import png_chunk
+from vidgo_mcp.files.containers import jpeg_segment, png_chunk
 from vidgo_mcp.files.images import MOST_PIXELS, MOST_SCANS, ReferencePicture, pixels_of, validate_image
 from vidgo_mcp.files.kinds import kind_of
 from vidgo_mcp.files.unusable import UnusableError
@@ -180,6 +180,21 @@ def test_metadata_that_grows_out_of_all_proportion_is_refused(name: bytes) -> No
     flags = b"\1\0\0\0" if name == b"iTXt" else b"\0"
     bomb = png_chunk(name, b"Comment\0" + flags + zlib.compress(bytes(20_000_000)))
     assert memory_of_refusing(after_header(PNGS["png"], bomb))[1] < 5_000_000
+
+
+def test_exif_that_names_the_same_bytes_again_and_again_takes_no_memory(recwarn: pytest.WarningsRecorder) -> None:
+    entries = b"".join(struct.pack("<HHII", 0x8800 + one, 1, 32_000, 30_014) for one in range(2500))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2500) + entries + bytes(4 + 32_000)
+    content = JPEGS["jpeg"][:2] + jpeg_segment(b"\xff\xe1", exif) + JPEGS["jpeg"][2:]
+    tracemalloc.start()
+    try:
+        assert validate_image(content).width == 40
+        assert pixels_of(content) == "40x24"
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    # Of each of them Pillow would warn in two lines on stderr.
+    assert not recwarn.list
 
 
 def test_a_jpeg_that_would_keep_a_decoder_busy_for_hours_is_refused() -> None:

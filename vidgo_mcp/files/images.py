@@ -107,7 +107,7 @@ def pixels_of(content: bytes) -> str | None:
         return None
     try:
         check_before_opening(content, kind)
-        with _opened(content, kind) as image:
+        with _turn(), _opened(content, kind) as image:
             return f"{image.width}x{image.height}"
     except (UnusableError, DecompressionBombError, MemoryError, *DAMAGE):
         return None
@@ -130,16 +130,11 @@ def decoding(content: bytes, kind: Kind) -> Generator[ImageFile]:
     from PIL.Image import DecompressionBombError
 
     check_before_opening(content, kind)
-    if not _ONE_AT_A_TIME.acquire(timeout=TURN_SECONDS):
-        raise UnusableError("too many others are being decoded now; try again in a minute")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of what does not keep it from decoding.
-            warnings.simplefilter("ignore")
-            with _opened(content, kind) as image:
-                check_size(image.size)
-                _check_opened(image, kind)
-                yield image
+        with _turn(), _opened(content, kind) as image:
+            check_size(image.size)
+            _check_opened(image, kind)
+            yield image
     except UnusableError:
         raise
     except DecompressionBombError:
@@ -148,6 +143,17 @@ def decoding(content: bytes, kind: Kind) -> Generator[ImageFile]:
         raise UnusableError("there is not enough memory to decode it", "make it smaller") from None
     except DAMAGE:
         raise UndecodableError(f"it is {kind.called}, which cannot be decoded here") from None
+
+
+@contextmanager
+def _turn() -> Generator[None]:
+    if not _ONE_AT_A_TIME.acquire(timeout=TURN_SECONDS):
+        raise UnusableError("too many others are being decoded now; try again in a minute")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of what does not keep it from decoding, of some Exif in thousands of lines.
+            warnings.simplefilter("ignore")
+            yield
     finally:
         _ONE_AT_A_TIME.release()
 
@@ -177,7 +183,7 @@ def _opened(content: bytes, kind: Kind) -> ImageFile:
 def _avif(file: BytesIO) -> ImageFile:
     try:
         from PIL import AvifImagePlugin
-    except ImportError:  # Pillow before 11.3
+    except ImportError:  # a Pillow without it
         raise UndecodableError(f"it is {AVIF.called}, which cannot be decoded here") from None
     return AvifImagePlugin.AvifImageFile(file)
 
