@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.abc
+import httpx
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp import Client
@@ -188,6 +189,26 @@ async def test_whoever_waits_for_a_known_task_is_told_that_it_is_pending(era: An
     assert answer is not None
     assert (answer["outcome"], [answer["task_id"]]) == ("pending", list(sandbox.tasks))
     assert "being stopped" in " ".join(answer["notes"])
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000], ids=["small", "large"])
+async def test_whoever_still_sends_a_body_is_not_waited_for(size: int, sandbox_url: str) -> None:
+    head = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\nUpgrade: websocket\r\n\r\n{{"
+    async with serving(sandbox_url, VIDGO_JOURNAL="memory") as (process, url), AsyncExitStack() as stack:
+        at = httpx.URL(url)
+        streams = [await stack.enter_async_context(await anyio.connect_tcp(at.host, at.port or 80)) for _ in range(3)]
+        for stream in streams:
+            await stream.send(head.encode())
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(at.join("/healthz"))).is_success
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(5):
+            for stream in streams:
+                answer = await stream.receive()
+                assert (answer[9:12], answer.endswith(b"nothing was done.\n")) == (b"503", True)
+            assert await process.wait() == 0
+        assert process.stderr is not None
+        assert b"".join([part async for part in process.stderr]).count(b"\n") <= 1
 
 
 async def test_a_call_that_comes_while_the_server_stops_sends_nothing(sandbox: Sandbox, sandbox_url: str) -> None:

@@ -30,10 +30,7 @@ READ_AT_ONCE: Final = 32 * 1024
 """Bytes that are parsed before others have their turn: in chunks of one byte they take a hundred times as long."""
 LOG_EVERY: Final = 60.0
 TOO_MANY: Final = "Too many connections are open; nothing was done. Try again in ten seconds.\n"
-REFUSAL: Final = (
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
-    f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(TOO_MANY)}\r\n\r\n{TOO_MANY}"
-).encode()
+STOPPED: Final = "This server is being stopped, and has not read all of the request; nothing was done.\n"
 
 FLOODED: Final = ("asyncio", "uvicorn.error", "mcp.server.request_state", "mcp.server.runner", __name__)
 """The loggers on which a stranger can cause lines."""
@@ -86,7 +83,7 @@ class BoundedConnection(H11Protocol):
         if len(self.connections) > self._most:
             self.connections.discard(self)
             log.warning("%d connections are open, which is the most; others are refused", self._most)
-            transport.write(REFUSAL)
+            transport.write(_refusal(TOO_MANY))
             transport.close()
             return
         self._expect_request()
@@ -103,6 +100,16 @@ class BoundedConnection(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._expect_request()
+
+    def shutdown(self) -> None:
+        """End when the answer is given; whoever still sends the body is not waited for, as nothing is done yet."""
+        super().shutdown()
+        if (self.conn.their_state, self.conn.our_state) == (h11.SEND_BODY, h11.SEND_RESPONSE):
+            self.transport.write(_refusal(STOPPED))
+            self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever asks for WebSockets gets the usual answer, and uvicorn would advise to install them."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -145,6 +152,13 @@ class BoundedConnection(H11Protocol):
         if self._reading_due is not None:
             self._reading_due.cancel()
             self._reading_due = None
+
+
+def _refusal(words: str) -> bytes:
+    return (
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+        f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(words)}\r\n\r\n{words}"
+    ).encode()
 
 
 class OncePerMinute(logging.Filter):
