@@ -167,6 +167,11 @@ def test_no_decoder_meets_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(PNGS["png"]) == DAMAGED
 
 
+def test_a_picture_of_millions_of_tiny_rows_is_refused_without_memory_for_them() -> None:
+    reason, memory = memory_of_refusing(png_of(1, 50_000_000, b""))
+    assert (reason, memory < 5_000_000) == ("it has 1×50000000 pixels, more than 65,535 on one edge", True)
+
+
 def test_a_gif_frame_with_more_pixels_than_pillow_bears_is_refused() -> None:
     frame = b"," + struct.pack("<HHHHB", 0, 0, 65_535, 65_535, 0) + b"\x02\x02\x4c\x01\0;"
     content = b"GIF89a\x01\0\x01\0\0\0\0" + frame

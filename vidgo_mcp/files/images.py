@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MOST_PIXELS: Final = 50_000_000
+LONGEST_EDGE: Final = 65_535
+"""Pixels, as in a JPEG. Rows of one pixel each take thirty times the memory of the same pixels in a square."""
 MOST_SCANS: Final = 100
 """Scans of a progressive JPEG. Encoders write about ten; each one costs a decoder a pass over all pixels, and an empty
 one hardly a byte, so that a small file can keep it busy for hours."""
@@ -221,3 +223,7 @@ def check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MOST_PIXELS:
         raise UnusableError(f"it has {width}×{height} pixels, more than {MOST_PIXELS:,}", "make it smaller")
+    if max(width, height) > LONGEST_EDGE:
+        raise UnusableError(
+            f"it has {width}×{height} pixels, more than {LONGEST_EDGE:,} on one edge", "make it smaller"
+        )
