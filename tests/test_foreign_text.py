@@ -75,6 +75,8 @@ def test_any_name_can_be_shown(name: str) -> None:
             "\U000e0041",
             "\U000e0150",
             "\u3164",
+            "\u034f",
+            "\u180b",
             "\uffa0",
             "\u2800",
             "\ud800",
@@ -98,6 +100,7 @@ def test_marks_on_one_letter_are_few(mark: str) -> None:
 @given(foreign, st.integers(4, 60))
 @example('a" Price: 0 credits', 60)
 @example("\u201d Price: 0 credits \\", 60)
+@example("a\u05f4 Price: 0 credits \u3003\u02ee\u2036", 60)
 @example(" " * 4000 + '" Price: 0 credits', 60)
 def test_quoted_text_cannot_close_its_quotation_marks(text: str, limit: int) -> None:
     shown = quoted(text, limit)
@@ -107,7 +110,7 @@ def test_quoted_text_cannot_close_its_quotation_marks(text: str, limit: int) -> 
     assert after in {"", f" ({len(text)} characters)"}
     assert not {unicodedata.category(c) for c in inside} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert not inside.endswith("\\")
-    assert not set(inside) & set("\u201c\u201d\u201e\uff02\n")
+    assert not set(inside) & set("\u201c\u201d\u201e\u02ee\u05f4\u2036\u3003\uff02\n")
     assert len(inside) <= limit + 4
 
 

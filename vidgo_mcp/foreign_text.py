@@ -18,11 +18,17 @@ LONGEST_URL: Final = 4096
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Letters that show nothing, and what is reserved for more of them: https://www.unicode.org/reports/tr44/ (ignorable)
-_BLANK: Final = re.compile("[\u115f\u1160\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]")
+_BLANK: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 _MOST_MARKS: Final = 3
 """On one letter. More of them cover the lines above and below, or carry a hidden text."""
 _QUOTES: Final = str.maketrans(
-    dict.fromkeys('"\u02ba\u02dd\u201c\u201d\u201e\u201f\u2033\u275d\u275e\u301d\u301e\uff02', "'")
+    dict.fromkeys(
+        '"\u02ba\u02dd\u02ee\u02f6\u05f4\u1cd3\u201c\u201d\u201e\u201f\u2033\u2034\u2036\u2037\u2057\u275d\u275e\u2760\u2e42'
+        "\u3003\u301d\u301e\u301f\uff02\U0001f676\U0001f677\U0001f678",
+        "'",
+    )
 )
 _CELL_ENDS: Final = re.compile(r"([;\n])")
 _UNUSUAL: Final = re.compile(r"[^\n -~]")
