@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,29 @@ async def test_a_client_that_reads_no_more_ends_the_server_without_losing_the_su
         await until(lambda: process.poll() is not None)
         assert (process.returncode, process.stderr.read()) == (0, b"")
     assert (await only_entry(tmp_path / "journal.db", sandbox_url)).state == "accepted"
+
+
+async def test_a_client_that_reads_no_more_ends_the_server_also_while_it_sends_no_requests(sandbox_url: str) -> None:
+    process = subprocess.Popen(  # noqa: ASYNC220 - its pipes can be closed from here
+        [COMMAND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(sandbox_url),
+        bufsize=0,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b"no request\n" * 100)
+        process.stdout.readline()
+        process.stdout.close()
+        with suppress(OSError):
+            for _ in range(500):
+                process.stdin.write(b"no request\n" * 10)
+        await until(lambda: process.poll() is not None)
+        assert (process.returncode, process.stderr.read()) == (0, b"")
 
 
 async def test_a_server_under_nohup_outlives_its_terminal(sandbox_url: str) -> None:

@@ -31,7 +31,8 @@ class Stdin:
         while line := await anyio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True):
             request, refusals = read_line(line)
             for refusal in refusals:
-                await self.answers.send(SessionMessage(refusal))
+                with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody reads answers any more
+                    await self.answers.send(SessionMessage(refusal))
             if request is not None:
                 yield request
 
