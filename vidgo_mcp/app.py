@@ -60,7 +60,7 @@ def configure_logging(level: str) -> None:
 
 def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Service:
     """Return the service that the settings describe; ``files`` takes the place of what they allow of the disk."""
-    journal = journal_of(settings)
+    journal, principal = journal_of(settings), principal_of(settings)
     return Service(
         journal=journal,
         connect=lambda account: connected(settings),
@@ -68,8 +68,9 @@ def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Ser
         default_wait=settings.wait_seconds,
         callback_url=settings.callback_url,
         prices=price_table(settings),
-        runtime=Runtime(current_process(), journal.now, is_gone=_is_gone),
-        account=principal_of(settings).account,
+        # A URL on this machine that Vidgo itself gave is not looked at: it may lead anywhere, and is paid for.
+        runtime=Runtime(current_process(), journal.now, is_gone=_is_gone if principal.local_api else None),
+        account=principal.account,
     )
 
 
