@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.conftest import DAY, World, at_once
 from tests.service.pictures import downloads, files, inline, pixels_of, png
+from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.errors import NotFoundError, UnavailableError
 from vidgo_mcp.service import LocalFiles
 from vidgo_mcp.service.local_files import existing
@@ -124,3 +125,25 @@ async def test_a_picture_that_somebody_wants_as_a_file_may_take_as_long_as_savin
         _, content = await world.tasks().file(made.task_id or "")
         assert content.startswith(b"\x89PNG")
         assert anyio.current_time() - started >= 90
+
+
+async def test_pictures_that_many_callers_look_at_do_not_all_lie_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way, most = 0, 0
+    fetch = VidgoClient.download
+
+    async def download(client: VidgoClient, url: str) -> bytes:
+        nonlocal under_way, most
+        under_way, most = under_way + 1, max(most, under_way + 1)
+        await anyio.sleep(1)
+        try:
+            return await fetch(client, url)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(VidgoClient, "download", download)
+    async with World(seconds=5) as world:
+        made = await world.finished()
+        async with anyio.create_task_group() as callers:
+            for _ in range(20):
+                callers.start_soon(world.tasks().view, made.task_id or "", 768)
+    assert most == 8

@@ -55,6 +55,8 @@ class Account:
         self.in_thread = runtime.threads()
         self.look_in_thread = runtime.threads()
         self.decode_in_thread = Places(runtime.threads(), 4)
+        # Each may hold 64 MB, from its download until it is decoded.
+        self.viewed_at_once = anyio.CapacityLimiter(8)
         self.awaited: Counter[str] = Counter()
         """How many calls wait for an entry, which need not be told that its picture is there."""
         self.refused_submits: defaultdict[str, list[float]] = defaultdict(list)

@@ -267,6 +267,15 @@ class CallerTasks:
 
         None is for a client that takes at most 700 KB: it is scaled down only where it must be.
         """
+        async with self.account.viewed_at_once:
+            result, view = await self._viewed(task_id, max_edge)
+        entry = await self.find(task_id)
+        if entry is not None and entry.pixels is None:
+            with suppress(JournalError):
+                await self._journal.record_pixels(entry.id, f"{view.width}x{view.height}")
+        return result, view
+
+    async def _viewed(self, task_id: str, max_edge: int | None) -> tuple[TaskResult, View]:
         result, content = await self.picture(task_id)
         try:
             with anyio.fail_after(DECODE_SECONDS):
@@ -277,10 +286,6 @@ class CallerTasks:
         except UnavailableError as error:
             where = " and ".join([*map(escape, result.saved_paths or ()), *map(described_url, result.image_urls or ())])
             raise error.changed(message=f"{error.message} It is at {where}", task_id=result.task_id) from None
-        entry = await self.find(task_id)
-        if entry is not None and entry.pixels is None:
-            with suppress(JournalError):
-                await self._journal.record_pixels(entry.id, f"{view.width}x{view.height}")
         return result, view
 
 
