@@ -265,6 +265,19 @@ async def test_each_submit_and_upload_has_a_fresh_connection_and_reads_share_one
     assert numbers == [1, 2, 3, 4, 5, 5, 5, 6]
 
 
+@pytest.mark.parametrize("status", ["finished", "failed"])
+async def test_what_is_left_of_an_earlier_answer_ends_no_other_task(
+    status: str, serve: Serve, connect: Connect
+) -> None:
+    ended = {"task_id": "task-1", "status": status, "files": [{"file_url": "https://a.b/c.png"}]}
+    client = connect(serve(Reply(RUNNING + http(200, {"code": 200, "data": ended}))).url)
+    with anyio.fail_after(LONGEST):
+        await client.status("task-1")
+        with pytest.raises(UnavailableError) as caught:
+            await client.status("task-2")
+    assert (caught.value.money, caught.value.retryable) == ("accepted", True)
+
+
 async def test_an_answer_that_never_ends_drips_into_the_deadline(connect: Connect, serve: Serve) -> None:
     wire = serve(Reply(ACCEPTED))
 

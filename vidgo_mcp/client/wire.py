@@ -10,7 +10,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -185,12 +185,19 @@ def id_of(value: Any) -> str | None:
     return text or None
 
 
-def read_task(value: Any, asked: str, base: str) -> Task:
-    """Return one reading of the task that Vidgo knows as ``asked``; addresses are resolved against ``base``."""
+def read_task(value: Any, asked: str, base: str, others: Collection[str] = ()) -> Task:
+    """Return one reading of the task that Vidgo knows as ``asked``; addresses are resolved against ``base``.
+
+    Vidgo may call it something else, but neither one of the ``others`` nor anything that failed: taken for the end of
+    this one, that would lose its picture, or pay for it again.
+    """
     data = _task_data(value, asked)
+    named = id_of(data.get("taskid")) or asked
     task_id, vendor_id = names_of(asked)
     status, progress, message = _status_of(data), _number(data.get("progress")), data.get("errormessage")
     word = status_word(status)
+    if named != asked and (word == "failed" or named in others):
+        raise UnreadableAnswerError("the answer is about another task")
     urls = picture_urls(data, base, finished=word == "finished")
     if not word and not urls:
         raise UnreadableAnswerError("the answer has no status")
