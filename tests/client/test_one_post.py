@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import select
 import socket
 import threading
 import tracemalloc
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from tests.client.conftest import BOAT, CALLS, KEY, PRICED
@@ -233,6 +235,25 @@ async def test_a_refused_connection_proves_that_nothing_was_sent(connect: Connec
         port = taken.getsockname()[1]
     with anyio.fail_after(LONGEST), pytest.raises(NotSentError) as caught:
         await connect(f"http://127.0.0.1:{port}").submit_once(PRICED)
+    assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="the system does not tell")
+async def test_a_connection_that_was_closed_while_the_submit_was_recorded_carries_nothing(
+    serve: Serve, connect: Connect
+) -> None:
+    wire, closed = serve(Reply(ACCEPTED)), threading.Event()
+
+    def close(connection: socket.socket, number: int) -> None:
+        connection.close()
+        closed.set()
+
+    async def recording() -> None:
+        assert await anyio.to_thread.run_sync(closed.wait, LONGEST)
+
+    wire.talk = close  # type: ignore[method-assign]
+    with anyio.fail_after(LONGEST), pytest.raises(NotSentError) as caught:
+        await connect(wire.url).submit_once(PRICED, leaving=recording)
     assert (caught.value.money, caught.value.retryable) == ("nothing_spent", True)
 
 

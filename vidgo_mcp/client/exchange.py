@@ -6,6 +6,7 @@ httpx's exceptions do not tell: a proxy that breaks off before the tunnel stands
 from __future__ import annotations
 
 import logging
+import select
 import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -55,6 +56,7 @@ async def exchange(
     refused: Exception | None = None
     error: Exception | None = None
     response, body = None, bytearray()
+    fresh = _FreshConnection()
 
     async def leave() -> None:
         nonlocal left, refused
@@ -66,9 +68,11 @@ async def exchange(
         except Exception as reason:
             refused = reason
             raise
+        fresh.check()
         left, countdown.seconds = True, to_end
 
     async def trace(event: str, info: dict[str, Any]) -> None:
+        fresh.note(event, info)
         # The request for a tunnel, which a proxy gets, is traced as well.
         if event == "http11.send_request_headers.started" and info["request"].method != b"CONNECT":
             await leave()
@@ -96,6 +100,25 @@ async def exchange(
     assert error is not None
     proven = isinstance(error, NOT_SENT) and not traced
     raise failed(error, left and not proven) from None
+
+
+class _FreshConnection:
+    """The connection that was made for a request; to record the submit may take longer than the server waits for it."""
+
+    def __init__(self) -> None:
+        self._socket: Any = None
+
+    def note(self, event: str, info: dict[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def check(self) -> None:
+        """Raise ConnectError where the other side has closed it: nothing answers there. Only Linux tells."""
+        if self._socket is not None and hasattr(select, "POLLRDHUP"):
+            look = select.poll()
+            look.register(self._socket, select.POLLRDHUP)
+            if look.poll(0):
+                raise httpx.ConnectError("closed before the request left")
 
 
 class _Countdown:
