@@ -299,6 +299,17 @@ async def test_what_is_left_of_an_earlier_answer_ends_no_other_task(
     assert (caught.value.money, caught.value.retryable) == ("accepted", True)
 
 
+@pytest.mark.parametrize("cookie", ["a=b", "a=\u00e9", f"a={'b' * 4000}"])
+async def test_no_cookie_is_kept(cookie: str, serve: Serve, connect: Connect) -> None:
+    wire = serve(Reply(ACCEPTED.replace(b"\r\n", f"\r\nSet-Cookie: {cookie}\r\n".encode(), 1)))
+    client = connect(wire.url)
+    with anyio.fail_after(LONGEST):
+        for _ in range(2):
+            await client.submit_once(PRICED)
+            await client.status("task-1")
+    assert not any("cookie:" in seen.head.lower() for seen in wire.seen)
+
+
 async def test_an_answer_that_never_ends_drips_into_the_deadline(connect: Connect, serve: Serve) -> None:
     wire = serve(Reply(ACCEPTED))
 

@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Self
@@ -150,7 +151,9 @@ class Network:
             options["verify"] = self.certificates if url.scheme == "https" else False
         # A few bytes that are compressed twice fill the memory.
         options["headers"] = {"Accept-Encoding": "identity", **options.get("headers", {})}
-        return httpx.AsyncClient(trust_env=False, **options)
+        # No cookie is kept: one that fits into no header would fail all calls after it, and many fill the header.
+        nothing = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        return httpx.AsyncClient(trust_env=False, cookies=nothing, **options)
 
 
 def literal_address(host: str) -> Address | None:
