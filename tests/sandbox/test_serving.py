@@ -2,6 +2,8 @@
 
 import logging
 import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -37,6 +39,15 @@ def test_stopping_closes_requests_that_hang_and_prints_nothing(
     assert [record.name for record in caplog.records if record.name.startswith("uvicorn")] == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
+
+
+def test_the_date_of_an_answer_is_that_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(Sandbox()) as url, httpx.Client(base_url=url) as http:
+        assert "1994" not in http.get("/_sandbox").headers["date"]
+        monkeypatch.setattr("uvicorn.server.time", SimpleNamespace(time=lambda: 784_111_777.0))
+        until = time.monotonic() + 10
+        while "1994" not in http.get("/_sandbox").headers["date"]:
+            assert time.monotonic() < until
 
 
 def test_a_port_that_is_taken_is_an_error_of_the_caller() -> None:

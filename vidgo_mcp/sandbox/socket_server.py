@@ -122,9 +122,11 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Wait for the end, looking more often than uvicorn does, because test suites stop many servers."""
-        await self.on_tick(0)
-        while not self.should_exit:  # noqa: ASYNC110 - set from another thread
-            await anyio.sleep(0.02)
+        while not self.should_exit:
+            await self.on_tick(0)  # the Date of the answers is of this moment
+            for _ in range(25):
+                if not self.should_exit:  # set from another thread
+                    await anyio.sleep(0.02)
 
     async def shutdown(self, *args: Any, **kwargs: Any) -> None:
         """Close every connection, also those that a fault keeps hanging, then stop."""
