@@ -127,6 +127,11 @@ def of_submitted(submitted: float = 0.0, now: float = 0.0, number: float = 1.0) 
     return Polling.of_submitted(Plan(), submitted, now, lambda: number)
 
 
+@pytest.mark.parametrize("seconds", [300.0, 301.0, 60_000.0, 30 * 86_400.0])
+def test_a_retry_after_that_would_outlast_the_picture_is_not_believed(seconds: float) -> None:
+    assert of_submitted().missed(RateLimitedError("wait", retry_after=seconds), 10.0).soonest == 310.0
+
+
 @given(course, st.floats(0, 1), st.floats(0, 300))
 def test_reads_keep_their_distance_and_every_retry_after_whatever_happens(
     events: list[tuple[Task | VidgoError, float, bool]], number: float, age: float
