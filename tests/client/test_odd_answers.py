@@ -113,6 +113,10 @@ ODD = {
     "data a list": b'{"code": 200, "data": ["task-1"]}',
     "data a string": b'{"code": 200, "data": "task-1"}',
     "data empty": b'{"code": 200, "data": {}}',
+    **{
+        f"{word} for an id": json.dumps({"code": 200, "data": {"task_id": word}}).encode()
+        for word in (0, -1, "0", "null", "None", "undefined", "unknown", "N/A", "Field required")
+    },
     "null everywhere": json.dumps({"code": None, "data": dict.fromkeys(FIELDS)}).encode(),
     "lists everywhere": json.dumps({"code": 200, "data": {name: [[]] for name in FIELDS}}).encode(),
     "blank text everywhere": json.dumps({"code": 200, "data": dict.fromkeys(FIELDS, "  ")}).encode(),

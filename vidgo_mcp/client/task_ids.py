@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vidgo_mcp.client.addresses import from_json_text
-from vidgo_mcp.client.wire import UnreadableAnswerError, id_of, read_json
+from vidgo_mcp.client.wire import NO_ID, UnreadableAnswerError, id_of, read_json
 from vidgo_mcp.models.tasks import CUT, is_task_id
 
 DEEPEST: Final = 100
@@ -21,11 +21,6 @@ HEADERS: Final = ("task-id", "location")
 REPEATED: Final = frozenset({"input", "prompt", "imageurls", "callbackurl", "loc", "ctx"})
 """Names under which an error repeats the request, whose prompt may hold anything."""
 
-_NO_ID: Final = re.compile(
-    r"[0-]*|-1|null|none|nil|undefined|unknown|false|n/?a|[a-z_]{2,}( [a-z_]{2,}){2,}[.!]?|field required",
-    re.IGNORECASE,
-)
-"""What stands where an id would, and is none: a word for nothing, or what a check says of the field."""
 _IN_TEXT: Final = re.compile(
     r"""task(?:[\s_-]|>\s*<)?ids?(?:[\\"']*\s*-?[:=>\uff1a]{1,5}|\s+is|\s|(?=<))"""
     r"""[\s\\\[(#`\u201c\u2018]*(?:</?\w[^<>]{,99}>[\s\\\[(#`\u201c\u2018]*){,8}(?:["'](?P<quoted>(?:[^"'\\]|\\u[0-9a-f]{4})+)"""
@@ -60,7 +55,7 @@ def _named(value: Any, sent: Sequence[str], depth: int, *, of_task: bool = False
             value = value.replace(address, " ")
         for found in _IN_TEXT.finditer(value):
             text = found[found.lastgroup or 0].strip()
-            if text not in sent[0] and not _NO_ID.fullmatch(text):
+            if text not in sent[0] and not NO_ID.fullmatch(text):
                 # The beginning of an id may be the whole of another one.
                 is_cut = found.end() == len(value) and (found["quoted"] or value.lstrip().startswith(("{", "[")))
                 yield f"{text}{CUT}" if is_cut else text
@@ -71,8 +66,7 @@ def _named(value: Any, sent: Sequence[str], depth: int, *, of_task: bool = False
         names = [(re.sub(r"[\W_]", "", name).lower(), item) for name, item in value.items()]
         own = [_holds_id(name, item, of_task=of_task) for name, item in names]
         for (_, item), holds in zip(names, own, strict=True):
-            ids = filter(None, map(id_of, item if isinstance(item, list) else [item])) if holds else ()
-            yield from (one for one in ids if not _NO_ID.fullmatch(one))
+            yield from filter(None, map(id_of, item if isinstance(item, list) else [item])) if holds else ()
         for (name, item), holds in zip(names, own, strict=True):
             if name not in REPEATED and not (holds and isinstance(item, str)):
                 yield from _named(item, sent, depth - 1, of_task=name in {"task", "tasks"})

@@ -36,6 +36,11 @@ NEVER_SET: Final = 1_735_689_600.0
 NO_TIME: Final = 4_102_444_800.0
 """The beginning of 2100: no true clock shows more, and a day after the year 9999 has no name."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+NO_ID: Final = re.compile(
+    r"[0-]*|-1|null|none|nil|undefined|unknown|false|n/?a|[a-z_]{2,}( [a-z_]{2,}){2,}[.!]?|field required",
+    re.IGNORECASE,
+)
+"""What stands where an id would, and is none: a word for nothing, or what a check says of the field."""
 SHORTEST_KEY: Final = 8
 """Characters; what is shorter is no secret, and may well be a part of a task_id, which must not change."""
 
@@ -179,10 +184,10 @@ def id_of(value: Any) -> str | None:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         # A longer number is no id, and Python refuses to write it.
-        return str(value) if value.bit_length() < 700 else None
+        value = str(value) if value.bit_length() < 700 else ""
     # Half of a surrogate pair fits neither into a URL nor into a journal; the mark stands for what was no text.
     text = _SURROGATE.sub("\ufffd", value).strip() if isinstance(value, str) else ""
-    return text or None
+    return None if NO_ID.fullmatch(text) else text
 
 
 def read_task(value: Any, asked: str, base: str, others: Collection[str] = ()) -> Task:
