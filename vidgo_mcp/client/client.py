@@ -114,8 +114,7 @@ class VidgoClient:
         """Told of the time (seconds since the epoch) that each answer names, None when it names none."""
         self._api_key = api_key
         self._submitted: set[str] = set()
-        self._asked: set[str] = set()
-        """Tasks whose status was read: an answer to an earlier read may be left in the connection."""
+        self._read: set[str] = set()  # tasks; what is left of an answer to an earlier read may be in the connection
         self._proxy = None if transport is not None else self._network.proxy_for(self._url)
         # Two pools: a submit never rides on an idle connection. The server may just have closed it, which
         # looks exactly like an answer that was lost, and would turn an unsent request into an unknown one.
@@ -221,19 +220,20 @@ class VidgoClient:
         shown, _ = names_of(task_id)
         path = f"/api/generate/status/{percent_encode(task_id, safe='')}"
         to_error = partial(read_error, what=f"task: {shown}")
-        self._asked.add(task_id)
         if len(path) > LONGEST_PATH or not task_id.strip("."):
             raise NotFoundError(
                 f"Vidgo cannot be asked about the task {shown}: its id fits into no URL.", task_id=shown
             )
         try:
-            parse = partial(wire.read_task, asked=task_id, base=self.base_url, others=self._asked)
-            return await self._call(path, parse, to_error)
+            parse = partial(wire.read_task, asked=task_id, base=self.base_url, others=self._read)
+            task = await self._call(path, parse, to_error)
         except VidgoError as error:
             # Whatever the answer was, the task is as it was.
             money = "accepted" if error.category in {"unavailable", "rate_limited", "authentication"} else error.money
             remedy = "wait_for_task" if error.remedy == "repeat_later" else error.remedy
             raise error.changed(task_id=shown, money=money, remedy=remedy) from None
+        self._read.add(task_id)
+        return task
 
     async def wait(self, task_id: str, *, timeout: float = 600.0, on_task: OnTask | None = None) -> Task:
         """Read a task until it has ended, and return its last reading; ``on_task`` is called with each.
