@@ -23,7 +23,7 @@ EMPTY_FILES_SECONDS: Final = 60.0
 """Seconds for which a task that finished without a file is read again, before that is believed."""
 REFUSED_READ_PAUSE: Final = 15.0
 """Seconds before a read that Vidgo refused (401, 403, 404) is tried again."""
-LONGEST_REFUSED_PAUSE: Final = 300.0
+LONGEST_REFUSED_PAUSE: Final = 3600.0
 """Seconds of a Retry-After that are believed: a mistaken one, in milliseconds perhaps, would outlast the picture."""
 READ_PRICE: Final = 0.2
 """Seconds of late notice that one read less is worth; it places the plan between a poll every 3 and every 4 s."""
@@ -152,7 +152,7 @@ class Polling:
         return replace(read, due=due, soonest=soonest, empty_since=empty_since, empty=empty)
 
     def missed(self, error: VidgoError, now: float) -> Self:
-        """Return the state after a failed read: the pauses grow, and none is shorter than a Retry-After of minutes."""
+        """Return the state after a failed read: the pauses grow, and none is shorter than a Retry-After of up to an hour."""
         asked = min(error.retry_after or 0.0, LONGEST_REFUSED_PAUSE)
         pause = max(CLOSEST_READS, backoff(self.misses, self.random, asked))
         if not error.retryable:
