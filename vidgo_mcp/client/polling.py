@@ -152,7 +152,7 @@ class Polling:
         return replace(read, due=due, soonest=soonest, empty_since=empty_since, empty=empty)
 
     def missed(self, error: VidgoError, now: float) -> Self:
-        """Return the state after a failed read: pauses grow, and none is shorter than a Retry-After of up to an hour."""
+        """Return the state after a failed read: pauses grow; none is shorter than a Retry-After of up to an hour."""
         asked = min(error.retry_after or 0.0, LONGEST_REFUSED_PAUSE)
         pause = max(CLOSEST_READS, backoff(self.misses, self.random, asked))
         if not error.retryable:
