@@ -132,3 +132,32 @@ async def test_a_price_that_changes_while_the_person_thinks_is_asked_about_again
         made = await world.finished(ask=think)
         assert (asked, made.credits_charged) == ([2, 5], 5)
         assert len(world.submits()) == 3
+
+
+async def test_a_yes_to_an_old_price_is_not_used_when_the_call_begins_anew_after_somebody_elses_reservation() -> None:
+    asked: list[int] = []
+
+    async def agree(question: Question) -> Answer:
+        if question.prompt == "a fox":
+            asked.append(question.credits)
+        return Answer("accepted", ticket=f"{question.prompt} {question.credits}")
+
+    async with World(faults=["task:price=5"], limits=ASK_ALWAYS, seconds=5) as world:
+        reserve = world.journal.reserve
+        met: list[Intent] = []
+
+        async def crossed(intent: Intent, **how: Any) -> Reservation:
+            if met:
+                return await reserve(intent, **how)
+            met.append(intent)
+            first = await reserve(intent, process="somebody else")
+            assert isinstance(first, Reserved)
+            await world.journal.release(first.entry.id)
+            for prompt in ("one", "two"):
+                await world.finished(prompt=prompt, ask=agree)
+                await anyio.sleep(120)
+            return Existing(first.entry)
+
+        world.journal.reserve = crossed  # type: ignore[method-assign]
+        made = await world.finished(ask=agree)
+        assert (asked, made.credits_charged) == ([2, 5], 5)

@@ -66,8 +66,8 @@ class Generation:
         self._ask = ask
         self._request: PricedRequest
         self._notes: list[str] = []
-        self._ticket: str | None = None
-        """The person's acceptance of a price: asked for once, also when another call's reservation came between."""
+        self._agreed: tuple[int, str] | None = None
+        """The price that the person accepted, and the ticket: asked for once, also when another call came between."""
         self._charged = False
         self._entry: Entry | None = None
         self._submission: Submission | None = None
@@ -190,7 +190,6 @@ class Generation:
             return unready_result(intent, self._account.runtime.now(), note)
         ticket = await self._consent(intent)
         if (await self._account.reconciliation.refresh()).price(intent.quality, intent.tier) != intent.credits:
-            self._ticket = None
             return None
         client = await self._account.client()
         with anyio.CancelScope(shield=True):
@@ -248,7 +247,7 @@ class Generation:
         price, threshold = intent.credits, self._limits.confirm_above
         if threshold is None or price <= threshold:
             return None
-        if self._ticket is None:
+        if self._agreed is None or self._agreed[0] != price:
             spent = await self._journal.spent(intent.owner)
             shape = f"{intent.size}, {intent.tier}, {intent.quality}"
             question = Question(price, self._arguments.prompt, shape, spent, self._limits.budget.left(spent))
@@ -256,8 +255,8 @@ class Generation:
             if answer.verdict != "accepted":
                 raise refused_consent(answer.verdict, price, threshold)
             self._deadline.restart_for_id()
-            self._ticket = answer.ticket
-        return self._ticket
+            self._agreed = price, answer.ticket
+        return self._agreed[1]
 
     async def _settled(self, entry: Entry) -> Entry | None:
         """Return the entry once its fate is known or time is over; None when it was given up before it was sent.
