@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.conftest import DAY, World
-from vidgo_mcp.errors import Consent, DeclinedError, Remedy
+from vidgo_mcp.errors import Consent, DeclinedError, Remedy, VidgoError
 from vidgo_mcp.journal import Existing, Intent, Reservation, Reserved
 from vidgo_mcp.service import Budget, Limits
 from vidgo_mcp.service.limits import Answer, Question
@@ -161,3 +161,30 @@ async def test_a_yes_to_an_old_price_is_not_used_when_the_call_begins_anew_after
         world.journal.reserve = crossed  # type: ignore[method-assign]
         made = await world.finished(ask=agree)
         assert (asked, made.credits_charged) == ([2, 5], 5)
+
+
+async def test_a_price_that_changes_while_the_journal_keeps_a_reservation_waiting_is_asked_about_again() -> None:
+    asked: list[int] = []
+
+    async def agree(question: Question) -> Answer:
+        if question.prompt == "a fox":
+            asked.append(question.credits)
+        return Answer("accepted", ticket=f"{question.prompt} {question.credits}")
+
+    async with World(faults=["task:price=5"], limits=ASK_ALWAYS, seconds=5) as world:
+        reserve = world.journal.reserve
+
+        async def held_up(intent: Intent, **how: Any) -> Reservation:
+            world.journal.reserve = reserve  # type: ignore[method-assign]
+            for prompt in ("one", "two"):
+                await world.finished(prompt=prompt, ask=agree)
+                await anyio.sleep(120)
+            return await reserve(intent, **how)
+
+        world.journal.reserve = held_up  # type: ignore[method-assign]
+        with pytest.raises(VidgoError, match="Another price") as caught:
+            await world.make(ask=agree, max_credits=4)
+        assert (caught.value.money, caught.value.remedy) == ("nothing_spent", "repeat")
+        assert (len(world.submits()), await world.spent()) == (2, 10)
+        assert (await world.finished(ask=agree)).credits_charged == 5
+        assert asked == [2, 5]

@@ -62,7 +62,13 @@ class Account:
         self.refused_submits: defaultdict[str, list[float]] = defaultdict(list)
         """When Vidgo refused the content of each owner's submits."""
         self.submissions = Submissions(
-            journal, tasks, runtime, callback_url=callback_url, on_end=self._submitted, on_bound=self._bound
+            journal,
+            tasks,
+            runtime,
+            callback_url=callback_url,
+            price=lambda intent: self.reconciliation.price(intent.quality, intent.tier),
+            on_end=self._submitted,
+            on_bound=self._bound,
         )
         self.uploads = UploadQueue(name, journal, self.client, runtime, tasks)
         self.saver = PictureSaver(f"{name}/", journal, files, self.client, runtime, tasks)

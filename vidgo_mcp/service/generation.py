@@ -189,7 +189,7 @@ class Generation:
             note = f"{ready}; nothing is reserved or spent. The uploads go on."
             return unready_result(intent, self._account.runtime.now(), note)
         ticket = await self._consent(intent)
-        if (await self._account.reconciliation.refresh()).price(intent.quality, intent.tier) != intent.credits:
+        if await self._account.reconciliation.price(intent.quality, intent.tier) != intent.credits:
             return None
         client = await self._account.client()
         with anyio.CancelScope(shield=True):

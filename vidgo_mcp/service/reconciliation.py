@@ -18,6 +18,7 @@ from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.journal import Entry, Journal
 from vidgo_mcp.journal.balances import READING_TURN
 from vidgo_mcp.models.findings import BalanceFinding
+from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.pricing import PriceTable
 
 QUIET: Final = 1.0
@@ -65,6 +66,10 @@ class Reconciliation:
         charged = {(one.quality, one.tier): one.charged for one in found if one.charged is not None}
         self.prices = replace(self._table, charged=charged)
         return self.prices
+
+    async def price(self, quality: Quality, tier: Tier) -> int:
+        """Return the price in force of a picture, or raise as ``refresh`` does."""
+        return (await self.refresh()).price(quality, tier)
 
     async def finding(self, entry: Entry) -> BalanceFinding | None:
         """Return what is known of a lost answer by now, None of any other entry."""

@@ -46,6 +46,8 @@ BIND_PAUSES: Final = (0.1, 0.5, 2.0)
 OTHERS_SECONDS: Final = 5.0
 """For the answers to other submits, to which a task may belong that an answer names."""
 
+ANOTHER_PRICE: Final = "Another price is in force since this picture was priced; nothing was sent, nothing was spent."
+
 log = logging.getLogger(__name__)
 
 
@@ -113,6 +115,7 @@ class Submission:
 class Submissions:
     """All submissions of one account in this process; ``on_end`` is told of each one when its fate is known.
 
+    ``price`` returns what an intent costs by now: nothing is sent at a price that nobody has let through.
     ``unbound`` has the tasks that the journal could not record yet; ``on_bound`` is told when one of them is. Once
     ``stopping`` is set, nothing more is sent.
     """
@@ -124,6 +127,7 @@ class Submissions:
         runtime: Runtime,
         *,
         callback_url: str | None,
+        price: Callable[[Intent], Awaitable[int]],
         on_end: Callable[[Submission], Awaitable[object]],
         on_bound: Callable[[Entry], Awaitable[object]],
     ) -> None:
@@ -131,6 +135,7 @@ class Submissions:
         self._tasks = tasks
         self._runtime = runtime
         self._callback_url = callback_url
+        self._price = price
         self._on_end = on_end
         self.unbound = UnboundTasks(journal, on_bound)
         self._under_way: dict[str, Submission] = {}
@@ -215,6 +220,9 @@ class Submissions:
 
     async def _post(self, submission: Submission, client: VidgoClient) -> Task:
         async def leaving() -> None:
+            intent = submission.entry.intent
+            if await self._price(intent) != intent.credits:
+                raise UnavailableError(ANOTHER_PRICE, remedy="repeat")
             with anyio.CancelScope(shield=True):
                 submission.entry = await self._journal.mark_sent(submission.entry.id)
             # The last moment at which it can be given up.
