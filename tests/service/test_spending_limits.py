@@ -240,3 +240,25 @@ async def test_a_report_has_what_the_pictures_of_three_periods_cost() -> None:
         assert (day.period, day.pictures, day.credits) == ("24 h", 3, 8)
         assert [(p.period, p.pictures, p.credits) for p in (week, month)] == [("7 d", 4, 20), ("30 d", 4, 20)]
         assert (report.budget_per_day, report.budget_left) == (20, 12)
+
+
+async def test_a_call_that_may_not_pay_does_not_keep_what_another_one_gave_up() -> None:
+    async with World(faults=["submit:rate_limited=8*1"], seconds=5) as world:
+        ended: list[VidgoError] = []
+
+        async def first() -> None:
+            with anyio.move_on_after(4):
+                await world.make()
+
+        async def joining() -> None:
+            with pytest.raises(VidgoError) as caught:
+                await world.make(max_credits=0)
+            ended.append(caught.value)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first)
+            await anyio.sleep(2)
+            tasks.start_soon(joining)
+        [error] = ended
+        assert error.money == "nothing_spent"
+        assert (world.movements(), await world.spent()) == ([], 0)

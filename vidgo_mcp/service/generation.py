@@ -267,9 +267,11 @@ class Generation:
         submission = self._account.submissions.of(entry.id)
         if submission is not None:
             self._submission = submission
+            limit = self._arguments.max_credits
+            pays = limit is None or entry.intent.credits <= limit
             # Not read from the journal: one that broke meanwhile must not hide what was paid for.
             try:
-                return await submission.wait(self._deadline.left_for_id(), self._reporter)
+                return await submission.wait(self._deadline.left_for_id(), self._reporter, pays=pays)
             except OutcomeUnknownError as error:
                 finding = await self._account.reconciliation.finding(replace(entry, state="unknown"))
                 price, another = entry.intent.credits, entry.intent.variation + 1

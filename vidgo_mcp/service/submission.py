@@ -60,7 +60,7 @@ class Submission:
         done: set when the phase is ``accepted`` or ``failed``.
         error: why it failed.
         refusal: why the last try proved that nothing was accepted.
-        callers: how many calls wait for it.
+        callers: how many calls wait for it that may pay its price.
     """
 
     def __init__(self, entry: Entry, request: PricedRequest, uploaded: Sequence[str], seconds: float) -> None:
@@ -76,13 +76,15 @@ class Submission:
         self.sent_again_at: float | None = None
         self.scope = anyio.CancelScope(shield=True)
 
-    async def wait(self, seconds: float, reporter: ProgressReporter) -> Entry:
+    async def wait(self, seconds: float, reporter: ProgressReporter, *, pays: bool) -> Entry:
         """Return the entry when its fate is known or time is over; what is unsent ends when the last caller leaves.
+
+        One that may not pay its price (``pays``) does not keep it from ending.
 
         Raises:
             VidgoError: it failed, or was given up before it was sent.
         """
-        self.callers += 1
+        self.callers += pays
         try:
             end = anyio.current_time() + seconds
             while not self.done.is_set() and (left := end - anyio.current_time()) > 0:
@@ -91,7 +93,7 @@ class Submission:
                 if not self.done.is_set() and left > PROGRESS_EVERY:
                     await reporter.report(self._in_words())
         finally:
-            self.callers -= 1
+            self.callers -= pays
             if not self.callers:
                 self.give_up_unsent()
         if self.scope.cancel_called:
