@@ -9,7 +9,15 @@ import anyio
 import pytest
 
 from tests.conftest import Telling, VirtualJournal, World
-from vidgo_mcp.errors import BudgetError, Facts, InternalError, JournalError, NotFoundError, OutcomeUnknownError
+from vidgo_mcp.errors import (
+    BudgetError,
+    Facts,
+    InternalError,
+    InvalidRequestError,
+    JournalError,
+    NotFoundError,
+    OutcomeUnknownError,
+)
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.tasks import Task
@@ -356,3 +364,14 @@ async def test_a_locked_journal_does_not_tell_a_joining_process_that_nothing_was
         assert "Another process of yours is submitting it." in (joined.notes or ())
         assert second.submits() == []
     assert first.movements() == [("charge", LOW)]
+
+
+async def test_a_refusal_that_cannot_be_recorded_is_not_told_as_a_picture_under_way() -> None:
+    async with World(faults=["submit:refuse*1"], journal=Full("release", times=9)) as world:
+        for _ in range(2):
+            with pytest.raises(InvalidRequestError, match="Vidgo refused") as caught:
+                await world.make(wait_seconds=0)
+            assert caught.value.money == "nothing_spent"
+        await anyio.sleep(60)
+        assert (await world.finished()).credits_charged == LOW
+        assert world.movements() == [("charge", LOW)]

@@ -147,9 +147,9 @@ class Submissions:
         self.stopping = False
 
     def of(self, entry_id: str) -> Submission | None:
-        """Return the submission of an entry: under way, or with an answer that was lost, which is not recorded yet."""
-        lost = {one.entry.id: one for one in self._unrecorded if one.error and one.error.money == "unknown"}
-        return self._under_way.get(entry_id) or lost.get(entry_id)
+        """Return the submission of an entry: under way, or failed in a way that is not recorded yet."""
+        failed = {one.entry.id: one for one in self._unrecorded}
+        return self._under_way.get(entry_id) or failed.get(entry_id)
 
     def find(self, owner: str, fingerprint: str) -> Entry | None:
         """Return what answers this request, where this process knows better than a journal that broke meanwhile."""
