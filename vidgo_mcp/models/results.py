@@ -69,7 +69,9 @@ class TaskResult(Result):
     next_step: NextStep | None = None
     remedy: Remedy | None = None
     next_variation: Annotated[int | None, Field(exclude=True)] = None
-    """The lowest unused variation, where the user may want another one. Only wording uses this, and the next."""
+    """The lowest unused variation, where the user may want another one. Only wording uses this, and the next ones."""
+    price_again: Annotated[int | None, Field(exclude=True)] = None
+    """What such a picture costs by now; ``credits`` is what this one was paid at."""
     finding: Annotated[BalanceFinding | None, Field(exclude=True)] = None
     """What the balance says of a lost answer; wording makes a note of it."""
     hidden_url: Annotated[str | None, Field(exclude=True)] = None

@@ -18,7 +18,7 @@ KEPT: Final = frozenset(
 )
 UNLISTED: Final = frozenset(
     "prompt created_at model size quality variation width height sources remedy next_variation more finding "  # noqa: SIM905
-    "hidden_url".split()
+    "hidden_url price_again".split()
 )
 """Fields of results that are not branched on: they are sent, but listing them would cost every conversation tokens."""
 

@@ -87,7 +87,15 @@ class CallerTasks:
                 found = await self.deliver(entry, deadline, charged=None, notes=notes)
                 return self._with_wait_noted(found, deadline)
             [saved] = await self.copies([entry])
-            return task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
+            found = task_results.entry_result(entry, self._now(), saved=saved, notes=notes)
+            return await self._with_price_again(found, entry)
+
+    async def _with_price_again(self, found: TaskResult, entry: Entry) -> TaskResult:
+        prices = self.account.reconciliation
+        with suppress(JournalError):
+            await prices.refresh()
+        again = prices.prices.price(entry.intent.quality, entry.intent.tier)
+        return found.model_copy(update={"price_again": again})
 
     def _with_wait_noted(self, found: TaskResult, deadline: Deadline) -> TaskResult:
         return task_results.with_wait_noted(found, deadline.shortened, stopping=self.account.stopping)
@@ -163,6 +171,7 @@ class CallerTasks:
         result = task_results.entry_result(
             entry, self._now(), saved=saved, charged=charged, another=another, notes=notes
         )
+        result = await self._with_price_again(result, entry)
         if result.remedy != "reword_if_asked":
             return result
         return result.model_copy(update={"remedy": await self.content_remedy()})

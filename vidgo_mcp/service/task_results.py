@@ -281,7 +281,7 @@ def viewable_url(result: TaskResult) -> str:
         f"Task {result.task_id} has no picture to look at: {why}.",
         task_id=result.task_id,
         remedy=remedy,
-        facts=Facts(price=result.credits if result.outcome == "finished" else None),
+        facts=Facts(price=result.price_again or result.credits if result.outcome == "finished" else None),
     )
 
 

@@ -145,7 +145,7 @@ def _next_step(result: TaskResult) -> str | None:
         case "repeat":
             return "Repeat this exact call: it waits for this picture, and does not pay for it twice."
         case remedy:
-            return next_step(remedy, "model", Case(Facts(price=result.credits), result.task_id))
+            return next_step(remedy, "model", Case(Facts(price=result.price_again or result.credits), result.task_id))
 
 
 def _show_picture(result: TaskResult) -> str:
@@ -153,7 +153,7 @@ def _show_picture(result: TaskResult) -> str:
     another = (
         ""
         if result.next_variation is None
-        else f" For another: variation {result.next_variation}, {result.credits} credits."
+        else f" For another: variation {result.next_variation}, {result.price_again or result.credits} credits."
     )
     shown = " and ".join(words for words, there in known.items() if there)
     return f'Show the user the {shown}. To edit it: image_urls ["task:{result.task_id}"].{another}'

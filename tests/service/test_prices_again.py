@@ -1,0 +1,35 @@
+"""What is said of making a picture again, or another one, names the price in force, not what the first one cost."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from tests.conftest import DAY, World
+from vidgo_mcp.errors import NotFoundError
+from vidgo_mcp.models.results import TaskResult
+from vidgo_mcp.pricing import PUBLISHED, PriceTable
+from vidgo_mcp.wording import for_model
+
+pytestmark = pytest.mark.anyio
+
+DEARER = PriceTable({**PUBLISHED.credits, "low": {"1K": 7, "2K": 9, "4K": 11}}, "operator")
+
+
+def step(result: TaskResult) -> str:
+    return for_model.task_answer(result).next_step or ""
+
+
+async def test_the_price_that_is_in_force_is_said_of_the_next_picture() -> None:
+    async with World(seconds=1) as old:
+        made = await old.finished()
+    assert made.task_id is not None
+    async with World(journal=old.journal, sandbox=old.sandbox, prices=DEARER) as world:
+        reused = await world.finished()
+        assert (reused.credits, reused.credits_charged, reused.next_variation) == (2, 0, 2)
+        assert "variation 2, 7 credits" in step(reused)
+        await anyio.sleep(DAY)
+        assert "costs 7 credits again" in step(await world.task(made.task_id))
+        with pytest.raises(NotFoundError) as caught:
+            await world.tasks().view(made.task_id, 256)
+        assert caught.value.facts.price == 7
