@@ -33,3 +33,14 @@ async def test_the_price_that_is_in_force_is_said_of_the_next_picture() -> None:
         with pytest.raises(NotFoundError) as caught:
             await world.tasks().view(made.task_id, 256)
         assert caught.value.facts.price == 7
+
+
+async def test_a_picture_that_left_its_address_early_is_not_said_to_be_made_again_by_the_same_call() -> None:
+    async with World(seconds=1, faults=["file:refuse=404"]) as world:
+        made = await world.finished()
+        assert made.task_id is not None
+        with pytest.raises(NotFoundError, match="no longer at its address") as caught:
+            await world.tasks().view(made.task_id, 256)
+        assert (caught.value.remedy, caught.value.task_id) == ("contact_support", made.task_id)
+        assert (await world.finished()).reused
+        assert world.movements() == [("charge", 2)]

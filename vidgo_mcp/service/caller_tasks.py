@@ -258,7 +258,11 @@ class CallerTasks:
                 if saved is not None:
                     return result, saved
         client, url = await self.account.client(), task_results.viewable_url(result)
-        return result, await (client.download(url) if seconds is None else client.download(url, seconds=seconds))
+        try:
+            return result, await (client.download(url) if seconds is None else client.download(url, seconds=seconds))
+        except NotFoundError as error:
+            # Before its time: until then the same call returns this address, and makes no other picture.
+            raise error.changed(remedy="contact_support", task_id=result.task_id) from None
 
     async def file(self, task_id: str) -> tuple[TaskResult, bytes]:
         """Return a finished picture as it is saved, or raise as ``picture`` does.
