@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from mcp_types import TextResourceContents
 
 from tests.conftest import DAY, World
 from vidgo_mcp.errors import NotFoundError
 from vidgo_mcp.models.results import TaskResult
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
+from vidgo_mcp.server import resources
 from vidgo_mcp.wording import for_model
 
 pytestmark = pytest.mark.anyio
@@ -44,3 +46,19 @@ async def test_a_picture_that_left_its_address_early_is_not_said_to_be_made_agai
         assert (caught.value.remedy, caught.value.task_id) == ("contact_support", made.task_id)
         assert (await world.finished()).reused
         assert world.movements() == [("charge", 2)]
+
+
+async def test_a_process_that_has_just_begun_names_the_prices_that_others_found() -> None:
+    async with World(seconds=1, faults=["task:price=5"], funds=110) as old:
+        for prompt in ("one", "two"):
+            await old.finished(prompt=prompt)
+            await anyio.sleep(120)
+    async with World(journal=old.journal, sandbox=old.sandbox) as world:
+        left = await world.service.balance(world.principal())
+        assert (left.credits, left.pictures_low) == (100, 20)
+        page = (await resources.read(world.service, resources.PRICING, world.principal())).contents[0]
+        assert isinstance(page, TextResourceContents)
+        assert "| low | 5 |" in page.text
+    async with World(journal=old.journal, sandbox=old.sandbox) as world:
+        await anyio.sleep(2)
+        assert world.service.prices(world.principal()).price("low", "1K") == 5

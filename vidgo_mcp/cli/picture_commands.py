@@ -58,7 +58,8 @@ def generate(context: click.Context, /, as_json: bool, output: str | None, yes: 
 
     async def make(service: Service, wait: Wait) -> TaskResult:
         ask = _agree if yes else partial(_ask, wait)
-        asked = read_arguments(model, raw, service.prices(principal), local_api=principal.local_api)
+        prices = await service.prices_in_force(principal)
+        asked = read_arguments(model, raw, prices, local_api=principal.local_api)
         return await service.make(principal, asked, progress=wait, ask=ask)
 
     async def stopped(service: Service) -> str:

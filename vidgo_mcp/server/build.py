@@ -125,7 +125,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         return prompts.listing(reads_files=service.reads_files)
 
     async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        prices = service.prices(principal_of(ctx))
+        prices = await service.prices_in_force(principal_of(ctx))
         return prompts.get(params.name, params.arguments, prices, reads_files=service.reads_files)
 
     async def complete(ctx: Context, params: types.CompleteRequestParams) -> types.CompleteResult:

@@ -117,7 +117,8 @@ async def read(service: Service, uri: str, principal: Principal) -> ReadResource
         MCPError: it exists, and cannot be read now; the message says why.
     """
     if uri == PRICING:
-        page = TextResourceContents(uri=uri, mime_type=MARKDOWN, text=price_page(service.prices(principal)))
+        prices = await service.prices_in_force(principal)
+        page = TextResourceContents(uri=uri, mime_type=MARKDOWN, text=price_page(prices))
         return ReadResourceResult(contents=[page], ttl_ms=AN_HOUR, cache_scope="public")
     try:
         if uri == SPENDING:

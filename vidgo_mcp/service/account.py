@@ -226,6 +226,8 @@ class Account:
         Raises:
             VidgoError: the journal cannot be read.
         """
+        # What other processes found is in force here too, also in what is said before the first picture.
+        await self.reconciliation.refresh()
         for entry in await self.journal.unfinished():
             if entry.intent.account == self.name:
                 await self.watches.tracked_task(entry)

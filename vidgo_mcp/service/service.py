@@ -265,7 +265,7 @@ class Service:
             VidgoError: it could not be read.
         """
         left = await self._account(principal.paying).balance()
-        prices = self.prices(principal)
+        prices = await self.prices_in_force(principal)
         budget, known = principal.limits.budget, await self._spent(principal)
         # What is left of the day cannot be told then.
         budget, spent = (replace(budget, per_day=None), 0) if known is None else (budget, known)
