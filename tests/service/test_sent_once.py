@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import DAY, Telling, VirtualJournal, World
+from tests.service.test_broken_journal import Full
 from vidgo_mcp.errors import (
     Category,
     OutcomeUnknownError,
@@ -348,6 +349,19 @@ async def test_a_task_that_two_answers_named_belongs_to_the_first_that_is_bound(
         assert (await world.finished()).task_id == named
         assert (await failure(world, prompt="a hare")).money == "unknown"
         assert world.movements() == [("charge", LOW)]
+
+
+@pytest.mark.parametrize("whose", ["another caller's", "one that is not recorded yet"])
+async def test_a_named_task_that_another_request_got_meanwhile_is_not_bound_to_its_entry(whose: str) -> None:
+    recorded = whose == "another caller's"
+    named = "submit:refuse=500:busy with task_id: task-77777*1"
+    async with World(faults=[named, "task:called=task-77777*1"], journal=Full("bind", 0 if recorded else 9)) as world:
+        assert (await failure(world)).facts.named_task == "task-77777"
+        caller = "somebody" if recorded else ""
+        assert await world.pending(prompt="a hare", caller=caller) == "task-77777"
+        assert (await failure(world)).money == "unknown"
+        made = await world.make(prompt="a hare", caller=caller)
+        assert (made.task_id, world.movements()) == ("task-77777", [("charge", LOW)])
 
 
 @pytest.mark.parametrize("how", ["get_task", "the same request", "the next start"])

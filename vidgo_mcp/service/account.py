@@ -189,8 +189,10 @@ class Account:
             task = await client.status(entry.asked_as)
         if task is None:
             return None
+        # It may have become that of another request meanwhile. Asked first: another call may be settling this very one.
+        taken = await self.submissions.is_known(entry.intent, task.task_id)
         known = await self.journal.by_task(entry.intent.owner, task.task_id)
-        if known is not None and known.id != entry.id:
+        if known.id != entry.id if known is not None else taken:
             return None
         return await self.journal.bind(entry.id, task)
 

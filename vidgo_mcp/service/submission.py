@@ -235,14 +235,14 @@ class Submissions:
 
         async def is_others(task_id: str) -> bool:
             nonlocal end
-            if await self._is_known(submission.entry.intent, task_id):
+            if await self.is_known(submission.entry.intent, task_id):
                 return True
             # It may be that of another submit, whose answer is about to come.
             end = anyio.current_time() + OTHERS_SECONDS if end is None else end
             with anyio.CancelScope(deadline=end, shield=True):
                 for other in [one for one in self._under_way.values() if one is not submission and one.phase == "sent"]:
                     await other.done.wait()
-            return await self._is_known(submission.entry.intent, task_id)
+            return await self.is_known(submission.entry.intent, task_id)
 
         tries = RetryDeadline(submission.seconds, self._runtime.random)
         while True:
@@ -265,9 +265,9 @@ class Submissions:
                 await anyio.sleep(delay)
                 submission.sent_again_at = None
 
-    async def _is_known(self, intent: Intent, task_id: str) -> bool:
+    async def is_known(self, intent: Intent, task_id: str) -> bool:
         """Return whether a task is that of another request, also of another caller whose picture is on its way."""
-        if any(entry.task_id == task_id for entry in self.unbound.of_owner(intent.owner)):
+        if self.unbound.has(task_id):
             return True
         with anyio.CancelScope(shield=True), suppress(JournalError):
             if await self._journal.by_task(intent.owner, task_id) is not None:

@@ -41,6 +41,10 @@ class UnboundTasks:
         kept = self._kept.get(entry_id)
         return None if kept is None else kept[0]
 
+    def has(self, task_id: str) -> bool:
+        """Return whether a task is one of them, whoever's it is."""
+        return any(entry.task_id == task_id for entry, _ in self._kept.values())
+
     def of_owner(self, owner: str) -> Sequence[Entry]:
         """Return those of one owner, newest first."""
         return [entry for entry, _ in reversed(self._kept.values()) if entry.intent.owner == owner]
