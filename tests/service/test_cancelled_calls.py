@@ -181,6 +181,27 @@ async def test_stopping_while_a_call_waits_for_its_reference_sends_nothing() -> 
         assert [task.task_id for task in (await next_process.listed()).tasks] == [task_id]
 
 
+async def test_stopping_does_not_say_that_a_picture_goes_on_which_nobody_has_accepted() -> None:
+    results: list[TaskResult] = []
+    async with anyio.create_task_group() as tasks, World(faults=["submit:slow=60"]) as other:
+        tasks.start_soon(other.make)
+        await anyio.sleep(1)
+        async with World(journal=other.journal, sandbox=other.sandbox, process="another") as world:
+
+            async def call() -> None:
+                results.append(await world.make())
+
+            tasks.start_soon(call)
+            await anyio.sleep(1)
+            world.service.begin_end()
+            await anyio.sleep(1)
+        [result] = results
+        assert (result.outcome, result.task_id) == ("pending", None)
+        assert any("being stopped" in note for note in result.notes or ())
+        assert not any("at Vidgo" in note for note in result.notes or ())
+        tasks.cancel_scope.cancel()
+
+
 async def test_an_error_inside_the_service_stays_itself() -> None:
     with pytest.raises(LookupError):
         async with World():

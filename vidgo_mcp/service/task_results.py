@@ -120,7 +120,8 @@ def with_wait_noted(result: TaskResult, shortened: float | None, *, stopping: bo
     if result.outcome != "pending":
         return result
     if stopping:
-        note = "This server is being stopped, so the call waited no longer. The picture goes on at Vidgo."
+        goes_on = " The picture goes on at Vidgo." if result.task_id else ""
+        note = f"This server is being stopped, so the call waited no longer.{goes_on}"
     elif shortened is not None:
         note = f"This client gives up on calls early, so they wait at most {shortened:.0f} s here: pending is normal."
     else:
