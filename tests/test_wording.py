@@ -214,6 +214,13 @@ def test_a_list_says_once_what_to_do_for_all_of_it(tasks: list[TaskResult], said
     assert [task.remedy for task in listed.tasks] == [None] * len(tasks)
 
 
+def test_a_list_says_of_no_picture_that_it_was_charged_or_refunded_unless_it_was() -> None:
+    unsent, in_vain = TaskResult(outcome="pending", remedy="repeat"), TaskResult(outcome="failed", task_id="task-2")
+    assert for_model.list_answer(TaskList(tasks=[unsent])).notes is None
+    notes = for_model.list_answer(TaskList(tasks=[unsent, in_vain])).notes
+    assert notes == ["Each with a task_id was charged once; what says refunded cost nothing in the end."]
+
+
 @pytest.mark.parametrize("reader", get_args(Reader))
 def test_an_unknown_outcome_in_a_list_does_not_promise_24_hours_from_now(reader: Reader) -> None:
     """It may be older: then the same request is sent, and costs."""

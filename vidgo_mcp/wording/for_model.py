@@ -19,7 +19,7 @@ MONEY: Final[dict[Money, str]] = {
 }
 
 
-CHARGED_ONCE: Final = "Each finished or pending one was charged once; a failed one was refunded."
+CHARGED_ONCE: Final = "Each with a task_id was charged once; what says refunded cost nothing in the end."
 PROMPT_SHOWN: Final = 100
 """Characters of a prompt in an answer before it is cut."""
 LISTED: Final = 40
@@ -104,7 +104,7 @@ def list_answer(result: TaskList) -> TaskList:
     steps = steps or ["None is pending, and none has a picture that can be fetched."]
     if result.more:
         steps.append("A larger limit shows older ones.")
-    said = [*(result.notes or ()), *([CHARGED_ONCE] if any(task.outcome != "unknown" for task in tasks) else [])]
+    said = [*(result.notes or ()), *([CHARGED_ONCE] if any(task.task_id for task in tasks) else [])]
     short = [_listed(task) for task in tasks]
     return result.model_copy(update={"tasks": short, "notes": said or None, "next_step": " ".join(steps)})
 
