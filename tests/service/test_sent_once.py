@@ -310,6 +310,27 @@ async def test_a_refusal_that_names_the_task_of_a_submit_under_way_gives_nobody_
         assert world.movements() == [("charge", LOW)] * 2
 
 
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_named_task_that_another_submit_gets_while_vidgo_is_asked_about_it_is_not_taken(status: int) -> None:
+    busy = f"submit:refuse={status}:busy with task_id: task-77777*1"
+    async with World(faults=[busy, "task:called=task-77777*1"]) as world:
+        ended: list[object] = []
+
+        async def make() -> None:
+            try:
+                ended.append((await world.make()).task_id)
+            except VidgoError as error:
+                ended.append((error.money, error.facts.named_task))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(make)
+            await anyio.sleep(0.5)
+            assert (await world.finished(prompt="a hare")).task_id == "task-77777"
+        [end] = ended
+        assert end == ("unknown", None) if status == 500 else end not in {None, "task-77777"}
+        assert world.movements() == [("charge", LOW)] * (1 if status == 500 else 2)
+
+
 async def test_each_refusal_of_a_submit_waits_anew_for_those_whose_task_it_names() -> None:
     async with World(faults=["task:called=task-77777*1", "submit:slow=4*1"]) as world:
         made: list[str | None] = []

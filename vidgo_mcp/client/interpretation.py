@@ -90,5 +90,9 @@ async def named_task(
             await anyio.sleep(pause)
             for one in whole:
                 with suppress(VidgoError):
-                    return await status(one)
-    raise named_error(error, named[0])
+                    task = await status(one)
+                    # It may have become that of another request while Vidgo was asked.
+                    if not await is_others(task.task_id):
+                        return task
+                    named = [other for other in named if other != one]
+    raise named_error(error, named[0]) if named else error
