@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -69,7 +69,7 @@ def build_service(settings: Settings, *, files: LocalFiles | None = None) -> Ser
         callback_url=settings.callback_url,
         prices=price_table(settings),
         # A URL on this machine that Vidgo itself gave is not looked at: it may lead anywhere, and is paid for.
-        runtime=Runtime(current_process(), journal.now, is_gone=_is_gone if principal.local_api else None),
+        runtime=Runtime(current_process(), journal.now, is_gone=_looker(settings) if principal.local_api else None),
         account=principal.account,
     )
 
@@ -183,10 +183,13 @@ def save_folder(settings: Settings) -> Path | None:
         return None
 
 
-async def _is_gone(url: str) -> bool:
-    from vidgo_mcp.client.download import is_gone
+def _looker(settings: Settings) -> Callable[[str], Awaitable[bool]]:
+    async def is_gone(url: str) -> bool:
+        from vidgo_mcp.client import download
 
-    return await is_gone(url)
+        return await download.is_gone(url, None if settings.sandbox else settings.base_url)
+
+    return is_gone
 
 
 @asynccontextmanager

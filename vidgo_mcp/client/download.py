@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 from itertools import zip_longest
 from typing import Final
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -66,16 +67,25 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-async def is_gone(url: str) -> bool:
-    """Return whether the server on this machine that gave out a URL has ended, or no longer has the file."""
+async def is_gone(url: str, api: str | None = None) -> bool:
+    """Return whether the server on this machine that gave out a URL has ended, or no longer has the file.
+
+    ``api``: the base URL of one that may lead on to Vidgo itself. Then only what this very server answers counts: when
+    it is down, or the file is on another one, it may be there again in a moment.
+    """
     try:
-        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as http:  # noqa: S501  # a mere look
-            answer = await http.head(url, headers={"Accept-Encoding": "identity"})
+        if api is not None and urlsplit(url).port != urlsplit(api).port:
+            return False
+        # Not HEAD: some take that for a forbidden request. The file itself is not read.
+        async with (
+            httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as http,  # noqa: S501  # a mere look
+            http.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer,
+        ):
+            return answer.status_code in GONE
     except httpx.ConnectError:
-        return True
+        return api is None
     except (*TRANSPORT_ERRORS, ValueError):
         return False
-    return answer.status_code in GONE
 
 
 async def download(
