@@ -385,6 +385,19 @@ async def test_a_named_task_that_another_request_got_meanwhile_is_not_bound_to_i
         assert (made.task_id, world.movements()) == ("task-77777", [("charge", LOW)])
 
 
+async def test_a_bug_at_a_named_task_does_not_say_that_nothing_was_spent() -> None:
+    journal = Full("bind", times=0)
+    async with World(faults=["submit:names=429*1", "status:refuse=503"], journal=journal) as world:
+        assert (await failure(world)).money == "unknown"
+        await anyio.sleep(60)
+        world.sandbox.clear_faults()
+        journal.times = 1
+        again = await failure(world)
+        assert (again.category, again.money) == ("internal", "unknown")
+        assert (await world.finished()).reused
+        assert world.movements() == [("charge", LOW)]
+
+
 @pytest.mark.parametrize("how", ["get_task", "the same request", "the next start"])
 async def test_a_named_task_that_vidgo_shows_later_is_bound_to_its_entry(how: str) -> None:
     journal = VirtualJournal()

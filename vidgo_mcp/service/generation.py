@@ -98,7 +98,7 @@ class Generation:
             self._notes = list(self._request.quote.notes)
             references = await read_references(self._account, self._arguments, self._deadline)
             intent = await self._intent(references)
-            entry = await self._find(intent)
+            entry = self._entry = await self._find(intent)
             if entry is not None and await self._account.lost_picture(entry):
                 continue
             if entry is not None and entry.state == "unknown" and entry.named_task is not None:
