@@ -18,7 +18,7 @@ from vidgo_mcp.errors import (
     NotFoundError,
     OutcomeUnknownError,
 )
-from vidgo_mcp.journal import Entry
+from vidgo_mcp.journal import Entry, Intent, Reservation
 from vidgo_mcp.models.requests import EstimateArguments
 from vidgo_mcp.models.tasks import Task
 from vidgo_mcp.service import Budget, Limits
@@ -248,6 +248,30 @@ async def test_a_mark_that_was_made_although_it_failed_is_taken_back(error: Exce
         assert (caught.value.money, await world.spent(), world.submits()) == ("nothing_spent", 0, [])
         journal.failing = False
         assert (await world.finished()).credits_charged == LOW
+
+
+async def test_a_reservation_that_was_made_although_it_failed_does_not_keep_its_request_waiting() -> None:
+    class Unsure(VirtualJournal):
+        async def reserve(self, intent: Intent, **how: Any) -> Reservation:
+            await super().reserve(intent, **how)
+            del self.__class__.reserve
+            raise JournalError("The journal cannot be used.", facts=Facts(reason="unwritable"))
+
+    journal = Unsure()
+    journal._fate_of = lambda name: "alive"  # as of a process that runs
+    async with World(journal=journal) as world:
+        with pytest.raises(JournalError):
+            await world.make()
+        made: list[int | None] = []
+
+        async def again() -> None:
+            made.append((await world.finished()).credits_charged)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(again)
+        assert sorted(one or 0 for one in made) == [0, 0, LOW]
+        assert (world.movements(), await world.spent()) == ([("charge", LOW)], LOW)
 
 
 async def test_a_lost_answer_that_cannot_be_recorded_is_still_never_sent_again() -> None:

@@ -258,6 +258,11 @@ class Generation:
             self._agreed = price, answer.ticket
         return self._agreed[1]
 
+    def _is_orphan(self, entry: Entry) -> bool:
+        """Return whether a step failed that made this reservation all the same: nobody here is about to send it."""
+        ours = entry.state == "reserved" and entry.process == self._account.runtime.process
+        return ours and self._account.submissions.of(entry.id) is None
+
     async def _settled(self, entry: Entry) -> Entry | None:
         """Return the entry once its fate is known or time is over; None when it was given up before it was sent.
 
@@ -285,6 +290,9 @@ class Generation:
             try:
                 await self._journal.expire()
                 known = await self._journal.entry(entry.id)
+                if known is not None and self._is_orphan(known):
+                    await self._journal.release(known.id)
+                    known = None
             except JournalError as error:
                 # It may be paid for by now, so the answer must not be that nothing was spent.
                 log.warning("%s", error.message)
