@@ -253,3 +253,11 @@ def test_nothing_follows_for_one_that_was_put_back_after_the_reading_that_follow
 
     assert {finding.verdict for finding in found.findings.values()} <= {"unclear"}
     assert found.charged == ({later.id: 2} if fell else {})
+
+
+def test_no_price_follows_where_a_guess_at_how_many_were_paid_for_makes_it_fit() -> None:
+    made, lost = [
+        [picture(number, state) for number in range(count)] for state, count in (("finished", 10), ("unknown", 4))
+    ]
+    others = 24
+    assert compare(Reading(1000.0, START), 1000.0 - 12 * 2 - others, [*made, *lost], LATER).charged == {}

@@ -193,8 +193,9 @@ def _charged(fell: float, sent: Sequence[Entry]) -> dict[str, int]:
     if fell <= 0 or len(found) != 1:
         return {}
     [(cell, price, count)] = found
-    everything = count == sum(_cell(entry) == cell and entry.state != "failed" for entry in sent)
-    return {entry.id: price for entry in (made if everything else certain) if _cell(entry) == cell}
+    here = [entry for entry in sent if _cell(entry) == cell and entry.state != "failed"]
+    # How many were taken must not be a guess as well: among many counts one fits whatever somebody else spent.
+    return {entry.id: price for entry in made if _cell(entry) == cell} if count == len(here) else {}
 
 
 def _cell(entry: Entry) -> Cell:
