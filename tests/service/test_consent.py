@@ -11,7 +11,7 @@ from tests.conftest import DAY, World
 from vidgo_mcp.errors import Consent, DeclinedError, Remedy, VidgoError
 from vidgo_mcp.journal import Existing, Intent, Reservation, Reserved
 from vidgo_mcp.service import Budget, Limits
-from vidgo_mcp.service.limits import Answer, Question
+from vidgo_mcp.service.limits import Answer, Ask, Question
 
 pytestmark = pytest.mark.anyio
 
@@ -115,18 +115,33 @@ async def test_a_call_asks_once_although_another_call_reserves_in_between_and_gi
         assert world.movements() == [("charge", LOW)]
 
 
-async def test_a_price_that_changes_while_the_person_thinks_is_asked_about_again() -> None:
+def agreeing() -> tuple[list[int], Ask]:
+    """Return somebody who agrees to every price, and the prices of a fox that they were asked about."""
     asked: list[int] = []
 
     async def agree(question: Question) -> Answer:
-        return Answer("accepted", ticket=question.prompt)
+        if question.prompt == "a fox":
+            asked.append(question.credits)
+        return Answer("accepted", ticket=f"{question.prompt} {question.credits}")
+
+    return asked, agree
+
+
+async def another_price(world: World, agree: Ask) -> None:
+    """Let two pictures show what Vidgo really takes, which puts that price in force."""
+    for prompt in ("one", "two"):
+        await world.finished(prompt=prompt, ask=agree)
+        await anyio.sleep(120)
+
+
+async def test_a_price_that_changes_while_the_person_thinks_is_asked_about_again() -> None:
+    asked, agree = agreeing()
 
     async def think(question: Question) -> Answer:
-        asked.append(question.credits)
-        for prompt in ("one", "two") if len(asked) == 1 else ():
-            await world.finished(prompt=prompt, ask=agree)
-            await anyio.sleep(120)
-        return Answer("accepted", ticket=f"answer {len(asked)}")
+        answer = await agree(question)
+        if len(asked) == 1:
+            await another_price(world, agree)
+        return answer
 
     async with World(faults=["task:price=5"], limits=ASK_ALWAYS) as world:
         made = await world.finished(ask=think)
@@ -135,13 +150,7 @@ async def test_a_price_that_changes_while_the_person_thinks_is_asked_about_again
 
 
 async def test_a_yes_to_an_old_price_is_not_used_when_the_call_begins_anew_after_somebody_elses_reservation() -> None:
-    asked: list[int] = []
-
-    async def agree(question: Question) -> Answer:
-        if question.prompt == "a fox":
-            asked.append(question.credits)
-        return Answer("accepted", ticket=f"{question.prompt} {question.credits}")
-
+    asked, agree = agreeing()
     async with World(faults=["task:price=5"], limits=ASK_ALWAYS, seconds=5) as world:
         reserve = world.journal.reserve
         met: list[Intent] = []
@@ -153,9 +162,7 @@ async def test_a_yes_to_an_old_price_is_not_used_when_the_call_begins_anew_after
             first = await reserve(intent, process="somebody else")
             assert isinstance(first, Reserved)
             await world.journal.release(first.entry.id)
-            for prompt in ("one", "two"):
-                await world.finished(prompt=prompt, ask=agree)
-                await anyio.sleep(120)
+            await another_price(world, agree)
             return Existing(first.entry)
 
         world.journal.reserve = crossed  # type: ignore[method-assign]
@@ -164,21 +171,13 @@ async def test_a_yes_to_an_old_price_is_not_used_when_the_call_begins_anew_after
 
 
 async def test_a_price_that_changes_while_the_journal_keeps_a_reservation_waiting_is_asked_about_again() -> None:
-    asked: list[int] = []
-
-    async def agree(question: Question) -> Answer:
-        if question.prompt == "a fox":
-            asked.append(question.credits)
-        return Answer("accepted", ticket=f"{question.prompt} {question.credits}")
-
+    asked, agree = agreeing()
     async with World(faults=["task:price=5"], limits=ASK_ALWAYS, seconds=5) as world:
         reserve = world.journal.reserve
 
         async def held_up(intent: Intent, **how: Any) -> Reservation:
             world.journal.reserve = reserve  # type: ignore[method-assign]
-            for prompt in ("one", "two"):
-                await world.finished(prompt=prompt, ask=agree)
-                await anyio.sleep(120)
+            await another_price(world, agree)
             return await reserve(intent, **how)
 
         world.journal.reserve = held_up  # type: ignore[method-assign]
