@@ -208,6 +208,17 @@ def quote(size: Size, resolution: Tier | None, quality: Quality, table: PriceTab
     return Quote(size, tier, quality, price, None if size.kind == "auto" else tier, explanation, tuple(notes))
 
 
+def larger(size: Size, tier: Tier, quality: Quality, table: PriceTable) -> Suggestion | None:
+    """Return the next larger picture of the same shape, with its price; None where there is none.
+
+    ``size`` is a ratio, or the pixels that the picture has; of these the nearest ratio is taken.
+    """
+    shape = size if size.kind == "ratio" else parse_size(nearest_ratio(size.width, size.height))
+    quotes = (quote(shape, wanted, quality, table) for wanted in TIERS[TIERS.index(tier) + 1 :])
+    found = next((one for one in quotes if one.tier > tier), None)
+    return None if found is None else Suggestion(str(shape), found.resolution, found.credits)
+
+
 def _effective_tier(size: Size, resolution: Tier | None) -> tuple[Tier, str]:
     """Return the tier that is rendered and billed, and why."""
     if size.kind == "auto":

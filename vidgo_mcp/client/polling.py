@@ -59,6 +59,8 @@ class Plan:
         for seconds in durations:
             if 0 <= seconds <= LONGEST_LEARNED:
                 counts[min(len(counts) - 1, bisect_right(_EDGES, seconds) - 1)] += 1
+        self.usual = _within(counts, 0.1), _within(counts, 0.9)
+        """Seconds, to five, within which a tenth, and nine tenths, of such tasks end."""
         left = sum(counts)
         self._rates: list[float] = []
         for count, (start, end) in zip(counts, pairwise(_EDGES), strict=True):
@@ -90,6 +92,16 @@ class Plan:
             look -= self._rates[index] * span
             due = _EDGES[index + 1]
         return latest
+
+
+def _within(counts: Sequence[float], share: float) -> int:
+    """Return the seconds within which a share of the tasks end; each span counts as evenly filled."""
+    left = share * sum(counts)
+    for count, (start, end) in zip(counts, pairwise(_EDGES), strict=True):
+        if count >= left:
+            return 5 * round((start + (end - start) * left / count) / 5)
+        left -= count
+    return _EDGES[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,5 +159,6 @@ Limit = Annotated[
 ]
 Count = Annotated[Integer, Field(ge=1, le=1000, description="How many pictures to price, 1 to 1000 (default 1).")]
 MaxEdge = Annotated[Integer, Field(ge=256, le=1024, description="Longest edge in pixels, 256 to 1024 (default 768).")]
+ShownEdge = Annotated[Integer, Field(ge=64, le=2048, description="Longest edge in pixels, 64 to 2048 (default 1024).")]
 
 Outcome = Literal["finished", "pending", "failed", "unknown"]

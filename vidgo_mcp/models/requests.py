@@ -80,6 +80,13 @@ class ViewArguments(Arguments):
     max_edge: fields.MaxEdge = 768
 
 
+class PictureDataArguments(Arguments):
+    """Arguments of ``picture_data``."""
+
+    task_id: fields.TaskId
+    max_edge: fields.ShownEdge = 1024
+
+
 class ImageRequest(Picture):
     """One picture as the client submits it: with ``image_urls`` it is an edit, and all of them are http(s) URLs."""
 

@@ -78,6 +78,37 @@ class TaskResult(Result):
     """What its URL is like, where that is too long or too odd to be shown; the picture can still be fetched."""
 
 
+class Another(Result):
+    """The next variation of a picture."""
+
+    variation: int
+    credits: int
+
+
+class Larger(Result):
+    """A picture of the same shape with more pixels."""
+
+    size: str
+    resolution: Tier
+    credits: int
+
+
+class ViewFacts(Result):
+    """What a view in the chat shows beside a result, and a model does not need."""
+
+    prompt: str | None = None
+    """Whole."""
+    created_at: str | None = None
+    usual_seconds: tuple[int, int] | None = None
+    """Most of such pictures take from so many seconds to so many."""
+    spent_24h: int | None = None
+    another: Another | None = None
+    larger: Larger | None = None
+    width: int | None = None
+    height: int | None = None
+    """Pixels of the file."""
+
+
 class TaskList(Result):
     """The newest tasks of a caller, newest first."""
 

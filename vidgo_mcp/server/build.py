@@ -20,10 +20,10 @@ from mcp.shared.exceptions import MCPError
 from vidgo_mcp import __version__
 from vidgo_mcp.errors import InternalError, NotFoundError, VidgoError
 from vidgo_mcp.foreign_text import plain_text
-from vidgo_mcp.server import prompts, resources
+from vidgo_mcp.server import prompts, resources, view
 from vidgo_mcp.server.client_timeout import ClientTimeout
 from vidgo_mcp.server.elicitation import ANSWER_SECONDS, Context, QuestionForClient, asker, read_answers
-from vidgo_mcp.server.tools import Call, error_answer, tool_entries
+from vidgo_mcp.server.tools import Call, error_answer, list_for_view, picture_data, tool_entries
 from vidgo_mcp.service import Principal, Progress, Service
 from vidgo_mcp.wording import for_model
 
@@ -74,17 +74,19 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     ``state_key`` seals questions to the person; several processes that serve the same clients need the same one.
     """
     entries = tool_entries(service.default_wait, service.price_table, reads_files=service.reads_files)
-    patience = ClientTimeout()
-    listing = types.ListToolsResult(tools=[entry.tool for entry in entries.values()])
+    patience, tools = ClientTimeout(), [entry.tool for entry in entries.values()]
+    for_view = picture_data(service.price_table)
+    callables = {**entries, for_view.tool.name: for_view}
+    listing, for_views = types.ListToolsResult(tools=tools), list_for_view(tools, for_view.tool)
 
     async def list_tools(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         service.warm_up(principal_of(ctx))
-        return listing
+        return for_views if view.has_view(ctx) else listing
 
     async def call_tool(
         ctx: Context, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        entry = entries.get(params.name)
+        entry = callables.get(params.name)
         if entry is None:
             raise MCPError(
                 types.INVALID_PARAMS,
@@ -93,7 +95,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         modern = ctx.protocol_version >= MODERN_SINCE
         ask = asker(ctx, params, modern=modern)
         seconds = patience.seconds if ctx.request is None else None
-        call = Call(service, principal_of(ctx), _progress(ctx), modern, ask, seconds)
+        call = Call(service, principal_of(ctx), _progress(ctx), modern, ask, seconds, view.has_view(ctx))
         try:
             return await entry.run(call, params.arguments)
         except QuestionForClient as question:
@@ -106,7 +108,10 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             return error_answer(InternalError(SEE_LOG.format(params.name)))
 
     async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        return await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
+        found = await _guarded("The list of resources", resources.listing(service, principal_of(ctx)))
+        return (
+            found.model_copy(update={"resources": [view.RESOURCE, *found.resources]}) if view.has_view(ctx) else found
+        )
 
     async def list_templates(
         ctx: Context, params: types.PaginatedRequestParams | None
@@ -114,6 +119,8 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
         return types.ListResourceTemplatesResult(resource_templates=list(resources.TEMPLATES))
 
     async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        if params.uri == view.URI:
+            return view.read()
         try:
             return await _guarded("Reading a resource", resources.read(service, params.uri, principal_of(ctx)))
         except NotFoundError as error:
@@ -145,7 +152,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
             **dict.fromkeys(("tools/list", "prompts/list", "resources/templates/list", "server/discover"), AN_HOUR),
             **dict.fromkeys(("resources/list", "resources/read"), CacheHint(0, "private")),
         },
-        get_tool_input_schema=lambda name: entries[name].tool.input_schema if name in entries else None,
+        get_tool_input_schema=lambda name: callables[name].tool.input_schema if name in callables else None,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,
@@ -157,6 +164,7 @@ def build_server(service: Service, *, principal_of: PrincipalOf, state_key: byte
     )
     ephemeral = RequestStateSecurity.ephemeral(ttl=ANSWER_SECONDS)
     security = RequestStateSecurity(keys=[state_key], ttl=ANSWER_SECONDS) if state_key else ephemeral
+    server.extensions[view.EXTENSION] = {}
     server.middleware += [patience, read_answers, RequestStateBoundary(security, default_audience=NAME)]
     return server
 

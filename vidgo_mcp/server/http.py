@@ -25,6 +25,7 @@ from vidgo_mcp.server.connections import (
     raise_descriptor_limit,
 )
 from vidgo_mcp.server.signals import held_signals
+from vidgo_mcp.server.view.sessions import ViewSessions
 from vidgo_mcp.service import Service
 from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
@@ -57,6 +58,7 @@ def http_app(server: Server[Any], host: str = "127.0.0.1", *, max_body_mb: int =
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         custom_starlette_routes=[Route(OPEN_TO_ALL, _healthz, methods=["GET"])],
     )
+    app.add_middleware(ViewSessions)
     app.add_middleware(ReadableBodies, megabytes=max_body_mb)
     serve_only_local(app, host)
     return app

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from mcp_types import CallToolResult, ImageContent, ResourceLink, TextContent, Tool, ToolAnnotations
+from mcp_types import CallToolResult, ImageContent, ListToolsResult, ResourceLink, TextContent, Tool, ToolAnnotations
 
 from vidgo_mcp.errors import VidgoError
 from vidgo_mcp.files.kinds import kind_of_name
@@ -23,14 +23,17 @@ from vidgo_mcp.models.requests import (
     EstimateArguments,
     GenerateArguments,
     GetTaskArguments,
+    PictureDataArguments,
     ViewArguments,
 )
-from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult
+from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult, View, ViewFacts
 from vidgo_mcp.pricing import PriceTable
+from vidgo_mcp.server import view
 from vidgo_mcp.server.schemas import output_schema, picture_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.limits import Ask
 from vidgo_mcp.service.task_results import bug_after
+from vidgo_mcp.service.view_facts import spent, task_facts
 from vidgo_mcp.service.watches import ProgressReporter
 from vidgo_mcp.wording import for_model
 
@@ -41,7 +44,8 @@ log = logging.getLogger(__name__)
 class Call:
     """Who calls, and what their client can take.
 
-    ``links``: resource links, on which older clients break; ``patience``: the seconds after which it would give up.
+    ``links``: resource links, on which older clients break; ``patience``: the seconds after which it would give up;
+    ``has_view``: it shows views in the chat.
     """
 
     service: Service
@@ -50,7 +54,11 @@ class Call:
     links: bool
     ask: Ask
     patience: float | None = None
+    has_view: bool = False
 
+
+LARGEST_IN_VIEW: Final = 700_000
+"""Bytes of a picture in the chat; in base64 it stays below the 1 MB at which some hosts give up."""
 
 Answer = Callable[[Call, Any], Awaitable[CallToolResult]]
 
@@ -78,7 +86,7 @@ async def _make(call: Call, arguments: GenerateArguments) -> CallToolResult:
         call.principal, arguments, progress=call.progress, ask=call.ask, patience=call.patience
     )
     try:
-        return _task_answer(made, links=call.links)
+        return await _task_answer(call, made)
     except Exception as error:  # a bug in the words must not hide what was paid for
         log.exception("a result cannot be said (%s)", type(error).__name__)
         raise bug_after(made, "vidgo-mcp failed while answering; its log on stderr has the details.") from None
@@ -88,15 +96,22 @@ async def _get_task(call: Call, arguments: GetTaskArguments) -> CallToolResult:
     tasks = call.service.tasks(call.principal)
     if arguments.task_id is None:
         listed = for_model.list_answer(await tasks.listed(arguments.limit))
-        return _answer(for_model.list_text(listed), listed)
+        answer = _answer(for_model.list_text(listed), listed)
+        if call.has_view:
+            answer.meta = view.result_meta(ViewFacts(spent_24h=await spent(tasks)))
+        return answer
     deadline = call.service.deadline(arguments.wait_seconds, call.patience)
     found = await tasks.get(arguments.task_id, deadline, ProgressReporter(call.progress))
-    return _task_answer(found, links=call.links)
+    return await _task_answer(call, found)
 
 
 async def _estimate(call: Call, arguments: EstimateArguments) -> CallToolResult:
     price = await call.service.estimate(call.principal, arguments)
-    return _answer(for_model.estimate_text(price), price)
+    answer = _answer(for_model.estimate_text(price), price)
+    if call.has_view:
+        usual = await call.service.usual_seconds(call.principal, price.quality, price.tier)
+        answer.meta = view.result_meta(ViewFacts(usual_seconds=usual))
+    return answer
 
 
 async def _balance(call: Call, arguments: BalanceArguments) -> CallToolResult:
@@ -105,20 +120,33 @@ async def _balance(call: Call, arguments: BalanceArguments) -> CallToolResult:
 
 
 async def _view(call: Call, arguments: ViewArguments) -> CallToolResult:
-    found, view = await call.service.tasks(call.principal).view(arguments.task_id, arguments.max_edge)
-    image = ImageContent(data=base64.b64encode(view.content).decode("ascii"), mime_type=view.mime_type)
+    found, seen = await call.service.tasks(call.principal).view(arguments.task_id, arguments.max_edge)
     # No structured content: several clients then drop the image.
-    return CallToolResult(content=[image, TextContent(text=for_model.view_text(found, view))])
+    return CallToolResult(content=[_image(seen), TextContent(text=for_model.view_text(found, seen))])
+
+
+async def _picture_data(call: Call, arguments: PictureDataArguments) -> CallToolResult:
+    tasks = call.service.tasks(call.principal)
+    _, seen = await tasks.view(arguments.task_id, arguments.max_edge, LARGEST_IN_VIEW)
+    return CallToolResult(
+        content=[_image(seen)], _meta=view.result_meta(ViewFacts(width=seen.width, height=seen.height))
+    )
+
+
+def _image(seen: View) -> ImageContent:
+    return ImageContent(data=base64.b64encode(seen.content).decode("ascii"), mime_type=seen.mime_type)
 
 
 def _answer(text: str, result: Result) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=text)], structured_content=result.to_json())
 
 
-def _task_answer(result: TaskResult, *, links: bool) -> CallToolResult:
-    result = for_model.task_answer(result)
+async def _task_answer(call: Call, found: TaskResult) -> CallToolResult:
+    result = for_model.task_answer(found)
     answer = _answer(for_model.task_text(result), result)
-    for url in result.image_urls or () if links else ():
+    if call.has_view:
+        answer.meta = view.result_meta(await task_facts(call.service.tasks(call.principal), found))
+    for url in result.image_urls or () if call.links else ():
         # The ending of a copy comes from its bytes. Without one, only the name in the URL can tell.
         kind = kind_of_name(result.saved_paths[0] if result.saved_paths else urlsplit(url).path)
         mime_type = kind.mime_type if kind else None
@@ -171,6 +199,29 @@ SAME_AGAIN: Final = (
     "24 hours: after a time-out call get_task without task_id; if it is not listed, repeat the call. Answers finished "
     "with a URL, pending (do what next_step says) or failed (refunded); the error outcome_unknown: it may be paid for."
 )
+
+
+SHOWN_IN_VIEW: Final = ("generate_image", "edit_image", "get_task")
+
+
+def picture_data(prices: PriceTable) -> ToolEntry:
+    """Return the tool that only the view calls."""
+    words = "Give the view in the chat the picture of a task, scaled down. Free. Not for models: use view_image."
+    return _entry("picture_data", words, _picture_data, PictureDataArguments, prices)
+
+
+def list_for_view(tools: Sequence[Tool], own: Tool) -> ListToolsResult:
+    """Return the list for a client that shows views: it says which tools have one, and has the tool of the view."""
+    shown = [
+        tool.model_copy(update={"meta": view.tool_meta("model", "app")}) if tool.name in SHOWN_IN_VIEW else tool
+        for tool in tools
+    ]
+    # Not for others who share a cache: most clients show no views.
+    return ListToolsResult(
+        tools=[*shown, own.model_copy(update={"meta": view.tool_meta("app")})],
+        ttl_ms=view.AN_HOUR,
+        cache_scope="private",
+    )
 
 
 def tool_entries(default_wait: int, prices: PriceTable, *, reads_files: bool) -> dict[str, ToolEntry]:

@@ -275,24 +275,25 @@ class CallerTasks:
             content = await self.account.in_thread(with_metadata, self.account.files, content, entry)
         return result, content
 
-    async def view(self, task_id: str, max_edge: int | None) -> tuple[TaskResult, View]:
+    async def view(self, task_id: str, max_edge: int | None, most_bytes: int | None = None) -> tuple[TaskResult, View]:
         """Return a ``picture`` scaled down for looking at, its longest edge at most ``max_edge`` pixels.
 
-        None is for a client that takes at most 700 KB: it is scaled down only where it must be.
+        None is for a client that takes at most 700 KB: it is scaled down only where it must be. ``most_bytes`` bounds
+        the others, by default to what a model's client takes.
         """
         async with self.account.viewed_at_once:
-            result, view = await self._viewed(task_id, max_edge)
+            result, view = await self._viewed(task_id, max_edge, most_bytes)
         entry = await self.find(task_id)
         if entry is not None and entry.pixels is None:
             with suppress(JournalError):
                 await self._journal.record_pixels(entry.id, f"{view.width}x{view.height}")
         return result, view
 
-    async def _viewed(self, task_id: str, max_edge: int | None) -> tuple[TaskResult, View]:
+    async def _viewed(self, task_id: str, max_edge: int | None, most_bytes: int | None) -> tuple[TaskResult, View]:
         result, content = await self.picture(task_id)
         try:
             with anyio.fail_after(DECODE_SECONDS):
-                view = await self.account.decode_in_thread(_scaled, content, max_edge)
+                view = await self.account.decode_in_thread(_scaled, content, max_edge, most_bytes)
         except TimeoutError:
             why = f"The picture could not be scaled down within {DECODE_SECONDS:.0f} s."
             raise UnavailableError(why, task_id=result.task_id, remedy="show_picture") from None
@@ -302,8 +303,8 @@ class CallerTasks:
         return result, view
 
 
-def _scaled(content: bytes, max_edge: int | None) -> View:
+def _scaled(content: bytes, max_edge: int | None, most_bytes: int | None) -> View:
     # Imported here, in the worker thread: Pillow is not needed before the first look at a picture.
-    from vidgo_mcp.service.thumbnails import fitting, scaled
+    from vidgo_mcp.service.thumbnails import MOST_BYTES, fitting, scaled
 
-    return fitting(content) if max_edge is None else scaled(content, max_edge)
+    return fitting(content) if max_edge is None else scaled(content, max_edge, most_bytes or MOST_BYTES)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 import anyio
 import anyio.abc
 
+from vidgo_mcp.client.polling import Plan
 from vidgo_mcp.errors import BudgetError, InvalidRequestError, JournalError, VidgoError
 from vidgo_mcp.journal import Journal
 from vidgo_mcp.models.fields import DEFAULT_WAIT
@@ -25,7 +26,7 @@ from vidgo_mcp.models.results import (
     SpendingReport,
     TaskResult,
 )
-from vidgo_mcp.models.sizes import Quality
+from vidgo_mcp.models.sizes import Quality, Tier
 from vidgo_mcp.pricing import PUBLISHED, PriceTable, price_picture
 from vidgo_mcp.service import task_results
 from vidgo_mcp.service.account import Account
@@ -195,6 +196,12 @@ class Service:
             notes=[*quote.notes, *(budget.in_words(spent, quote.credits) if spent is not None else [])] or None,
             budget_left=None if spent is None else budget.left(spent),
         )
+
+    async def usual_seconds(self, principal: Principal, quality: Quality, tier: Tier) -> tuple[int, int]:
+        """Return how long most of such pictures take: from so many seconds to so many."""
+        if principal.account is None:
+            return Plan().usual
+        return (await self._account(principal.account).watches.plan(quality, tier)).usual
 
     async def make(
         self,

@@ -169,7 +169,7 @@ class Watches:
     async def tracked_task(self, entry: Entry) -> Watch:
         """Return the watch of a task that was submitted here; it goes on when nobody waits."""
         assert entry.task_id is not None
-        plan = await self._plan(entry.intent.quality, entry.intent.tier)
+        plan = await self.plan(entry.intent.quality, entry.intent.tier)
         if entry.task_id in self._watches:
             watch = self._watches[entry.task_id]
             # It may have been watched before it was known to be submitted here.
@@ -245,7 +245,7 @@ class Watches:
                     continue
             return
 
-    async def _plan(self, quality: Quality, tier: Tier) -> Plan:
+    async def plan(self, quality: Quality, tier: Tier) -> Plan:
         """Return when to read such a task, learned from how long the newest ones took."""
         now = anyio.current_time()
         plan, learned_at = self._plans.get((quality, tier), (None, -math.inf))
