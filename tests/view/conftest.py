@@ -1,0 +1,107 @@
+"""A host in a browser: what the tests of the view share.
+
+A page runs the official host side of MCP Apps (``host.js``) against a real server and the sandbox, and shows the view
+in a frame of another origin, under a content policy as hosts set it. Skipped without Debian's Chromium, Playwright, or
+the npm packages that the tests with programs of others need too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.outsiders.conftest import Node, node, serving_http
+from tests.view.hosts import PATIENCE, Host, Stage, Stored, check_messages, schema
+from tests.view.pages import serving_pages
+from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
+
+__all__ = ["node"]
+
+HOST_SCRIPT = str(Path(__file__).with_name("host.js"))
+Make = Callable[..., list[Stored]]
+
+
+@pytest.fixture(scope="session")
+def host_script(node: Node, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The host's side with everything it imports, in one file for a browser."""
+    bundle = tmp_path_factory.mktemp("host") / "host.js"
+    done = subprocess.run(
+        [str(node.node), node.program("esbuild"), HOST_SCRIPT, "--bundle", "--minify", f"--outfile={bundle}"],
+        env={"NODE_PATH": str(node.home / "node_modules"), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return bundle.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def browser(host_script: bytes) -> Iterator[Browser]:
+    """One for the tests of a module: no other test may run while the loop of Playwright's synchronous side does."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    sandbox = Sandbox(seconds=(0.0, 0.0))
+    home = tmp_path_factory.mktemp("home")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("VIDGO_", "XDG_"))}
+    with running(sandbox) as base_url:
+        environment = {**kept, "HOME": str(home), "VIDGO_BASE_URL": base_url, "VIDGO_API_KEY": SANDBOX_KEY}
+        with serving_http(environment) as url:
+            yield Stage(sandbox, environment, url)
+
+
+@contextmanager
+def opened_page(browser: Browser, script: bytes, stage: Stage) -> Iterator[Host]:
+    with ExitStack() as opened:
+        pages, frames = (opened.enter_context(serving_pages(script)) for _ in range(2))
+        context = browser.new_context(reduced_motion="reduce")
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=frames.url("localhost"))
+        opened.callback(context.close)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        yield Host(page, pages, frames, stage)
+
+
+@pytest.fixture
+def host(browser: Browser, host_script: bytes, stage: Stage, node: Node) -> Iterator[Host]:
+    """A page with a host in it. At its end every message that crossed has to be as the schema says."""
+    with opened_page(browser, host_script, stage) as host:
+        faults: list[str] = []
+        host.page.on("pageerror", lambda error: faults.append(str(error)))
+        host.page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        yield host
+        if host.options:
+            check_messages(host.messages(), schema(node.home))
+            assert host.page.evaluate("host.faults") == []
+        assert faults == []
+
+
+@pytest.fixture(scope="module")
+def make(browser: Browser, host_script: bytes, stage: Stage) -> Iterator[Make]:
+    """Call tools without a view, all at once."""
+    with opened_page(browser, host_script, stage) as host:
+        host.open(tool=None)
+
+        def calls(*given: dict[str, Any], tool: str = "generate_image") -> list[Stored]:
+            results = host.page.evaluate(
+                "([tool, calls]) => Promise.all(calls.map((given) => host.ask(tool, given)))", [tool, list(given)]
+            )
+            return [Stored(one, result) for one, result in zip(given, results, strict=True)]
+
+        yield calls

@@ -1,0 +1,189 @@
+"""A host in a page, steered by a test: what it offers, what it shows the view, and what the view answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import jsonschema
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.view.pages import Pages, Policy
+from vidgo_mcp.sandbox import Sandbox
+
+Transport = Literal["http", "stdio"]
+
+PATIENCE: Final = 20_000
+"""Milliseconds after which what should appear is missing."""
+CAPABILITIES: Final[Mapping[str, Any]] = {
+    "openLinks": {},
+    "downloadFile": {},
+    "serverTools": {},
+    "logging": {},
+    "updateModelContext": {"text": {}},
+    "message": {"text": {}},
+}
+"""What a host offers that offers everything."""
+
+
+@dataclass
+class Stage:
+    """A vendor, and what makes a server use it."""
+
+    sandbox: Sandbox
+    environment: Mapping[str, str]
+    url: str
+    """The server over HTTP."""
+
+
+@cache
+def schema(home: Path) -> Mapping[str, Any]:
+    """The official schema of every message between a view and a host."""
+    path = home / "node_modules/@modelcontextprotocol/ext-apps/dist/src/generated/schema.json"
+    loaded: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+    return loaded
+
+
+def check_messages(messages: list[dict[str, Any]], definitions: Mapping[str, Any]) -> int:
+    """Hold every `ui/*` message against the schema, and return how many were."""
+    by_method = {
+        found["properties"]["method"]["const"]: name
+        for name, found in definitions["$defs"].items()
+        if "method" in found.get("properties", {})
+    }
+    asked: dict[tuple[str, Any], str] = {}
+    checked = 0
+    for one in messages:
+        message, sender = one["message"], one["from"]
+        if (method := message.get("method", "")).startswith("ui/"):
+            name = by_method[method]
+            told = {key: message[key] for key in ("method", "params") if key in message}
+            if "id" in message:
+                asked[sender, message["id"]] = name
+        else:
+            other = "host" if sender == "view" else "view"
+            request = asked.pop((other, message.get("id")), None)
+            name = f"{request}".replace("Request", "Result")
+            if request is None or "error" in message or name not in definitions["$defs"]:
+                continue
+            told = message["result"]
+        jsonschema.validate(_without_dimensions(told), definitions["$defs"][name])
+        checked += 1
+    return checked
+
+
+def _without_dimensions(told: Any) -> Any:
+    """Leave out the one thing that the schema lets nobody say: it closes each half of width and height to the other."""
+    if isinstance(told, dict):
+        return {key: _without_dimensions(value) for key, value in told.items() if key != "containerDimensions"}
+    return told
+
+
+@dataclass
+class Host:
+    """A host in a page, and the view in its frame."""
+
+    page: Page
+    pages: Pages
+    frames: Pages
+    stage: Stage
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def open(
+        self,
+        tool: str | None = "generate_image",
+        *,
+        transport: Transport = "http",
+        policy: Policy = "standard",
+        theme: Literal["light", "dark"] = "light",
+        width: int = 720,
+        capabilities: Mapping[str, Any] = CAPABILITIES,
+        context: Mapping[str, Any] | None = None,
+        refuse: tuple[str, ...] = (),
+        hold: tuple[str, ...] = (),
+    ) -> None:
+        """Connect to the server and load the view; no tool means that only the server is connected to."""
+        self.pages.environment = self.stage.environment
+        self.page.set_viewport_size({"width": width, "height": 720})
+        self.page.emulate_media(color_scheme=theme)
+        self.page.goto(self.pages.url())
+        self.options = {
+            "url": self.stage.url if transport == "http" else None,
+            "frames": self.frames.url("localhost"),
+            "policy": policy,
+            "capabilities": dict(capabilities),
+            "context": {
+                "theme": theme,
+                "locale": "en",
+                "displayMode": "inline",
+                "availableDisplayModes": ["inline", "fullscreen"],
+                "containerDimensions": {"width": width, "maxHeight": 500},
+                **(context or {}),
+            },
+            "refuse": refuse,
+            "hold": hold or None,
+        }
+        self.run("connect", self.options)
+        if tool is not None:
+            self.run("mount", tool)
+
+    def run(self, name: str, *arguments: Any) -> Any:
+        """Have the host in the page do something, and return what came of it."""
+        return self.page.evaluate("([name, given]) => host[name](...given)", [name, list(arguments)])
+
+    def call(self, tool: str, **given: Any) -> dict[str, Any]:
+        """Call a tool as a model does: the view is shown what it was called with, and its result."""
+        result: dict[str, Any] = self.run("call", tool, given)
+        return result
+
+    def show(self, stored: Stored) -> None:
+        """Show the view a call of earlier, as a host does that loads a conversation again."""
+        self.run("input", stored.given)
+        self.run("result", stored.result)
+
+    @property
+    def view(self) -> FrameLocator:
+        return self.page.frame_locator("iframe")
+
+    def expect_state(self, state: str) -> None:
+        expect(self.view.locator("main")).to_have_attribute("data-state", state)
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Every message between view and host, oldest first, each with who sent it."""
+        found: list[dict[str, Any]] = self.page.evaluate("host.messages")
+        return found
+
+    def sent(self, method: str) -> list[dict[str, Any]]:
+        """What the view sent by a method: the parameters of each."""
+        return [
+            one["message"].get("params", {})
+            for one in self.messages()
+            if one["from"] == "view" and one["message"].get("method") == method
+        ]
+
+    def calls(self, tool: str) -> list[dict[str, Any]]:
+        """The arguments of each call of a tool by the view."""
+        return [params["arguments"] for params in self.sent("tools/call") if params["name"] == tool]
+
+    def wait_for(self, method: str) -> dict[str, Any]:
+        """Wait until the view has sent something by a method, and return the last such."""
+        test = "method => host.messages.some(({from, message}) => from === 'view' && message.method === method)"
+        self.page.wait_for_function(test, arg=method, timeout=PATIENCE)
+        return self.sent(method)[-1]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A call as a conversation keeps it."""
+
+    given: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def task_id(self) -> str:
+        found: str = self.result["structuredContent"]["task_id"]
+        return found
