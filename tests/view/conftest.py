@@ -71,7 +71,7 @@ def opened_page(browser: Browser, script: bytes, stage: Stage) -> Iterator[Host]
     with ExitStack() as opened:
         pages, frames = (opened.enter_context(serving_pages(script)) for _ in range(2))
         context = browser.new_context(reduced_motion="reduce")
-        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=frames.url("localhost"))
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
         opened.callback(context.close)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
@@ -82,14 +82,13 @@ def opened_page(browser: Browser, script: bytes, stage: Stage) -> Iterator[Host]
 def host(browser: Browser, host_script: bytes, stage: Stage, node: Node) -> Iterator[Host]:
     """A page with a host in it. At its end every message that crossed has to be as the schema says."""
     with opened_page(browser, host_script, stage) as host:
-        faults: list[str] = []
-        host.page.on("pageerror", lambda error: faults.append(str(error)))
-        host.page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        host.page.on("pageerror", lambda error: host.complaints.append(str(error)))
+        host.page.on("console", lambda said: host.complaints.append(said.text) if said.type == "error" else None)
         yield host
         if host.options:
             check_messages(host.messages(), schema(node.home))
             assert host.page.evaluate("host.faults") == []
-        assert faults == []
+        assert host.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +104,11 @@ def make(browser: Browser, host_script: bytes, stage: Stage) -> Iterator[Make]:
             return [Stored(one, result) for one, result in zip(given, results, strict=True)]
 
         yield calls
+
+
+@pytest.fixture(scope="module")
+def fox(make: Make) -> Stored:
+    """A finished picture."""
+    (made,) = make({"prompt": "a fox in the snow", "size": "3:2", "wait_seconds": 60})
+    assert made.result["structuredContent"]["outcome"] == "finished"
+    return made

@@ -93,6 +93,7 @@ const host = {
       return { mode: offered ? mode : "inline" };
     };
     const place = await fetch(`${host.options.frames}/${host.options.policy}`, { method: "POST", body: host.resource.text });
+    frame.allow = host.options.allow;
     frame.src = await place.text();
     await bridge.connect(
       (host.transport = new Watched(new PostMessageTransport(frame.contentWindow, frame.contentWindow), host)),

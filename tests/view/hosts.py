@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import jsonschema
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import Frame, FrameLocator, Locator, Page, expect
 
 from tests.view.pages import Pages, Policy
 from vidgo_mcp.sandbox import Sandbox
@@ -19,6 +19,8 @@ Transport = Literal["http", "stdio"]
 
 PATIENCE: Final = 20_000
 """Milliseconds after which what should appear is missing."""
+UNKNOWN_METHOD: Final = "ui/of-tomorrow"
+"""What a host of the future might ask."""
 CAPABILITIES: Final[Mapping[str, Any]] = {
     "openLinks": {},
     "downloadFile": {},
@@ -60,6 +62,8 @@ def check_messages(messages: list[dict[str, Any]], definitions: Mapping[str, Any
     for one in messages:
         message, sender = one["message"], one["from"]
         if (method := message.get("method", "")).startswith("ui/"):
+            if method == UNKNOWN_METHOD:
+                continue
             name = by_method[method]
             told = {key: message[key] for key in ("method", "params") if key in message}
             if "id" in message:
@@ -71,15 +75,15 @@ def check_messages(messages: list[dict[str, Any]], definitions: Mapping[str, Any
             if request is None or "error" in message or name not in definitions["$defs"]:
                 continue
             told = message["result"]
-        jsonschema.validate(_without_dimensions(told), definitions["$defs"][name])
+        jsonschema.validate(_sayable(told), definitions["$defs"][name])
         checked += 1
     return checked
 
 
-def _without_dimensions(told: Any) -> Any:
-    """Leave out the one thing that the schema lets nobody say: it closes each half of width and height to the other."""
+def _sayable(told: Any) -> Any:
+    """Leave out what the schema demands and the specification does not: every style, and no two dimensions at once."""
     if isinstance(told, dict):
-        return {key: _without_dimensions(value) for key, value in told.items() if key != "containerDimensions"}
+        return {key: _sayable(value) for key, value in told.items() if key not in {"containerDimensions", "variables"}}
     return told
 
 
@@ -92,6 +96,8 @@ class Host:
     frames: Pages
     stage: Stage
     options: dict[str, Any] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+    """What the browser's console called an error."""
 
     def open(
         self,
@@ -105,6 +111,7 @@ class Host:
         context: Mapping[str, Any] | None = None,
         refuse: tuple[str, ...] = (),
         hold: tuple[str, ...] = (),
+        allow: str = "",
     ) -> None:
         """Connect to the server and load the view; no tool means that only the server is connected to."""
         self.pages.environment = self.stage.environment
@@ -126,6 +133,7 @@ class Host:
             },
             "refuse": refuse,
             "hold": hold or None,
+            "allow": allow,
         }
         self.run("connect", self.options)
         if tool is not None:
@@ -149,8 +157,28 @@ class Host:
     def view(self) -> FrameLocator:
         return self.page.frame_locator("iframe")
 
+    @property
+    def main(self) -> Locator:
+        return self.view.get_by_role("main")
+
+    @property
+    def picture(self) -> Locator:
+        return self.view.get_by_role("img", name="Picture made from the prompt")
+
+    @property
+    def frame(self) -> Frame:
+        """The document of the view."""
+        return next(frame for frame in self.page.frames if frame.parent_frame is not None)
+
+    def buttons_that_pay(self) -> list[str]:
+        """The names of what asks for another picture."""
+        return [name for name in self.view.get_by_role("button").all_inner_texts() if "credit" in name]
+
+    def button(self, name: str) -> Locator:
+        return self.view.get_by_role("button", name=name, exact=True)
+
     def expect_state(self, state: str) -> None:
-        expect(self.view.locator("main")).to_have_attribute("data-state", state)
+        expect(self.main).to_have_attribute("data-state", state)
 
     def messages(self) -> list[dict[str, Any]]:
         """Every message between view and host, oldest first, each with who sent it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal
 
@@ -42,6 +42,7 @@ class Pages(ThreadingHTTPServer):
         self.views: list[bytes] = []
         self.environment: Mapping[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
+        self.relayed = threading.Event()
 
     def url(self, name: str = "127.0.0.1") -> str:
         return f"http://{name}:{self.server_address[1]}"
@@ -52,7 +53,8 @@ class Pages(ThreadingHTTPServer):
     def stop_process(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.relayed.wait(10)
+            self.process = None
 
 
 class PageHandler(BaseHTTPRequestHandler):
@@ -98,23 +100,26 @@ class PageHandler(BaseHTTPRequestHandler):
     def relay(self) -> None:
         """Start a server, and pass its lines on as events until it ends."""
         self.server.stop_process()
-        self.server.process = process = subprocess.Popen(
+        self.server.relayed.clear()
+        with subprocess.Popen(
             [SERVER],
             env=dict(self.server.environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
-        )
-        assert process.stdout is not None
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.flush()
-        for line in process.stdout:
-            self.wfile.write(f"data: {line}\n".encode())
+        ) as self.server.process:
+            assert self.server.process.stdout is not None
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
             self.wfile.flush()
+            with suppress(OSError):  # the page is closed
+                for line in self.server.process.stdout:
+                    self.wfile.write(f"data: {line}\n".encode())
+                    self.wfile.flush()
+        self.server.relayed.set()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name of the library
         """Say nothing."""

@@ -1,0 +1,89 @@
+"""The newest pictures beside each other: one or fifty, each of which opens."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.view.conftest import Make
+from tests.view.hosts import Host, Stage
+
+MANY = 50
+OLDEST, BETWEEN, NEWEST = range(2), range(2, 44), range(44, MANY)
+
+
+@pytest.fixture(scope="module")
+def many(stage: Stage, make: Make) -> None:
+    """As many pictures as a list can name: the oldest and the newest are finished, those between are being made."""
+
+    started = {}
+    for seconds, numbers in ((0.0, OLDEST), (3600.0, BETWEEN), (0.0, NEWEST)):
+        stage.sandbox.seconds = (seconds, seconds)
+        started[numbers] = make(*({"prompt": f"picture {number} of many", "wait_seconds": 0} for number in numbers))
+    ending = [{"task_id": one.task_id, "wait_seconds": 60} for numbers in (OLDEST, NEWEST) for one in started[numbers]]
+    outcomes = {one.result["structuredContent"]["outcome"] for one in make(*ending, tool="get_task")}
+    assert outcomes == {"finished"}
+
+
+@pytest.fixture
+def listed(host: Host, many: None) -> Host:
+    host.open("get_task")
+    host.call("get_task", limit=MANY)
+    host.expect_state("gallery")
+    return host
+
+
+def test_one_picture_is_a_gallery(host: Host, many: None) -> None:
+    host.open("get_task")
+    host.call("get_task", limit=1)
+
+    host.expect_state("gallery")
+    expect(host.view.get_by_role("listitem")).to_have_count(1)
+    expect(host.view.get_by_role("listitem").locator("img")).to_be_visible()
+
+
+def test_fifty_are_shown(listed: Host) -> None:
+    items = listed.view.get_by_role("listitem")
+    expect(items).to_have_count(MANY)
+    expect(items.first.locator("img")).to_be_visible()
+    assert listed.frame.evaluate("document.documentElement.scrollHeight") <= 500
+
+
+def test_the_last_one_is_fetched_when_it_is_reached(listed: Host) -> None:
+    """Not before: what nobody has looked at is not asked for."""
+    expect(listed.view.get_by_role("listitem").locator("img")).to_have_count(len(NEWEST))
+    assert len(listed.calls("picture_data")) == len(NEWEST)
+
+    last = listed.view.get_by_role("listitem").last.get_by_role("button")
+    last.focus()
+    expect(listed.view.get_by_role("listitem").last.locator("img")).to_be_visible()
+
+
+def test_one_is_opened_and_left_again_by_keyboard(listed: Host) -> None:
+    first = listed.view.get_by_role("listitem").first.get_by_role("button")
+    name = first.inner_text().strip()
+    first.focus()
+    listed.page.keyboard.press("Enter")
+
+    listed.expect_state("finished")
+    expect(listed.main).to_contain_text(name)
+    expect(listed.picture).to_be_visible()
+    assert listed.buttons_that_pay() == [
+        "Another, 2 credits",
+        "Larger, 2K, 4 credits",
+    ] or listed.buttons_that_pay() == ["Another, 2 credits"]
+
+    listed.button("Back to all pictures").focus()
+    listed.page.keyboard.press("Enter")
+    listed.expect_state("gallery")
+    expect(listed.view.get_by_role("listitem")).to_have_count(MANY)
+
+
+def test_another_of_one_in_the_gallery_names_its_own_arguments(listed: Host, many: None) -> None:
+    """The view was opened by a call of get_task: what made each picture is not among its arguments."""
+    listed.view.get_by_role("listitem").filter(has_text="picture 1 of many").get_by_role("button").click()
+    listed.button("Another, 2 credits").click()
+
+    text = listed.wait_for("ui/message")["content"][0]["text"]
+    assert "picture 1 of many" in text
+    assert "limit" not in text

@@ -1,0 +1,160 @@
+"""Each state that can be met: what it says, in both themes, to who cannot see it, and with hostile text in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.outsiders.conftest import Node
+from tests.view.conftest import Make
+from tests.view.hosts import Host, Stage, Stored
+
+HOSTILE: Final = {
+    "html": "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script><b>bold</b>",
+    "script": "javascript:document.title='hacked'",
+    "backwards": "a fox \u202egnp.exe \u2066and more\u2069",
+    "long": "x" * 4000,
+}
+REFUSAL = "This picture is against our rules."
+States = Mapping[str, Stored]
+
+
+@pytest.fixture(scope="module")
+def states(stage: Stage, make: Make) -> States:
+    """A call for each state, as a conversation keeps it."""
+    sandbox = stage.sandbox
+    fox = {"prompt": "a fox in the snow", "size": "3:2", "quality": "medium"}
+    sandbox.set_faults(["submit:lose_answer*1"])
+    (unknown,) = make({"prompt": "a letter lost at sea"})
+    sandbox.set_faults([])
+    (message,) = make({"prompt": "a fox", "n": 4})
+    waits = [
+        {"task_id": one.task_id, "wait_seconds": 60} for one in _failing(stage, make, [REFUSAL, *HOSTILE.values()])
+    ]
+    sandbox.seconds = (600.0, 600.0)
+    (waiting,) = make({"prompt": "a slow fox", "wait_seconds": 0})
+    sandbox.seconds = (0.0, 0.0)
+    (finished,) = make({**fox, "wait_seconds": 60})
+    failed, *hostile = make(*waits, tool="get_task")
+    (gallery,) = make({"limit": 9}, tool="get_task")
+    assert failed.result["structuredContent"]["outcome"] == "failed"
+    return {
+        "waiting": waiting,
+        "finished": finished,
+        "failed": failed,
+        "unknown": unknown,
+        "message": message,
+        "gallery": gallery,
+        **dict(zip(HOSTILE, hostile, strict=True)),
+    }
+
+
+def _failing(stage: Stage, make: Make, words: list[str]) -> list[Stored]:
+    """Start pictures that fail with these words, whose prompts are the same words."""
+    started = []
+    for said in words:
+        stage.sandbox.set_faults([f"task:failed={said}"])
+        started += make({"prompt": said, "wait_seconds": 0})
+    stage.sandbox.set_faults([])
+    return started
+
+
+SEEN: Final = ("waiting", "finished", "failed", "unknown", "message", "gallery")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("state", SEEN)
+def test_nothing_keeps_anybody_out(host: Host, states: States, node: Node, state: str, theme: Any) -> None:
+    """axe-core finds no fault in what is shown, and what is shown is at most as high as chats allow."""
+    host.open("get_task" if state == "gallery" else "generate_image", theme=theme)
+    host.show(states[state])
+    host.expect_state(state)
+    if state == "finished":
+        expect(host.picture).to_be_visible()
+
+    host.frame.evaluate((node.home / "node_modules/axe-core/axe.min.js").read_text("utf-8"))
+    found = host.frame.evaluate("axe.run(document)")
+
+    assert len(found["passes"]) > 10
+    assert [(one["id"], [seen["html"] for seen in one["nodes"]]) for one in found["violations"]] == []
+    assert host.frame.evaluate("document.documentElement.scrollHeight") <= 500
+
+
+def test_a_failed_picture_says_why_and_that_it_cost_nothing(host: Host, states: States) -> None:
+    host.open()
+    host.show(states["failed"])
+
+    host.expect_state("failed")
+    expect(host.main).to_contain_text(f'Vidgo says: "{REFUSAL}"')
+    expect(host.main).to_contain_text("refunded")
+    assert host.buttons_that_pay() == []
+
+
+def test_a_picture_of_which_nothing_is_known_offers_nothing_that_pays(host: Host, states: States) -> None:
+    host.open()
+    host.show(states["unknown"])
+
+    host.expect_state("unknown")
+    expect(host.main).to_contain_text("It is not known")
+    expect(host.main).to_contain_text("balance")
+    assert host.buttons_that_pay() == []
+
+
+def test_a_refused_call_says_that_nothing_was_spent(host: Host, states: States) -> None:
+    host.open()
+    host.show(states["message"])
+
+    host.expect_state("message")
+    expect(host.main).to_contain_text("Nothing was spent")
+    assert host.buttons_that_pay() == []
+
+
+def test_what_is_known_of_a_finished_picture_is_shown(host: Host, states: States) -> None:
+    host.open()
+    host.show(states["finished"])
+
+    for words in ("a fox in the snow", "1K", "medium quality", "3 credits", "in the last 24 hours", "ends"):
+        expect(host.main).to_contain_text(words)
+    facts = host.calls("picture_data")[0]
+    assert facts["task_id"] == states["finished"].task_id
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_text_of_others_stays_text(host: Host, states: States, kind: str) -> None:
+    """The prompt and the vendor's words, at the width of a phone: nothing runs, nothing is pushed out of sight."""
+    host.open(width=320)
+    host.show(states[kind])
+
+    host.expect_state("failed")
+    expect(host.main).to_contain_text("Vidgo says: ")
+    title, foreign, wide = host.frame.evaluate(
+        "() => [document.title, document.querySelectorAll('main :is(img, script, b, a)').length, "
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth]"
+    )
+    assert (title, foreign, wide) == ("Vidgo picture", 0, 0)
+    if kind == "long":
+        host.button("Show all").last.click()
+        expect(host.main).to_contain_text("x" * 3500)
+
+
+@pytest.mark.parametrize(("locale", "direction"), [("ar-EG", "rtl"), ("de", "ltr"), ("not a locale", "ltr")])
+def test_it_is_laid_out_in_the_direction_of_the_locale(host: Host, states: States, locale: str, direction: str) -> None:
+    host.open(width=480, context={"locale": locale, "timeZone": "Nowhere/Land"})
+    host.show(states["finished"])
+
+    expect(host.picture).to_be_visible()
+    assert host.frame.evaluate("getComputedStyle(document.querySelector('main')).direction") == direction
+
+
+def test_the_colours_of_the_host_are_taken(host: Host, states: States) -> None:
+    variables = {"--color-background-primary": "rgb(1, 2, 3)", "--color-text-primary": "rgb(250, 251, 252)"}
+    host.open(context={"styles": {"variables": variables}})
+    host.show(states["failed"])
+
+    host.expect_state("failed")
+    colours = "main => [getComputedStyle(main).backgroundColor, getComputedStyle(main).color]"
+    assert host.main.evaluate(colours) == ["rgb(1, 2, 3)", "rgb(250, 251, 252)"]
+    assert host.frame.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
