@@ -15,7 +15,6 @@ OLDEST, BETWEEN, NEWEST = range(2), range(2, 44), range(44, MANY)
 @pytest.fixture(scope="module")
 def many(stage: Stage, make: Make) -> None:
     """As many pictures as a list can name: the oldest and the newest are finished, those between are being made."""
-
     started = {}
     for seconds, numbers in ((0.0, OLDEST), (3600.0, BETWEEN), (0.0, NEWEST)):
         stage.sandbox.seconds = (seconds, seconds)
