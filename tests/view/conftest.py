@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -26,7 +25,6 @@ from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 __all__ = ["node"]
 
 HOST_SCRIPT = str(Path(__file__).with_name("host.js"))
-Make = Callable[..., list[Stored]]
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +53,10 @@ def browser(host_script: bytes) -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+@contextmanager
+def staged(home: Path) -> Iterator[Stage]:
+    """Start a vendor whose tasks take no time, and a server over HTTP."""
     sandbox = Sandbox(seconds=(0.0, 0.0))
-    home = tmp_path_factory.mktemp("home")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("VIDGO_", "XDG_"))}
     with running(sandbox) as base_url:
         environment = {**kept, "HOME": str(home), "VIDGO_BASE_URL": base_url, "VIDGO_API_KEY": SANDBOX_KEY}
@@ -66,49 +64,40 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             yield Stage(sandbox, environment, url)
 
 
-@contextmanager
-def opened_page(browser: Browser, script: bytes, stage: Stage) -> Iterator[Host]:
-    with ExitStack() as opened:
-        pages, frames = (opened.enter_context(serving_pages(script)) for _ in range(2))
-        context = browser.new_context(reduced_motion="reduce")
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        opened.callback(context.close)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        yield Host(page, pages, frames, stage)
+@pytest.fixture(scope="session")
+def shared_stage(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("home")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def fox(shared_stage: Stage) -> Stored:
+    """A finished picture."""
+    (made,) = shared_stage.make({"prompt": "a fox in the snow", "size": "3:2", "wait_seconds": 60})
+    assert made.result["structuredContent"]["outcome"] == "finished"
+    return made
+
+
+@pytest.fixture
+def stage(shared_stage: Stage) -> Stage:
+    """What a test's host uses; a module may have one of its own."""
+    return shared_stage
 
 
 @pytest.fixture
 def host(browser: Browser, host_script: bytes, stage: Stage, node: Node) -> Iterator[Host]:
     """A page with a host in it. At its end every message that crossed has to be as the schema says."""
-    with opened_page(browser, host_script, stage) as host:
-        host.page.on("pageerror", lambda error: host.complaints.append(str(error)))
-        host.page.on("console", lambda said: host.complaints.append(said.text) if said.type == "error" else None)
+    with serving_pages(host_script) as pages, serving_pages(host_script) as frames:
+        context = browser.new_context(reduced_motion="reduce")
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        host = Host(page, pages, frames, stage)
+        page.on("pageerror", lambda error: host.complaints.append(str(error)))
+        page.on("console", lambda said: host.complaints.append(said.text) if said.type == "error" else None)
         yield host
         if host.options:
             check_messages(host.messages(), schema(node.home))
-            assert host.page.evaluate("host.faults") == []
+            assert page.evaluate("host.faults") == []
+        context.close()
         assert host.complaints == []
-
-
-@pytest.fixture(scope="module")
-def make(browser: Browser, host_script: bytes, stage: Stage) -> Iterator[Make]:
-    """Call tools without a view, all at once."""
-    with opened_page(browser, host_script, stage) as host:
-        host.open(tool=None)
-
-        def calls(*given: dict[str, Any], tool: str = "generate_image") -> list[Stored]:
-            results = host.page.evaluate(
-                "([tool, calls]) => Promise.all(calls.map((given) => host.ask(tool, given)))", [tool, list(given)]
-            )
-            return [Stored(one, result) for one, result in zip(given, results, strict=True)]
-
-        yield calls
-
-
-@pytest.fixture(scope="module")
-def fox(make: Make) -> Stored:
-    """A finished picture."""
-    (made,) = make({"prompt": "a fox in the snow", "size": "3:2", "wait_seconds": 60})
-    assert made.result["structuredContent"]["outcome"] == "finished"
-    return made

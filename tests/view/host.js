@@ -33,7 +33,10 @@ class RelayedStdio {
 class Watched {
   constructor(inner, host) {
     Object.assign(this, { inner, host, held: [] });
+    let hear;
+    this.heard = new Promise((heard) => (hear = heard));
     inner.onmessage = (message) => {
+      hear();
       host.messages.push({ from: "view", message });
       if (host.options.hold?.includes(message.method)) this.held.push(message);
       else this.onmessage?.(message);
@@ -104,7 +107,7 @@ const host = {
       };
     }
     host.bridge = bridge;
-    if (!host.options.hold) await within(initialized, "the view said nothing");
+    await within(host.options.hold ? host.transport.heard : initialized, "the view said nothing");
   },
 
   // Call a tool as the model does, showing the view what it was called with and what came of it.

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import anyio
 import jsonschema
+from mcp import Client
+from mcp.client.extension import advertise
 from playwright.sync_api import Frame, FrameLocator, Locator, Page, expect
 
 from tests.view.pages import Pages, Policy
 from vidgo_mcp.sandbox import Sandbox
+from vidgo_mcp.server.view import EXTENSION, MIME_TYPE
 
 Transport = Literal["http", "stdio"]
 
 PATIENCE: Final = 20_000
 """Milliseconds after which what should appear is missing."""
+SHOWS_VIEWS: Final = advertise(EXTENSION, {"mimeTypes": [MIME_TYPE]})
 UNKNOWN_METHOD: Final = "ui/of-tomorrow"
 """What a host of the future might ask."""
 CAPABILITIES: Final[Mapping[str, Any]] = {
@@ -32,6 +38,19 @@ CAPABILITIES: Final[Mapping[str, Any]] = {
 """What a host offers that offers everything."""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A call as a conversation keeps it."""
+
+    given: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def task_id(self) -> str:
+        found: str = self.result["structuredContent"]["task_id"]
+        return found
+
+
 @dataclass
 class Stage:
     """A vendor, and what makes a server use it."""
@@ -40,6 +59,26 @@ class Stage:
     environment: Mapping[str, str]
     url: str
     """The server over HTTP."""
+
+    def make(self, *given: dict[str, Any], tool: str = "generate_image") -> list[Stored]:
+        """Call a tool for a client that shows views, several times at once, with nobody looking."""
+
+        async def calls() -> list[Stored]:
+            answers: dict[int, Stored] = {}
+
+            async def one(client: Client, place: int) -> None:
+                result = await client.call_tool(tool, given[place])
+                told = result.model_dump(by_alias=True, exclude_none=True, mode="json")
+                answers[place] = Stored(given[place], told)
+
+            async with Client(self.url, extensions=[SHOWS_VIEWS]) as client, anyio.create_task_group() as group:
+                for place in range(len(given)):
+                    group.start_soon(one, client, place)
+            return [answers[place] for place in range(len(given))]
+
+        # In a thread: the browser's own loop may be running in this one.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(anyio.run, calls).result(120)
 
 
 @cache
@@ -202,16 +241,3 @@ class Host:
         test = "method => host.messages.some(({from, message}) => from === 'view' && message.method === method)"
         self.page.wait_for_function(test, arg=method, timeout=PATIENCE)
         return self.sent(method)[-1]
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A call as a conversation keeps it."""
-
-    given: dict[str, Any]
-    result: dict[str, Any]
-
-    @property
-    def task_id(self) -> str:
-        found: str = self.result["structuredContent"]["task_id"]
-        return found

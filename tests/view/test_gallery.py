@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.view.conftest import Make
+from tests.outsiders.conftest import Node
+from tests.view.conftest import staged
 from tests.view.hosts import Host, Stage
 
 MANY = 50
@@ -13,14 +16,23 @@ OLDEST, BETWEEN, NEWEST = range(2), range(2, 44), range(44, MANY)
 
 
 @pytest.fixture(scope="module")
-def many(stage: Stage, make: Make) -> None:
+def stage(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One of its own, which has made nothing else."""
+    with staged(tmp_path_factory.mktemp("home")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def many(stage: Stage) -> None:
     """As many pictures as a list can name: the oldest and the newest are finished, those between are being made."""
     started = {}
     for seconds, numbers in ((0.0, OLDEST), (3600.0, BETWEEN), (0.0, NEWEST)):
         stage.sandbox.seconds = (seconds, seconds)
-        started[numbers] = make(*({"prompt": f"picture {number} of many", "wait_seconds": 0} for number in numbers))
+        started[numbers] = stage.make(
+            *({"prompt": f"picture {number} of many", "wait_seconds": 0} for number in numbers)
+        )
     ending = [{"task_id": one.task_id, "wait_seconds": 60} for numbers in (OLDEST, NEWEST) for one in started[numbers]]
-    outcomes = {one.result["structuredContent"]["outcome"] for one in make(*ending, tool="get_task")}
+    outcomes = {one.result["structuredContent"]["outcome"] for one in stage.make(*ending, tool="get_task")}
     assert outcomes == {"finished"}
 
 

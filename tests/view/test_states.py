@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.outsiders.conftest import Node
-from tests.view.conftest import Make
 from tests.view.hosts import Host, Stage, Stored
 
 HOSTILE: Final = {
@@ -22,17 +21,17 @@ REFUSAL = "This picture is against our rules."
 States = Mapping[str, Stored]
 
 
-@pytest.fixture(scope="module")
-def states(stage: Stage, make: Make) -> States:
+@pytest.fixture(scope="session")
+def states(shared_stage: Stage) -> States:
     """A call for each state, as a conversation keeps it."""
-    sandbox = stage.sandbox
+    sandbox, make = shared_stage.sandbox, shared_stage.make
     fox = {"prompt": "a fox in the snow", "size": "3:2", "quality": "medium"}
     sandbox.set_faults(["submit:lose_answer*1"])
     (unknown,) = make({"prompt": "a letter lost at sea"})
     sandbox.set_faults([])
     (message,) = make({"prompt": "a fox", "n": 4})
     waits = [
-        {"task_id": one.task_id, "wait_seconds": 60} for one in _failing(stage, make, [REFUSAL, *HOSTILE.values()])
+        {"task_id": one.task_id, "wait_seconds": 60} for one in _failing(shared_stage, [REFUSAL, *HOSTILE.values()])
     ]
     sandbox.seconds = (600.0, 600.0)
     (waiting,) = make({"prompt": "a slow fox", "wait_seconds": 0})
@@ -52,12 +51,12 @@ def states(stage: Stage, make: Make) -> States:
     }
 
 
-def _failing(stage: Stage, make: Make, words: list[str]) -> list[Stored]:
+def _failing(stage: Stage, words: list[str]) -> list[Stored]:
     """Start pictures that fail with these words, whose prompts are the same words."""
     started = []
     for said in words:
         stage.sandbox.set_faults([f"task:failed={said}"])
-        started += make({"prompt": said, "wait_seconds": 0})
+        started += stage.make({"prompt": said, "wait_seconds": 0})
     stage.sandbox.set_faults([])
     return started
 
@@ -116,7 +115,7 @@ def test_what_is_known_of_a_finished_picture_is_shown(host: Host, states: States
     host.open()
     host.show(states["finished"])
 
-    for words in ("a fox in the snow", "1K", "medium quality", "3 credits", "in the last 24 hours", "ends"):
+    for words in ("a fox in the snow", "1K", "medium quality", "3 credits", "24 hours", "until"):
         expect(host.main).to_contain_text(words)
     facts = host.calls("picture_data")[0]
     assert facts["task_id"] == states["finished"].task_id
@@ -135,9 +134,19 @@ def test_text_of_others_stays_text(host: Host, states: States, kind: str) -> Non
         "document.documentElement.scrollWidth - document.documentElement.clientWidth]"
     )
     assert (title, foreign, wide) == ("Vidgo picture", 0, 0)
-    if kind == "long":
-        host.button("Show all").last.click()
-        expect(host.main).to_contain_text("x" * 3500)
+
+
+def test_a_prompt_of_any_length_can_be_read_whole(host: Host) -> None:
+    host.open(width=320)
+    host.run("input", {"prompt": HOSTILE["long"]})
+    host.button("Show all").click()
+
+    expect(host.main).to_contain_text(HOSTILE["long"])
+    wide, high = host.frame.evaluate(
+        "() => { const { scrollWidth, clientWidth, scrollHeight } = document.documentElement; "
+        "return [scrollWidth - clientWidth, scrollHeight] }"
+    )
+    assert (wide, high <= 500) == (0, True)
 
 
 @pytest.mark.parametrize(("locale", "direction"), [("ar-EG", "rtl"), ("de", "ltr"), ("not a locale", "ltr")])

@@ -8,18 +8,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.view.conftest import Make
 from tests.view.hosts import UNKNOWN_METHOD, Host, Stage, Stored
 
-DAY = 24 * 3600.0
 
-
-@pytest.fixture(scope="module")
-def slow(stage: Stage, make: Make) -> Stored:
+@pytest.fixture(scope="session")
+def slow(shared_stage: Stage) -> Stored:
     """A picture that is still being made."""
-    stage.sandbox.seconds = (3600.0, 3600.0)
-    (made,) = make({"prompt": "a snail", "wait_seconds": 0})
-    stage.sandbox.seconds = (0.0, 0.0)
+    shared_stage.sandbox.seconds = (3600.0, 3600.0)
+    (made,) = shared_stage.make({"prompt": "a snail", "wait_seconds": 0})
+    shared_stage.sandbox.seconds = (0.0, 0.0)
     return made
 
 
@@ -190,10 +187,10 @@ def test_only_the_host_is_listened_to(host: Host, fox: Stored) -> None:
     host.expect_state("waiting")
 
 
-def test_a_conversation_opened_again_goes_on_where_it_was(host: Host, make: Make) -> None:
+def test_a_conversation_opened_again_goes_on_where_it_was(host: Host) -> None:
     """The stored result says that the picture is being made; it has long been finished."""
-    (stored,) = make({"prompt": "a fox of last week", "wait_seconds": 0})
-    make({"task_id": stored.task_id, "wait_seconds": 60}, tool="get_task")
+    (stored,) = host.stage.make({"prompt": "a fox of last week", "wait_seconds": 0})
+    host.stage.make({"task_id": stored.task_id, "wait_seconds": 60}, tool="get_task")
     old = {key: value for key, value in stored.result.items() if key != "_meta"}
 
     host.open()
@@ -210,7 +207,7 @@ def test_days_later_the_saved_copy_is_shown_or_that_nothing_is_left(host: Host, 
     given = {"prompt": f"a fox of long ago, {transport}", "wait_seconds": 60}
     stored = Stored(given, host.run("ask", "generate_image", given))
     stored.result["structuredContent"]["expires_at"] = "2020-01-01T00:00:00Z"
-    host.stage.sandbox.advance(3 * DAY)
+    host.stage.sandbox.set_faults(["file:refuse=404"])
 
     host.show(stored)
 
@@ -220,3 +217,4 @@ def test_days_later_the_saved_copy_is_shown_or_that_nothing_is_left(host: Host, 
     else:
         expect(host.main).to_contain_text("no longer there")
     expect(host.button("Open original")).to_have_count(0)
+    host.stage.sandbox.clear_faults()
