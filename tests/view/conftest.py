@@ -43,7 +43,7 @@ def host_script(node: Node, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def browser(host_script: bytes) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
     """One for the tests of a module: no other test may run while the loop of Playwright's synchronous side does."""
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -85,7 +85,7 @@ def stage(shared_stage: Stage) -> Stage:
 
 
 @pytest.fixture
-def host(browser: Browser, host_script: bytes, stage: Stage, node: Node) -> Iterator[Host]:
+def host(node: Node, host_script: bytes, browser: Browser, stage: Stage) -> Iterator[Host]:
     """A page with a host in it. At its end every message that crossed has to be as the schema says."""
     with serving_pages(host_script) as pages, serving_pages(host_script) as frames:
         context = browser.new_context(reduced_motion="reduce")
