@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.view.conftest import browser
+from tests.view.conftest import browser, scale
 
-__all__ = ["browser"]
+__all__ = ["browser", "scale"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "see_the_view.py"
 PATIENCE = 60

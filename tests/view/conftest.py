@@ -43,14 +43,22 @@ def host_script(node: Node, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def scale() -> float:
+    """Pixels of the screen for one of the page."""
+    return 1
+
+
+@pytest.fixture(scope="module")
+def browser(scale: float) -> Iterator[Browser]:
     """One for the tests of a module: no other test may run while the loop of Playwright's synchronous side does."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("there is no Chromium: apt-get install chromium")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # What a page says of its scale holds for it, and not for the processes of the frames inside.
+        arguments = ["--no-sandbox", f"--force-device-scale-factor={scale}"]
+        yield playwright.chromium.launch(executable_path=chromium, args=arguments)
 
 
 @contextmanager
@@ -85,10 +93,10 @@ def stage(shared_stage: Stage) -> Stage:
 
 
 @pytest.fixture
-def host(node: Node, host_script: bytes, browser: Browser, stage: Stage) -> Iterator[Host]:
+def host(node: Node, host_script: bytes, browser: Browser, stage: Stage, scale: float) -> Iterator[Host]:
     """A page with a host in it. At its end every message that crossed has to be as the schema says."""
     with serving_pages(host_script) as pages, serving_pages(host_script) as frames:
-        context = browser.new_context(reduced_motion="reduce")
+        context = browser.new_context(reduced_motion="reduce", device_scale_factor=scale)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
