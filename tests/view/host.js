@@ -80,6 +80,7 @@ const host = {
   async mount(tool) {
     const { capabilities, context, refuse } = host.options;
     const frame = document.querySelector("iframe");
+    await host.bridge?.close();
     const told = { toolInfo: { tool: host.tools.find(({ name }) => name === tool) }, ...context };
     const bridge = new AppBridge(host.client, INFO, capabilities, { hostContext: told });
     const initialized = new Promise((done) => bridge.addEventListener("initialized", done));

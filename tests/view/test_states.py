@@ -38,7 +38,7 @@ def states(shared_stage: Stage) -> States:
     sandbox.seconds = (0.0, 0.0)
     (finished,) = make({**fox, "wait_seconds": 60})
     failed, *hostile = make(*waits, tool="get_task")
-    (gallery,) = make({"limit": 9}, tool="get_task")
+    gallery, one = make({"limit": 9}, {"limit": 1}, tool="get_task")
     assert failed.result["structuredContent"]["outcome"] == "failed"
     return {
         "waiting": waiting,
@@ -47,6 +47,7 @@ def states(shared_stage: Stage) -> States:
         "unknown": unknown,
         "message": message,
         "gallery": gallery,
+        "gallery of one": one,
         **dict(zip(HOSTILE, hostile, strict=True)),
     }
 
@@ -79,7 +80,37 @@ def test_nothing_keeps_anybody_out(host: Host, states: States, node: Node, state
 
     assert len(found["passes"]) > 10
     assert [(one["id"], [seen["html"] for seen in one["nodes"]]) for one in found["violations"]] == []
-    assert host.frame.evaluate("document.documentElement.scrollHeight") <= 500
+    assert size_of(host)[1] <= 500
+
+
+@pytest.mark.parametrize("width", [320, 480, 1280])
+def test_it_fits_in_a_phone_and_in_a_wide_chat(host: Host, states: States, width: int) -> None:
+    """Nothing is cut off at the side, and nothing is higher than chats allow."""
+    host.open(None, width=width)
+    for state in SEEN:
+        host.run("mount", "get_task" if state == "gallery" else "generate_image")
+        host.show(states[state])
+        host.expect_state(state)
+        if state == "finished":
+            expect(host.picture).to_be_visible()
+        wide, high = size_of(host)
+        assert (state, wide <= width, high <= 500) == (state, True, True), (wide, high)
+
+
+def size_of(host: Host) -> tuple[int, int]:
+    """How wide and how high what is shown is, whether it is seen or not."""
+    wide, high = host.frame.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
+    return wide, high
+
+
+def test_one_picture_is_a_gallery_too(host: Host, states: States) -> None:
+    host.open("get_task")
+    host.show(states["gallery of one"])
+
+    host.expect_state("gallery")
+    expect(host.view.get_by_role("listitem")).to_have_count(1)
 
 
 def test_a_failed_picture_says_why_and_that_it_cost_nothing(host: Host, states: States) -> None:
@@ -129,11 +160,10 @@ def test_text_of_others_stays_text(host: Host, states: States, kind: str) -> Non
 
     host.expect_state("failed")
     expect(host.main).to_contain_text("Vidgo says: ")
-    title, foreign, wide = host.frame.evaluate(
-        "() => [document.title, document.querySelectorAll('main :is(img, script, b, a)').length, "
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth]"
+    title, foreign = host.frame.evaluate(
+        "() => [document.title, document.querySelectorAll('main :is(img, script, b, a)').length]"
     )
-    assert (title, foreign, wide) == ("Vidgo picture", 0, 0)
+    assert (title, foreign, size_of(host)[0]) == ("Vidgo picture", 0, 320)
 
 
 def test_a_prompt_of_any_length_can_be_read_whole(host: Host) -> None:
@@ -142,11 +172,8 @@ def test_a_prompt_of_any_length_can_be_read_whole(host: Host) -> None:
     host.button("Show all").click()
 
     expect(host.main).to_contain_text(HOSTILE["long"])
-    wide, high = host.frame.evaluate(
-        "() => { const { scrollWidth, clientWidth, scrollHeight } = document.documentElement; "
-        "return [scrollWidth - clientWidth, scrollHeight] }"
-    )
-    assert (wide, high <= 500) == (0, True)
+    wide, high = size_of(host)
+    assert (wide, high <= 500) == (320, True)
 
 
 @pytest.mark.parametrize(("locale", "direction"), [("ar-EG", "rtl"), ("de", "ltr"), ("not a locale", "ltr")])
@@ -167,3 +194,14 @@ def test_the_colours_of_the_host_are_taken(host: Host, states: States) -> None:
     colours = "main => [getComputedStyle(main).backgroundColor, getComputedStyle(main).color]"
     assert host.main.evaluate(colours) == ["rgb(1, 2, 3)", "rgb(250, 251, 252)"]
     assert host.frame.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+def test_a_change_of_theme_is_followed(host: Host, states: States) -> None:
+    host.open(theme="light")
+    host.show(states["failed"])
+    host.expect_state("failed")
+    colour = "main => getComputedStyle(main).color"
+    before = host.main.evaluate(colour)
+
+    host.run("change", {"theme": "dark"})
+    expect(host.main).not_to_have_css("color", before)
