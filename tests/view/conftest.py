@@ -18,7 +18,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.outsiders.conftest import Node, node, serving_http
-from tests.view.hosts import PATIENCE, Host, Stage, Stored, check_messages, schema
+from tests.view.hosts import PATIENCE, Host, Stage, Stored
+from tests.view.messages import MessageSchema
 from tests.view.pages import serving_pages
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox, running
 
@@ -61,6 +62,11 @@ def browser(scale: float) -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=chromium, args=arguments)
 
 
+@pytest.fixture(scope="session")
+def message_schema(node: Node) -> MessageSchema:
+    return MessageSchema(node.home)
+
+
 @contextmanager
 def staged(home: Path) -> Iterator[Stage]:
     """Start a vendor whose tasks take no time, and a server over HTTP."""
@@ -93,7 +99,9 @@ def stage(shared_stage: Stage) -> Stage:
 
 
 @pytest.fixture
-def host(node: Node, host_script: bytes, browser: Browser, stage: Stage, scale: float) -> Iterator[Host]:
+def host(
+    browser: Browser, host_script: bytes, message_schema: MessageSchema, stage: Stage, scale: float
+) -> Iterator[Host]:
     """A page with a host in it. At its end every message that crossed has to be as the schema says."""
     with serving_pages(host_script) as pages, serving_pages(host_script) as frames:
         context = browser.new_context(reduced_motion="reduce", device_scale_factor=scale)
@@ -105,7 +113,7 @@ def host(node: Node, host_script: bytes, browser: Browser, stage: Stage, scale: 
         page.on("console", lambda said: host.complaints.append(said.text) if said.type == "error" else None)
         yield host
         if host.options:
-            check_messages(host.messages(), schema(node.home))
+            message_schema.check(host.messages())
             assert page.evaluate("host.faults") == []
         context.close()
         assert host.complaints == []

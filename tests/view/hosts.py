@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import anyio
-import jsonschema
 from mcp import Client
 from mcp.client.extension import advertise
 from playwright.sync_api import Frame, FrameLocator, Locator, Page, expect
@@ -25,8 +21,6 @@ Transport = Literal["http", "stdio"]
 PATIENCE: Final = 20_000
 """Milliseconds after which what should appear is missing."""
 SHOWS_VIEWS: Final = advertise(EXTENSION, {"mimeTypes": [MIME_TYPE]})
-UNKNOWN_METHOD: Final = "ui/of-tomorrow"
-"""What a host of the future might ask."""
 CAPABILITIES: Final[Mapping[str, Any]] = {
     "openLinks": {},
     "downloadFile": {},
@@ -79,51 +73,6 @@ class Stage:
         # In a thread: the browser's own loop may be running in this one.
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(anyio.run, calls).result(120)
-
-
-@cache
-def schema(home: Path) -> Mapping[str, Any]:
-    """The official schema of every message between a view and a host."""
-    path = home / "node_modules/@modelcontextprotocol/ext-apps/dist/src/generated/schema.json"
-    loaded: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
-    return loaded
-
-
-def check_messages(messages: list[dict[str, Any]], definitions: Mapping[str, Any]) -> int:
-    """Hold every `ui/*` message against the schema, and return how many were."""
-    by_method = {
-        found["properties"]["method"]["const"]: name
-        for name, found in definitions["$defs"].items()
-        if "method" in found.get("properties", {})
-    }
-    asked: dict[tuple[str, Any], str] = {}
-    checked = 0
-    for one in messages:
-        message, sender = one["message"], one["from"]
-        if (method := message.get("method", "")).startswith("ui/"):
-            if method == UNKNOWN_METHOD:
-                continue
-            name = by_method[method]
-            told = {key: message[key] for key in ("method", "params") if key in message}
-            if "id" in message:
-                asked[sender, message["id"]] = name
-        else:
-            other = "host" if sender == "view" else "view"
-            request = asked.pop((other, message.get("id")), None)
-            name = f"{request}".replace("Request", "Result")
-            if request is None or "error" in message or name not in definitions["$defs"]:
-                continue
-            told = message["result"]
-        jsonschema.validate(_sayable(told), definitions["$defs"][name])
-        checked += 1
-    return checked
-
-
-def _sayable(told: Any) -> Any:
-    """Leave out what the schema demands and the specification does not: every style, and no two dimensions at once."""
-    if isinstance(told, dict):
-        return {key: _sayable(value) for key, value in told.items() if key not in {"containerDimensions", "variables"}}
-    return told
 
 
 @dataclass

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.view.hosts import UNKNOWN_METHOD, Host, Stage, Stored
+from tests.view.hosts import Host, Stage, Stored
+from tests.view.messages import UNKNOWN_METHOD
 
 
 @pytest.fixture(scope="session")
