@@ -143,7 +143,7 @@ class Host:
 
     @property
     def view(self) -> FrameLocator:
-        return self.page.frame_locator("iframe")
+        return self.page.frame_locator("iframe[title=View]")
 
     @property
     def main(self) -> Locator:

@@ -158,7 +158,7 @@ def test_whatever_is_missing_something_is_shown(host: Host, broken: dict[str, An
 
 
 def test_requests_of_the_host_are_answered(host: Host, slow: Stored) -> None:
-    """Also one that it does not know. After the last one nothing is asked any more."""
+    """Also one that it does not know."""
     host.open()
     host.show(slow)
     host.run("request", 900, "ping")
@@ -172,7 +172,15 @@ def test_requests_of_the_host_are_answered(host: Host, slow: Stored) -> None:
     }
     assert answers[900]["result"] == {}
     assert answers[901]["error"]["code"] == -32601
+
+
+def test_after_its_end_a_view_asks_nothing(host: Host, slow: Stored) -> None:
+    host.open(refuse=("tools/call",))
     host.page.clock.install()
+    host.show(slow)
+    host.wait_for("tools/call")
+    host.run("teardown")
+
     asked = len(host.sent("tools/call"))
     host.page.clock.run_for(600_000)
     assert len(host.sent("tools/call")) == asked
@@ -182,6 +190,11 @@ def test_only_the_host_is_listened_to(host: Host, fox: Stored) -> None:
     host.open()
     forged = {"jsonrpc": "2.0", "method": "ui/notifications/tool-result", "params": fox.result}
     host.frame.evaluate("message => window.postMessage(message, '*')", forged)
+    host.page.evaluate(
+        "message => { const other = document.body.appendChild(document.createElement('iframe')).contentWindow; "
+        "new other.Function('message', 'parent.frames[0].postMessage(message, \"*\")')(message) }",
+        forged,
+    )
     host.run("input", {"prompt": "an owl"})
 
     expect(host.main).to_contain_text("an owl")
