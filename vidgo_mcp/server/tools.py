@@ -31,9 +31,9 @@ from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.server import view
 from vidgo_mcp.server.schemas import output_schema, picture_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
+from vidgo_mcp.service.facts_for_view import spent, task_facts
 from vidgo_mcp.service.limits import Ask
 from vidgo_mcp.service.task_results import bug_after
-from vidgo_mcp.service.view_facts import spent, task_facts
 from vidgo_mcp.service.watches import ProgressReporter
 from vidgo_mcp.wording import for_model
 
