@@ -108,18 +108,29 @@ def test_what_the_chat_refuses_can_be_sent_by_hand(host: Host, fox: Stored) -> N
     expect(host.view.get_by_role("textbox")).to_have_value(text)
 
 
-def test_the_message_that_asks_is_understood_by_the_server(shown: Host, stage: Stage) -> None:
-    """The arguments in it are those of a call that the server takes, at the price that the button names."""
-    shown.button("Another, 2 credits").click()
+@pytest.mark.parametrize(
+    ("button", "tool", "price"),
+    [
+        ("Another, 2 credits", "generate_image", 2),
+        ("Larger, 2K, 4 credits", "generate_image", 4),
+        ("Edit this", "edit_image", 2),
+    ],
+)
+def test_what_the_chat_is_asked_is_a_call_that_the_server_takes(
+    shown: Host, button: str, tool: str, price: int
+) -> None:
+    """At the price that the button names: nobody agrees to one price and pays another."""
+    shown.button(button).click()
+    if tool == "edit_image":
+        shown.view.get_by_role("textbox").fill("at night")
+        shown.view.get_by_role("textbox").press("Enter")
     text = shown.wait_for("ui/message")["content"][0]["text"]
     asked = shown.page.evaluate("text => JSON.parse(text.slice(text.indexOf('{')))", text)
+    assert asked["max_credits"] == price
 
-    answer = shown.run("ask", "generate_image", {**asked, "max_credits": 0})
-    assert (answer["structuredContent"]["category"], answer["structuredContent"]["money"]) == (
-        "budget",
-        "nothing_spent",
-    )
-    assert "2 credits" in answer["structuredContent"]["message"]
+    refused = shown.run("ask", tool, {**asked, "max_credits": 0})["structuredContent"]
+    assert (refused["category"], refused["money"]) == ("budget", "nothing_spent")
+    assert f"{price} credits" in refused["message"]
 
 
 def test_everything_can_be_done_by_keyboard(shown: Host) -> None:
