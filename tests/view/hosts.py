@@ -21,6 +21,8 @@ Transport = Literal["http", "stdio"]
 PATIENCE: Final = 20_000
 """Milliseconds after which what should appear is missing."""
 SHOWS_VIEWS: Final = advertise(EXTENSION, {"mimeTypes": [MIME_TYPE]})
+FOREVER: Final = (1e7, 1e7)
+"""How long a task of the sandbox takes that is to be seen while it runs."""
 CAPABILITIES: Final[Mapping[str, Any]] = {
     "openLinks": {},
     "downloadFile": {},

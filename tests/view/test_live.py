@@ -7,16 +7,19 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.view.hosts import CAPABILITIES, Host, Transport
+from tests.view.hosts import CAPABILITIES, FOREVER, Host, Transport
 from tests.view.pages import Policy
 
+AN_HOUR = 3600.0
 FREE = {"get_task", "estimate_cost", "picture_data"}
 
 
 @pytest.mark.parametrize(("transport", "policy"), [("http", "standard"), ("stdio", "strict")])
 def test_a_picture_comes_while_it_is_watched(host: Host, transport: Transport, policy: Policy) -> None:
     """The model's call ends at once; the view asks on by itself, shows the picture, and tells the model of it."""
-    paid = host.stage.sandbox.ledger
+    sandbox = host.stage.sandbox
+    paid = sandbox.ledger
+    sandbox.seconds = (AN_HOUR, AN_HOUR)
 
     host.open(transport=transport, policy=policy)
     called = host.call("generate_image", prompt=f"a fox seen over {transport}", size="16:9", wait_seconds=0)
@@ -25,15 +28,18 @@ def test_a_picture_comes_while_it_is_watched(host: Host, transport: Transport, p
     for words in (f"a fox seen over {transport}", "2 credits", re.compile(r"usually take \d+ to \d+ seconds")):
         expect(host.main).to_contain_text(words)
 
+    sandbox.advance(AN_HOUR)
+    sandbox.seconds = (0.0, 0.0)
     host.expect_state("finished")
     expect(host.picture).to_be_visible()
     assert host.picture.get_attribute("alt") == f"Picture made from the prompt: a fox seen over {transport}"
-    assert host.picture.evaluate("image => image.src.slice(0, 11) + image.naturalWidth") > "data:image/"
+    source, width = host.picture.evaluate("image => [image.src, image.naturalWidth]")
+    assert (source.startswith("data:image/"), width > 600) == (True, True)
     told = host.wait_for("ui/update-model-context")["content"][0]["text"]
     assert told.startswith("Finished")
     assert called["structuredContent"]["task_id"] in told
     assert {params["name"] for params in host.sent("tools/call")} <= FREE
-    assert [entry.credits for entry in host.stage.sandbox.ledger[len(paid) :]] == [2]
+    assert [entry.credits for entry in sandbox.ledger[len(paid) :]] == [2]
 
 
 def test_the_price_is_shown_while_the_call_still_waits(host: Host) -> None:
@@ -46,7 +52,7 @@ def test_the_price_is_shown_while_the_call_still_waits(host: Host) -> None:
 
 
 def test_the_progress_is_told_to_who_cannot_see_it(host: Host) -> None:
-    host.stage.sandbox.seconds = (600.0, 600.0)
+    host.stage.sandbox.seconds = FOREVER
     host.open()
     host.call("generate_image", prompt="a slow fox", wait_seconds=0)
     host.stage.sandbox.seconds = (0.0, 0.0)

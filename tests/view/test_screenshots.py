@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.view.hosts import Host, Stage, Stored
+from tests.view.hosts import FOREVER, Host, Stage, Stored
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 REWRITE: Final = bool(os.environ.get("REWRITE_DOCS"))
@@ -71,7 +71,7 @@ def scenes(shared_stage: Stage) -> dict[str, Stored]:
     (failed,) = make({"prompt": "The mayor as a knight", "size": "3:2", "wait_seconds": 60})
     sandbox.clear_faults()
     (finished,) = make({**CALL, "wait_seconds": 60})
-    sandbox.seconds = (3600.0, 3600.0)
+    sandbox.seconds = FOREVER
     (waiting,) = make({"prompt": "An old harbour, fishing boats, rain on the quay", "size": "3:2", "wait_seconds": 0})
     sandbox.seconds = (0.0, 0.0)
     (gallery,) = make({"limit": len(EARLIER) + 3}, tool="get_task")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.outsiders.conftest import Node
-from tests.view.hosts import Host, Stage, Stored
+from tests.view.hosts import FOREVER, Host, Stage, Stored
 
 HOSTILE: Final = {
     "html": "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script><b>bold</b>",
@@ -33,7 +33,7 @@ def states(shared_stage: Stage) -> States:
     waits = [
         {"task_id": one.task_id, "wait_seconds": 60} for one in _failing(shared_stage, [REFUSAL, *HOSTILE.values()])
     ]
-    sandbox.seconds = (600.0, 600.0)
+    sandbox.seconds = FOREVER
     (waiting,) = make({"prompt": "a slow fox", "wait_seconds": 0})
     sandbox.seconds = (0.0, 0.0)
     (finished,) = make({**fox, "wait_seconds": 60})

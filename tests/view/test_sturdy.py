@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.view.hosts import Host, Stage, Stored
+from tests.view.hosts import FOREVER, Host, Stage, Stored
 from tests.view.messages import UNKNOWN_METHOD
 
 
 @pytest.fixture(scope="session")
 def slow(shared_stage: Stage) -> Stored:
     """A picture that is still being made."""
-    shared_stage.sandbox.seconds = (3600.0, 3600.0)
+    shared_stage.sandbox.seconds = FOREVER
     (made,) = shared_stage.make({"prompt": "a snail", "wait_seconds": 0})
     shared_stage.sandbox.seconds = (0.0, 0.0)
     return made
