@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -59,23 +60,31 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing for each request."""
 
 
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Return where the server is, which it says once it accepts connections."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        if line.startswith("Serving MCP at "):
+            return line.split()[3].rstrip(";")
+        said.append(line)
+    raise SystemExit("".join(said))
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = [COMMAND, "serve", "--http", "--port", "0", "--sandbox"]
     environment = {**os.environ, "VIDGO_JOURNAL": "memory"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, encoding="utf-8") as process:
         try:
-            assert process.stderr is not None
-            found = next((line.split()[3] for line in process.stderr if line.startswith("Serving MCP at ")), None)
-            assert found, "the server did not start"
-            chat, views = Pages(), Pages()
+            server, chat, views = address_of(process), Pages(), Pages()
             views.policy = POLICY
-            places = json.dumps({"server": found.rstrip(";"), "frames": views.url})
+            places = json.dumps({"server": server, "frames": views.url})
             chat.page = PAGE.replace('id="places">{}', f'id="places">{places}').encode()
             print(f"The view is at {chat.url}; Ctrl-C ends it.", flush=True)
             if "--no-browser" not in sys.argv:
                 webbrowser.open(chat.url)
-            for _ in process.stderr:
-                pass
+            process.communicate()
         except KeyboardInterrupt:
             pass
         finally:
