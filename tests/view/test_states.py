@@ -83,10 +83,10 @@ def test_nothing_keeps_anybody_out(host: Host, states: States, node: Node, state
     assert size_of(host)[1] <= 500
 
 
-@pytest.mark.parametrize("width", [320, 480, 1280])
-def test_it_fits_in_a_phone_and_in_a_wide_chat(host: Host, states: States, width: int) -> None:
-    """Nothing is cut off at the side, and nothing is higher than chats allow."""
-    host.open(None, width=width)
+@pytest.mark.parametrize(("width", "height"), [(320, 500), (480, 500), (1280, 500), (600, 360)])
+def test_it_fits_in_a_phone_and_in_a_wide_chat(host: Host, states: States, width: int, height: int) -> None:
+    """Nothing is cut off at the side, and nothing is higher than the host allows."""
+    host.open(None, width=width, context={"containerDimensions": {"width": width, "maxHeight": height}})
     for state in SEEN:
         host.run("mount", "get_task" if state == "gallery" else "generate_image")
         host.show(states[state])
@@ -94,7 +94,7 @@ def test_it_fits_in_a_phone_and_in_a_wide_chat(host: Host, states: States, width
         if state == "finished":
             expect(host.picture).to_be_visible()
         wide, high = size_of(host)
-        assert (state, wide <= width, high <= 500) == (state, True, True), (wide, high)
+        assert (state, wide <= width, high <= height) == (state, True, True), (wide, high)
 
 
 def size_of(host: Host) -> tuple[int, int]:
