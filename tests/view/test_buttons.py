@@ -99,6 +99,16 @@ def test_a_change_is_asked_for_in_the_chat(shown: Host, fox: Stored) -> None:
     expect(shown.main).to_contain_text("Sent to the chat.")
 
 
+def test_nothing_that_a_host_says_disturbs_who_is_typing(shown: Host, fox: Stored) -> None:
+    shown.button("Edit this").click()
+    shown.page.keyboard.type("at ni")
+    shown.run("change", {"theme": "dark", "containerDimensions": {"width": 600, "maxHeight": 400}})
+    shown.show(fox)
+    shown.page.keyboard.type("ght")
+
+    expect(shown.view.get_by_role("textbox")).to_have_value("at night")
+
+
 def test_what_the_chat_refuses_can_be_sent_by_hand(host: Host, fox: Stored) -> None:
     host.open(refuse=("ui/message",))
     host.show(fox)

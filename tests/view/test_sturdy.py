@@ -157,6 +157,18 @@ def test_whatever_is_missing_something_is_shown(host: Host, broken: dict[str, An
     assert host.buttons_that_pay() == []
 
 
+@pytest.mark.parametrize(
+    "link", ["javascript:document.title='hacked'", "data:text/html,hacked", "file:///etc/passwd", 7]
+)
+def test_only_addresses_of_the_web_are_handed_on(host: Host, fox: Stored, link: Any) -> None:
+    host.open()
+    host.run("result", {**fox.result, "structuredContent": {**fox.result["structuredContent"], "image_urls": [link]}})
+
+    expect(host.picture).to_be_visible()
+    expect(host.button("Open original")).to_have_count(0)
+    expect(host.button("Copy link")).to_have_count(0)
+
+
 def test_requests_of_the_host_are_answered(host: Host, slow: Stored) -> None:
     """Also one that it does not know."""
     host.open()
