@@ -23,7 +23,8 @@ from tests.service.durable import moved
 from vidgo_mcp.journal import Entry
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.sandbox import SANDBOX_KEY, Sandbox
-from vidgo_mcp.server.signals import ending_signals, held_signals, windows_signals
+from vidgo_mcp.server.ending import ending_signals
+from vidgo_mcp.server.signals import held_signals, windows_signals
 from vidgo_mcp.service import Principal, account_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")]

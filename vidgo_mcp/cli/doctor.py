@@ -27,7 +27,7 @@ from vidgo_mcp.app import (
     principal_of,
     save_folder,
 )
-from vidgo_mcp.cli.options import json_option, sandbox_option
+from vidgo_mcp.cli.options import Given, json_option, sandbox_option
 from vidgo_mcp.cli.session import prove_writable
 from vidgo_mcp.cli.terminal import echo, json_text, plain_reason
 from vidgo_mcp.client.error_mapping import in_words
@@ -68,7 +68,7 @@ def doctor(context: click.Context, /, as_json: bool) -> None:
 
     One line for each, with what to do about a problem. Exit code 0 when everything is in order, else 1.
     """
-    checks = anyio.run(examine, context.ensure_object(dict))
+    checks = anyio.run(examine, context.ensure_object(Given).overrides)
     problems, warnings = (sum(check.state == state for check in checks) for state in ("problem", "warning"))
     if as_json:
         found = {"ok": not problems, "version": __version__, "checks": [asdict(check) for check in checks]}

@@ -16,12 +16,12 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Final, NoReturn
 
-import anyio
 import click
 
 from vidgo_mcp import __version__
-from vidgo_mcp.cli.options import sandbox_option, settings_of
-from vidgo_mcp.cli.terminal import echo, is_terminal, use_utf8
+from vidgo_mcp.cli.options import Given, sandbox_option, settings_of
+from vidgo_mcp.cli.terminal import echo, use_utf8
+from vidgo_mcp.server.opening import Opening
 from vidgo_mcp.settings import drop_unknown_tracing
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -35,10 +35,6 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sandbox": "sandbox",
 }
 """Each command with its module, in the order in which a newcomer needs them."""
-AT_A_TERMINAL: Final = (
-    "vidgo-mcp now waits on stdin for an MCP client. You are at a terminal: press Ctrl-C, then try `vidgo-mcp demo` "
-    "or `vidgo-mcp --help`."
-)
 EXAMPLES: Final = """\b
 Try it without a key:
   vidgo-mcp demo                        the whole story in 15 seconds
@@ -86,26 +82,18 @@ def cli(context: click.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from vidgo_mcp.app import build_service, configure_logging, principal_of, state_key
-    from vidgo_mcp.server.build import build_server
-    from vidgo_mcp.server.stdio import serve_stdio
+    from vidgo_mcp.cli.stdio import serve
 
-    settings = settings_of(context)
-    configure_logging(settings.log_level)
-    if is_terminal(sys.stdin):
-        echo(AT_A_TERMINAL, err=True)
-    service, principal = build_service(settings), principal_of(settings)
-    server = build_server(service, principal_of=lambda ctx: principal, state_key=state_key(settings))
-    anyio.run(serve_stdio, server, service)
+    serve(settings_of(context), context.ensure_object(Given).opening)
 
 
-def main() -> NoReturn:
-    """Run the command line and exit with its code."""
+def main(opening: Opening | None = None) -> NoReturn:
+    """Run the command line and exit with its code; ``opening`` answers the client of a server over stdio already."""
     use_utf8()
     for sentence in drop_unknown_tracing():
         echo(sentence, err=True)
     try:
-        sys.exit(cli.main(prog_name="vidgo-mcp", standalone_mode=False))
+        sys.exit(cli.main(prog_name="vidgo-mcp", standalone_mode=False, obj=Given(opening=opening)))
     except click.ClickException as error:
         # It may name what was typed, or a path.
         said = io.StringIO()

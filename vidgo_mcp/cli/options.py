@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import click
 
 from vidgo_mcp.models.requests import Arguments
+from vidgo_mcp.server.opening import Opening
 from vidgo_mcp.settings import Settings, SettingsError, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +23,14 @@ MORE_HELP: Final[Mapping[str, str]] = {
 """What a command's help says of an argument beyond the description that its tool has."""
 
 
+@dataclass
+class Given:
+    """What a command starts with: settings that the command line replaces, and a client that is answered already."""
+
+    overrides: dict[str, Any] = field(default_factory=dict)
+    opening: Opening | None = None
+
+
 class UnusableSettingsError(click.ClickException):
     """A setting that cannot be used is a mistake in how the command was started."""
 
@@ -28,13 +38,13 @@ class UnusableSettingsError(click.ClickException):
 
 
 def settings_of(context: click.Context) -> Settings:
-    """Return the settings of a command; those that the command line replaces are the context's object.
+    """Return the settings of a command.
 
     Raises:
         UnusableSettingsError: one of them cannot be used.
     """
     try:
-        return load(**context.ensure_object(dict))
+        return load(**context.ensure_object(Given).overrides)
     except SettingsError as error:
         raise UnusableSettingsError(str(error)) from None
 
@@ -46,7 +56,7 @@ def _asked_for_json(context: click.Context, _: click.Parameter, value: bool) -> 
 
 def _override_sandbox(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        context.ensure_object(dict)["sandbox"] = True
+        context.ensure_object(Given).overrides["sandbox"] = True
 
 
 sandbox_option = click.option(

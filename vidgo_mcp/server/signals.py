@@ -18,19 +18,11 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
+from vidgo_mcp.server.ending import ending_signals
 from vidgo_mcp.service.service import SHUTDOWN_SECONDS
 
-ENDING: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
-"""By name, since no system has all of them: of a person, a service manager, a closed terminal, and Windows."""
 CONSOLE_ENDS: Final = frozenset({2, 5, 6})
 """What Windows tells a console's programs: it is closed, the user logs off, the system shuts down."""
-
-
-def ending_signals(ignored: Callable[[int], bool] | None = None) -> list[int]:
-    """Return the numbers of the signals that end this process; under ``nohup`` the terminal's end is none of them."""
-    ignored = ignored or (lambda number: signal.getsignal(number) is signal.SIG_IGN)
-    numbers = [int(getattr(signal, name)) for name in ENDING if hasattr(signal, name)]
-    return [number for number in numbers if number != getattr(signal, "SIGHUP", None) or not ignored(number)]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import anyio
 import anyio.to_thread
@@ -16,8 +16,9 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
 from vidgo_mcp.server.json_lines import read_line
+from vidgo_mcp.server.opening import Opening
 from vidgo_mcp.server.signals import held_signals
-from vidgo_mcp.service import Service
+from vidgo_mcp.service import Principal, Service
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,11 @@ class Stdin:
 
     answers: Any
 
+    def __init__(self, opening: Opening | None) -> None:
+        self._opening = opening
+
     async def __aiter__(self) -> AsyncIterator[str]:
-        while line := await anyio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True):
+        async for line in self._lines():
             request, refusals = read_line(line)
             for refusal in refusals:
                 with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody reads answers any more
@@ -36,21 +40,55 @@ class Stdin:
             if request is not None:
                 yield request
 
+    async def _lines(self) -> AsyncIterator[bytes]:
+        if self._opening is not None:
+            for line in await anyio.to_thread.run_sync(self._opening.handed_over, abandon_on_cancel=True):
+                yield line
+        while line := await anyio.to_thread.run_sync(sys.stdin.buffer.readline, abandon_on_cancel=True):
+            yield line
 
-async def serve_stdio(server: Server[Any], service: Service) -> None:
+
+class NewAnswers:
+    """The stream of answers, without the one that the client has already."""
+
+    def __init__(self, answers: Any, known: str) -> None:
+        self._answers = answers
+        self._known = known
+
+    async def send(self, item: SessionMessage) -> None:
+        if getattr(item.message, "id", None) != self._known:
+            await self._answers.send(item)
+
+    async def aclose(self) -> None:
+        await self._answers.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+async def serve_stdio(
+    server: Server[Any], service: Service, principal: Principal, opening: Opening | None = None
+) -> None:
     """Serve until stdin closes, nobody reads stdout, or a signal comes; submits under way get 10 s for their answers.
 
-    The service is entered and left here.
+    The service is entered and left here. ``opening`` answers the client until the first line that needs the server.
     """
-    serving, stdin = anyio.CancelScope(), Stdin()
+    serving, stdin = anyio.CancelScope(), Stdin(opening)
     async with held_signals(serving.cancel) as received:
         async with service:
+            if opening is not None and opening.is_alive():
+                # It has the client's list of tools, or will: nobody waits for this process now.
+                service.warm_up(principal)
             try:
                 # The transport ends first: a line that comes while submits get their answers has nobody to go to.
                 with serving:
                     async with stdio_server(stdin=cast("anyio.AsyncFile[str]", stdin)) as (read_stream, write_stream):
                         stdin.answers = write_stream
-                        await server.run(read_stream, write_stream, server.create_initialization_options())
+                        answers = write_stream if opening is None else NewAnswers(write_stream, opening.replayed_id)
+                        await server.run(read_stream, answers, server.create_initialization_options())
             except* ConnectionError as gone:
                 log.info("nobody reads stdout any more: %s", gone.exceptions[0])
         if received:

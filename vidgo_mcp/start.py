@@ -1,0 +1,106 @@
+"""The command ``vidgo-mcp`` as the installed script starts it: a server over stdio answers before it is all imported.
+
+Only what it surely answers so (``server/opening.py``): where a setting could change an answer, or keep the server from
+starting, nothing is answered before the server itself runs. This module loads no more than it needs to know that.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Final, NoReturn
+
+from vidgo_mcp.server.ending import end_at_once
+from vidgo_mcp.server.opening import Opening, Snapshot
+
+SERVER: Final[Sequence[Sequence[str]]] = ([], ["--sandbox"])
+"""What is typed after the command to start a server over stdio."""
+FOLDER: Final = r"[A-Za-z]:[\\/][\w.\\/-]*" if os.name == "nt" else r"/[\w./-]*"
+SURE: Final[Mapping[str, str]] = {
+    "VIDGO_API_KEY": r"[\w.:-]+",
+    "VIDGO_BASE_URL": r"https://api\.vidgo\.ai|http://127\.0\.0\.1:[1-5]?\d{4}",
+    "VIDGO_SANDBOX": "[01]",
+    "VIDGO_WAIT_SECONDS": r"[1-9]?\d|[1-5]\d\d",
+    "VIDGO_JOURNAL": "memory",
+    "VIDGO_JOURNAL_DAYS": r"[1-9]\d{0,2}",
+    "VIDGO_BUDGET_PER_CALL": r"\d{1,6}",
+    "VIDGO_BUDGET_PER_DAY": r"\d{1,6}",
+    "VIDGO_CONFIRM_ABOVE": r"\d{1,6}",
+    "VIDGO_SAVE_DIR": f"off|{FOLDER}",
+    "VIDGO_SAVE_METADATA": "[01]",
+    "VIDGO_INPUT_DIRS": rf"{FOLDER}({os.pathsep}{FOLDER})*",
+    "VIDGO_LOG_LEVEL": "WARNING|ERROR",
+}
+"""Settings with which the server surely starts and, but for the wait, answers the same; and which values they may have.
+
+It may start with others, too. Then it answers them itself.
+"""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    # Imports leave next to nothing to collect, and the collector would look through all of it again and again.
+    gc.disable()
+    opening = None
+    try:
+        if sys.argv[1:] in SERVER:
+            end_at_once()
+            opening = opening_of(os.environ, sandbox="--sandbox" in sys.argv)
+            import_module("vidgo_mcp.cli.stdio")
+        run: Callable[[Opening | None], NoReturn] = import_module("vidgo_mcp.cli.main").main
+        gc.freeze()
+        gc.enable()
+        run(opening)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:
+        if opening is None:
+            raise
+        # The thread that reads stdin would keep a process that serves nobody.
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+
+
+def opening_of(environment: Mapping[str, str], *, sandbox: bool) -> Opening | None:
+    """Begin to answer the client on stdin; None where the server has to do all of it."""
+    ours = {name: environment[name].strip() for name in environment if name.upper().startswith(("VIDGO_", "OTEL_"))}
+    given = {name: value for name, value in ours.items() if value}
+    if any(not re.fullmatch(SURE.get(name, "(?!)"), value, re.ASCII) for name, value in given.items()):
+        return None
+    try:
+        if sys.stdin.isatty():
+            return None
+        snapshot = Snapshot.read(given.get("VIDGO_WAIT_SECONDS"))
+        if not snapshot.is_of(sys.path):
+            return None
+        opening = Opening(
+            snapshot,
+            sys.stdin.buffer,
+            # A file of its own: the server's transport moves the real one.
+            os.fdopen(os.dup(sys.stdout.fileno()), "wb"),
+            may_have_tasks=lambda: _may_have_tasks(given, sandbox=sandbox or given.get("VIDGO_SANDBOX") == "1"),
+        )
+    except (OSError, ValueError, AttributeError):
+        # No stdin or stdout, or no snapshot that can be read.
+        return None
+    opening.start()
+    return opening
+
+
+def _may_have_tasks(given: Mapping[str, str], *, sandbox: bool) -> bool:
+    """Return whether tasks may be recorded that a list of resources has to name."""
+    if given.get("VIDGO_JOURNAL") == "memory":
+        return False
+    if sandbox or "VIDGO_API_KEY" not in given:
+        return sandbox
+    from platformdirs import user_data_path
+
+    try:
+        (user_data_path("vidgo-mcp", appauthor=False) / "journal.db").stat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    return True
