@@ -24,7 +24,7 @@ from vidgo_mcp.settings import Settings
 pytestmark = pytest.mark.anyio
 
 METHODS = (
-    *("initialize", "server/discover", "ping"),
+    *("server/discover", "initialize", "ping"),
     *("tools/list", "prompts/list", "resources/list", "resources/templates/list"),
     f"resources/read {view.URI}",
 )

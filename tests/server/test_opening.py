@@ -1,0 +1,210 @@
+"""A session that a snapshot opens goes on as if the server had answered all of it: nothing lost, doubled or changed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from io import BytesIO
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from mcp_types.version import LATEST_MODERN_VERSION
+
+from tests.server.conftest import PATIENCE
+from tests.server.test_first_answer import KINDS, METHODS, request
+from tests.server.test_json_lines import RIGHT, SILENT, WRONG, call
+from vidgo_mcp.app import build_service, principal_of
+from vidgo_mcp.server.build import build_server
+from vidgo_mcp.server.json_lines import BYTE_ORDER_MARK, read_line
+from vidgo_mcp.server.opening import CAPABILITIES, VERSION, Opening, Snapshot
+from vidgo_mcp.server.stdio import serve_stdio
+from vidgo_mcp.settings import Settings
+
+LEGACY, LEGACY_VIEWS, MODERN = "2025-11-25", "2025-11-25 with views", LATEST_MODERN_VERSION
+INITIALIZED = b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n'
+CANCELLED = b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 99}}\n'
+PRICE = {"name": "estimate_cost", "arguments": {"size": "16:9"}}
+UNKNOWN = ("tools/call", "nobody/knows", "logging/setLevel", "subscriptions/listen", "resources/read vidgo://pricing")
+
+
+class Pipe:
+    """Two files; one reads what is written into the other."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        reading, writing = os.pipe()
+        self.reading = stack.enter_context(os.fdopen(reading, "r"))
+        self.writing = stack.enter_context(os.fdopen(writing, "w"))
+
+
+def written(lines: Sequence[bytes], patch: pytest.MonkeyPatch, *, opens: bool) -> list[bytes]:
+    """Return what is written to a client that writes these lines, and closes stdin when it has all answers."""
+    read = [read_line(line) for line in lines]
+    messages = [json.loads(text) for text, _ in read if text is not None]
+    expected = sum(len(refusals) for _, refusals in read) + sum({"id", "method"} <= one.keys() for one in messages)
+    answers: list[bytes] = []
+    with ExitStack() as stack, patch.context() as patched:
+        stdin, stdout = Pipe(stack), Pipe(stack)
+        patched.setattr(sys, "stdin", stdin.reading)
+        patched.setattr(sys, "stdout", stdout.writing)
+        opening = None
+        if opens:
+            own = os.fdopen(os.dup(stdout.writing.fileno()), "wb")
+            opening = Opening(Snapshot.read(), stdin.reading.buffer, own, lambda: False)
+            opening.start()
+
+        def talk() -> None:
+            stdin.writing.buffer.writelines(lines)
+            stdin.writing.flush()
+
+        def listen() -> None:
+            answers.extend(stdout.reading.buffer.readline() for _ in range(expected))
+            talking.join()
+            stdin.writing.close()
+            answers.extend(stdout.reading.buffer)
+
+        talking, listening = threading.Thread(target=talk), threading.Thread(target=listen)
+        talking.start()
+        listening.start()
+        anyio.run(serve, opening)
+        stdout.writing.close()
+        listening.join(PATIENCE)
+    return answers
+
+
+async def serve(opening: Opening | None) -> None:
+    plain = Settings(journal="memory")
+    service, principal = build_service(plain), principal_of(plain)
+    with anyio.fail_after(PATIENCE):
+        await serve_stdio(build_server(service, principal_of=lambda ctx: principal), service, principal, opening)
+
+
+def line(kind: str, method: str, number: Any = 1, **more: Any) -> bytes:
+    """Return a request as a line; ``more`` are further params."""
+    asked = request(kind, method, number)
+    asked["params"] |= (PRICE if method == "tools/call" else {}) | more
+    return json.dumps(asked).encode() + b"\n"
+
+
+NUMBERS = st.one_of(
+    st.integers(-(2**70), 2**70), st.text(max_size=4), st.sampled_from([None, True, 1.5, -0.0, '\x7f\u2028\\"', {}])
+)
+DEEP = json.loads("[" * 250 + "]" * 250)
+ODD: list[dict[str, Any]] = [
+    *({"cursor": odd} for odd in ("1", None, 7)),
+    *({"_meta": odd} for odd in (None, 5, {}, {"progressToken": True}, {"progressToken": "a"}, {"traceparent": "?"})),
+    *({"_meta": {VERSION: version, CAPABILITIES: {}}} for version in ("2025-11-25", MODERN, "2031-01-01", 7)),
+    *({"_meta": {VERSION: MODERN, **more}} for more in ({}, {CAPABILITIES: 5}, {CAPABILITIES: {"roots": []}})),
+    *(
+        {"capabilities": odd}
+        for odd in (
+            None,
+            {"roots": {"listChanged": "?"}},
+            {"extensions": {"a": 1}},
+            {"new": {}},
+            {"experimental": {"a": {"b": DEEP}}},
+        )
+    ),
+    *(
+        {"clientInfo": odd}
+        for odd in ({"name": "a"}, {"name": "a", "version": 1}, {"name": "a", "version": "", "icons": [{}]})
+    ),
+    *({"protocolVersion": odd} for odd in ("2031-01-01", MODERN, 5)),
+    *({"uri": odd} for odd in ("ui://vidgo/picture", "ui://vidgo", 5)),
+    {"unknown": 1},
+]
+RAW_NUMBERS = (
+    *("-0", "-1", "1e0", "1" + "0" * 30, "1" * 5000, "null", "true", "[1]", '"a", "id": 9'),
+    *('""', '"\\u00e9"', '"\u2028\x7f\u00e9"', r'"\ud83d"', r'"\ud83d\ude00"', r'"\/\"\b"'),
+)
+RAW = [
+    ("prompts/list", r"prompts\u002flist"),
+    *(("2.0", other) for other in ("1.0", "2.0 ", r"2\u002e0")),
+    *(('{"jsonrpc"', other) for other in ('{"error": {"code": 1, "message": ""}, "jsonrpc"', '{"new": 1, "jsonrpc"')),
+    *(('"params": {', f'"params": {{{other}, ') for other in ('"a": NaN', '"cursor": 1, "cursor": null')),
+    *(("{", f"{{{other}, ", 1) for other in ('"result": {}', '"method": "ping"')),
+    *(("}\n", other) for other in ("}\t \r\n", "}\x0b\n", "}}\n", "\n", "} {}\n", ",}\n", "}\x00\n", "} // a\n")),
+]
+
+
+@st.composite
+def requests(draw: st.DrawFn, kind: str) -> bytes:
+    asked = request(
+        draw(st.sampled_from([kind] * 9 + KINDS)), draw(st.sampled_from(METHODS * 2 + UNKNOWN)), draw(NUMBERS)
+    )
+    asked["params"] |= (PRICE if asked["method"] == "tools/call" else {}) | draw(st.sampled_from([{}] * 60 + ODD))
+    for name in draw(
+        st.lists(st.sampled_from(["params", "id", "method", "jsonrpc"]), max_size=draw(st.sampled_from([0] * 9 + [2])))
+    ):
+        asked.pop(name, None)
+    text = json.dumps(asked, ensure_ascii=draw(st.booleans()))
+    if draw(st.sampled_from([False] * 9 + [True])):
+        text = text.replace(
+            *draw(st.sampled_from([('"id"', '"id": 5, "id"'), ("tools/", r"\u0074ools/"), ("2.0", "1.0")]))
+        )
+    before, after = draw(st.sampled_from([b"", b"", BYTE_ORDER_MARK, b" "])), draw(st.sampled_from([b"\n", b"\r\n"]))
+    return before + text.encode() + after
+
+
+@st.composite
+def sessions(draw: st.DrawFn) -> list[bytes]:
+    kind = draw(st.sampled_from(KINDS))
+    begins = line(kind, "server/discover" if kind.startswith(MODERN) else "initialize", 0)
+    raw = st.sampled_from([*(one + b"\n" for one, _ in WRONG), *(one + b"\n" for one in (*RIGHT, *SILENT)), CANCELLED])
+    rest = draw(st.lists(st.one_of(*[requests(kind)] * 5, raw, st.just(INITIALIZED)), max_size=7))
+    return ([begins] if draw(st.sampled_from([True] * 5 + [False])) else []) + rest
+
+
+def new() -> Opening:
+    """Return an opening that has read nothing yet."""
+    return Opening(Snapshot.read(), BytesIO(), BytesIO(), lambda: False)
+
+
+def opened(kind: str) -> Opening:
+    """Return an opening that has answered the first request of a kind of client."""
+    opening = new()
+    assert opening.answer(first(kind))
+    return opening
+
+
+def first(kind: str) -> bytes:
+    return line(kind, "server/discover" if kind.startswith(MODERN) else "initialize", 0)
+
+
+def test_whatever_is_answered_at_once_is_what_the_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (LEGACY, LEGACY_VIEWS, MODERN):
+        methods, numbers = [*METHODS, *UNKNOWN], itertools.count(1)
+        lines = [line(kind, method, next(numbers), **odd) for method in methods for odd in [{}, *ODD]]
+        lines += [
+            line(kind, "prompts/list", 0).replace(b'"id": 0', b'"id": ' + number.encode()) for number in RAW_NUMBERS
+        ]
+        lines += [line(kind, "prompts/list", next(numbers)).decode().replace(*changed).encode() for changed in RAW]
+        expected = {*written([first(kind), *lines], monkeypatch, opens=False)}
+        answers = [(new() if kind != MODERN and b'"initialize"' in one else opened(kind)).answer(one) for one in lines]
+        assert {answer for answer in answers if answer} <= expected
+        # The usual ones, those with a progress token, and most of the odd ids.
+        assert sum(answer is not None for answer in answers) > 20
+
+
+LONG = call(b"x" * 5_000_000) + b"\n"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(sessions())
+@example([line(LEGACY, "initialize"), INITIALIZED, line(LEGACY, "tools/list", 1), line(LEGACY, "tools/call", 1)])
+@example([line(LEGACY, "initialize"), line(LEGACY_VIEWS, "initialize"), line(LEGACY, "tools/list")])
+@example([line(LEGACY, "initialize", "a"), INITIALIZED, CANCELLED, line(LEGACY, "ping", "a"), LONG])
+@example([line(MODERN, "tools/list"), line(LEGACY, "initialize"), line(MODERN, "tools/call", 2)])
+@example([line(MODERN, "server/discover"), line(LEGACY, "ping"), INITIALIZED, line(MODERN, "tools/list", "")])
+@example([line(LEGACY, "ping"), line(MODERN, "tools/list"), line(LEGACY, "initialize"), line(LEGACY, "ping")])
+@example([INITIALIZED, line(LEGACY, "initialize"), b"\n", b"[" + line(LEGACY, "ping").strip() + b"]\n"])
+def test_every_session_gets_the_same_answers_with_and_without_the_snapshot(lines: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        assert sorted(written(lines, patch, opens=True)) == sorted(written(lines, patch, opens=False))
