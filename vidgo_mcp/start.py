@@ -49,7 +49,7 @@ def main() -> NoReturn:
     try:
         if sys.argv[1:] in SERVER:
             end_at_once()
-            opening = opening_of(os.environ, sandbox="--sandbox" in sys.argv)
+            opening = begin(os.environ, sandbox="--sandbox" in sys.argv)
             import_module("vidgo_mcp.cli.stdio")
         run: Callable[[Opening | None], NoReturn] = import_module("vidgo_mcp.cli.main").main
         gc.freeze()
@@ -65,38 +65,41 @@ def main() -> NoReturn:
         os._exit(1)
 
 
-def opening_of(environment: Mapping[str, str], *, sandbox: bool) -> Opening | None:
-    """Begin to answer the client on stdin; None where the server has to do all of it."""
+def sure_settings(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the settings of an environment; None where one could change an answer, or keep the server from starting."""
     ours = {name: environment[name].strip() for name in environment if name.upper().startswith(("VIDGO_", "OTEL_"))}
     given = {name: value for name, value in ours.items() if value}
-    if any(not re.fullmatch(SURE.get(name, "(?!)"), value, re.ASCII) for name, value in given.items()):
+    sure = all(re.fullmatch(SURE.get(name, "(?!)"), value, re.ASCII) for name, value in given.items())
+    return given if sure else None
+
+
+def begin(environment: Mapping[str, str], *, sandbox: bool) -> Opening | None:
+    """Begin to answer the client on stdin; return None where that is left to the server."""
+    given = sure_settings(environment)
+    if given is None:
         return None
     try:
-        if sys.stdin.isatty():
-            return None
         snapshot = Snapshot.read(given.get("VIDGO_WAIT_SECONDS"))
-        if not snapshot.is_of(sys.path):
+        if sys.stdin.isatty() or not snapshot.is_of(sys.path):
             return None
-        opening = Opening(
-            snapshot,
-            sys.stdin.buffer,
-            # A file of its own: the server's transport moves the real one.
-            os.fdopen(os.dup(sys.stdout.fileno()), "wb"),
-            may_have_tasks=lambda: _may_have_tasks(given, sandbox=sandbox or given.get("VIDGO_SANDBOX") == "1"),
-        )
+        # A file of its own: the server's transport moves the real one.
+        stdout = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+        opening = Opening(snapshot, sys.stdin.buffer, stdout, lambda: may_have_tasks(given, sandbox=sandbox))
     except (OSError, ValueError, AttributeError):
-        # No stdin or stdout, or no snapshot that can be read.
+        # There is no stdin or stdout, or no snapshot that can be read.
         return None
     opening.start()
     return opening
 
 
-def _may_have_tasks(given: Mapping[str, str], *, sandbox: bool) -> bool:
+def may_have_tasks(given: Mapping[str, str], *, sandbox: bool) -> bool:
     """Return whether tasks may be recorded that a list of resources has to name."""
     if given.get("VIDGO_JOURNAL") == "memory":
         return False
-    if sandbox or "VIDGO_API_KEY" not in given:
-        return sandbox
+    if sandbox or given.get("VIDGO_SANDBOX") == "1":
+        return True
+    if "VIDGO_API_KEY" not in given:
+        return False
     from platformdirs import user_data_path
 
     try:
