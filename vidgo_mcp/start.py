@@ -66,7 +66,7 @@ def main() -> NoReturn:
 
 
 def sure_settings(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the settings of an environment; None where one could change an answer, or keep the server from starting."""
+    """Return the settings of an environment; None where one could change an answer, or stop the server at its start."""
     ours = {name: environment[name].strip() for name in environment if name.upper().startswith(("VIDGO_", "OTEL_"))}
     given = {name: value for name, value in ours.items() if value}
     sure = all(re.fullmatch(SURE.get(name, "(?!)"), value, re.ASCII) for name, value in given.items())
