@@ -13,9 +13,8 @@ __all__ = ["VidgoClient", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy: httpx takes longer to import than a stdio server may take to start.
     if name == "VidgoClient":
-        from vidgo_mcp.client import VidgoClient
+        from vidgo_mcp.client import VidgoClient  # noqa: PLC0415  # httpx takes longer than the first answer of a server
 
         return VidgoClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
+from platformdirs import user_data_path, user_pictures_path
 
 from vidgo_mcp.errors import AuthenticationError
 from vidgo_mcp.files.reader import Folders
@@ -116,8 +117,6 @@ def journal_path(settings: Settings) -> Path | None:
         return folder and folder / "journal.db"
     if settings.journal is not None:
         return Path(settings.journal).expanduser()
-    from platformdirs import user_data_path
-
     return user_data_path("vidgo-mcp", appauthor=False) / "journal.db"
 
 
@@ -174,8 +173,6 @@ def save_folder(settings: Settings) -> Path | None:
         return None if settings.save_dir == "off" else Path(settings.save_dir)
     if settings.sandbox:
         return None
-    from platformdirs import user_pictures_path
-
     try:
         return user_pictures_path() / "vidgo"
     except RuntimeError:
@@ -185,7 +182,7 @@ def save_folder(settings: Settings) -> Path | None:
 
 def _looker(settings: Settings) -> Callable[[str], Awaitable[bool]]:
     async def is_gone(url: str) -> bool:
-        from vidgo_mcp.client import download
+        from vidgo_mcp.client import download  # noqa: PLC0415  # httpx, as below
 
         return await download.is_gone(url, None if settings.sandbox else settings.base_url)
 
@@ -195,8 +192,8 @@ def _looker(settings: Settings) -> Callable[[str], Awaitable[bool]]:
 @asynccontextmanager
 async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]:
     def make(key: str) -> VidgoClient:
-        # In a worker thread: the import of httpx takes longer than any answer should.
-        from vidgo_mcp.client import VidgoClient
+        # In a worker thread: no other answer waits for the import of httpx, and the first call does not need it.
+        from vidgo_mcp.client import VidgoClient  # noqa: PLC0415
 
         return VidgoClient(key, base_url=base_url)
 
@@ -209,7 +206,7 @@ async def _client(key: str | None, base_url: str) -> AsyncGenerator[VidgoClient]
 @asynccontextmanager
 async def _sandbox_client(journal: Path | None) -> AsyncGenerator[VidgoClient]:
     """Start a sandbox and yield its client; beside a journal in a file it keeps a record of what it accepted."""
-    from vidgo_mcp.sandbox import SANDBOX_KEY, Record, Sandbox, running
+    from vidgo_mcp.sandbox import SANDBOX_KEY, Record, Sandbox, running  # noqa: PLC0415  # most servers need none
 
     def start() -> tuple[ExitStack, str]:
         with ExitStack() as stack:

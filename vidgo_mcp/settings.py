@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, MutableMapping
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -292,9 +293,6 @@ def drop_unknown_tracing(environment: MutableMapping[str, str] | None = None) ->
     for variable, group in TRACING.items():
         if not environ.get(variable):
             continue
-        # Its import takes longer than reading all settings.
-        from importlib.metadata import entry_points
-
         names = {name.strip() for name in environ[variable].split(",")} - {"none"}
         if not names <= entry_points(group=group).names:
             del environ[variable]

@@ -100,7 +100,7 @@ def may_have_tasks(given: Mapping[str, str], *, sandbox: bool) -> bool:
         return True
     if "VIDGO_API_KEY" not in given:
         return False
-    from platformdirs import user_data_path
+    from platformdirs import user_data_path  # noqa: PLC0415  # no other answer has to wait for it
 
     try:
         (user_data_path("vidgo-mcp", appauthor=False) / "journal.db").stat()

@@ -137,7 +137,7 @@ def test_the_stdio_server_loads_nothing_that_it_does_not_need(vidgo: Any) -> Non
     ).stderr
     loaded = {line.rsplit("|", 1)[-1].strip() for line in import_log.splitlines()}
     assert "vidgo_mcp.server.stdio" in loaded
-    spare = {"httpx", "rich", "PIL", "vidgo_mcp.sandbox"}
+    spare = {"httpx", "rich", "vidgo_mcp.sandbox"}
     spare |= {f"vidgo_mcp.cli.{name}" for name in (*COMMANDS.values(), "output", "session")}
     assert loaded & spare == set()
 
@@ -159,7 +159,7 @@ def test_a_faulty_setting_stops_the_server_with_a_sentence(
 def test_whoever_starts_the_server_on_a_terminal_is_told_what_to_type_instead(
     vidgo: Any, number: int, code: int
 ) -> None:
-    import pty
+    import pty  # noqa: PLC0415  # there is none on Windows
 
     keyboard, terminal = pty.openpty()
     try:

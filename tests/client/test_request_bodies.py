@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.conftest import BASE, BOAT, KEY
+from vidgo_mcp import client
 from vidgo_mcp.client import DEFAULT_BASE_URL, ImageRequest, VidgoClient, wire
 from vidgo_mcp.client.download import USER_AGENT
 from vidgo_mcp.models.requests import EditArguments, GenerateArguments
@@ -194,11 +195,9 @@ def test_a_base_url_that_would_show_the_key_is_refused(url: str) -> None:
 
 
 def test_the_package_names_what_it_offers_and_nothing_else() -> None:
-    import vidgo_mcp.client as package
-
-    for name in package.__all__:
-        assert getattr(package, name) is not None
-    assert package.ImageRequest is ImageRequest
+    for name in client.__all__:
+        assert getattr(client, name) is not None
+    assert client.ImageRequest is ImageRequest
     missing = "Nothing"
     with pytest.raises(AttributeError, match="Nothing"):
-        getattr(package, missing)
+        getattr(client, missing)

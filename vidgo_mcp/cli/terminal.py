@@ -103,10 +103,10 @@ def shown_wait(console: Console | None = None, say: Callable[[str], None] | None
     if not (console.is_terminal if console is not None else is_terminal(sys.stderr)):
         yield Wait(say or partial(echo, err=True))
         return
-    # Imported here: a script does without Rich.
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
+    # Scripts and servers do without Rich.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
 
     bar = Bar(
         SpinnerColumn(),

@@ -10,9 +10,8 @@ __all__ = ["DEFAULT_BASE_URL", "ImageRequest", "Timeouts", "VidgoClient"]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy: a server that only needs the polling or the retry policy must start before httpx is imported.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from vidgo_mcp.client import client
+    from vidgo_mcp.client import client  # noqa: PLC0415  # httpx; polling and retry policy are used without it
 
     return getattr(client, name)

@@ -14,14 +14,23 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from PIL.Image import DecompressionBombError
+from PIL.ImageFile import ImageFile
 
 from vidgo_mcp.files.containers import SOS, end_of, jpeg_segments, webp_canvas
 from vidgo_mcp.files.kinds import AVIF, BIG_TIFF, BMP, DAMAGED, GIF, JPEG, PNG, TIFF, WEBP, Kind, described, kind_of
 from vidgo_mcp.files.unusable import UnusableError
-
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
 
 MOST_PIXELS: Final = 50_000_000
 LONGEST_EDGE: Final = 65_535
@@ -36,6 +45,17 @@ TURN_SECONDS: Final = 20.0
 """To wait for other pictures to be decoded. The slowest picture that is let in takes about 8 s."""
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Decoding takes hundreds of megabytes, and the filters of warnings belong to the whole process."""
+
+DECODERS: Final[Mapping[Kind, Callable[[BytesIO], ImageFile]]] = {
+    JPEG: JpegImagePlugin.JpegImageFile,
+    PNG: PngImagePlugin.PngImageFile,
+    GIF: GifImagePlugin.GifImageFile,
+    WEBP: WebPImagePlugin.WebPImageFile,
+    TIFF: TiffImagePlugin.TiffImageFile,
+    BMP: BmpImagePlugin.BmpImageFile,
+    AVIF: AvifImagePlugin.AvifImageFile,
+}
+"""What is in no list stays out: JPEG 2000 may have thousands of hidden channels, and QOI is read by Python itself."""
 
 DAMAGE: Final = (
     *(OSError, SyntaxError, ValueError, struct.error, zlib.error, LookupError, EOFError, ArithmeticError),
@@ -102,8 +122,6 @@ def validate_image(content: bytes) -> ReferencePicture:
 
 def pixels_of(content: bytes) -> str | None:
     """Return the size that a picture's own header names, WIDTHxHEIGHT; None of a format that is not decoded here."""
-    from PIL.Image import DecompressionBombError
-
     kind = kind_of(content)
     if kind not in USABLE:
         return None
@@ -129,8 +147,6 @@ def decoding(content: bytes, kind: Kind) -> Generator[ImageFile]:
         UndecodableError: nothing here can decode it.
         UnusableError: its decoding would take too long or too much, or other pictures take too long.
     """
-    from PIL.Image import DecompressionBombError
-
     check_before_opening(content, kind)
     try:
         with _turn(), _opened(content, kind) as image:
@@ -165,29 +181,9 @@ def _opened(content: bytes, kind: Kind) -> ImageFile:
 
     ``Image.open`` would load the decoders of all formats, and call a phone's JPEG with several pictures an MPO.
     """
-    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
-
-    decoders: dict[Kind, Callable[[BytesIO], ImageFile]] = {
-        JPEG: JpegImagePlugin.JpegImageFile,
-        PNG: PngImagePlugin.PngImageFile,
-        GIF: GifImagePlugin.GifImageFile,
-        WEBP: WebPImagePlugin.WebPImageFile,
-        TIFF: TiffImagePlugin.TiffImageFile,
-        BMP: BmpImagePlugin.BmpImageFile,
-        AVIF: _avif,
-    }
-    # What is in no list stays out: JPEG 2000 may have thousands of hidden channels, and QOI is read by Python itself.
-    if kind not in decoders:
+    if kind not in DECODERS:
         raise UndecodableError(f"it is {kind.called}, which cannot be decoded here")
-    return decoders[kind](BytesIO(content))
-
-
-def _avif(file: BytesIO) -> ImageFile:
-    try:
-        from PIL import AvifImagePlugin
-    except ImportError:  # a Pillow without it
-        raise UndecodableError(f"it is {AVIF.called}, which cannot be decoded here") from None
-    return AvifImagePlugin.AvifImageFile(file)
+    return DECODERS[kind](BytesIO(content))
 
 
 def _check_opened(image: ImageFile, kind: Kind) -> None:

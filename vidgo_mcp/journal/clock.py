@@ -73,7 +73,7 @@ def _uptime_file() -> int | None:
 
 
 def _windows_boot() -> str:
-    import winreg
+    import winreg  # noqa: PLC0415  # on Windows only
 
     path = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters"
     with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:  # type: ignore[attr-defined,unused-ignore]

@@ -122,8 +122,7 @@ def running_since(pid: int) -> str | None:
         # parent, a desktop client for instance, asks how it ended.
         state, *fields = stat.rpartition(b")")[2].decode().split()
         return None if state in {"Z", "X"} else fields[18]
-    # Loaded on these systems only: it takes longer than all else that the name needs at start.
-    import psutil
+    import psutil  # noqa: PLC0415  # on these systems only: it takes longer than all else that the name needs
 
     try:
         process = psutil.Process(pid)

@@ -13,6 +13,7 @@ from http.client import responses
 from typing import Any, Literal
 
 import anyio
+import httpx
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -80,8 +81,6 @@ class DropConnection(Response):
         close = scope.get(CLOSE)
         if close is None:
             # A client that reaches the application without a socket is told what httpx raises for a closed one.
-            import httpx
-
             raise httpx.RemoteProtocolError("The sandbox closed the connection.")
         close()
         await until_disconnected(receive, math.inf)

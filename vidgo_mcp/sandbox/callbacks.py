@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
+import httpx
 
 from vidgo_mcp.sandbox.answers import invented
 from vidgo_mcp.sandbox.simulated_tasks import Task
@@ -61,8 +62,6 @@ class Callbacks:
         if options.callback_transport is None and not is_loopback(urlsplit(url).hostname):
             self._sandbox.callbacks.append(CallbackRecord(task.task_id, url, body, error=NOT_LOOPBACK))
             return
-        import httpx
-
         async with httpx.AsyncClient(transport=options.callback_transport, timeout=30, trust_env=False) as client:
             for delay in (*options.retry_delays, None):
                 status = error = None

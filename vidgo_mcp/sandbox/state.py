@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import httpx
 
 from vidgo_mcp.sandbox.answers import ErrorForm, Refusal, invented
 from vidgo_mcp.sandbox.faults import FaultPlan
+from vidgo_mcp.sandbox.picture import draw_png
 from vidgo_mcp.sandbox.record import Record
 from vidgo_mcp.sandbox.simulated_tasks import Task, duration_of
-from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Brief, Storage, StoredFile, draw
+from vidgo_mcp.sandbox.storage import RESULT_SECONDS, Brief, Storage, StoredFile
 from vidgo_mcp.sandbox.submit_rules import read_submission
-
-if TYPE_CHECKING:
-    import httpx
 
 SANDBOX_KEY = "vidgo-sandbox-key"
 """The key of the account that exists when none are given."""
@@ -42,7 +42,7 @@ class VendorOptions:
     uploads_per_minute: int = 5
     retry_delays: tuple[float, ...] = (0.2, 0.4, 0.8, 1.6, 3.2)
     inline_render: bool = False
-    callback_transport: "httpx.AsyncBaseTransport | None" = field(default=None, repr=False)
+    callback_transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ class Sandbox:
         self.address: str | None = None
         """Where its files are; None means at the address that was asked."""
         self.storage = Storage(None if record is None else record.secret)
-        self.draw = draw
+        self.draw: Callable[[Brief], bytes] = draw_png
         """How a result becomes a PNG."""
         funds = {SANDBOX_KEY: 1000} if accounts is None else accounts
         self._accounts = {

@@ -48,14 +48,6 @@ class StoredFile:
     content: Brief | bytes
 
 
-def draw(brief: Brief) -> bytes:
-    """Draw a result as PNG. Blocking (up to half a second at 4K); call it in a worker thread."""
-    # Pillow takes 50 ms to import, and most processes that import the sandbox never draw.
-    from vidgo_mcp.sandbox.picture import draw_png
-
-    return draw_png(brief)
-
-
 class Storage:
     """All files by name. Dead ones stay known, so that an edit can still show what it was made from."""
 

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -124,8 +125,6 @@ async def _download(sandbox: Sandbox, url: str, base_url: str) -> bytes:
         return sandbox.draw(own.content) if isinstance(own.content, Brief) else own.content
     if not is_loopback(urlsplit(url).hostname):
         raise Refusal(400, invented("Failed to download file: the sandbox reads from loopback only"))
-    import httpx
-
     plain = {"Accept-Encoding": "identity"}
     content, client = b"", httpx.AsyncClient(timeout=10, trust_env=False, headers=plain)
     try:

@@ -104,7 +104,7 @@ def windows_signals(
 def _add_console_handler(handle: Callable[[int], bool]) -> Callable[[], object]:
     if sys.platform != "win32":
         raise NotImplementedError
-    import ctypes
+    import ctypes  # noqa: PLC0415  # on Windows only: some builds of Python have none
 
     kernel = ctypes.windll.kernel32
     routine = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint)(handle)

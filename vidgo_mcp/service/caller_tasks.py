@@ -19,6 +19,7 @@ from vidgo_mcp.service import task_results
 from vidgo_mcp.service.account import Account
 from vidgo_mcp.service.local_files import existing
 from vidgo_mcp.service.picture_saver import DOWNLOAD_SECONDS, with_metadata
+from vidgo_mcp.service.thumbnails import MOST_BYTES, fitting, scaled
 from vidgo_mcp.service.watches import Deadline, ProgressReporter, follow
 
 CONTENT_PATIENCE: Final = 600.0
@@ -304,7 +305,4 @@ class CallerTasks:
 
 
 def _scaled(content: bytes, max_edge: int | None, most_bytes: int | None) -> View:
-    # Imported here, in the worker thread: Pillow is not needed before the first look at a picture.
-    from vidgo_mcp.service.thumbnails import MOST_BYTES, fitting, scaled
-
     return fitting(content) if max_edge is None else scaled(content, max_edge, most_bytes or MOST_BYTES)

@@ -18,6 +18,7 @@ import anyio.abc
 from vidgo_mcp.errors import JournalError, NotFoundError, PermissionDeniedError, UnavailableError, VidgoError
 from vidgo_mcp.files.images import pixels_of
 from vidgo_mcp.files.kinds import whole_picture
+from vidgo_mcp.files.metadata import Facts, with_facts
 from vidgo_mcp.files.naming import file_name
 from vidgo_mcp.files.unusable import UnusableError
 from vidgo_mcp.files.writer import STALE, save, sweep
@@ -246,9 +247,6 @@ def store(files: LocalFiles, content: bytes, entry: Entry) -> tuple[Path, str, s
 
 def with_metadata(files: LocalFiles, content: bytes, entry: Entry) -> bytes:
     """Return a picture as it is saved: with its facts inside, where the person wants that. Blocking."""
-    # Imported here, in the worker thread: a server that has saved nothing yet need not have it.
-    from vidgo_mcp.files.metadata import Facts, with_facts
-
     if not files.embed_metadata:
         return content
     intent = entry.intent
