@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.conftest import PATIENCE
-from tests.server.test_opening import INITIALIZED, LEGACY, LEGACY_VIEWS, LONG, MODERN, first, line
+from tests.server.test_opening import CANCELLED, INITIALIZED, LEGACY, LEGACY_VIEWS, LONG, MODERN, first, line
 from vidgo_mcp.app import journal_path
 from vidgo_mcp.models.fields import DEFAULT_WAIT
 from vidgo_mcp.server.ending import ending_signals
@@ -26,17 +28,22 @@ from vidgo_mcp.settings import load
 from vidgo_mcp.start import SURE, may_have_tasks, sure_settings
 
 HELD = """
-import os, sys
+import os, sys, threading
 class Held:
     def find_spec(self, name, path=None, target=None):
-        if name == "mcp":
-            os.read({held}, 1)
+        if name == {module!r}:
+            os.write({held}, b"open" if any(one.name == "opening" for one in threading.enumerate()) else b"held")
+            if os.read({held}, 1):
+                raise ImportError("broken")
 sys.meta_path.insert(0, Held())
 sys.argv[1:] = {arguments}
 from vidgo_mcp.start import main
 main()
 """
-"""The import of the SDK waits until a file is closed."""
+"""The import of a module waits until a socket is closed, or fails when something comes.
+
+The socket tells when it waits, and whether anything answers meanwhile.
+"""
 LISTS = (
     "ping",
     "tools/list",
@@ -51,13 +58,19 @@ pytestmark = on_posix
 
 
 class Starting:
-    """A server whose SDK is not imported before ``release``."""
+    """A process whose imports come to an end only after ``release``."""
 
-    def __init__(self, process: subprocess.Popen[bytes], release: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], held: socket.socket) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        self.process, self.release = process, release.close
+        self.process, self.held = process, held
         self.stdin, self.stdout = process.stdin, process.stdout
+
+    def release(self, *, opens: bool | None = None) -> None:
+        """Let the imports go on; ``opens`` says whether something has to answer by then."""
+        state = self.held.recv(4)
+        assert opens is None or state == (b"open" if opens else b"held")
+        self.held.close()
 
     def send(self, *lines: bytes) -> None:
         self.stdin.writelines(lines)
@@ -74,23 +87,24 @@ class Starting:
 
 
 @contextmanager
-def starting(*arguments: str, **settings: str) -> Iterator[Starting]:
-    held, release = os.pipe()
-    program = HELD.format(held=held, arguments=list(arguments))
+def starting(*arguments: str, module: str = "mcp", **settings: str) -> Iterator[Starting]:
+    ours, theirs = socket.socketpair()
+    program = HELD.format(held=theirs.fileno(), arguments=list(arguments), module=module)
     with (
-        os.fdopen(release, "wb") as released,
+        ours,
+        theirs,
         subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ | settings,
-            pass_fds=[held],
+            pass_fds=[theirs.fileno()],
         ) as process,
     ):
-        os.close(held)
+        theirs.close()
         try:
-            yield Starting(process, released)
+            yield Starting(process, ours)
         finally:
             process.kill()
 
@@ -131,6 +145,20 @@ def test_whatever_else_is_written_meanwhile_waits_and_keeps_its_order() -> None:
         assert (code, stderr) == (0, b"")
 
 
+def test_a_call_that_is_cancelled_meanwhile_is_answered_at_most_once_and_disturbs_nothing() -> None:
+    with starting() as server:
+        server.send(first(LEGACY), INITIALIZED, line(LEGACY, "tools/call", 5), CANCELLED.replace(b"99", b"5"))
+        server.send(CANCELLED.replace(b"99", b"0"), line(LEGACY, "ping", 6))
+        server.release()
+        answers = [server.answer()["id"]]
+        while answers[-1] != 6:
+            answers.append(server.answer()["id"])
+        code, rest, stderr = server.end()
+        answers += [json.loads(one)["id"] for one in rest.splitlines()]
+        assert sorted(answers) in ([0, 6], [0, 5, 6])
+        assert (code, stderr) == (0, b"")
+
+
 @pytest.mark.parametrize(
     "lines", [[], [first(LEGACY)], [first(MODERN)], [first(LEGACY), INITIALIZED], [first(LEGACY)[:-9]]]
 )
@@ -157,6 +185,23 @@ def test_a_signal_meanwhile_ends_the_process_without_a_traceback(number: int) ->
         assert server.end() == (128 + number, b"", b"")
 
 
+def test_ctrl_c_ends_a_command_that_is_not_yet_loaded_without_a_traceback() -> None:
+    with starting("price", module="click") as command:
+        assert command.held.recv(4) == b"held"
+        command.process.send_signal(signal.SIGINT)
+        assert command.end() == (130, b"", b"")
+
+
+def test_a_server_that_cannot_be_imported_ends_also_when_it_has_answered_already() -> None:
+    with starting() as server:
+        server.send(first(LEGACY))
+        assert server.answer()["id"] == 0
+        server.held.send(b"x")
+        assert server.process.wait(PATIENCE) == 1
+        assert server.process.stderr is not None
+        assert b"ImportError: broken" in server.process.stderr.read()
+
+
 def test_a_client_that_has_gone_meanwhile_ends_the_process() -> None:
     with starting() as server:
         server.stdout.close()
@@ -168,7 +213,7 @@ def test_a_client_that_has_gone_meanwhile_ends_the_process() -> None:
 def test_a_setting_that_cannot_be_used_still_ends_the_process_before_any_answer() -> None:
     with starting(VIDGO_WAIT_SECONDS="1000") as server:
         server.send(first(LEGACY))
-        server.release()
+        server.release(opens=False)
         code, stdout, stderr = server.end()
         assert (code, stdout) == (2, b"")
         assert b"VIDGO_WAIT_SECONDS" in stderr
@@ -179,7 +224,7 @@ def test_with_another_version_of_the_sdk_the_server_answers_itself(tmp_path: Pat
     (tmp_path / "mcp-9.0.0.dist-info").mkdir()
     with starting(PYTHONPATH=str(tmp_path)) as server:
         server.send(first(LEGACY))
-        server.release()
+        server.release(opens=False)
         assert server.answer()["result"]["serverInfo"]["name"] == "vidgo-mcp"
         assert server.end() == (0, b"", b"")
 

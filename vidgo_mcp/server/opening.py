@@ -97,7 +97,7 @@ class Snapshot:
             return None
         text = self._lines[number].replace(*self._wait)
         if PAGE_MARK in text:
-            with open(PAGE, encoding="utf-8", newline="") as file:
+            with open(PAGE, encoding="utf-8") as file:
                 text = text.replace(PAGE_MARK, json.dumps(file.read(), ensure_ascii=False))
         return text
 
