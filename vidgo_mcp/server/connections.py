@@ -16,9 +16,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-if sys.platform != "win32":
-    import resource
-
 MOST_DESCRIPTORS: Final = 10_240
 """What is asked for at most: macOS allows no more, and it is enough for 5,000 clients of one machine."""
 ACCEPTED_AT_ONCE: Final = 16
@@ -45,6 +42,8 @@ def raise_descriptor_limit() -> int:
     """Ask for as many descriptors as the system allows, up to a bound; return how many there are."""
     if sys.platform == "win32":
         return MOST_DESCRIPTORS  # sockets are not counted there
+    import resource  # noqa: PLC0415  # not on Windows
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft == resource.RLIM_INFINITY:
