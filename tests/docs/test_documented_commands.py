@@ -340,9 +340,3 @@ def settings_variables() -> set[str]:
 
 def test_the_readme_is_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) < 200
-
-
-def test_the_picture_is_a_small_png() -> None:
-    picture = ROOT.joinpath("docs", "demo.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
-    assert len(picture) < 200_000
