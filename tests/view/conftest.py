@@ -1,8 +1,8 @@
 """A host in a browser: what the tests of the view share.
 
 A page runs the official host side of MCP Apps (``host.js``) against a real server and the sandbox, and shows the view
-in a frame of another origin, under a content policy as hosts set it. Skipped without Debian's Chromium, Playwright, or
-the npm packages that the tests with programs of others need too.
+in a frame of another origin, under a content policy as hosts set it. Skipped without Debian's Chromium or without
+the npm packages, which the tests with programs of others need too.
 """
 
 from __future__ import annotations
