@@ -133,11 +133,12 @@ def test_a_picture_of_which_nothing_is_known_offers_nothing_that_pays(host: Host
     assert host.buttons_that_pay() == []
 
 
-def test_a_refused_call_says_that_nothing_was_spent(host: Host, states: States) -> None:
+def test_a_refused_call_says_why_and_that_nothing_was_spent(host: Host, states: States) -> None:
     host.open()
     host.show(states["message"])
 
     host.expect_state("message")
+    expect(host.main).to_contain_text("The chat was told why")
     expect(host.main).to_contain_text("Nothing was spent")
     assert host.buttons_that_pay() == []
 
