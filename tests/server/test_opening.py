@@ -126,7 +126,7 @@ async def serve(opening: Opening | None) -> None:
     plain = Settings(journal="memory")
     service, principal = build_service(plain), principal_of(plain)
     with anyio.fail_after(PATIENCE):
-        await serve_stdio(build_server(service, principal_of=lambda ctx: principal), service, principal, opening)
+        await serve_stdio(build_server(service, principal_of=lambda ctx: principal), service, opening)
 
 
 def line(kind: str, method: str, number: Any = 1, **more: Any) -> bytes:

@@ -27,4 +27,4 @@ def serve(settings: Settings, opening: Opening | None) -> None:
         echo(AT_A_TERMINAL, err=True)
     service, principal = build_service(settings), principal_of(settings)
     server = build_server(service, principal_of=lambda ctx: principal, state_key=state_key(settings))
-    anyio.run(serve_stdio, server, service, principal, opening)
+    anyio.run(serve_stdio, server, service, opening)

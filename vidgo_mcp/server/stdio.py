@@ -18,7 +18,7 @@ from mcp.shared.message import SessionMessage
 from vidgo_mcp.server.json_lines import read_line
 from vidgo_mcp.server.opening import Opening
 from vidgo_mcp.server.signals import held_signals
-from vidgo_mcp.service import Principal, Service
+from vidgo_mcp.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,7 @@ class NewAnswers:
         await self.aclose()
 
 
-async def serve_stdio(
-    server: Server[Any], service: Service, principal: Principal, opening: Opening | None = None
-) -> None:
+async def serve_stdio(server: Server[Any], service: Service, opening: Opening | None = None) -> None:
     """Serve until stdin closes, nobody reads stdout, or a signal comes; submits under way get 10 s for their answers.
 
     The service is entered and left here. ``opening`` answers the client until the first line that needs the server.
@@ -79,9 +77,6 @@ async def serve_stdio(
     serving, stdin = anyio.CancelScope(), Stdin(opening)
     async with held_signals(serving.cancel) as received:
         async with service:
-            if opening is not None and opening.is_alive():
-                # It has the client's list of tools, or will: nobody waits for this process now.
-                service.warm_up(principal)
             try:
                 # The transport ends first: a line that comes while submits get their answers has nobody to go to.
                 with serving:
