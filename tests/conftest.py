@@ -23,6 +23,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
+from hypothesis import settings
 
 from vidgo_mcp.client import VidgoClient
 from vidgo_mcp.journal import Clock, Journal
@@ -35,6 +36,10 @@ from vidgo_mcp.service import Limits, LocalFiles, Principal, Progress, Runtime, 
 from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.limits import Ask, cannot_ask
 from vidgo_mcp.service.watches import ProgressReporter, silence
+
+# These machines are busy: how long an example takes says nothing of the code.
+settings.register_profile("any machine")
+settings.load_profile("any machine")
 
 BASE = "http://127.0.0.1:8787"
 ANOTHER_KEY = "another-key"

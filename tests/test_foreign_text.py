@@ -22,7 +22,7 @@ from vidgo_mcp.foreign_text import (
     terminal_text,
 )
 
-REPEATABLE = settings(deadline=None, derandomize=True)
+REPEATABLE = settings(derandomize=True)
 
 foreign = st.text(max_size=80) | st.text(alphabet="ab \t\r\n\x00\x1b\u200b\u202e\ufeff\u2028\ud800é", max_size=80)
 

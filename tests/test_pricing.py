@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from vidgo_mcp.models.sizes import Quality, Size, Tier, custom_size_faults, nearest_custom_size, parse_size
 from vidgo_mcp.pricing import PUBLISHED, Suggestion, UnpriceableError, quote
 
-REPEATABLE = settings(deadline=None, derandomize=True)
+REPEATABLE = settings(derandomize=True)
 
 QUALITIES: tuple[Quality, ...] = ("low", "medium", "high")
 RESOLUTIONS: tuple[Tier | None, ...] = (None, "1K", "2K", "4K")

@@ -322,12 +322,12 @@ def test_ctrl_c_while_the_submit_is_under_way_still_learns_the_task(world: Calla
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT], ids=str)
 def test_no_signal_while_the_submit_is_under_way_loses_the_task(world: Callable[..., Any], first: int) -> None:
-    here = world("submit:slow=2")
+    here = world("submit:slow=4")
     with here.vidgo.start("generate", "a red fox") as running:
         _until(lambda: here.sandbox.tasks)
         running.popen.send_signal(first)
         for _ in range(2):
-            threading.Event().wait(0.2)
+            threading.Event().wait(1.0)  # signals that come at once have no order
             running.popen.send_signal(signal.SIGINT)
         ended, said = running.ended()
     assert ended == 128 + first

@@ -157,7 +157,7 @@ async def test_the_client_allows_loopback_only_with_the_api_on_loopback() -> Non
     assert "authorization" not in requests[0].headers
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(url=st.text(max_size=30) | st.from_regex(r"https?://[\x20-\x7e]{0,30}", fullmatch=True), location=st.text())
 def test_any_address_and_any_redirect_is_a_picture_or_a_clear_error(url: str, location: str) -> None:
     moved = httpx.Response(302, headers=[(b"location", location.encode("utf-8", "replace"))])

@@ -77,7 +77,7 @@ async def test_a_proxy_that_breaks_off_is_named_where_a_picture_was_fetched(what
     with proxy(talk) as server:
         network = Network({"ALL_PROXY": "set"}, {"all": f"{scheme}://127.0.0.1:{server.port}"})
         with anyio.fail_after(LONGEST), pytest.raises(UnavailableError, match="ALL_PROXY"):
-            await download("https://pictures.invalid/c", network=network, api_host="api.invalid", seconds=1)
+            await download("https://pictures.invalid/c", network=network, api_host="api.invalid", seconds=LONGEST)
 
 
 UNUSABLE = [

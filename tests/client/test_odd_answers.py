@@ -19,7 +19,7 @@ from vidgo_mcp.client.addresses import is_web_url
 from vidgo_mcp.errors import InvalidRequestError, OutcomeUnknownError, UnavailableError, VidgoError
 from vidgo_mcp.models.tasks import Task, Upload, names_of
 
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ask(call: str, answer: httpx.Response) -> Any:

@@ -230,7 +230,7 @@ class SqliteMachine(InFile, JournalMachine):
 
 
 TestMemoryJournal = MemoryMachine.TestCase
-TestMemoryJournal.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestMemoryJournal.settings = settings(max_examples=40, stateful_step_count=40)
 
 TestSqliteJournal = SqliteMachine.TestCase
-TestSqliteJournal.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestSqliteJournal.settings = settings(max_examples=12, stateful_step_count=25)

@@ -156,7 +156,7 @@ class SqliteMachine(InFile, MarksMachine):
 
 
 TestMemoryMarks = MemoryMachine.TestCase
-TestMemoryMarks.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestMemoryMarks.settings = settings(max_examples=40, stateful_step_count=40)
 
 TestSqliteMarks = SqliteMachine.TestCase
-TestSqliteMarks.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestSqliteMarks.settings = settings(max_examples=12, stateful_step_count=25)

@@ -24,7 +24,7 @@ from vidgo_mcp.models import (
 from vidgo_mcp.models.fields import PROMPT_LIMIT, Resolution
 from vidgo_mcp.models.sizes import LONGEST_SIZE, RATIOS, fold_size
 
-REPEATABLE = settings(deadline=None, derandomize=True)
+REPEATABLE = settings(derandomize=True)
 
 
 def generate(**arguments: Any) -> GenerateArguments:

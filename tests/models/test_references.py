@@ -143,7 +143,7 @@ def test_a_task_without_a_usable_id_is_refused(text: str) -> None:
         read_reference(text)
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 @given(
     st.sampled_from(("", "http://", "https://", "https:", "task:", "data:", "file:", "ftp:", "c:")),
     st.text(max_size=40) | st.text(alphabet="a0.:/@[]?#%\\ ", max_size=20),

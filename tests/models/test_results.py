@@ -39,7 +39,7 @@ def values_in(node: Any) -> Iterator[Any]:
         yield from values_in(child)
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(results)
 def test_a_result_never_contains_null(result: Result) -> None:
     sent = result.to_json()

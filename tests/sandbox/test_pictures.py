@@ -27,7 +27,7 @@ def test_a_picture_has_exactly_the_size_asked(size: tuple[int, int]) -> None:
     assert (picture.size, picture.format, picture.mode) == (size, "PNG", "RGB")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(max_size=4000))
 def test_any_prompt_can_be_drawn(prompt: str) -> None:
     assert opened(draw_png(brief(prompt))).size == (320, 160)

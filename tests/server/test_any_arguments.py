@@ -17,7 +17,7 @@ from vidgo_mcp.pricing import PUBLISHED
 from vidgo_mcp.server.tools import tool_entries
 
 TOOLS = {name: entry.tool for name, entry in tool_entries(40, PUBLISHED, reads_files=True).items()}
-REPEATABLE = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+REPEATABLE = settings(derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def on_virtual_clock(test: Callable[[], Coroutine[Any, Any, None]]) -> None:

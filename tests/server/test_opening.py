@@ -188,7 +188,7 @@ def sessions(draw: st.DrawFn) -> list[bytes]:
     return [first(kind)] * draw(st.sampled_from([1, 1, 1, 1, 0])) + rest
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(sessions())
 @example([first(LEGACY), INITIALIZED, line(LEGACY, "tools/list", 1), line(LEGACY, "tools/call", 1)])
 @example([first(LEGACY), first(LEGACY_VIEWS), line(LEGACY, "tools/list")])

@@ -27,7 +27,7 @@ from vidgo_mcp.models import (
 from vidgo_mcp.pricing import quote
 from vidgo_mcp.service.arguments import read_arguments
 
-REPEATABLE = settings(deadline=None, derandomize=True)
+REPEATABLE = settings(derandomize=True)
 MODELS: tuple[type[Arguments], ...] = (
     GenerateArguments,
     EditArguments,
