@@ -27,7 +27,7 @@ EARLIER: Final = (
     "An owl in the moonlight",
     "A market in the rain",
 )
-SHOWN: Final = ("waiting", "finished", "failed", "gallery")
+SHOWN: Final = ("waiting", "finished", "failed", "unknown", "gallery")
 ANIMATION: Final = DOCS / "view-comes.webp"
 FRAMES: Final = 9
 """How often it is looked at while a picture comes."""
@@ -75,7 +75,10 @@ def scenes(shared_stage: Stage) -> dict[str, Stored]:
     (waiting,) = make({"prompt": "An old harbour, fishing boats, rain on the quay", "size": "3:2", "wait_seconds": 0})
     sandbox.seconds = (0.0, 0.0)
     (gallery,) = make({"limit": len(EARLIER) + 3}, tool="get_task")
-    return {"waiting": waiting, "finished": finished, "failed": failed, "gallery": gallery}
+    sandbox.set_faults(["submit:lose_answer*1"])
+    (unknown,) = make({"prompt": "A letter lost at sea", "size": "3:2"})
+    sandbox.clear_faults()
+    return {"waiting": waiting, "finished": finished, "failed": failed, "unknown": unknown, "gallery": gallery}
 
 
 @pytest.fixture(scope="module")
