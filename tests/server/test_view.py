@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,7 +70,7 @@ async def test_a_client_that_shows_views_learns_which_tools_have_one(era: Any) -
     assert listed[-1].name == "picture_data"
 
 
-@pytest.mark.parametrize("settings", [{}, {"mimeTypes": ["text/html"]}, {"mimeTypes": None}])
+@pytest.mark.parametrize("settings", [{}, {"mimeTypes": ["text/html"]}, {"mimeTypes": None}, {"mimeTypes": True}])
 async def test_a_client_that_shows_something_else_is_told_nothing(era: Any, settings: dict[str, Any]) -> None:
     async with World() as world, viewer_of(world, era, settings) as other, client_of(world, era) as plain:
         assert (await other.list_tools()).tools == (await plain.list_tools()).tools
@@ -192,14 +193,16 @@ def message(method: str, **params: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
+@pytest.mark.parametrize("slash", ["/", "\\/"])
 @pytest.mark.parametrize("extensions", [DECLARED, {}, None])
-async def test_over_http_a_handshake_is_remembered_by_its_session_id(extensions: Any) -> None:
+async def test_over_http_a_handshake_is_remembered_by_its_session_id(extensions: Any, slash: str) -> None:
     """Where no session is kept, only the id that the client sends back can say what it declared."""
     capabilities = {} if extensions is None else {"extensions": extensions}
     info = {"name": "test", "version": "1"}
     hello = message("initialize", protocolVersion="2025-11-25", clientInfo=info, capabilities=capabilities)
     async with posting() as http:
-        greeted = await http.post("/mcp", json=hello)
+        written = json.dumps(hello).replace("/", slash)
+        greeted = await http.post("/mcp", content=written, headers={"Content-Type": "application/json"})
         session = {name: value for name, value in greeted.headers.items() if name == "mcp-session-id"}
         listed = await http.post("/mcp", json=message("tools/list"), headers=session)
 

@@ -74,4 +74,5 @@ def has_view(ctx: ServerRequestContext[Any, Any]) -> bool:
 def declared(extensions: Any) -> bool:
     """Return whether the extensions that a client named have this one, for what the view is."""
     stated = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
-    return isinstance(stated, dict) and MIME_TYPE in (stated.get("mimeTypes") or ())
+    kinds = stated.get("mimeTypes") if isinstance(stated, dict) else None
+    return isinstance(kinds, list) and MIME_TYPE in kinds

@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidgo_mcp.server.view import EXTENSION, SESSION, VIEWED, declared
 
-HANDSHAKE: Final = (b'"initialize"', EXTENSION.encode())
+HANDSHAKE: Final = (b'"initialize"', EXTENSION.partition("/")[0].encode())
+"""Before the slash of the extension, which some programs write as ``\\/`` in JSON."""
 
 
 class ViewSessions:
