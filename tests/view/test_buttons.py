@@ -88,6 +88,19 @@ def test_another_picture_is_asked_for_in_the_chat(shown: Host, button: str, aske
     assert len(shown.sent("ui/message")) == 1
 
 
+@pytest.mark.parametrize(
+    ("late", "prompt"),
+    [("ui/notifications/tool-input-partial", "a f"), ("ui/notifications/tool-input", "an owl")],
+)
+def test_another_one_is_of_the_picture_that_is_shown(shown: Host, late: str, prompt: str) -> None:
+    """Whatever the host says of another call, or of half of this one."""
+    shown.run("notify", late, {"arguments": {"prompt": prompt}})
+    shown.button("Another, 2 credits").click()
+
+    (content,) = shown.wait_for("ui/message")["content"]
+    assert '"prompt":"a fox in the snow"' in content["text"]
+
+
 def test_a_change_is_asked_for_in_the_chat(shown: Host, fox: Stored) -> None:
     shown.button("Edit this").click()
     shown.view.get_by_role("textbox", name="What should change?").fill('make it "night" <b>\n')

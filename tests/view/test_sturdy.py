@@ -143,6 +143,8 @@ def test_an_answer_without_data_is_shown_as_it_is(host: Host) -> None:
         {"content": [], "structuredContent": {"outcome": "pending"}},
         {"content": [], "structuredContent": {"tasks": []}},
         {"content": [], "structuredContent": {"tasks": [{"outcome": "finished"}, {}]}},
+        {"content": [], "structuredContent": {"outcome": {"toString": 1}}},
+        {"content": [], "structuredContent": {"outcome": "finished"}, "_meta": {"vidgo/view": {"another": True}}},
         {"content": [], "isError": True},
         {"content": [], "isError": True, "structuredContent": {"category": "outcome_unknown"}},
     ],
@@ -155,6 +157,24 @@ def test_whatever_is_missing_something_is_shown(host: Host, broken: dict[str, An
     expect(host.main).not_to_have_attribute("data-state", "broken")
     expect(host.view.get_by_role("heading").first).not_to_be_empty()
     assert host.buttons_that_pay() == []
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        {"containerDimensions": {"width": 720, "maxHeight": 0}},
+        {"safeAreaInsets": {"top": 1e9, "right": 0, "bottom": 0, "left": 0}},
+    ],
+    ids=lambda room: next(iter(room)),
+)
+def test_room_that_no_host_can_mean_is_not_believed(host: Host, fox: Stored, room: dict[str, Any]) -> None:
+    """Some tell it before their frame has been laid out."""
+    host.open(context=room)
+    host.show(fox)
+
+    expect(host.picture).to_be_visible()
+    height = host.frame.evaluate("document.body.getBoundingClientRect().height")
+    assert 200 < height <= 500
 
 
 @pytest.mark.parametrize(
