@@ -135,7 +135,7 @@ def test_what_the_chat_refuses_can_be_sent_by_hand(host: Host, fox: Stored) -> N
     ("button", "tool", "price"),
     [
         ("Another, 2 credits", "generate_image", 2),
-        ("Larger, 2K, 4 credits", "generate_image", 4),
+        ("Larger, 2K, 4 credits", "edit_image", 4),
         ("Edit this", "edit_image", 2),
     ],
 )
@@ -144,7 +144,7 @@ def test_what_the_chat_is_asked_is_a_call_that_the_server_takes(
 ) -> None:
     """At the price that the button names: nobody agrees to one price and pays another."""
     shown.button(button).click()
-    if tool == "edit_image":
+    if button == "Edit this":
         shown.view.get_by_role("textbox").fill("at night")
         shown.view.get_by_role("textbox").press("Enter")
     text = shown.wait_for("ui/message")["content"][0]["text"]
