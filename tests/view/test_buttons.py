@@ -122,6 +122,16 @@ def test_nothing_that_a_host_says_disturbs_who_is_typing(shown: Host, fox: Store
     expect(shown.view.get_by_role("textbox")).to_have_value("at night")
 
 
+def test_of_buttons_of_one_name_the_focused_one_keeps_the_focus(host: Host, fox: Stored) -> None:
+    host.open()
+    said = {**fox.result["structuredContent"], "notes": ["A note. " * 200]}
+    host.run("result", {**fox.result, "structuredContent": said, "_meta": {"vidgo/view": {"prompt": "a fox " * 200}}})
+    second = host.button("Show all").nth(1)
+    second.focus()
+    host.run("change", {"displayMode": "inline"})
+    expect(second).to_be_focused()
+
+
 def test_what_the_chat_refuses_can_be_sent_by_hand(host: Host, fox: Stored) -> None:
     host.open(refuse=("ui/message",))
     host.show(fox)

@@ -113,6 +113,16 @@ def test_where_no_tool_may_be_called_the_link_is_shown(host: Host, fox: Stored) 
     )
 
 
+def test_a_copy_that_cannot_be_asked_for_is_not_called_gone(host: Host, fox: Stored) -> None:
+    host.open(refuse=("tools/call",))
+    later = {"expires_at": "2020-01-01T00:00:00Z", "saved_paths": ["/pictures/a-fox.png"]}
+    host.run("result", {**fox.result, "structuredContent": {**fox.result["structuredContent"], **later}})
+
+    expect(host.main).to_contain_text("could not be fetched")
+    expect(host.main).to_contain_text("/pictures/a-fox.png")
+    expect(host.main).not_to_contain_text("no longer there")
+
+
 def test_a_view_that_may_not_ask_stops_asking(host: Host, slow: Stored) -> None:
     host.open(refuse=("tools/call",))
     host.page.clock.install()
