@@ -22,6 +22,7 @@ from PIL import Image
 
 from tests.conftest import DAY, World
 from tests.server.conftest import MODERN, client_of
+from vidgo_mcp.errors import JournalError
 from vidgo_mcp.files.reader import Folders
 from vidgo_mcp.models.sizes import QUALITIES, RATIOS, TIERS, parse_size
 from vidgo_mcp.pricing import PUBLISHED, larger, quote
@@ -120,6 +121,21 @@ async def test_a_picture_that_is_being_made_offers_no_other(era: Any) -> None:
         facts = facts_of(await viewer.call_tool("generate_image", {"prompt": "a fox", "wait_seconds": 0}))
 
     assert facts.keys() == {"prompt", "created_at", "usual_seconds", "spent_24h"}
+
+
+async def test_a_journal_that_cannot_be_read_is_read_once_for_the_view(era: Any) -> None:
+    """Each reading may wait as long as somebody holds the journal, and the picture is paid for."""
+    async with World() as world, viewer_of(world, era) as viewer:
+        made = await viewer.call_tool("generate_image", {"prompt": "a fox"})
+        assert made.structured_content
+
+        async def fail(owner: str) -> int:
+            raise JournalError("It is held.")
+
+        world.journal.spent = fail  # type: ignore[method-assign]
+        again = await viewer.call_tool("get_task", {"task_id": made.structured_content["task_id"]})
+
+    assert facts_of(again) == {"prompt": "a fox"}
 
 
 async def test_what_such_pictures_usually_take_is_learned(era: Any) -> None:

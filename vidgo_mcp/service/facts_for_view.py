@@ -19,6 +19,8 @@ from vidgo_mcp.service.task_results import timestamp
 async def task_facts(tasks: CallerTasks, result: TaskResult) -> ViewFacts:
     """Return the facts beside one task."""
     found = ViewFacts(prompt=result.prompt, spent_24h=await spent(tasks))
+    if found.spent_24h is None:
+        return found  # each reading of a journal that somebody holds waits 10 s
     entry = await tasks.find(result.task_id) if result.task_id else None
     if entry is None:
         return found
