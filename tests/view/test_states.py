@@ -105,6 +105,18 @@ def size_of(host: Host) -> tuple[int, int]:
     return wide, high
 
 
+def test_the_progress_is_seen_in_forced_colours(host: Host, states: States) -> None:
+    host.open()
+    host.page.emulate_media(forced_colors="active")
+    host.show(states["waiting"])
+    expect(host.view.get_by_role("progressbar")).to_be_visible()
+
+    bar, page = host.frame.evaluate(
+        "['progress', 'main'].map(name => getComputedStyle(document.querySelector(name)).backgroundColor)"
+    )
+    assert bar != page
+
+
 def test_one_picture_is_a_gallery_too(host: Host, states: States) -> None:
     host.open("get_task")
     host.show(states["gallery of one"])
