@@ -18,7 +18,7 @@ import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or "vidgo-mcp"
+COMMAND = shutil.which("vidgo-mcp", path=str(Path(sys.executable).parent)) or shutil.which("vidgo-mcp")
 PAGE = Path(__file__).with_suffix(".html").read_text("utf-8")
 # What hosts allow a view that asks for nothing: its own script and style, and pictures inside it. No network.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
@@ -73,6 +73,8 @@ def address_of(process: subprocess.Popen[str]) -> str:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if COMMAND is None:
+        raise SystemExit("vidgo-mcp is not installed for this Python; the README says how.")
     command = [COMMAND, "serve", "--http", "--port", "0", "--sandbox"]
     environment = {**os.environ, "VIDGO_JOURNAL": "memory"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, encoding="utf-8") as process:

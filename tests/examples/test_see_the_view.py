@@ -60,3 +60,10 @@ def test_what_is_typed_is_shown_and_asked_for_again(browser: Browser, url: str) 
     expect(page.get_by_text("generate_image with variation 2")).to_be_visible()
     expect(page.frame_locator("iframe >> nth=1").get_by_role("main")).to_contain_text("a fox in the snow")
     assert complaints == []
+
+
+def test_where_the_server_is_not_installed_it_says_so(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    done = subprocess.run([python, EXAMPLE], env={"PATH": ""}, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr.count("\n"), "not installed" in done.stderr) == (1, 1, True)
