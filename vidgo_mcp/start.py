@@ -50,6 +50,8 @@ def main() -> NoReturn:
         if sys.argv[1:] in SERVER:
             end_at_once()
             opening = begin(os.environ, sandbox="--sandbox" in sys.argv)
+        if opening is not None:
+            # Otherwise the command line comes first: it drops names of tracing with which the SDK cannot be imported.
             import_module("vidgo_mcp.cli.stdio")
         from vidgo_mcp.cli import main as run  # noqa: PLC0415  # it takes longer than the first answers
 

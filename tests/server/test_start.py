@@ -229,6 +229,16 @@ def test_with_another_version_of_the_sdk_the_server_answers_itself(tmp_path: Pat
         assert server.end() == (0, b"", b"")
 
 
+def test_tracing_that_is_not_installed_keeps_no_server_from_starting() -> None:
+    with starting(OTEL_PROPAGATORS="nobody", OTEL_PYTHON_TRACER_PROVIDER="nobody") as server:
+        server.send(first(LEGACY))
+        server.release(opens=False)
+        assert server.answer()["result"]["serverInfo"]["name"] == "vidgo-mcp"
+        code, stdout, stderr = server.end()
+        assert (code, stdout) == (0, b"")
+        assert stderr.count(b"names what is not installed here, and has no effect.") == len(stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("folders", "fits"),
     [
