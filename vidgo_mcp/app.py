@@ -27,7 +27,7 @@ from vidgo_mcp.journal.processes import current_process
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.pricing import PUBLISHED, PriceTable
 from vidgo_mcp.service import Budget, Limits, LocalFiles, Principal, Runtime, Service, account_of
-from vidgo_mcp.settings import Settings, missing_key_reason
+from vidgo_mcp.settings import Settings, SettingsError, missing_key_reason
 
 if TYPE_CHECKING:
     from vidgo_mcp.client import VidgoClient
@@ -117,7 +117,10 @@ def journal_path(settings: Settings) -> Path | None:
         return folder and folder / "journal.db"
     if settings.journal is not None:
         return Path(settings.journal).expanduser()
-    return user_data_path("vidgo-mcp", appauthor=False) / "journal.db"
+    try:
+        return user_data_path("vidgo-mcp", appauthor=False) / "journal.db"
+    except RuntimeError:
+        raise SettingsError("No home folder is known for the journal; set VIDGO_JOURNAL to a file.") from None
 
 
 def journal_exists(settings: Settings) -> bool:

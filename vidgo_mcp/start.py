@@ -83,7 +83,9 @@ def begin(environment: Mapping[str, str], *, sandbox: bool) -> Opening | None:
         return None
     try:
         snapshot = Snapshot.read(given.get("VIDGO_WAIT_SECONDS"))
-        if sys.stdin.isatty() or not snapshot.is_of(sys.path):
+        # Without a home the server does not know where its journal is, and does not start.
+        home_is_known = os.path.isabs(os.path.expanduser("~"))
+        if sys.stdin.isatty() or not home_is_known or not snapshot.is_of(sys.path):
             return None
         # A file of its own: the server's transport moves the real one.
         stdout = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.conftest import PATIENCE
-from tests.server.test_opening import CANCELLED, INITIALIZED, LEGACY, LEGACY_VIEWS, LONG, MODERN, first, line
+from tests.server.test_opening import CANCELLED, INITIALIZED, LEGACY, LEGACY_VIEWS, LONG, MODERN, Pipe, first, line
 from vidgo_mcp.app import journal_path
 from vidgo_mcp.models.fields import DEFAULT_WAIT
 from vidgo_mcp.server.ending import ending_signals
 from vidgo_mcp.server.opening import Snapshot
-from vidgo_mcp.settings import load
-from vidgo_mcp.start import SURE, may_have_tasks, sure_settings
+from vidgo_mcp.settings import SettingsError, load
+from vidgo_mcp.start import SURE, begin, may_have_tasks, sure_settings
 
 HELD = """
 import os, sys, threading
@@ -237,6 +237,24 @@ def test_tracing_that_is_not_installed_keeps_no_server_from_starting() -> None:
         code, stdout, stderr = server.end()
         assert (code, stdout) == (0, b"")
         assert stderr.count(b"names what is not installed here, and has no effect.") == len(stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("home", ["/home/somebody", "nowhere"])
+def test_nothing_is_answered_where_no_home_is_known_for_the_journal(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with ExitStack() as stack:
+        stdin, stdout = Pipe(stack), Pipe(stack)
+        monkeypatch.setattr(sys, "stdin", stdin.text[0])
+        monkeypatch.setattr(sys, "stdout", stdout.text[1])
+        opening = begin({}, sandbox=False)
+        assert (opening is None) == (home == "nowhere")
+        stdin.writing.close()
+        if opening is not None:
+            opening.join()
+    with nullcontext() if home != "nowhere" else pytest.raises(SettingsError, match="set VIDGO_JOURNAL to"):
+        journal_path(load({}))
 
 
 @pytest.mark.parametrize(

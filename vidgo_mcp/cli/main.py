@@ -22,7 +22,7 @@ from vidgo_mcp import __version__
 from vidgo_mcp.cli.options import Given, sandbox_option, settings_of
 from vidgo_mcp.cli.terminal import echo, use_utf8
 from vidgo_mcp.server.opening import Opening
-from vidgo_mcp.settings import drop_unknown_tracing
+from vidgo_mcp.settings import SettingsError, drop_unknown_tracing
 
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "demo",
@@ -100,6 +100,10 @@ def main(opening: Opening | None = None) -> NoReturn:
         error.show(said)
         echo(said.getvalue(), err=True, nl=False)
         _leave(error.exit_code)
+    except SettingsError as error:
+        # It shows only when the setting is used.
+        echo(f"Error: {error}", err=True)
+        _leave(2)
     except (click.Abort, KeyboardInterrupt):
         _leave(130)
     except SystemExit as end:
