@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
@@ -208,6 +209,19 @@ def test_a_client_that_has_gone_meanwhile_ends_the_process() -> None:
         server.send(first(LEGACY))
         server.release()
         assert server.process.wait(PATIENCE) == 0
+
+
+def test_a_client_may_write_all_that_it_has_before_it_reads() -> None:
+    lists = [line(LEGACY, "tools/list", number) for number in range(1, 7)]
+    pings = [line(LEGACY, "ping", number, _meta={"progressToken": "x" * 2000}) for number in range(7, 100)]
+    with starting() as server:
+        server.release()
+        writing = threading.Thread(target=server.send, args=[first(LEGACY), INITIALIZED, *lists, *pings], daemon=True)
+        writing.start()
+        writing.join(PATIENCE)
+        assert not writing.is_alive()
+        assert sorted(server.answer()["id"] for _ in range(100)) == [*range(100)]
+        assert server.end() == (0, b"", b"")
 
 
 def test_a_setting_that_cannot_be_used_still_ends_the_process_before_any_answer() -> None:

@@ -20,6 +20,8 @@ PAGE: Final = os.path.join(os.path.dirname(__file__), "view", "picture.html")
 PAGE_MARK: Final = '"picture.html"'
 """What stands in the snapshot for the text of the view."""
 LONGEST_LINE: Final = 65_536
+MOST_WRITTEN: Final = 32_768
+"""Bytes before the last answer: a client may write all that it has before it reads, and a full pipe blocks both."""
 MOST_BRACKETS: Final = 100
 """In one line: two readers of JSON need not agree on what is nested deeper."""
 
@@ -131,12 +133,13 @@ class Opening(threading.Thread):
     def run(self) -> None:
         try:
             with self._stdout:
+                written = 0
                 while True:
                     self._unanswered = self._stdin.readline()
-                    answer = self.answer(self._unanswered)
+                    answer = self.answer(self._unanswered) if written <= MOST_WRITTEN else None
                     if answer is None:
                         return
-                    self._stdout.write(answer)
+                    written += self._stdout.write(answer)
                     self._stdout.flush()
         except OSError:
             # Nobody reads stdout any more. The server gets the same line, finds it out, and knows how to end.
