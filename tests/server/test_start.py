@@ -253,6 +253,14 @@ def test_tracing_that_is_not_installed_keeps_no_server_from_starting() -> None:
         assert stderr.count(b"names what is not installed here, and has no effect.") == len(stderr.splitlines()) == 2
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_server_without_stdin_or_stdout_says_so(closed: str) -> None:
+    program = f"exec {sys.executable} -c 'from vidgo_mcp.start import main; main()' {closed}"
+    ended = subprocess.run(["sh", "-c", program], input=b"", capture_output=True, timeout=PATIENCE, check=False)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr == b"Error: An MCP server over stdio needs stdin and stdout, and one of them is closed.\n"
+
+
 @pytest.mark.parametrize("home", ["/home/somebody", "nowhere"])
 def test_nothing_is_answered_where_no_home_is_known_for_the_journal(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", home)

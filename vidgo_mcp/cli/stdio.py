@@ -6,6 +6,7 @@ import sys
 from typing import Final
 
 import anyio
+import click
 
 from vidgo_mcp.app import build_service, configure_logging, principal_of, state_key
 from vidgo_mcp.cli.terminal import echo, is_terminal
@@ -22,6 +23,8 @@ AT_A_TERMINAL: Final = (
 
 def serve(settings: Settings, opening: Opening | None) -> None:
     """Serve until stdin closes or a signal comes; ``opening`` has answered the client so far."""
+    if sys.stdin is None or sys.stdout is None:
+        raise click.ClickException("An MCP server over stdio needs stdin and stdout, and one of them is closed.")
     configure_logging(settings.log_level)
     if is_terminal(sys.stdin):
         echo(AT_A_TERMINAL, err=True)
