@@ -36,7 +36,9 @@ PATIENCE: Final = 30.0
 @contextmanager
 def clean_environment() -> Iterator[dict[str, str]]:
     """Yield an environment without settings and with a home of its own, for a server as it is by default."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIDGO_", "XDG_"))}
+    # Without bytecode only the product would be compiled at each start: packages are when they are installed.
+    dropped = ("VIDGO_", "XDG_", "OTEL_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     with tempfile.TemporaryDirectory() as home:
         yield {**kept, "HOME": home}
 
