@@ -20,12 +20,13 @@ from vidgo_mcp.server.opening import Opening, Snapshot
 SERVER: Final[Sequence[Sequence[str]]] = ([], ["--sandbox"])
 """What is typed after the command to start a server over stdio."""
 FOLDER: Final = r"[A-Za-z]:[\\/][\w.\\/-]*" if os.name == "nt" else r"/[\w./-]*"
+FILE: Final = r"[A-Za-z]:[\\/]\w([\w.\\/-]*[\w.-])?" if os.name == "nt" else r"/[\w./-]*[\w.-]"
 SURE: Final[Mapping[str, str]] = {
     "VIDGO_API_KEY": r"[\w.:-]+",
-    "VIDGO_BASE_URL": r"https://api\.vidgo\.ai|http://127\.0\.0\.1:[1-5]?\d{4}",
+    "VIDGO_BASE_URL": r"https://api\.vidgo\.ai|http://(127\.0\.0\.1|localhost):[1-5]?\d{4}",
     "VIDGO_SANDBOX": "[01]",
     "VIDGO_WAIT_SECONDS": r"[1-9]?\d|[1-5]\d\d",
-    "VIDGO_JOURNAL": "memory",
+    "VIDGO_JOURNAL": f"memory|{FILE}",
     "VIDGO_JOURNAL_DAYS": r"[1-9]\d{0,2}",
     "VIDGO_BUDGET_PER_CALL": r"\d{1,6}",
     "VIDGO_BUDGET_PER_DAY": r"\d{1,6}",
@@ -52,7 +53,7 @@ def main() -> NoReturn:
             opening = begin(os.environ, sandbox="--sandbox" in sys.argv)
         if opening is not None:
             # Otherwise the command line comes first: it drops names of tracing with which the SDK cannot be imported.
-            import_module("vidgo_mcp.cli.stdio")
+            import_module("vidgo_mcp.cli.serve_stdio")
         from vidgo_mcp.cli import main as run  # noqa: PLC0415  # it takes longer than the first answers
 
         gc.freeze()
@@ -99,7 +100,8 @@ def begin(environment: Mapping[str, str], *, sandbox: bool) -> Opening | None:
 
 def may_have_tasks(given: Mapping[str, str], *, sandbox: bool) -> bool:
     """Return whether tasks may be recorded that a list of resources has to name."""
-    if given.get("VIDGO_JOURNAL") == "memory":
+    journal = given.get("VIDGO_JOURNAL")
+    if journal == "memory":
         return False
     if sandbox or given.get("VIDGO_SANDBOX") == "1":
         return True
@@ -108,7 +110,7 @@ def may_have_tasks(given: Mapping[str, str], *, sandbox: bool) -> bool:
     from platformdirs import user_data_path  # noqa: PLC0415  # no other answer has to wait for it
 
     try:
-        (user_data_path("vidgo-mcp", appauthor=False) / "journal.db").stat()
+        os.stat(journal or user_data_path("vidgo-mcp", appauthor=False) / "journal.db")
     except OSError as error:
         return not isinstance(error, FileNotFoundError | NotADirectoryError)
     return True

@@ -316,6 +316,8 @@ def test_with_sure_settings_the_server_starts_and_answers_the_same(environment: 
         {"vidgo_api_key": "a"},
         {"VIDGO_WAIT_SECONDS": "007"},
         {"VIDGO_SAVE_DIR": "pictures"},
+        {"VIDGO_JOURNAL": "journal.db"},
+        {"VIDGO_JOURNAL": "/a/folder/"},
         {"OTEL_PROPAGATORS": "b3"},
     ],
 )
@@ -346,6 +348,8 @@ def test_resources_are_listed_at_once_only_where_no_task_can_be_recorded(
     journal.parent.mkdir(parents=True)
     journal.touch()
     assert may_have_tasks(key, sandbox=False)
+    assert may_have_tasks(key | {"VIDGO_JOURNAL": str(journal)}, sandbox=False)
+    assert not may_have_tasks(key | {"VIDGO_JOURNAL": str(tmp_path / "another.db")}, sandbox=False)
     assert not may_have_tasks({}, sandbox=False)
     assert may_have_tasks({}, sandbox=True)
     assert may_have_tasks({"VIDGO_SANDBOX": "1"}, sandbox=False)

@@ -82,7 +82,7 @@ def cli(context: click.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from vidgo_mcp.cli.stdio import serve  # noqa: PLC0415  # as the module of a command
+    from vidgo_mcp.cli.serve_stdio import serve  # noqa: PLC0415  # as the module of a command
 
     serve(settings_of(context), context.ensure_object(Given).opening)
 
