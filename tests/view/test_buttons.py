@@ -58,6 +58,17 @@ def test_the_link_is_copied_where_the_host_lets_it(host: Host, fox: Stored) -> N
     assert host.frame.evaluate("navigator.clipboard.readText()") == link_of(fox)
 
 
+def test_what_became_of_a_button_stays_when_the_page_is_drawn_anew(host: Host, fox: Stored) -> None:
+    host.open(allow="clipboard-write; clipboard-read")
+    host.show(fox)
+    expect(host.picture).to_be_visible()
+    host.button("Copy link").click()
+    expect(host.main).to_contain_text("Copied.")
+    host.run("change", {"displayMode": "fullscreen"})
+    expect(host.button("Leave full screen")).to_be_visible()
+    expect(host.main).to_contain_text("Copied.")
+
+
 def test_where_nothing_can_be_copied_the_link_is_shown(shown: Host, fox: Stored) -> None:
     shown.frame.evaluate("document.execCommand = () => false")
     shown.button("Copy link").click()
@@ -128,7 +139,6 @@ def test_of_buttons_of_one_name_the_focused_one_keeps_the_focus(host: Host, fox:
     host.run("result", {**fox.result, "structuredContent": said, "_meta": {"vidgo/view": {"prompt": "a fox " * 200}}})
     second = host.button("Show all").nth(1)
     second.focus()
-    host.run("change", {"displayMode": "inline"})
     expect(second).to_be_focused()
 
 

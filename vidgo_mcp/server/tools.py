@@ -29,6 +29,7 @@ from vidgo_mcp.models.requests import (
 from vidgo_mcp.models.results import BalanceResult, Estimate, Result, TaskList, TaskResult, View, ViewFacts
 from vidgo_mcp.pricing import PriceTable
 from vidgo_mcp.server import view
+from vidgo_mcp.server.resources import AN_HOUR
 from vidgo_mcp.server.schemas import output_schema, picture_schema
 from vidgo_mcp.service import Principal, Progress, Service, read_arguments
 from vidgo_mcp.service.facts_for_view import spent, task_facts
@@ -219,7 +220,7 @@ def list_for_view(tools: Sequence[Tool], own: Tool) -> ListToolsResult:
     # Not for others who share a cache: most clients show no views.
     return ListToolsResult(
         tools=[*shown, own.model_copy(update={"meta": view.tool_meta("app")})],
-        ttl_ms=view.AN_HOUR,
+        ttl_ms=AN_HOUR,
         cache_scope="private",
     )
 

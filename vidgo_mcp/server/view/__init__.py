@@ -13,13 +13,13 @@ import mcp_types as types
 from mcp.server import ServerRequestContext
 
 from vidgo_mcp.models.results import ViewFacts
+from vidgo_mcp.server.resources import AN_HOUR
 
 EXTENSION: Final = "io.modelcontextprotocol/ui"
 MIME_TYPE: Final = "text/html;profile=mcp-app"
 URI: Final = "ui://vidgo/picture"
 FACTS: Final = "vidgo/view"
 """Where the ``_meta`` of a result has what only the view reads."""
-AN_HOUR: Final = 3_600_000
 SESSION: Final = "mcp-session-id"
 VIEWED: Final = "view-"
 """How the session id of a client begins that declared the extension."""
