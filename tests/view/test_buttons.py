@@ -142,6 +142,30 @@ def test_of_buttons_of_one_name_the_focused_one_keeps_the_focus(host: Host, fox:
     expect(second).to_be_focused()
 
 
+@pytest.mark.parametrize("press", ["mouse", "space", "enter"])
+def test_a_button_that_is_held_while_the_page_is_drawn_anew_is_still_pressed(shown: Host, press: str) -> None:
+    button = shown.button("Another, 2 credits")
+    button.hover()
+    button.focus()
+    if press == "mouse":
+        shown.page.mouse.down()
+    else:
+        shown.page.keyboard.down(press.title())
+    shown.run("change", {"displayMode": "fullscreen"})
+    if press == "mouse":
+        shown.page.mouse.up()
+    else:
+        shown.page.keyboard.up(press.title())
+    shown.wait_for("ui/message")
+    expect(shown.button("Leave full screen")).to_be_visible()
+
+
+def test_a_release_that_is_never_told_holds_the_page_for_a_moment_only(shown: Host) -> None:
+    shown.frame.evaluate("window.dispatchEvent(new PointerEvent('pointerdown'))")
+    shown.run("change", {"displayMode": "fullscreen"})
+    expect(shown.button("Leave full screen")).to_be_visible()
+
+
 def test_what_the_chat_refuses_can_be_sent_by_hand(host: Host, fox: Stored) -> None:
     host.open(refuse=("ui/message",))
     host.show(fox)
