@@ -29,11 +29,12 @@ from typing import Final
 
 import anyio
 
+from benchmarks import wrong_clock
 from benchmarks.audit import folder_faults, ledger_faults
 from benchmarks.harness import clock
 from benchmarks.interrupted import Order, entries_of, service_of
 from benchmarks.trials import PATIENCE, POINTS, UPLOADS, Trial, Trials, die, saved
-from benchmarks.upsets import UPSETS, Upsets, faketime
+from benchmarks.upsets import UPSETS, Upsets
 from benchmarks.world import thumbnail
 from vidgo_mcp.files.writer import STALE
 from vidgo_mcp.journal import Entry
@@ -129,7 +130,7 @@ def upset(upsets: Upsets, at_once: int) -> None:
     """Freeze processes, take their journals away, and give them wrong clocks."""
     with ThreadPoolExecutor(at_once) as pool:
         work = [pool.submit(upsets.freeze, point, loss) for point, loss in UPSETS]
-        if faketime() is not None:
+        if wrong_clock.available():
             work += [pool.submit(upsets.with_wrong_clock, number) for number in range(WRONG_CLOCKS)]
         for one in work:
             one.result()
@@ -146,7 +147,7 @@ def report_upsets(upsets: Upsets, charged: dict[str, list[str]]) -> list[str]:
             print(f"  {fault}: {trial}; charged: {charged.get(trial.order.prompt)}")
             wrong.append(f"{fault} {what}")
     if not upsets.elsewhen:
-        print("no clock was wrong: there is no faketime here")
+        print("no clock was wrong: libfaketime is not installed")
     return wrong
 
 

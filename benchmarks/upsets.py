@@ -2,7 +2,7 @@
 
 A frozen process sleeps longer than a lease and than the deadline of a submit, while another asks for the same picture;
 then it wakes. Meanwhile its journal may be removed, renamed, or replaced by an older copy, or lose its side file. A
-wrong clock is one that ``faketime`` gives to a process: it makes the picture, or looks at the journal of others.
+wrong clock is one that ``libfaketime`` gives to a process: it makes the picture, or looks at the journal of others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,6 +26,7 @@ import psutil
 from benchmarks.harness import clock
 from benchmarks.interrupted import FREEZE, Order
 from benchmarks.trials import PATIENCE, Trial, pay_in_words, saved
+from benchmarks.wrong_clock import wrong_clock
 
 FROZEN: Final = ("after reserve", "after mark_sent", "after submit_once", "after bind")
 SKEWS: Final = ("+91d", "+25h", "+48h", "-400d", "@1970-01-02 00:00:00")
@@ -126,11 +126,6 @@ class Upsets:
         trial.starts += 3
 
 
-def faketime() -> str | None:
-    """Return the program that gives a process another clock, None where there is none."""
-    return shutil.which("faketime")
-
-
 def start(order: Order, skew: str = "") -> subprocess.Popen[str]:
     """Start a process that makes a picture and prints what came of it."""
     return in_time(skew, [sys.executable, "-m", "benchmarks.upsets", json.dumps(asdict(order))], {})
@@ -144,11 +139,8 @@ def look(order: Order, skew: str) -> None:
 
 def in_time(skew: str, command: Sequence[str], surroundings: Mapping[str, str]) -> subprocess.Popen[str]:
     """Start a command with a clock that is wrong by this much; right when it is empty."""
-    before = [str(faketime()), "-f", skew] if skew else []
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(
-        [*before, *command], stdout=subprocess.PIPE, stderr=quiet, text=True, env={**os.environ, **surroundings}
-    )
+    environment = {**os.environ, **surroundings, **wrong_clock(skew)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
 
 
 def ended(process: subprocess.Popen[str]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sqlite3
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks import wrong_clock
 from tests.cli.conftest import TIMEOUT, command
 from vidgo_mcp.journal.clock import boot_id
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed"),
+    pytest.mark.skipif(not wrong_clock.available(), reason="libfaketime is not installed"),
     pytest.mark.skipif(not boot_id(), reason="this system has no names for its boots"),
 ]
 
@@ -27,15 +30,26 @@ KINDS = pytest.mark.parametrize("monotonic", [{}, {"FAKETIME_DONT_FAKE_MONOTONIC
 def faked(here: Any, shift: str, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command with a clock that is moved."""
     return subprocess.run(
-        ["faketime", "-f", shift, *command(), *arguments],
+        [*command(), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         timeout=TIMEOUT,
         cwd=here.vidgo.folder,
-        env=here.vidgo.environment | environment,
+        env=here.vidgo.environment | environment | wrong_clock.wrong_clock(shift),
         check=False,
     )
+
+
+def test_the_clock_is_wrong() -> None:
+    """Else the others would show nothing."""
+    printed = subprocess.run(
+        [sys.executable, "-c", "import time; print(time.time())"],
+        capture_output=True,
+        check=True,
+        env=os.environ | wrong_clock.wrong_clock("+25h"),
+    ).stdout
+    assert float(printed) > time.time() + 24 * 3600
 
 
 @KINDS
