@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from vidgo_mcp.journal.connection import network_folder
+from vidgo_mcp.journal.network_folders import network_folder
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0

@@ -16,7 +16,7 @@ import pytest
 from tests.journal.conftest import intent, reserved, sent
 from vidgo_mcp.errors import JournalError, JournalReason
 from vidgo_mcp.journal import Reserved, SqliteJournal, connection, tables
-from vidgo_mcp.journal.connection import network_folder
+from vidgo_mcp.journal.network_folders import network_folder
 from vidgo_mcp.journal.several_names import refuse_several_names
 from vidgo_mcp.models.tasks import Task
 

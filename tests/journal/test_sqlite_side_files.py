@@ -198,10 +198,12 @@ async def test_the_end_of_the_last_task_outlives_an_older_copy(
     assert await kept.claim_saving(ended.id, process="p1")
 
 
+@pytest.mark.parametrize("seconds", [0.001, 0.002, 0.004, 0.3])
 @pytest.mark.parametrize("trouble", [copied_over, moved_over])
-async def test_a_copy_that_comes_while_a_file_that_was_just_opened_is_locked_is_noticed(
-    trouble: Trouble, kept: SqliteJournal, other: SqliteJournal, path: Path
+async def test_a_copy_that_comes_while_a_file_is_opened_or_has_just_been_and_is_locked_is_noticed(
+    trouble: Trouble, seconds: float, kept: SqliteJournal, other: SqliteJournal, path: Path
 ) -> None:
+    """A file that is read while it is copied over looks damaged for that moment."""
     backup = await backup_of(kept, path)
     lost = await sent(kept, intent("a"))
     await kept.aclose()
@@ -209,7 +211,7 @@ async def test_a_copy_that_comes_while_a_file_that_was_just_opened_is_locked_is_
     holder.execute("BEGIN IMMEDIATE")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(kept.bind, lost.id, Task("t1", "running"))
-        await anyio.sleep(0.3)
+        await anyio.sleep(seconds)
         trouble(path, backup)
         holder.close()
     found = await other.find("me", "a")

@@ -34,7 +34,7 @@ from vidgo_mcp.client.error_mapping import in_words
 from vidgo_mcp.client.network import Network
 from vidgo_mcp.errors import AuthenticationError, Facts, JournalError, UnavailableError, VidgoError
 from vidgo_mcp.foreign_text import escape
-from vidgo_mcp.journal.connection import network_folder
+from vidgo_mcp.journal.network_folders import network_folder
 from vidgo_mcp.journal.sqlite import SqliteJournal
 from vidgo_mcp.models.urls import is_loopback_host
 from vidgo_mcp.settings import Settings, SettingsError, ignored_variables, load, missing_key_reason

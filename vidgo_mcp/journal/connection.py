@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
@@ -20,6 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from vidgo_mcp.errors import Facts, JournalError, JournalReason, Money
+from vidgo_mcp.journal.network_folders import network_folder
 from vidgo_mcp.journal.several_names import refuse_several_names
 from vidgo_mcp.journal.tables import UnusableFileError, migrate, prove_writable, recognise
 
@@ -33,18 +33,12 @@ REASONS: Final[dict[int, JournalReason]] = {
     sqlite3.SQLITE_NOTADB: "damaged",
 }
 """By SQLite's result codes: https://sqlite.org/rescode.html."""
-NETWORK_SYSTEMS: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs"}
-    | {"davfs", "vboxsf", "prl_fs", "beegfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse"}
-    | {"fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "fuse.davfs2", "fuse.vmhgfs-fuse"}
-)
 REPEATS: Final = 10
 """How often a step is taken when the file is replaced under it."""
+COPYING: Final = 0.1
+"""Seconds after which a file that reads as damaged is opened once more: it may just be copied over."""
 Seen = tuple[tuple[int, int], list[tuple[int, int] | None], int]
 """Time and size of the file, which its side files are, and SQLite's number for what others committed."""
-_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
-_SHARE: Final = re.compile(r"[\\/]{2}(?![?.][\\/])|[\\/]{2}\?[\\/]UNC[\\/]", re.IGNORECASE)
-r"""``\\server\share``, also as ``\\?\UNC\server\share``; ``\\?\C:\`` is a disk."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -103,6 +97,7 @@ class Database:
 
     def _transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
+            known_damage = False
             for _ in range(REPEATS):
                 if self.path is not None and self._identity != _identity(self.path):
                     # Somebody removed or replaced the file: what is written to the old one, nobody finds again.
@@ -118,14 +113,16 @@ class Database:
                         migrate(connection)
                         self._put_back_lost(connection, replaced=self._replaced)
                         result = step(connection)
-                except TouchedFileError:
-                    self._replaced = True  # perhaps by an older copy
-                    self._drop()
-                    continue
                 except BaseException as error:
                     if self.path is not None and not isinstance(error, JournalError):
                         self._drop()
-                    raise
+                    if not isinstance(error, TouchedFileError):
+                        if known_damage or self.path is None or not _is_damage(error):
+                            raise
+                        known_damage = True
+                        time.sleep(COPYING)
+                    self._replaced = True  # perhaps by an older copy
+                    continue
                 if self.path is None:
                     return result
                 _fold(self.path, connection)
@@ -210,30 +207,6 @@ def _prepared(path: Path) -> Path:
     _refuse_strange(path)
     _keep_private(path)
     return path
-
-
-def network_folder(path: PurePath, mounts: Path = Path("/proc/mounts")) -> str | None:
-    """Return the kind of network file system that a path is on; None when it is local, or cannot be told.
-
-    Args:
-        path: absolute, with its links resolved.
-        mounts: the kernel's list of what is mounted where; only Linux has one.
-    """
-    if _SHARE.match(str(path)):
-        return "a network share"
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    depth, kind = 0, ""
-    for fields in map(str.split, lines):
-        if len(fields) < 3:
-            continue
-        point = PurePath(_ESCAPE.sub(lambda found: chr(int(found[1], 8)), fields[1]))
-        # Of two mounts on one point the later covers the earlier.
-        if path.is_relative_to(point) and len(point.parts) >= depth:
-            depth, kind = len(point.parts), fields[2]
-    return kind if kind in NETWORK_SYSTEMS else None
 
 
 def _refuse_strange(path: Path) -> None:
@@ -333,6 +306,10 @@ def _unusable(path: Path | None, error: Exception, *, money: Money, task_id: str
         return JournalError(message, money=money, facts=facts)
     message = f"{what} nothing that costs credits is sent: it could not be found again after a crash."
     return JournalError(message, retryable=locked, facts=facts)
+
+
+def _is_damage(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.Error | UnusableFileError) and reason_of(error) == "damaged"
 
 
 def reason_of(error: Exception) -> JournalReason:
