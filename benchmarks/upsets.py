@@ -23,10 +23,10 @@ from typing import Any, Final
 
 import psutil
 
+from benchmarks import wrong_clock
 from benchmarks.harness import clock
 from benchmarks.interrupted import FREEZE, Order
 from benchmarks.trials import PATIENCE, Trial, pay_in_words, saved
-from benchmarks.wrong_clock import wrong_clock
 
 FROZEN: Final = ("after reserve", "after mark_sent", "after submit_once", "after bind")
 SKEWS: Final = ("+91d", "+25h", "+48h", "-400d", "@1970-01-02 00:00:00")
@@ -139,7 +139,7 @@ def look(order: Order, skew: str) -> None:
 
 def in_time(skew: str, command: Sequence[str], surroundings: Mapping[str, str]) -> subprocess.Popen[str]:
     """Start a command with a clock that is wrong by this much; right when it is empty."""
-    environment = {**os.environ, **surroundings, **wrong_clock(skew)}
+    environment = {**os.environ, **surroundings, **wrong_clock.environment(skew)}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
 
 

@@ -15,6 +15,6 @@ def available() -> bool:
     return bool(_FOUND)
 
 
-def wrong_clock(skew: str) -> dict[str, str]:
-    """Return the environment of a process whose clock is wrong by this much, such as ``+25h``; none for the empty."""
+def environment(skew: str) -> dict[str, str]:
+    """Return what makes the clock of a process wrong by this much, such as ``+25h``; nothing for the empty skew."""
     return {"LD_PRELOAD": str(_FOUND[0]), "FAKETIME": skew} if skew else {}

@@ -37,7 +37,7 @@ from vidgo_mcp.service.caller_tasks import CallerTasks
 from vidgo_mcp.service.limits import Ask, cannot_ask
 from vidgo_mcp.service.watches import ProgressReporter, silence
 
-# These machines are busy: how long an example takes says nothing of the code.
+# A machine may be busy: how long an example takes says nothing of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 

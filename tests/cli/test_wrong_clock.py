@@ -36,7 +36,7 @@ def faked(here: Any, shift: str, environment: dict[str, str], *arguments: str) -
         encoding="utf-8",
         timeout=TIMEOUT,
         cwd=here.vidgo.folder,
-        env=here.vidgo.environment | environment | wrong_clock.wrong_clock(shift),
+        env=here.vidgo.environment | environment | wrong_clock.environment(shift),
         check=False,
     )
 
@@ -47,7 +47,7 @@ def test_the_clock_is_wrong() -> None:
         [sys.executable, "-c", "import time; print(time.time())"],
         capture_output=True,
         check=True,
-        env=os.environ | wrong_clock.wrong_clock("+25h"),
+        env=os.environ | wrong_clock.environment("+25h"),
     ).stdout
     assert float(printed) > time.time() + 24 * 3600
 

@@ -203,7 +203,7 @@ class TestOnAnySystem:
         assert names(folder) == ["fox-1.png", "fox-2.png"]
 
 
-@settings(max_examples=50)  # each picture waits for the disk
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([b"", b"a", b"b", b"ab", b"ba"]), max_size=12))
 def test_of_any_pictures_each_is_kept_once(contents: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as made:

@@ -139,6 +139,7 @@ def test_of_buttons_of_one_name_the_focused_one_keeps_the_focus(host: Host, fox:
     host.run("result", {**fox.result, "structuredContent": said, "_meta": {"vidgo/view": {"prompt": "a fox " * 200}}})
     second = host.button("Show all").nth(1)
     second.focus()
+    host.run("change", {"displayMode": "inline"})
     expect(second).to_be_focused()
 
 

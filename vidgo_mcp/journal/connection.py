@@ -117,7 +117,7 @@ class Database:
                     if self.path is not None and not isinstance(error, JournalError):
                         self._drop()
                     if not isinstance(error, TouchedFileError):
-                        if known_damage or self.path is None or not _is_damage(error):
+                        if known_damage or not _is_damage(error):
                             raise
                         known_damage = True
                         time.sleep(COPYING)
